@@ -1,0 +1,137 @@
+//! Compile: from what was written to what is served, or to everything that is wrong with it.
+//!
+//! Every check runs, and each reports into a [`Context`]; nothing stops at the first mistake. One file a stage.
+
+pub mod access;
+pub mod limit;
+pub mod listener;
+pub mod response;
+pub mod route;
+pub mod telemetry;
+pub mod upstream;
+
+use std::io;
+
+use super::load::Places;
+use super::raw::shape::SecretSource;
+use crate::diagnostics::{Diagnostic, Place, Severity};
+use crate::secret::Secret;
+
+/// What loading and compiling may ask of the world, so that tests and fuzzers can answer instead.
+pub trait Environment {
+    /// The value of an environment variable, if it is set and valid text.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The content of a file, by the path as written.
+    fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+}
+
+/// Where in the document something stands, such as `routes[2].match.path`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DocPath(pub String);
+
+impl DocPath {
+    pub fn root() -> Self {
+        DocPath::default()
+    }
+
+    /// The field or entry `name` below this.
+    pub fn key(&self, name: &str) -> Self {
+        if self.0.is_empty() { DocPath(name.to_owned()) } else { DocPath(format!("{}.{name}", self.0)) }
+    }
+
+    /// The list item `index` below this.
+    pub fn index(&self, index: usize) -> Self {
+        DocPath(format!("{}[{index}]", self.0))
+    }
+}
+
+/// Collects diagnostics and gives access to the world.
+pub struct Context<'a> {
+    places: &'a Places,
+    environment: &'a dyn Environment,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(places: &'a Places, environment: &'a dyn Environment) -> Self {
+        Context { places, environment, diagnostics: Vec::new() }
+    }
+
+    /// Reports a mistake that refuses the configuration.
+    pub fn error(&mut self, path: &DocPath, code: &'static str, message: impl Into<String>) {
+        self.report(Severity::Error, path, code, message.into(), None);
+    }
+
+    /// Like [`Context::error`], with what to write instead.
+    pub fn error_with_help(
+        &mut self,
+        path: &DocPath,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.report(Severity::Error, path, code, message.into(), Some(help.into()));
+    }
+
+    /// Reports something that works and deserves a second look.
+    pub fn warning(&mut self, path: &DocPath, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Severity::Warning, path, code, message.into(), Some(help.into()));
+    }
+
+    fn report(
+        &mut self,
+        severity: Severity,
+        path: &DocPath,
+        code: &'static str,
+        message: String,
+        help: Option<String>,
+    ) {
+        let place = self.places.find(&path.0);
+        self.diagnostics.push(Diagnostic { code, severity, place, path: path.0.clone(), message, help });
+    }
+
+    /// Where `path` stands in the files; the nearest parent's place when `path` itself was not written.
+    pub fn place(&self, path: &DocPath) -> Place {
+        self.places.find(&path.0)
+    }
+
+    /// The content of a file that the configuration names, or a diagnostic at `path`.
+    pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        match self.environment.read(file) {
+            Ok(content) => Some(content),
+            Err(error) => {
+                self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The secret that `source` points to, without a trailing line feed, or a diagnostic at `path`.
+    pub fn read_secret(&mut self, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
+        match source {
+            SecretSource::Env(name) => match self.environment.variable(name) {
+                Some(value) => Some(Secret::new(value.into_bytes())),
+                None => {
+                    self.error(
+                        &path.key("env"),
+                        "variable_unset",
+                        format!("the environment variable `{name}` is not set"),
+                    );
+                    None
+                }
+            },
+            SecretSource::File(file) => {
+                let mut content = self.read_file(&path.key("file"), file)?;
+                while content.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+                    content.pop();
+                }
+                Some(Secret::new(content))
+            }
+        }
+    }
+
+    /// Ends the collection, in the order of places.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+}

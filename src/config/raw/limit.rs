@@ -1,0 +1,90 @@
+//! How much a caller may ask for: `limits`.
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Deserialize;
+
+use super::shape::{FromWord, word_or_map};
+use super::units::{Count, Rate};
+
+/// One limit: a rate (with a burst) or a number of requests at the same time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Unique within its list. A route's limit replaces the inherited one of the same name.
+    pub name: String,
+    /// What is counted separately. Default `client_address`.
+    #[serde(default)]
+    pub key: Option<Key>,
+    /// Requests per time, refilled evenly, such as `50/s`.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// How many may come at once before the rate binds. Default: the rate's number.
+    #[serde(default)]
+    pub burst: Option<Count>,
+    /// Requests in progress at the same time.
+    #[serde(default)]
+    pub concurrent: Option<Count>,
+    /// `enforce` (default), or `report`: decide, log and count, but let the request pass.
+    #[serde(default)]
+    pub mode: Mode,
+    /// On a route: switches the inherited limit of this name off, for this reason.
+    #[serde(default)]
+    pub off: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    Enforce,
+    Report,
+}
+
+/// What a limit counts separately.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Key {
+    /// Each client address; an IPv6 client by its /64.
+    ClientAddress,
+    /// Each recognised caller. Needs an `identity` on the route.
+    Principal,
+    /// Each value of this request header; a request without it is counted by its client address.
+    Header(String),
+    /// Each route.
+    Route,
+    /// Everything together.
+    Gateway,
+}
+
+/// A key taken from the request.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RequestKey {
+    /// Each value of this request header; a request without it is counted by its client address.
+    Header(String),
+}
+
+impl FromWord for Key {
+    const EXPECTING: &'static str = "`client_address`, `principal`, `route`, `gateway`, or `{header: NAME}`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "client_address" => Ok(Key::ClientAddress),
+            "principal" => Ok(Key::Principal),
+            "route" => Ok(Key::Route),
+            "gateway" => Ok(Key::Gateway),
+            _ => Err(format!("unknown key `{word}`, expected {}", Self::EXPECTING)),
+        }
+    }
+    fn word_schema() -> Schema {
+        json_schema!({ "enum": ["client_address", "principal", "route", "gateway"] })
+    }
+}
+
+impl From<RequestKey> for Key {
+    fn from(form: RequestKey) -> Self {
+        match form {
+            RequestKey::Header(name) => Key::Header(name),
+        }
+    }
+}
+
+word_or_map!(Key, RequestKey);

@@ -1,0 +1,99 @@
+//! Where requests come in: `listeners`, `bounds`, `process`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::units::{Count, Size, Span};
+
+/// A socket that accepts requests.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Used in logs and metrics. Unique.
+    pub name: String,
+    /// IP address and port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:443`.
+    pub address: String,
+    /// Makes this an HTTPS listener.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// HTTP/2. With `tls` it is offered by ALPN (default true); without, `true` accepts HTTP/2 with prior knowledge (h2c,
+    /// default false) beside HTTP/1.1.
+    #[serde(default)]
+    pub http2: Option<bool>,
+}
+
+/// TLS 1.2 and 1.3 with certificates chosen by server name.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificates. A client's server name picks the first whose names match, an exact name before a wildcard.
+    pub certificates: Vec<Certificate>,
+    /// What a client gets that asks for a name which no certificate has, or for none: `first` (default) or `refuse`.
+    #[serde(default)]
+    pub unknown_name: UnknownName,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownName {
+    /// The first certificate of the list.
+    #[default]
+    First,
+    /// The handshake fails with `unrecognized_name`.
+    Refuse,
+}
+
+/// A certificate chain and its private key, both PEM files. The names come from the certificate.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The chain, the server's own certificate first.
+    pub cert: String,
+    /// The private key: PKCS#8, PKCS#1 or SEC1.
+    pub key: String,
+}
+
+/// Bounds on what one client may send, and how slowly. Each has a default; each refusal is counted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Longest request target. Beyond: 414. Default 8KiB.
+    #[serde(default)]
+    pub uri: Option<Size>,
+    /// All header fields together, names and values. Beyond: 431. Default 32KiB.
+    #[serde(default)]
+    pub header_bytes: Option<Size>,
+    /// Number of header fields, at most 256. Beyond: 431. Default 100.
+    #[serde(default)]
+    pub header_count: Option<Count>,
+    /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
+    #[serde(default)]
+    pub body: Option<Size>,
+    /// From a request's first byte until its header is complete (HTTP/1). Beyond: the connection is closed. Default 10s.
+    #[serde(default)]
+    pub header_time: Option<Span>,
+    /// Between two reads of a request body. Beyond: 408. Default 30s.
+    #[serde(default)]
+    pub body_idle: Option<Span>,
+    /// Between two writes of an answer that the client does not take. Beyond: the connection is closed. Default 30s.
+    #[serde(default)]
+    pub write_idle: Option<Span>,
+    /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
+    #[serde(default)]
+    pub keepalive: Option<Span>,
+    /// TLS handshake. Beyond: the connection is closed. Default 10s.
+    #[serde(default)]
+    pub handshake: Option<Span>,
+}
+
+/// The process itself. Changes here need a restart.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Worker threads of a listener. Default: one a core.
+    #[serde(default)]
+    pub threads: Option<Count>,
+    /// After SIGTERM: how long requests in flight may take to finish. Default 30s.
+    #[serde(default)]
+    pub drain: Option<Span>,
+}

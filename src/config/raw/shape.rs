@@ -1,0 +1,195 @@
+//! Shapes that several settings share: a value or a list of values, a word or a mapping, a secret kept elsewhere.
+//!
+//! None of them uses serde's `untagged`, which forgets both the place and the cause of a mistake.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor, value};
+
+/// `a` or `[a, b]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        OneOrMany(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = OneOrMany<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("one value or a list of values")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(value::StrDeserializer::new(text)).map(|v| OneOrMany(vec![v]))
+            }
+            fn visit_bool<E: Error>(self, v: bool) -> Result<Self::Value, E> {
+                T::deserialize(value::BoolDeserializer::new(v)).map(|v| OneOrMany(vec![v]))
+            }
+            fn visit_u64<E: Error>(self, v: u64) -> Result<Self::Value, E> {
+                T::deserialize(value::U64Deserializer::new(v)).map(|v| OneOrMany(vec![v]))
+            }
+            fn visit_i64<E: Error>(self, v: i64) -> Result<Self::Value, E> {
+                T::deserialize(value::I64Deserializer::new(v)).map(|v| OneOrMany(vec![v]))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(value::MapAccessDeserializer::new(map)).map(|v| OneOrMany(vec![v]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(OneOrMany)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+/// Something that may be written as a bare word instead of its full mapping, such as `upstream: 127.0.0.1:9001`.
+pub trait FromWord: Sized {
+    /// What the word may be, for the message when neither fits.
+    const EXPECTING: &'static str;
+    fn from_word(word: &str) -> Result<Self, String>;
+    /// The schema of the word form.
+    fn word_schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// Deserialises `T` from a word by [`FromWord`], or from a mapping by `F`, which mirrors the mapping and turns into `T`.
+pub fn deserialize_word_or_map<'de, D, T, F>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromWord + From<F>,
+    F: Deserialize<'de>,
+{
+    struct WordOrMap<T, F>(PhantomData<(T, F)>);
+    impl<'de, T: FromWord + From<F>, F: Deserialize<'de>> Visitor<'de> for WordOrMap<T, F> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str(T::EXPECTING)
+        }
+        fn visit_str<E: Error>(self, word: &str) -> Result<T, E> {
+            T::from_word(word).map_err(E::custom)
+        }
+        // YAML 1.1 reads a bare `off` as false.
+        fn visit_bool<E: Error>(self, v: bool) -> Result<T, E> {
+            T::from_word(if v { "on" } else { "off" }).map_err(E::custom)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            F::deserialize(value::MapAccessDeserializer::new(map)).map(T::from)
+        }
+    }
+    deserializer.deserialize_any(WordOrMap(PhantomData))
+}
+
+/// Implements `Deserialize` and `JsonSchema` for `$type`, which is written as a word or as the mapping `$form`.
+macro_rules! word_or_map {
+    ($type:ident, $form:ident) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::config::raw::shape::deserialize_word_or_map::<D, $type, $form>(deserializer)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                use $crate::config::raw::shape::FromWord;
+                let mapping = generator.subschema_for::<$form>();
+                schemars::json_schema!({ "anyOf": [$type::word_schema(), mapping] })
+            }
+        }
+    };
+}
+pub(crate) use word_or_map;
+
+/// Where a secret is kept. Secrets never stand in the file itself.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretSource {
+    /// The name of an environment variable.
+    Env(String),
+    /// A file; a trailing line feed is not part of the secret.
+    File(String),
+}
+
+/// An ordered mapping that keeps what was written, in the order it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries<V>(pub Vec<(String, V)>);
+
+impl<V> Default for Entries<V> {
+    fn default() -> Self {
+        Entries(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Mapping<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Mapping<V> {
+            type Value = Entries<V>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry::<Key, V>()? {
+                    entries.push((entry.0.0, entry.1));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Mapping(PhantomData))
+    }
+}
+
+/// A mapping's key as text: `404:` is a number in YAML.
+#[derive(PartialEq)]
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
+                Ok(Key(text.to_owned()))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Key, E> {
+                Ok(Key(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl<V: JsonSchema> JsonSchema for Entries<V> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Entries_{}", V::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<V>();
+        json_schema!({ "type": "object", "additionalProperties": value })
+    }
+}

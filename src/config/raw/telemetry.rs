@@ -1,0 +1,106 @@
+//! What is recorded and shown: `access_log`, `admin`.
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Deserialize;
+
+use super::shape::{FromWord, word_or_map};
+use super::units::Count;
+
+/// The access log: one line for each request.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    /// `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
+    #[serde(default)]
+    pub format: Format,
+    /// `stdout` (default), `off`, or `{file: path}`; a file is reopened on SIGUSR1.
+    #[serde(default)]
+    pub output: Output,
+    /// How many lines may wait to be written; beyond, lines are dropped and counted. Default 8192.
+    #[serde(default)]
+    pub queue: Option<Count>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Format {
+    #[default]
+    Json,
+    Combined,
+    Template(String),
+}
+
+/// A template of named fields.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Text with `{field}` places, such as `{client} {method} {path} {status}`. `{{` is a brace.
+    template: String,
+}
+
+impl FromWord for Format {
+    const EXPECTING: &'static str = "`json`, `combined` or `{template: …}`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "json" => Ok(Format::Json),
+            "combined" => Ok(Format::Combined),
+            _ => Err(format!("unknown format `{word}`, expected {}", Self::EXPECTING)),
+        }
+    }
+    fn word_schema() -> Schema {
+        json_schema!({ "enum": ["json", "combined"] })
+    }
+}
+
+impl From<Template> for Format {
+    fn from(form: Template) -> Self {
+        Format::Template(form.template)
+    }
+}
+
+word_or_map!(Format, Template);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Output {
+    #[default]
+    Stdout,
+    Off,
+    File(String),
+}
+
+/// A log file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileOutput {
+    /// Appended to; its folder must exist.
+    file: String,
+}
+
+impl FromWord for Output {
+    const EXPECTING: &'static str = "`stdout`, `off` or `{file: …}`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "stdout" => Ok(Output::Stdout),
+            "off" => Ok(Output::Off),
+            _ => Err(format!("unknown output `{word}`, expected {}", Self::EXPECTING)),
+        }
+    }
+    fn word_schema() -> Schema {
+        json_schema!({ "enum": ["stdout", "off", false] })
+    }
+}
+
+impl From<FileOutput> for Output {
+    fn from(form: FileOutput) -> Self {
+        Output::File(form.file)
+    }
+}
+
+word_or_map!(Output, FileOutput);
+
+/// The admin listener: `/metrics`, `/livez`, `/readyz`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// IP address and port, on loopback: it has no authentication.
+    pub address: String,
+}

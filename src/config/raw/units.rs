@@ -1,0 +1,175 @@
+//! Quantities as people write them: every one carries its unit, so that `timeout: 30` can't mean two things.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// A length of time, written `250ms`, `5s`, `1m`, `2h` or `1d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+/// A number of bytes, written `512B`, `8KiB`, `10MiB` or `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// Events per time, written `50/s`, `100/m`, `1000/h` or `10000/d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub count: u64,
+    pub per: Duration,
+}
+
+/// A whole number, as a YAML number or (after `${VAR}` was put in) as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count(pub u64);
+
+impl Span {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "" => return Err(format!("`{text}` has no unit; write for example `{text}s` or `{text}ms`")),
+            _ => return Err(format!("`{text}` is not a duration; the units are ms, s, m, h and d")),
+        };
+        whole(number).and_then(|n| n.checked_mul(millis)).map(|n| Span(Duration::from_millis(n))).ok_or_else(|| {
+            format!("`{text}` is not a duration; write a whole number and a unit, such as `250ms` or `5s`")
+        })
+    }
+}
+
+impl Size {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text);
+        let factor = match unit {
+            "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "" => return Err(format!("`{text}` has no unit; write for example `{text}KiB` or `{text}B`")),
+            _ => return Err(format!("`{text}` is not a size; the units are B, KiB, MiB and GiB")),
+        };
+        whole(number)
+            .and_then(|n| n.checked_mul(factor))
+            .map(Size)
+            .ok_or_else(|| format!("`{text}` is not a size; write a whole number and a unit, such as `8KiB`"))
+    }
+}
+
+impl Rate {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a rate; write a whole number and a period, such as `50/s` or `1000/h`");
+        let (count, period) = text.split_once('/').ok_or_else(wrong)?;
+        let seconds = match period.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(format!("`{text}` is not a rate; the periods are s, m, h and d")),
+        };
+        match whole(count.trim()) {
+            Some(0) => Err(format!("`{text}` lets nothing through; to close a route, refuse it in `access` instead")),
+            Some(count) if count <= 1_000_000_000 => Ok(Rate { count, per: Duration::from_secs(seconds) }),
+            Some(_) => Err(format!("`{text}` is more than 1000000000 a period, which is no limit")),
+            None => Err(wrong()),
+        }
+    }
+}
+
+impl Count {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        whole(text.trim()).map(Count).ok_or_else(|| format!("`{text}` is not a whole number"))
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+fn whole(digits: &str) -> Option<u64> {
+    digits.parse().ok()
+}
+
+/// Implements `Deserialize` from text (or a bare number, for a clear message) and `JsonSchema` for a quantity.
+macro_rules! quantity {
+    ($type:ident, $name:literal, $pattern:literal, $example:literal) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                        f.write_str(concat!("a ", $name, " such as `", $example, "`"))
+                    }
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$type, E> {
+                        $type::parse(text).map_err(E::custom)
+                    }
+                    fn visit_u64<E: Error>(self, number: u64) -> Result<$type, E> {
+                        $type::parse(&number.to_string()).map_err(E::custom)
+                    }
+                    fn visit_i64<E: Error>(self, number: i64) -> Result<$type, E> {
+                        $type::parse(&number.to_string()).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_any(Text)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                // A `${VAR}` is put in after an editor has looked at the file, so it must pass too.
+                json_schema!({
+                    "description": concat!("A ", $name, ", such as `", $example, "`."),
+                    "type": ["string", "integer"],
+                    "pattern": concat!($pattern, r"|\$\{"),
+                })
+            }
+        }
+    };
+}
+
+quantity!(Span, "duration", r"^\d+(ms|s|m|h|d)$", "5s");
+quantity!(Size, "size", r"^\d+(B|KiB|MiB|GiB)$", "8KiB");
+quantity!(Rate, "rate", r"^\d+/(s|m|h|d)$", "50/s");
+quantity!(Count, "whole number", r"^\d+$", "10");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(Span::parse("250ms"), Ok(Span(Duration::from_millis(250))));
+        assert_eq!(Span::parse("2h"), Ok(Span(Duration::from_secs(7200))));
+        assert!(Span::parse("30").unwrap_err().contains("no unit"));
+        assert!(Span::parse("1.5s").is_err());
+        assert!(Span::parse("99999999999999999999s").is_err());
+        assert!(Span::parse("18446744073709551615d").is_err());
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(Size::parse("8KiB"), Ok(Size(8192)));
+        assert!(Size::parse("8KB").is_err());
+        assert!(Size::parse("8").unwrap_err().contains("no unit"));
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_refused() {
+        assert_eq!(Rate::parse("50/s"), Ok(Rate { count: 50, per: Duration::from_secs(1) }));
+        assert!(Rate::parse("0/s").is_err());
+        assert!(Rate::parse("5").is_err());
+    }
+}

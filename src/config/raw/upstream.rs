@@ -1,0 +1,231 @@
+//! The services behind the gateway: `upstreams`.
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Deserialize;
+
+use super::shape::{FromWord, word_or_map};
+use super::units::{Count, Span};
+
+/// A named group of endpoints that serve the same thing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Where the service runs: `host:port` each, an IP address or a DNS name. A name stands for all its addresses.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen. Default `round_robin`.
+    #[serde(default)]
+    pub balance: Balance,
+    /// Probes that find out which endpoints work. Default: none, every endpoint counts as healthy.
+    #[serde(default)]
+    pub health: Option<Health>,
+    /// What to do when every endpoint is unhealthy. Default `use_all`.
+    #[serde(default)]
+    pub all_unhealthy: AllUnhealthy,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// How many endpoints one request may try when connecting fails; 1 means no second try. Default 3, at most 10.
+    #[serde(default)]
+    pub connect_attempts: Option<Count>,
+    /// Speak TLS to the endpoints, with verification.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Speak HTTP/2 to the endpoints: by ALPN with `tls`, with prior knowledge without. Default false.
+    #[serde(default)]
+    pub http2: bool,
+    /// How many requests share one HTTP/2 connection at a time. Default 100.
+    #[serde(default)]
+    pub http2_streams: Option<Count>,
+    /// How often DNS names are resolved again. The last good answer is kept. Default 10s.
+    #[serde(default)]
+    pub resolve: Option<Span>,
+}
+
+/// One address of an upstream, written `host:port` or with a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    pub address: String,
+    pub weight: Option<Count>,
+}
+
+/// An endpoint with its weight.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedEndpoint {
+    /// `host:port`
+    address: String,
+    /// Its share among the endpoints, 1 to 1000. Default 1.
+    #[serde(default)]
+    weight: Option<Count>,
+}
+
+impl FromWord for Endpoint {
+    const EXPECTING: &'static str = "`host:port` or a mapping with `address` and `weight`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        Ok(Endpoint { address: word.to_owned(), weight: None })
+    }
+}
+
+impl From<WeightedEndpoint> for Endpoint {
+    fn from(form: WeightedEndpoint) -> Self {
+        Endpoint { address: form.address, weight: form.weight }
+    }
+}
+
+word_or_map!(Endpoint, WeightedEndpoint);
+
+/// How an endpoint is chosen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Balance {
+    #[default]
+    RoundRobin,
+    Random,
+    LeastRequests,
+    ConsistentHash(HashKey),
+}
+
+/// What the hash is made of, so that equal values meet the same endpoint.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HashKey {
+    /// The value of this request header.
+    Header(String),
+    /// The value of this cookie.
+    Cookie(String),
+    /// The client's address.
+    ClientAddress,
+    /// The path.
+    Path,
+}
+
+/// `consistent_hash` with its key.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HashBalance {
+    /// Ketama: what the hash is made of, such as `{header: X-User}`, `{cookie: sid}`, `client_address` or `path`.
+    consistent_hash: HashKey,
+}
+
+impl FromWord for Balance {
+    const EXPECTING: &'static str =
+        "`round_robin`, `random`, `least_requests`, or a mapping such as `consistent_hash: client_address`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "round_robin" => Ok(Balance::RoundRobin),
+            "random" => Ok(Balance::Random),
+            "least_requests" => Ok(Balance::LeastRequests),
+            "consistent_hash" => {
+                Err("`consistent_hash` needs its key, such as `consistent_hash: client_address`".into())
+            }
+            _ => Err(format!("unknown balance `{word}`, expected {}", Self::EXPECTING)),
+        }
+    }
+    fn word_schema() -> Schema {
+        json_schema!({ "enum": ["round_robin", "random", "least_requests"] })
+    }
+}
+
+impl From<HashBalance> for Balance {
+    fn from(form: HashBalance) -> Self {
+        Balance::ConsistentHash(form.consistent_hash)
+    }
+}
+
+word_or_map!(Balance, HashBalance);
+
+/// What to do when every endpoint is unhealthy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AllUnhealthy {
+    /// Balance over all of them as if all were healthy: a wrong probe does not take the service down.
+    #[default]
+    UseAll,
+    /// Answer 503.
+    Refuse,
+}
+
+/// Active health checks: `http` or `tcp`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Health {
+    /// A GET that must answer with an expected status.
+    Http(HttpProbe),
+    /// A connection that must open.
+    Tcp(Probe),
+}
+
+/// When and how often to probe.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Between two probes of an endpoint. Default 5s.
+    #[serde(default)]
+    pub interval: Option<Span>,
+    /// For one probe. Default 2s.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// Successes in a row that make an unhealthy endpoint healthy. Default 2.
+    #[serde(default)]
+    pub healthy_after: Option<Count>,
+    /// Failures in a row that make a healthy endpoint unhealthy. Default 3.
+    #[serde(default)]
+    pub unhealthy_after: Option<Count>,
+}
+
+/// A GET that must answer with an expected status.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpProbe {
+    /// Default `/`.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// The `Host` to ask for. Default: the endpoint's address.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The statuses that count as healthy. Default `[200]`.
+    #[serde(default)]
+    pub expected_status: Option<Vec<Count>>,
+    /// Between two probes of an endpoint. Default 5s.
+    #[serde(default)]
+    pub interval: Option<Span>,
+    /// For one probe. Default 2s.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// Successes in a row that make an unhealthy endpoint healthy. Default 2.
+    #[serde(default)]
+    pub healthy_after: Option<Count>,
+    /// Failures in a row that make a healthy endpoint unhealthy. Default 3.
+    #[serde(default)]
+    pub unhealthy_after: Option<Count>,
+}
+
+/// Bounds on waiting for an endpoint. Every one has a default.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// Opening a connection, TLS included. Beyond: another endpoint, or 504. Default 2s.
+    #[serde(default)]
+    pub connect: Option<Span>,
+    /// Between two reads of the answer, its first byte included. Beyond: 504. Default 30s.
+    #[serde(default)]
+    pub response: Option<Span>,
+    /// Between two writes of the request. Beyond: 504. Default 30s.
+    #[serde(default)]
+    pub send: Option<Span>,
+    /// How long an unused connection is kept. Set it below the service's own keep-alive. Default 30s.
+    #[serde(default)]
+    pub idle: Option<Span>,
+}
+
+/// TLS to the endpoints. The certificate and its name are always verified.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The name to ask for and to verify.
+    pub sni: String,
+    /// A PEM file with the authorities to trust instead of the system's.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// What to show an endpoint that asks for a client certificate.
+    #[serde(default)]
+    pub client_certificate: Option<super::listener::Certificate>,
+}

@@ -1,0 +1,1 @@
+//! `conf/schema.json`: the shape of the file for editors.

@@ -1,0 +1,28 @@
+//! The policy decision point: what happens to a request, as pure functions over values.
+//!
+//! Nothing here knows Pingora, tokio, files, sockets, clocks, the environment or globals: time, randomness and fetched
+//! facts are passed in. So `portcullis explain`, property tests and fuzzers run the code that serves traffic.
+//!
+//! One file a stage, in the order of a request's way:
+//!
+//! 1. [`request`]: one normal form of host, path and client address; bounds.
+//! 2. [`route`]: which route takes it.
+//! 3. [`access`]: identity, authorization, limits. Only this stage makes a [`access::Permit`].
+//! 4. [`upstream`]: which endpoint. Needs the permit.
+//! 5. [`rewrite`]: what the origin is shown. Needs the permit.
+//! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.
+//!
+//! [`outcome`] holds the registry of causes, [`rules`] the compiled configuration that the stages read, and [`explain`]
+//! walks the stages with a recorder.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod access;
+pub mod explain;
+pub mod outcome;
+pub mod request;
+pub mod response;
+pub mod rewrite;
+pub mod route;
+pub mod rules;
+pub mod upstream;

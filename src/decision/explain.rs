@@ -1,0 +1,1 @@
+//! Explain: the same way of a request, with a recorder.

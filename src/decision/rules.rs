@@ -1,0 +1,88 @@
+//! The compiled configuration that decisions read. It cannot hold a wrong value: `config::compile` made sure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access;
+use super::access::limit::{Limit, LimitId};
+use super::request::ReadRules;
+use super::response;
+use super::rewrite;
+use super::route;
+use crate::diagnostics::Place;
+
+/// Index into [`Rules::routes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// Index into the snapshot's upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// Everything that decisions read, compiled.
+#[derive(Debug)]
+pub struct Rules {
+    pub read: ReadRules,
+    pub table: route::Table,
+    /// By [`RouteId`].
+    pub routes: Vec<Route>,
+    /// By [`LimitId`]. A limit that several routes inherit stands here once.
+    pub limits: Vec<Limit>,
+    /// For answers that no route made: 400, 404, Pingora's own.
+    pub response: Arc<response::Rules>,
+}
+
+/// A route, compiled.
+#[derive(Debug)]
+pub struct Route {
+    pub name: Arc<str>,
+    /// Where the file says so, for `explain`.
+    pub place: Place,
+    pub access: access::Rules,
+    pub limits: Vec<LimitId>,
+    pub action: Action,
+    pub response: Arc<response::Rules>,
+    /// Largest request body in bytes.
+    pub max_body: u64,
+}
+
+/// What happens to an admitted request.
+#[derive(Debug)]
+pub enum Action {
+    Forward { upstream: UpstreamId, upstream_name: Arc<str>, rewrite: rewrite::Rules },
+    Respond(response::Fixed),
+    Redirect(rewrite::Redirect),
+}
+
+/// A fail-safe default for durations that the file leaves open, in one place so that docs and code agree.
+pub mod defaults {
+    use super::Duration;
+
+    pub const MAX_URI_BYTES: usize = 8 << 10;
+    pub const MAX_HEADER_BYTES: usize = 32 << 10;
+    pub const MAX_HEADER_COUNT: usize = 100;
+    /// Pingora's parser refuses more than this, whatever the file says.
+    pub const HARD_MAX_HEADER_COUNT: usize = 256;
+    pub const MAX_BODY_BYTES: u64 = 10 << 20;
+    pub const HEADER_TIME: Duration = Duration::from_secs(10);
+    pub const BODY_IDLE: Duration = Duration::from_secs(30);
+    pub const WRITE_IDLE: Duration = Duration::from_secs(30);
+    pub const KEEPALIVE: Duration = Duration::from_secs(60);
+    pub const HANDSHAKE: Duration = Duration::from_secs(10);
+    pub const DRAIN: Duration = Duration::from_secs(30);
+    pub const CONNECT: Duration = Duration::from_secs(2);
+    pub const RESPONSE: Duration = Duration::from_secs(30);
+    pub const SEND: Duration = Duration::from_secs(30);
+    /// Below the common 60 s (and Node's 5 s is why owners can lower it): a pooled connection that the origin has just
+    /// closed costs a request that must not be repeated.
+    pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
+    pub const CONNECT_ATTEMPTS: u32 = 3;
+    pub const HTTP2_STREAMS: u32 = 100;
+    pub const RESOLVE: Duration = Duration::from_secs(10);
+    pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+    pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+    pub const HEALTHY_AFTER: u32 = 2;
+    pub const UNHEALTHY_AFTER: u32 = 3;
+    pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
+    pub const LOG_QUEUE: usize = 8192;
+}

@@ -1,0 +1,1 @@
+//! The Pingora adapter, the only folder that knows Pingora.

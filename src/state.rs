@@ -1,0 +1,5 @@
+//! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints.
+
+pub mod limits;
+pub mod tokens;
+pub mod upstreams;

@@ -1,0 +1,1 @@
+//! The one registry of metrics: names, labels, handles.

@@ -1,0 +1,91 @@
+//! What is known about a request when it ends: one [`Record`] a request, on every path.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method};
+
+use crate::decision::access::Principal;
+use crate::decision::outcome::Cause;
+use crate::decision::request::Scheme;
+
+/// How the gateway decided, for the log's `decision` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Admitted, and answered by the origin or the route itself.
+    Allow,
+    /// Refused by a rule.
+    Deny,
+    /// Admitted, but something failed.
+    Fail,
+}
+
+impl Decision {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Deny => "deny",
+            Decision::Fail => "fail",
+        }
+    }
+}
+
+/// One finished request. Holds no credential, and is formatted off the request's thread.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When the request's header was complete.
+    pub time: SystemTime,
+    /// From then to the last byte of the answer.
+    pub duration: Duration,
+    pub request_id: String,
+    pub listener: Arc<str>,
+    pub client: IpAddr,
+    /// The socket's other end; differs from `client` behind a trusted proxy.
+    pub peer: SocketAddr,
+    /// `HTTP/1.1`, `HTTP/2`, …
+    pub protocol: &'static str,
+    pub scheme: Scheme,
+    /// `TLSv1.3`, … for TLS connections.
+    pub tls: Option<&'static str>,
+    /// Empty where the request could not be parsed, as are host and path.
+    pub method: Method,
+    pub host: String,
+    /// The normalised path; as received where normalising failed.
+    pub path: String,
+    pub query: Option<String>,
+    pub user_agent: Option<HeaderValue>,
+    pub referer: Option<HeaderValue>,
+    /// 0 when no answer was sent.
+    pub status: u16,
+    /// Body bytes sent to the client.
+    pub bytes_sent: u64,
+    /// Body bytes received from the client.
+    pub bytes_received: u64,
+    pub route: Option<Arc<str>>,
+    pub decision: Decision,
+    pub cause: Option<Cause>,
+    /// The true reason, in words.
+    pub detail: Option<Cow<'static, str>>,
+    /// What a policy in report mode would have refused with.
+    pub would_deny: Option<Cause>,
+    pub principal: Option<Arc<Principal>>,
+    pub upstream: Option<UpstreamRecord>,
+}
+
+/// What happened beyond the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamRecord {
+    pub name: Arc<str>,
+    /// The endpoint tried last.
+    pub endpoint: Option<SocketAddr>,
+    /// Endpoints tried.
+    pub attempts: u32,
+    /// Whether a pooled connection was used.
+    pub reused: bool,
+    /// From choosing the endpoint to a connection.
+    pub connect: Option<Duration>,
+    /// From the connection to the answer's header.
+    pub response: Option<Duration>,
+}
