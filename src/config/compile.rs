@@ -11,6 +11,7 @@ pub mod telemetry;
 pub mod upstream;
 
 use std::io;
+use std::sync::Arc;
 
 use super::load::Places;
 use super::raw::shape::SecretSource;
@@ -50,11 +51,13 @@ pub struct Context<'a> {
     places: &'a Places,
     environment: &'a dyn Environment,
     diagnostics: Vec<Diagnostic>,
+    /// What every route inherits; compiled, and its mistakes reported, once.
+    response: Option<Arc<response::FileLevel>>,
 }
 
 impl<'a> Context<'a> {
     pub fn new(places: &'a Places, environment: &'a dyn Environment) -> Self {
-        Context { places, environment, diagnostics: Vec::new() }
+        Context { places, environment, diagnostics: Vec::new(), response: None }
     }
 
     /// Reports a mistake that refuses the configuration.

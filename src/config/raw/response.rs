@@ -43,7 +43,7 @@ pub enum Framing {
     Deny,
     /// Pages of the same origin.
     SameOrigin,
-    /// Pages of these origins, such as `https://portal.example.com`.
+    /// Pages of these origins, such as `https://portal.example.com`; `same_origin` may be among them.
     Origins(Vec<String>),
     /// Left to the origin and to `response_headers`; on a route this needs a reason.
     Off { reason: Option<String> },

@@ -1,0 +1,260 @@
+//! The declared headers on the answers that the HTTP/2 implementation gives on its own.
+//!
+//! The `h2` crate answers an oversized header list with a bare 431, and Pingora an invalid authority with a bare 400:
+//! one HEADERS frame that no hook sees. A [`Sealer`] watches the bytes that a server writes on one connection and adds
+//! the owner's headers to such frames; everything else passes untouched and uncopied.
+//!
+//! What it recognises (RFC 9113, RFC 7541):
+//!
+//! * a HEADERS frame with END_HEADERS and END_STREAM, the first of its stream. A response's first field is `:status`
+//!   (RFC 9113 §8.3), so a first header block of a single field is a bare status: no length has to be guessed;
+//! * the second HEADERS frame of a stream is its trailers, which may well be a single field. Therefore the sealer
+//!   remembers which streams have begun an answer and not ended it;
+//! * interim answers (1xx) don't end their stream and are left alone.
+//!
+//! The added fields are literals without indexing (RFC 7541 §6.2.2): both ends' dynamic tables stay as they are.
+
+mod hpack;
+
+pub use hpack::encode_literals;
+
+/// A frame's head: length, type, flags, stream (RFC 9113 §4.1).
+const HEAD: usize = 9;
+/// Longest header block that can be a bare `:status`: two table size updates of six bytes at most, an index, and a value of
+/// three digits. A longer one is never held back to be looked into.
+const BARE_MAX: usize = 24;
+/// What every peer accepts as a frame's payload (RFC 9113 §4.2); longer header blocks go on in CONTINUATION frames.
+const PAYLOAD_MAX: usize = 16_384;
+/// Streams remembered at most. A stream that the client resets never ends on our side, so this must be bounded; it is far
+/// above the number of streams that a connection may have open.
+const OPEN_MAX: usize = 1024;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+
+/// Watches one connection's outgoing bytes. It does no I/O: [`Sealer::scan`] says what to write.
+#[derive(Debug)]
+pub struct Sealer {
+    /// Bytes taken from earlier chunks and not yet decided on: a part of a head, or a head and a part of a short block.
+    held: [u8; HEAD + BARE_MAX],
+    held_len: usize,
+    /// Bytes of the current frame that are still to come.
+    payload_left: usize,
+    /// Bytes already looked at that the caller has not yet written.
+    cleared: usize,
+    /// Streams with an unfinished answer, ascending.
+    open: Vec<u32>,
+    /// Streams up to this one are taken as having begun their answer: the highest that had to be forgotten.
+    forgotten: u32,
+    replacement: Vec<u8>,
+}
+
+/// What to do with a chunk of outgoing bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Scan<'a> {
+    /// Write the first bytes, this many, as they are, and report what was written with [`Sealer::wrote`].
+    Pass(usize),
+    /// The first `consumed` bytes of the chunk are taken. Write `bytes` (which may be empty) in their place, all of them,
+    /// before anything else.
+    Replace { consumed: usize, bytes: &'a [u8], sealed: Option<Sealed> },
+}
+
+/// An answer that got the owner's headers, for the log and the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub stream: u32,
+    /// `None` where only the dynamic table knows it.
+    pub status: Option<u16>,
+}
+
+impl Default for Sealer {
+    fn default() -> Self {
+        Sealer::new()
+    }
+}
+
+impl Sealer {
+    pub fn new() -> Self {
+        Sealer {
+            held: [0; HEAD + BARE_MAX],
+            held_len: 0,
+            payload_left: 0,
+            cleared: 0,
+            open: Vec::new(),
+            forgotten: 0,
+            replacement: Vec::new(),
+        }
+    }
+
+    /// Looks at the next outgoing bytes. `fields` is the header block to add, from [`encode_literals`].
+    ///
+    /// After [`Scan::Pass`], bytes that were not written must be offered again first, as `AsyncWrite` demands anyway.
+    pub fn scan(&mut self, chunk: &[u8], fields: &[u8]) -> Scan<'_> {
+        if self.cleared == 0 && self.held_len == 0 {
+            self.cleared = self.verbatim(chunk);
+        }
+        if self.cleared > 0 || chunk.is_empty() {
+            return Scan::Pass(self.cleared.min(chunk.len()));
+        }
+        self.replace(chunk, fields)
+    }
+
+    /// Reports that the first `count` bytes of what was to pass have been written.
+    pub fn wrote(&mut self, count: usize) {
+        self.cleared = self.cleared.saturating_sub(count);
+    }
+
+    /// What is held back, to be written when the stream ends in the middle of a frame.
+    pub fn finish(&mut self) -> &[u8] {
+        let held = self.held_len;
+        self.held_len = 0;
+        &self.held[..held]
+    }
+
+    /// How many leading bytes of `chunk` can go out as they are.
+    fn verbatim(&mut self, chunk: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let payload = self.payload_left.min(chunk.len() - at);
+            at += payload;
+            self.payload_left -= payload;
+            let Some(frame) = Frame::parse(&chunk[at..]) else { return at };
+            if self.may_be_bare(&frame) {
+                let block = at + HEAD;
+                match chunk.get(block..block + frame.length) {
+                    Some(block) if hpack::bare_status(block).is_none() => {}
+                    _ => return at,
+                }
+            }
+            self.track(&frame);
+            at += HEAD;
+            self.payload_left = frame.length;
+        }
+    }
+
+    /// Takes bytes until the frame at hand can be decided on, then gives it back as it is to be written.
+    fn replace(&mut self, chunk: &[u8], fields: &[u8]) -> Scan<'_> {
+        self.replacement.clear();
+        let mut sealed = None;
+        let mut consumed = self.hold(chunk, HEAD);
+        let Some(frame) = Frame::parse(&self.held[..self.held_len]) else {
+            return Scan::Replace { consumed, bytes: &[], sealed };
+        };
+        if self.may_be_bare(&frame) {
+            consumed += self.hold(&chunk[consumed..], HEAD + frame.length);
+            if self.held_len < HEAD + frame.length {
+                return Scan::Replace { consumed, bytes: &[], sealed };
+            }
+            let block = &self.held[HEAD..self.held_len];
+            match hpack::bare_status(block) {
+                Some(status) => {
+                    frame.write_sealed(block, fields, &mut self.replacement);
+                    sealed = Some(Sealed { stream: frame.stream, status });
+                }
+                None => self.replacement.extend_from_slice(&self.held[..self.held_len]),
+            }
+        } else {
+            self.replacement.extend_from_slice(&self.held[..self.held_len]);
+            self.payload_left = frame.length;
+        }
+        self.held_len = 0;
+        self.track(&frame);
+        Scan::Replace { consumed, bytes: &self.replacement, sealed }
+    }
+
+    /// Takes bytes of `chunk` until `wanted` are held; says how many it took.
+    fn hold(&mut self, chunk: &[u8], wanted: usize) -> usize {
+        let count = wanted.saturating_sub(self.held_len).min(chunk.len());
+        self.held[self.held_len..self.held_len + count].copy_from_slice(&chunk[..count]);
+        self.held_len += count;
+        count
+    }
+
+    fn may_be_bare(&self, frame: &Frame) -> bool {
+        const ASKED: u8 = END_STREAM | END_HEADERS | PADDED | PRIORITY;
+        frame.kind == HEADERS
+            && frame.flags & ASKED == END_STREAM | END_HEADERS
+            && frame.length <= BARE_MAX
+            && frame.stream > self.forgotten
+            && self.open.binary_search(&frame.stream).is_err()
+    }
+
+    /// Keeps `open` right as `frame` goes out.
+    fn track(&mut self, frame: &Frame) {
+        let ends = frame.flags & END_STREAM != 0;
+        match frame.kind {
+            HEADERS if !ends => {
+                if let Err(at) = self.open.binary_search(&frame.stream) {
+                    self.open.insert(at, frame.stream);
+                }
+                if self.open.len() > OPEN_MAX {
+                    // The lowest is the oldest. Should it still be alive, its trailers pass untouched all the same.
+                    self.forgotten = self.forgotten.max(self.open.remove(0));
+                }
+            }
+            HEADERS | DATA if ends => self.close(frame.stream),
+            RST_STREAM => self.close(frame.stream),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, stream: u32) {
+        if let Ok(at) = self.open.binary_search(&stream) {
+            self.open.remove(at);
+        }
+    }
+}
+
+/// A frame's head, read.
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Frame {
+    /// The head that `bytes` begin with; `None` if it isn't whole.
+    fn parse(bytes: &[u8]) -> Option<Frame> {
+        let &[l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes.first_chunk::<HEAD>()?;
+        Some(Frame {
+            length: u32::from_be_bytes([0, l0, l1, l2]) as usize,
+            kind,
+            flags,
+            stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff,
+        })
+    }
+
+    fn write_head(&self, out: &mut Vec<u8>) {
+        let [_, length @ ..] = (self.length as u32).to_be_bytes();
+        out.extend_from_slice(&length);
+        out.extend_from_slice(&[self.kind, self.flags]);
+        out.extend_from_slice(&self.stream.to_be_bytes());
+    }
+
+    /// Writes this HEADERS frame with `fields` after its own `block`, in as many frames as that takes.
+    fn write_sealed(&self, block: &[u8], fields: &[u8], out: &mut Vec<u8>) {
+        let (here, mut rest) = fields.split_at(fields.len().min(PAYLOAD_MAX - block.len()));
+        let last = |rest: &[u8]| if rest.is_empty() { END_HEADERS } else { 0 };
+        let flags = self.flags & !END_HEADERS | last(rest);
+        Frame { length: block.len() + here.len(), flags, ..*self }.write_head(out);
+        out.extend_from_slice(block);
+        out.extend_from_slice(here);
+        while !rest.is_empty() {
+            let (here, later) = rest.split_at(rest.len().min(PAYLOAD_MAX));
+            rest = later;
+            Frame { length: here.len(), kind: CONTINUATION, flags: last(rest), stream: self.stream }.write_head(out);
+            out.extend_from_slice(here);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
