@@ -94,3 +94,11 @@ pub struct Permit {
     standing: Option<Standing>,
     would_deny: Option<super::outcome::Cause>,
 }
+
+#[cfg(test)]
+impl Permit {
+    /// A permit that nobody decided, for tests of the stages behind access.
+    pub(crate) fn for_test() -> Permit {
+        Permit { principal: None, standing: None, would_deny: None }
+    }
+}

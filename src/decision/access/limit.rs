@@ -1,9 +1,16 @@
 //! Limits: a rate by token bucket, or a number of requests at the same time.
+//!
+//! The arithmetic works on a value that is passed in with the time; `state::limits` keeps the values.
+
+mod bucket;
+mod fields;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
+
+pub use fields::{rate_limit_headers, retry_after_seconds};
 
 /// Index into [`crate::decision::rules::Rules::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +27,16 @@ pub struct Limit {
     pub quota: Quota,
     /// Decide, log and count, but let the request pass.
     pub report_only: bool,
+    /// The value of `RateLimit-Policy`, made once.
+    pub policy: HeaderValue,
+}
+
+impl Limit {
+    /// `name` is made of `[A-Za-z0-9._-]`, as `config::compile` checks: it stands in header fields.
+    pub fn new(name: Arc<str>, scope: Arc<str>, key: Key, quota: Quota, report_only: bool) -> Self {
+        let policy = fields::policy(&name, &quota);
+        Limit { name, scope, key, quota, report_only, policy }
+    }
 }
 
 /// What is counted separately.
@@ -27,6 +44,7 @@ pub struct Limit {
 pub enum Key {
     /// IPv6 clients by their /64.
     ClientAddress,
+    /// Falls back to the client address on a route that recognises nobody.
     Principal,
     /// Falls back to the client address when absent.
     Header(HeaderName),
@@ -48,7 +66,7 @@ pub struct RateQuota {
     pub interval_nanos: u64,
     /// Most tokens that the bucket holds; at least 1.
     pub burst: u64,
-    /// `count` and period as written, for the RateLimit-Policy field.
+    /// `count` and `period` as written.
     pub count: u64,
     pub period: Duration,
 }
@@ -75,6 +93,20 @@ pub struct Taken {
     pub retry_after: Duration,
     /// Until the bucket is full again.
     pub reset_after: Duration,
+}
+
+impl Taken {
+    /// What asking for one of `max` places found, with `in_progress` requests on them, this one included.
+    pub fn place(max: u32, in_progress: u64) -> Taken {
+        let free = u64::from(max).checked_sub(in_progress);
+        Taken {
+            granted: free.is_some(),
+            remaining: free.unwrap_or(0),
+            // Nobody knows when a request ends: the shortest wait that `Retry-After` can say.
+            retry_after: if free.is_some() { Duration::ZERO } else { Duration::from_secs(1) },
+            reset_after: Duration::ZERO,
+        }
+    }
 }
 
 /// How a caller stands with the limit that binds it most, for the RateLimit fields.

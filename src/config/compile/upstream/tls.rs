@@ -1,0 +1,120 @@
+//! TLS to the endpoints.
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, RootCertStore};
+
+use super::super::{Context, DocPath};
+use crate::config::raw;
+use crate::config::snapshot::{ClientCertificate, UpstreamTls};
+use crate::secret::Secret;
+
+/// `None` comes with an error, which refuses the configuration: it never means that the upstream goes without TLS.
+pub(super) fn tls(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Tls) -> Option<UpstreamTls> {
+    // Each of them reports by itself, so all are asked before any may end this.
+    let sni = sni(ctx, &path.key("sni"), &raw.sni);
+    let authorities = raw.ca.as_deref().map(|file| authorities(ctx, &path.key("ca"), file));
+    let certificate = raw.client_certificate.as_ref();
+    let certificate = certificate.map(|raw| client_certificate(ctx, &path.key("client_certificate"), raw));
+    Some(UpstreamTls {
+        sni: sni?,
+        authorities: match authorities {
+            Some(authorities) => Some(authorities?),
+            None => None,
+        },
+        client_certificate: match certificate {
+            Some(certificate) => Some(certificate?),
+            None => None,
+        },
+    })
+}
+
+fn sni(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
+    if ServerName::try_from(written).is_ok() {
+        return Some(written.to_ascii_lowercase());
+    }
+    let message = if written.is_empty() {
+        "the name to verify is empty, which would switch verification off".to_owned()
+    } else {
+        format!("`{written}` is neither a DNS name nor an IP address")
+    };
+    let help = "write the name in the endpoints' certificate, such as `orders.internal`";
+    ctx.error_with_help(path, "invalid_sni", message, help);
+    None
+}
+
+fn authorities(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates = certificates(ctx, path, file)?;
+    let mut store = RootCertStore::empty();
+    for (index, certificate) in certificates.iter().enumerate() {
+        if let Err(error) = store.add(certificate.clone()) {
+            let message = format!("certificate {} in `{file}` can't be an authority: {error}", index + 1);
+            ctx.error(path, "invalid_certificate", message);
+            return None;
+        }
+    }
+    Some(certificates)
+}
+
+fn client_certificate(
+    ctx: &mut Context,
+    path: &DocPath,
+    raw: &raw::listener::Certificate,
+) -> Option<ClientCertificate> {
+    let chain = certificates(ctx, &path.key("cert"), &raw.cert);
+    let key = private_key(ctx, &path.key("key"), &raw.key);
+    let (chain, key) = (chain?, key?);
+    match CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()) {
+        Ok(_) => Some(ClientCertificate {
+            chain: chain.iter().map(|certificate| certificate.to_vec()).collect(),
+            key: Secret::new(key.secret_der().to_vec()),
+        }),
+        Err(Error::InconsistentKeys(_)) => {
+            ctx.error_with_help(
+                &path.key("key"),
+                "key_mismatch",
+                format!("the key in `{}` does not belong to the first certificate in `{}`", raw.key, raw.cert),
+                "put the client's own certificate first, and name its key",
+            );
+            None
+        }
+        Err(error) => {
+            let message = format!("`{}` and `{}` can't be used together: {error}", raw.cert, raw.key);
+            ctx.error(path, "invalid_certificate", message);
+            None
+        }
+    }
+}
+
+/// The certificates in a PEM file: at least one.
+fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = ctx.read_file(path, file)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let message = match certificates {
+        Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+        Ok(_) => format!("`{file}` holds no certificate"),
+        Err(error) => format!("`{file}` is not valid PEM: {error}"),
+    };
+    let help = "name a PEM file, which has lines such as `-----BEGIN CERTIFICATE-----`";
+    ctx.error_with_help(path, "invalid_certificate", message, help);
+    None
+}
+
+fn private_key(ctx: &mut Context, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
+    let pem = ctx.read_file(path, file)?;
+    match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(key) => Some(key),
+        // The error names no content of the file: that may be the key.
+        Err(_) => {
+            ctx.error_with_help(
+                path,
+                "invalid_key",
+                format!("`{file}` holds no private key in PEM"),
+                "name a PEM file with a PKCS#8, PKCS#1 or SEC1 key that is not encrypted",
+            );
+            None
+        }
+    }
+}
