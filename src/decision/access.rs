@@ -6,28 +6,47 @@
 
 pub mod allow;
 pub mod api_key;
+mod bucket;
+mod challenge;
+mod identify;
 pub mod jwt;
 pub mod limit;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::outcome::Denial;
+use super::outcome::{Cause, Denial};
 use super::request::RequestView;
-use limit::{Standing, Take, Taken};
+use super::rules;
+pub use bucket::BucketHasher;
+use limit::{Limit, Quota, Standing, Take, Taken};
 
 /// Who may use a route.
 #[derive(Debug)]
 pub enum Rules {
     Public,
-    Identified {
-        /// Tried in this order; the first whose credential is present decides.
-        identities: Vec<Arc<Identity>>,
-        allow: allow::Rules,
-        forward_credentials: bool,
-    },
+    Identified(Box<Identified>),
+}
+
+/// Only callers that one of some identities recognises, with what their requests need prepared.
+#[derive(Debug)]
+pub struct Identified {
+    identities: Vec<Arc<Identity>>,
+    allow: allow::Rules,
+    forward_credentials: bool,
+    /// Stands for everything that a verified token's principal depends on, across the route's identities.
+    seed: u64,
+    credential_headers: Vec<HeaderName>,
+    /// `WWW-Authenticate` of a request without credentials: one challenge for each identity.
+    missing: Option<HeaderValue>,
+    insufficient_scope: Option<HeaderValue>,
 }
 
 /// One way to recognise a caller.
@@ -60,7 +79,7 @@ pub struct Principal {
     pub expires: Option<SystemTime>,
 }
 
-/// Identifies a credential without holding it: SHA-256 over the identity's fingerprint and the token.
+/// Identifies a credential without holding it: SHA-256 over the fingerprint of the identities and the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CredentialDigest(pub [u8; 32]);
 
@@ -92,7 +111,218 @@ pub struct Cleared {
 pub struct Permit {
     principal: Option<Arc<Principal>>,
     standing: Option<Standing>,
-    would_deny: Option<super::outcome::Cause>,
+    would_deny: Option<Cause>,
+}
+
+/// Which facts would help [`clear`] to decide about `request`.
+pub fn needs(rules: &Rules, request: &RequestView<'_>) -> Needs {
+    let verified = match rules {
+        Rules::Public => None,
+        Rules::Identified(rules) => identify::digest(rules, request.headers),
+    };
+    Needs { verified }
+}
+
+/// Decides identity, then authorization, and names the limits that are still owed.
+///
+/// `limits` are those of the rules that `route` comes from. A missing, bad or insufficient credential is a denial with
+/// the challenge of RFC 6750 §3.
+pub fn clear(
+    route: &rules::Route,
+    limits: &[Limit],
+    request: &RequestView<'_>,
+    facts: Facts,
+    now: SystemTime,
+    hasher: &BucketHasher,
+) -> Result<Cleared, Denial> {
+    let mut principal = None;
+    let mut remember = None;
+    if let Rules::Identified(rules) = &route.access {
+        let recognised = identify::identify(rules, request.headers, facts, now)?;
+        rules.authorize(&recognised.principal)?;
+        principal = Some(recognised.principal);
+        remember = recognised.remember;
+    }
+    Ok(Cleared { takes: owed(route, limits, request, principal.as_deref(), hasher), principal, remember })
+}
+
+/// [`clear`] for a caller whose identity is taken for granted, for `explain`.
+pub(super) fn clear_recognised(
+    route: &rules::Route,
+    limits: &[Limit],
+    request: &RequestView<'_>,
+    principal: Principal,
+    hasher: &BucketHasher,
+) -> Result<Cleared, Denial> {
+    if let Rules::Identified(rules) = &route.access {
+        rules.authorize(&principal)?;
+    }
+    let takes = owed(route, limits, request, Some(&principal), hasher);
+    Ok(Cleared { takes, principal: Some(Arc::new(principal)), remember: None })
+}
+
+fn owed(
+    route: &rules::Route,
+    limits: &[Limit],
+    request: &RequestView<'_>,
+    principal: Option<&Principal>,
+    hasher: &BucketHasher,
+) -> SmallVec<[Take; 4]> {
+    let take = |&id: &limit::LimitId| {
+        let key = &limits[id.0 as usize].key;
+        Take { limit: id, bucket: hasher.bucket(key, &route.name, request, principal) }
+    };
+    route.limits.iter().map(take).collect()
+}
+
+impl Rules {
+    /// Only callers that one of `identities` recognises, in this order, and that fulfil `allow`.
+    pub fn identified(identities: Vec<Arc<Identity>>, allow: allow::Rules, forward_credentials: bool) -> Self {
+        let mut credential_headers = Vec::new();
+        for identity in &identities {
+            let header = identity.method.header();
+            if !credential_headers.contains(header) {
+                credential_headers.push(header.clone());
+            }
+        }
+        Rules::Identified(Box::new(Identified {
+            seed: identify::seed(&identities),
+            missing: challenge::missing(&identities),
+            insufficient_scope: challenge::insufficient_scope(&allow.scopes),
+            credential_headers,
+            identities,
+            allow,
+            forward_credentials,
+        }))
+    }
+
+    /// The request headers that must not reach the origin because they carry credentials which this route accepts.
+    /// Empty where the route forwards credentials.
+    pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        match self {
+            Rules::Identified(rules) if !rules.forward_credentials => rules.credential_headers.iter(),
+            _ => [].iter(),
+        }
+    }
+
+    /// The identities that may recognise a caller, in the order in which they are tried. Empty for public routes.
+    pub fn identities(&self) -> &[Arc<Identity>] {
+        match self {
+            Rules::Public => &[],
+            Rules::Identified(rules) => &rules.identities,
+        }
+    }
+
+    /// What a recognised caller must have. `None` for public routes.
+    pub fn allow(&self) -> Option<&allow::Rules> {
+        match self {
+            Rules::Public => None,
+            Rules::Identified(rules) => Some(&rules.allow),
+        }
+    }
+}
+
+impl Identified {
+    fn authorize(&self, principal: &Principal) -> Result<(), Denial> {
+        self.allow.check(principal).map_err(|mut denial| {
+            let by_token = || {
+                let named = |identity: &&Arc<Identity>| identity.name == principal.identity;
+                self.identities.iter().find(named).is_some_and(|identity| matches!(identity.method, Method::Jwt(_)))
+            };
+            if denial.cause == Cause::ScopeMissing && by_token() {
+                denial.challenge = self.insufficient_scope.clone();
+            }
+            denial
+        })
+    }
+}
+
+impl Method {
+    /// The request header that carries the credential.
+    pub fn header(&self) -> &HeaderName {
+        match self {
+            Method::Jwt(rules) => rules.header.as_ref().unwrap_or(&http::header::AUTHORIZATION),
+            Method::ApiKey(rules) => &rules.header,
+        }
+    }
+}
+
+impl Cleared {
+    /// The recognised caller, for the log line of a request that a limit then refuses.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        self.principal.as_ref()
+    }
+
+    /// What to take from which limit, in order. Taking may end at the first enforcing limit that refuses.
+    pub fn takes(&self) -> &[Take] {
+        &self.takes
+    }
+
+    /// A token that was verified just now, to be remembered until its principal expires.
+    pub fn remember(&self) -> Option<(CredentialDigest, Arc<Principal>)> {
+        self.remember.zip(self.principal.clone())
+    }
+
+    /// Decides on the limits. `taken` answers [`Cleared::takes`] in the same order.
+    pub fn admit(self, limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
+        let mut standing: Option<Standing> = None;
+        let mut would_deny = None;
+        for (take, &taken) in self.takes.iter().zip(taken) {
+            let limit = &limits[take.limit.0 as usize];
+            let found = Standing { limit: take.limit, taken };
+            if !taken.granted {
+                if !limit.report_only {
+                    return Err(exceeded(limit, found));
+                }
+                would_deny.get_or_insert(exceeded_cause(&limit.quota));
+            } else if matches!(limit.quota, Quota::Rate(_))
+                && !limit.report_only
+                && standing.is_none_or(|tightest| taken.remaining < tightest.taken.remaining)
+            {
+                standing = Some(found);
+            }
+        }
+        if taken.len() != self.takes.len() {
+            // Whatever went wrong, a limit that was not asked is not a limit that agreed.
+            return Err(Denial::new(Cause::InternalError, "BUG: not every limit was asked"));
+        }
+        Ok(Permit { principal: self.principal, standing, would_deny })
+    }
+}
+
+fn exceeded(limit: &Limit, found: Standing) -> Denial {
+    let cause = exceeded_cause(&limit.quota);
+    // A rate says when to come back. When a place becomes free nobody knows, unless the adapter does.
+    let retry_after = match limit.quota {
+        Quota::Concurrent(_) if found.taken.retry_after.is_zero() => None,
+        _ => Some(found.taken.retry_after),
+    };
+    let detail = format!("limit `{}` is exceeded", limit.name);
+    Denial { retry_after, limit: Some(found), ..Denial::new(cause, detail) }
+}
+
+const fn exceeded_cause(quota: &Quota) -> Cause {
+    match quota {
+        Quota::Rate(_) => Cause::RateExceeded,
+        Quota::Concurrent(_) => Cause::ConcurrencyExceeded,
+    }
+}
+
+impl Permit {
+    /// The recognised caller; `None` on public routes.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        self.principal.as_ref()
+    }
+
+    /// How the caller stands with the enforced rate limit that has least left.
+    pub fn standing(&self) -> Option<Standing> {
+        self.standing
+    }
+
+    /// What a limit in report mode would have refused with.
+    pub fn would_deny(&self) -> Option<Cause> {
+        self.would_deny
+    }
 }
 
 #[cfg(test)]

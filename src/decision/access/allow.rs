@@ -1,5 +1,9 @@
 //! Authorization by scopes, roles and claims.
 
+use serde_json::{Map, Value};
+
+use super::Principal;
+use crate::decision::outcome::{Cause, Denial};
 use crate::diagnostics::Place;
 
 /// What a recognised caller must have. Every condition given must hold.
@@ -13,4 +17,122 @@ pub struct Rules {
     pub claims: Vec<(String, Vec<String>)>,
     /// Where the file says so, for `explain`.
     pub place: Place,
+}
+
+impl Rules {
+    /// Refuses a caller that lacks something, and names it.
+    pub fn check(&self, principal: &Principal) -> Result<(), Denial> {
+        if let Some(missing) = self.scopes.iter().find(|scope| !principal.scopes.contains(scope)) {
+            return Err(Denial::new(Cause::ScopeMissing, format!("`{}` lacks the scope `{missing}`", principal.id)));
+        }
+        if !self.roles.is_empty() && !self.roles.iter().any(|role| principal.roles.contains(role)) {
+            let roles = self.roles.join("`, `");
+            return Err(Denial::new(Cause::RoleMissing, format!("`{}` has none of the roles `{roles}`", principal.id)));
+        }
+        for (name, accepted) in &self.claims {
+            let Some(value) = claim(&principal.claims, name) else {
+                return Err(Denial::new(Cause::ClaimMismatch, format!("`{}` lacks the claim `{name}`", principal.id)));
+            };
+            if !accepted.iter().any(|accepted| is(value, accepted)) {
+                let detail = format!("the claim `{name}` of `{}` has none of the accepted values", principal.id);
+                return Err(Denial::new(Cause::ClaimMismatch, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The claim `name`: that of this very name, or else the one at this path (`realm_access.roles`).
+pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(name) {
+        return Some(value);
+    }
+    let (first, rest) = name.split_once('.')?;
+    rest.split('.').try_fold(claims.get(first)?, |value, step| value.get(step))
+}
+
+/// Whether `value` is `accepted`, or a list that contains it. Numbers and booleans are compared by their JSON text.
+fn is(value: &Value, accepted: &str) -> bool {
+    match value {
+        Value::String(text) => text == accepted,
+        Value::Bool(true) => accepted == "true",
+        Value::Bool(false) => accepted == "false",
+        Value::Number(number) => number.to_string() == accepted,
+        Value::Array(values) => values.iter().any(|value| !value.is_array() && is(value, accepted)),
+        Value::Null | Value::Object(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn caller() -> Principal {
+        let claims = json!({
+            "tier": "gold", "level": 3, "staff": true, "groups": ["a", "b"], "nested": {"deep": {"x": "y"}},
+            "a.b": "literal", "a": {"b": "path"}, "nothing": null,
+        });
+        let Value::Object(claims) = claims else { unreachable!("an object was written") };
+        Principal {
+            id: "ann".to_owned(),
+            identity: "corp".into(),
+            scopes: vec!["read".to_owned(), "write".to_owned()],
+            roles: vec!["admin".to_owned()],
+            claims,
+            expires: None,
+        }
+    }
+
+    fn cause(rules: &Rules) -> Option<Cause> {
+        rules.check(&caller()).err().map(|denial| denial.cause)
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    fn claims(name: &str, accepted: &[&str]) -> Rules {
+        Rules { claims: vec![(name.to_owned(), words(accepted))], ..Rules::default() }
+    }
+
+    #[test]
+    fn no_conditions_let_every_recognised_caller_pass() {
+        assert_eq!(cause(&Rules::default()), None);
+    }
+
+    #[test]
+    fn every_scope_is_needed_and_any_role_will_do() {
+        assert_eq!(cause(&Rules { scopes: words(&["read", "write"]), ..Rules::default() }), None);
+        assert_eq!(cause(&Rules { scopes: words(&["read", "erase"]), ..Rules::default() }), Some(Cause::ScopeMissing));
+        assert_eq!(cause(&Rules { roles: words(&["owner", "admin"]), ..Rules::default() }), None);
+        assert_eq!(cause(&Rules { roles: words(&["owner"]), ..Rules::default() }), Some(Cause::RoleMissing));
+    }
+
+    #[test]
+    fn the_detail_names_what_lacks() {
+        let denial = Rules { scopes: words(&["read", "erase"]), ..Rules::default() }.check(&caller()).unwrap_err();
+        assert_eq!(denial.detail, "`ann` lacks the scope `erase`");
+    }
+
+    #[test]
+    fn claims_are_compared_by_their_text() {
+        assert_eq!(cause(&claims("tier", &["silver", "gold"])), None);
+        assert_eq!(cause(&claims("level", &["3"])), None);
+        assert_eq!(cause(&claims("staff", &["true"])), None);
+        assert_eq!(cause(&claims("groups", &["b"])), None);
+        for (name, accepted) in [("tier", "Gold"), ("level", "3.0"), ("staff", "1"), ("groups", "c"), ("none", "x")] {
+            assert_eq!(cause(&claims(name, &[accepted])), Some(Cause::ClaimMismatch), "{name}");
+        }
+        assert_eq!(cause(&claims("nothing", &["null"])), Some(Cause::ClaimMismatch));
+    }
+
+    #[test]
+    fn a_dotted_name_is_a_path_unless_a_claim_has_that_name() {
+        assert_eq!(cause(&claims("nested.deep.x", &["y"])), None);
+        assert_eq!(cause(&claims("a.b", &["literal"])), None);
+        assert_eq!(cause(&claims("a.b", &["path"])), Some(Cause::ClaimMismatch));
+        assert_eq!(cause(&claims("nested.none.x", &["y"])), Some(Cause::ClaimMismatch));
+    }
 }

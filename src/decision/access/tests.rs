@@ -1,0 +1,376 @@
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http::{HeaderMap, Method as HttpMethod, StatusCode};
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+
+use super::limit::{Key, LimitId, RateQuota};
+use super::testing::{Signer, at, claims, now};
+use super::*;
+use crate::decision::request::{Normal, Scheme};
+use crate::decision::response::{self, Fixed};
+use crate::diagnostics::Place;
+
+static HASHER: LazyLock<BucketHasher> = LazyLock::new(|| BucketHasher::new(RandomState::new(), RandomState::new()));
+
+fn corp(name: &str, issuer: &str) -> Arc<Identity> {
+    let rules = jwt::Rules {
+        issuer: issuer.to_owned(),
+        audiences: vec![testing::AUDIENCE.to_owned()],
+        algorithms: vec![Algorithm::ES256],
+        keys: jwt::keys::parse_jwks(testing::jwks().to_string().as_bytes()).unwrap().keys,
+        leeway: 30,
+        header: None,
+        principal_claim: "sub".to_owned(),
+        scope_claim: "scope".to_owned(),
+        roles_claim: "roles".to_owned(),
+    };
+    let fingerprint = name.len() as u64;
+    Arc::new(Identity { name: name.into(), fingerprint, method: Method::Jwt(rules) })
+}
+
+/// Knows the key made of these 32 bytes.
+fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> {
+    let principal = Principal {
+        id: format!("partner-{byte}"),
+        identity: name.into(),
+        scopes: vec!["orders.read".to_owned()],
+        roles: vec![],
+        claims: serde_json::Map::new(),
+        expires,
+    };
+    let keys = HashMap::from([(api_key::make(&[byte; 32]).1, Arc::new(principal))]);
+    let rules = api_key::Rules::new(HeaderName::from_static("x-api-key"), keys);
+    Arc::new(Identity { name: name.into(), fingerprint: 7, method: Method::ApiKey(rules) })
+}
+
+fn key(byte: u8) -> String {
+    api_key::make(&[byte; 32]).0.expose().clone()
+}
+
+fn scopes(scopes: &[&str]) -> allow::Rules {
+    allow::Rules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..allow::Rules::default() }
+}
+
+fn route(access: Rules, limits: &[u32]) -> rules::Route {
+    rules::Route {
+        name: "orders".into(),
+        place: Place::default(),
+        access,
+        limits: limits.iter().copied().map(LimitId).collect(),
+        action: rules::Action::Respond(Fixed {
+            status: StatusCode::OK,
+            content_type: HeaderValue::from_static("text/plain"),
+            body: bytes::Bytes::new(),
+        }),
+        response: Arc::new(response::Rules::default()),
+        max_body: 0,
+    }
+}
+
+fn identified(identities: Vec<Arc<Identity>>) -> rules::Route {
+    route(Rules::identified(identities, scopes(&["orders.read"]), false), &[])
+}
+
+struct Request {
+    normal: Normal,
+    headers: HeaderMap,
+}
+
+fn request(headers: &[(&'static str, &str)]) -> Request {
+    from("192.0.2.1", headers)
+}
+
+fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    let normal = Normal {
+        host: "api.example.com".to_owned(),
+        port: None,
+        path: "/".to_owned(),
+        query: None,
+        path_changed: false,
+        client: client.parse::<IpAddr>().unwrap(),
+        scheme: Scheme::Https,
+        trusted_peer: false,
+        request_id: None,
+    };
+    Request { normal, headers: map }
+}
+
+impl Request {
+    fn view(&self) -> RequestView<'_> {
+        RequestView { method: &HttpMethod::GET, normal: &self.normal, headers: &self.headers }
+    }
+}
+
+fn clear_with(route: &rules::Route, request: &Request, facts: Facts, now: SystemTime) -> Result<Cleared, Denial> {
+    clear(route, &[], &request.view(), facts, now, &HASHER)
+}
+
+fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Cleared, Denial> {
+    clear_with(route, &request(headers), Facts::default(), now())
+}
+
+fn refused(route: &rules::Route, headers: &[(&'static str, &str)]) -> (Cause, String) {
+    let denial = decide(route, headers).expect_err("the request must be refused");
+    (denial.cause, denial.challenge.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default())
+}
+
+fn caller(route: &rules::Route, headers: &[(&'static str, &str)]) -> String {
+    decide(route, headers).unwrap().principal.unwrap().id.clone()
+}
+
+fn bearer(claims: &serde_json::Value) -> String {
+    format!("Bearer {}", testing::token(&json!({"alg": "ES256"}), claims, &Signer::P256))
+}
+
+const INVALID: &str = r#"Bearer realm="portcullis", error="invalid_token", error_description="The token is not valid""#;
+
+#[test]
+fn public_routes_ask_for_nothing() {
+    let route = route(Rules::Public, &[]);
+    let cleared = decide(&route, &[("authorization", "Bearer junk")]).unwrap();
+    assert!(cleared.principal.is_none() && cleared.takes().is_empty());
+    assert_eq!(needs(&route.access, &request(&[("authorization", "Bearer junk")]).view()), Needs::default());
+}
+
+#[test]
+fn missing_credentials_are_asked_for_in_every_way() {
+    let route = identified(vec![corp("corp", testing::ISSUER), partners("partners", 1, None)]);
+    let challenge = r#"Bearer realm="portcullis", ApiKey realm="portcullis", header="x-api-key""#;
+    assert_eq!(refused(&route, &[]), (Cause::CredentialsMissing, challenge.to_owned()));
+    assert_eq!(refused(&route, &[("authorization", "Basic YTpi")]).0, Cause::CredentialsMissing);
+}
+
+#[test]
+fn the_first_credential_that_is_present_decides() {
+    let route = identified(vec![corp("corp", testing::ISSUER), partners("partners", 1, None)]);
+    assert_eq!(caller(&route, &[("authorization", &bearer(&claims()))]), "ann");
+    assert_eq!(caller(&route, &[("x-api-key", &key(1))]), "partner-1");
+    let both = [("authorization", "Bearer junk"), ("x-api-key", key(1).as_str())].map(|(n, v)| (n, v.to_owned()));
+    let both: Vec<(&'static str, &str)> = both.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    assert_eq!(refused(&route, &both), (Cause::TokenMalformed, INVALID.to_owned()), "no second try with the key");
+}
+
+#[test]
+fn two_credentials_of_a_kind_are_refused() {
+    let route = identified(vec![corp("corp", testing::ISSUER), partners("partners", 1, None)]);
+    let good = bearer(&claims());
+    let (cause, challenge) = refused(&route, &[("authorization", &good), ("authorization", &good)]);
+    assert_eq!((cause, cause.status()), (Cause::CredentialsAmbiguous, StatusCode::BAD_REQUEST));
+    assert!(challenge.contains(r#"error="invalid_request""#));
+    assert_eq!(
+        refused(&route, &[("authorization", &good), ("authorization", "Basic x")]).0,
+        Cause::CredentialsAmbiguous
+    );
+    assert_eq!(refused(&route, &[("x-api-key", "a"), ("x-api-key", "a")]).0, Cause::CredentialsAmbiguous);
+}
+
+#[test]
+fn a_bad_token_is_challenged_with_its_error() {
+    let route = identified(vec![corp("corp", testing::ISSUER)]);
+    let mut old = claims();
+    old["exp"] = json!(at(-60));
+    let (cause, challenge) = refused(&route, &[("authorization", &bearer(&old))]);
+    assert_eq!(cause, Cause::TokenExpired);
+    assert!(challenge.ends_with(r#"error="invalid_token", error_description="The token has expired""#));
+    assert_eq!(refused(&route, &[("authorization", "Bearer")]), (Cause::TokenMalformed, INVALID.to_owned()));
+}
+
+#[test]
+fn a_token_without_the_scope_is_told_which() {
+    let access = Rules::identified(
+        vec![corp("corp", testing::ISSUER), partners("partners", 1, None)],
+        scopes(&["orders.read", "orders.write"]),
+        false,
+    );
+    let route = route(access, &[]);
+    let (cause, challenge) = refused(&route, &[("authorization", &bearer(&claims()))]);
+    assert_eq!((cause, cause.status()), (Cause::ScopeMissing, StatusCode::FORBIDDEN));
+    assert_eq!(challenge, r#"Bearer realm="portcullis", error="insufficient_scope", scope="orders.read orders.write""#);
+    assert_eq!(refused(&route, &[("x-api-key", &key(1))]), (Cause::ScopeMissing, String::new()));
+}
+
+#[test]
+fn unknown_and_expired_keys_are_told_apart_in_the_log() {
+    let route = identified(vec![partners("partners", 1, Some(now()))]);
+    let challenge = r#"ApiKey realm="portcullis", header="x-api-key""#.to_owned();
+    assert_eq!(refused(&route, &[("x-api-key", &key(2))]), (Cause::ApiKeyUnknown, challenge.clone()));
+    assert_eq!(refused(&route, &[("x-api-key", "")]).0, Cause::ApiKeyUnknown);
+    assert_eq!(refused(&route, &[("x-api-key", &"x".repeat(513))]).0, Cause::ApiKeyUnknown);
+    assert_eq!(refused(&route, &[("x-api-key", &key(1))]), (Cause::ApiKeyExpired, challenge));
+    let ends = Some(now() + Duration::from_secs(1));
+    assert_eq!(caller(&identified(vec![partners("partners", 1, ends)]), &[("x-api-key", &key(1))]), "partner-1");
+}
+
+#[test]
+fn identities_that_share_a_header_are_told_apart() {
+    let other = "https://other.example";
+    let route = identified(vec![
+        corp("corp", testing::ISSUER),
+        corp("other", other),
+        partners("first", 1, None),
+        partners("second", 2, None),
+    ]);
+    let identity =
+        |headers: &[(&'static str, &str)]| decide(&route, headers).unwrap().principal.unwrap().identity.clone();
+    let mut theirs = claims();
+    theirs["iss"] = json!(other);
+    assert_eq!(&*identity(&[("authorization", &bearer(&claims()))]), "corp");
+    assert_eq!(&*identity(&[("authorization", &bearer(&theirs))]), "other");
+    assert_eq!(&*identity(&[("x-api-key", &key(2))]), "second");
+    theirs["iss"] = json!("https://evil.example");
+    assert_eq!(refused(&route, &[("authorization", &bearer(&theirs))]).0, Cause::TokenIssuerMismatch);
+}
+
+#[test]
+fn a_verified_token_is_remembered_and_checked_again() {
+    let route = identified(vec![corp("corp", testing::ISSUER)]);
+    let request = request(&[("authorization", &bearer(&claims()))]);
+    let digest = needs(&route.access, &request.view()).verified.unwrap();
+    let (remembered, principal) = clear_with(&route, &request, Facts::default(), now()).unwrap().remember().unwrap();
+    assert_eq!(remembered, digest);
+
+    let facts = || Facts { verified: Some(Arc::clone(&principal)) };
+    let again = clear_with(&route, &request, facts(), now()).unwrap();
+    assert!(again.remember().is_none() && again.principal.is_some());
+    let late = now() + Duration::from_secs(330);
+    assert_eq!(clear_with(&route, &request, facts(), late).unwrap_err().cause, Cause::TokenExpired);
+
+    let stricter = super::tests::route(
+        Rules::identified(vec![corp("corp", testing::ISSUER)], scopes(&["orders.write"]), false),
+        &[],
+    );
+    assert_eq!(clear_with(&stricter, &request, facts(), now()).unwrap_err().cause, Cause::ScopeMissing);
+
+    let elsewhere = identified(vec![corp("branch", "https://other.example")]);
+    assert_ne!(needs(&elsewhere.access, &request.view()).verified, Some(digest));
+    assert_eq!(clear_with(&elsewhere, &request, facts(), now()).unwrap_err().cause, Cause::TokenIssuerMismatch);
+}
+
+#[test]
+fn only_tokens_of_bearable_length_are_looked_up() {
+    let route = identified(vec![partners("partners", 1, None), corp("corp", testing::ISSUER)]);
+    let needs = |headers: &[(&'static str, &str)]| needs(&route.access, &request(headers).view()).verified;
+    assert!(needs(&[("authorization", "Bearer a.b.c")]).is_some());
+    assert_ne!(needs(&[("authorization", "Bearer a.b.c")]), needs(&[("authorization", "Bearer a.b.d")]));
+    assert_eq!(needs(&[("authorization", "Bearer a.b.c"), ("x-api-key", "k")]), None, "the key decides");
+    assert_eq!(needs(&[("authorization", &format!("Bearer {}", "a".repeat(8193)))]), None);
+    assert_eq!(needs(&[]), None);
+}
+
+#[test]
+fn the_headers_with_credentials_are_known() {
+    let both = || vec![corp("corp", testing::ISSUER), corp("b", "b"), partners("partners", 1, None)];
+    let names = |rules: &Rules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&Rules::identified(both(), allow::Rules::default(), false)), ["authorization", "x-api-key"]);
+    assert!(names(&Rules::identified(both(), allow::Rules::default(), true)).is_empty());
+    assert!(names(&Rules::Public).is_empty());
+}
+
+#[test]
+fn without_identities_nobody_passes() {
+    let route = route(Rules::identified(vec![], allow::Rules::default(), false), &[]);
+    assert_eq!(refused(&route, &[("authorization", "Bearer a")]), (Cause::CredentialsMissing, String::new()));
+}
+
+fn limit(key: Key, quota: Quota, report_only: bool) -> Limit {
+    Limit::new("per-caller".into(), "per-caller".into(), key, quota, report_only)
+}
+
+fn rate() -> Quota {
+    Quota::Rate(RateQuota::new(10, Duration::from_secs(1), 10))
+}
+
+fn bucket(key: Key, request: &Request, principal: Option<&Principal>) -> limit::BucketKey {
+    HASHER.bucket(&key, "orders", &request.view(), principal)
+}
+
+#[test]
+fn clients_share_a_bucket_as_they_share_a_network() {
+    let bucket = |client: &str| bucket(Key::ClientAddress, &from(client, &[]), None);
+    assert_ne!(bucket("192.0.2.1"), bucket("192.0.2.2"));
+    assert_eq!(bucket("192.0.2.1"), bucket("::ffff:192.0.2.1"));
+    assert_eq!(bucket("2001:db8:1:2::1"), bucket("2001:db8:1:2:ffff::9"));
+    assert_ne!(bucket("2001:db8:1:2::1"), bucket("2001:db8:1:3::1"));
+}
+
+#[test]
+fn buckets_of_different_kinds_never_meet() {
+    let header = || Key::Header(HeaderName::from_static("x-tenant"));
+    let request = request(&[("x-tenant", "orders")]);
+    let principal = |identity: &str, id: &str| Principal {
+        id: id.to_owned(),
+        identity: identity.into(),
+        scopes: vec![],
+        roles: vec![],
+        claims: serde_json::Map::new(),
+        expires: None,
+    };
+    let buckets = [
+        bucket(Key::ClientAddress, &request, None),
+        bucket(Key::Principal, &request, Some(&principal("a", "bc"))),
+        bucket(Key::Principal, &request, Some(&principal("ab", "c"))),
+        bucket(header(), &request, None),
+        bucket(header(), &super::tests::request(&[("x-tenant", "ord"), ("x-tenant", "ers")]), None),
+        bucket(Key::Route, &request, None),
+        bucket(Key::Gateway, &request, None),
+    ];
+    for (index, one) in buckets.iter().enumerate() {
+        assert!(!buckets[index + 1..].contains(one), "{index}");
+    }
+    assert_eq!(bucket(header(), &super::tests::request(&[]), None), buckets[0], "no header: by address");
+}
+
+fn admit(limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
+    let ids: Vec<u32> = (0..limits.len() as u32).collect();
+    let route = route(Rules::Public, &ids);
+    clear(&route, limits, &request(&[]).view(), Facts::default(), now(), &HASHER).unwrap().admit(limits, taken)
+}
+
+fn taken(granted: bool, remaining: u64) -> Taken {
+    Taken { granted, remaining, retry_after: Duration::from_secs(3), reset_after: Duration::from_secs(9) }
+}
+
+#[test]
+fn the_first_enforcing_limit_that_refuses_decides() {
+    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, Quota::Concurrent(1), false)];
+    let denial = admit(&limits, &[taken(true, 5), taken(false, 0)]).unwrap_err();
+    assert_eq!((denial.cause, denial.retry_after), (Cause::ConcurrencyExceeded, Some(Duration::from_secs(3))));
+    assert_eq!(denial.limit, Some(Standing { limit: LimitId(1), taken: taken(false, 0) }));
+    // The adapter may stop at the first refusal.
+    assert_eq!(admit(&limits, &[taken(false, 0)]).unwrap_err().cause, Cause::RateExceeded);
+}
+
+#[test]
+fn a_limit_that_was_not_asked_does_not_agree() {
+    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, rate(), false)];
+    assert_eq!(admit(&limits, &[taken(true, 5)]).unwrap_err().cause, Cause::InternalError);
+}
+
+#[test]
+fn a_reporting_limit_only_reports() {
+    let limits = [limit(Key::Gateway, rate(), true), limit(Key::Route, rate(), false)];
+    let permit = admit(&limits, &[taken(false, 0), taken(true, 4)]).unwrap();
+    assert_eq!(permit.would_deny(), Some(Cause::RateExceeded));
+    assert_eq!(permit.standing().map(|standing| standing.limit), Some(LimitId(1)));
+}
+
+#[test]
+fn the_standing_is_that_of_the_tightest_rate() {
+    let limits = [
+        limit(Key::Gateway, rate(), false),
+        limit(Key::Route, rate(), false),
+        limit(Key::Route, Quota::Concurrent(9), false),
+    ];
+    let permit = admit(&limits, &[taken(true, 5), taken(true, 2), taken(true, 1)]).unwrap();
+    assert_eq!(permit.standing(), Some(Standing { limit: LimitId(1), taken: taken(true, 2) }));
+    assert!(permit.would_deny().is_none() && permit.principal().is_none());
+}
