@@ -1,1 +1,264 @@
 //! Explain: the same way of a request, with a recorder.
+//!
+//! Every decision here is made by the stage that makes it for real traffic; this only writes down what they said. It
+//! assumes what a single request can't show: limits count from zero.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Map, Value};
+
+use super::access::limit::{Key, Limit, LimitId, Quota, Taken, rate_limit_headers};
+use super::access::{self, BucketHasher, Facts, Permit, Principal};
+use super::outcome::{Cause, Denial};
+use super::request::{self, Normal, RawRequest, RequestView};
+use super::response::{self, refusal_headers};
+use super::rewrite::{self, Edit};
+use super::route::{Found, Parameters};
+use super::rules::{Action, Route, RouteId, Rules};
+use crate::diagnostics::Place;
+
+/// Stands for the id that a real request gets.
+const REQUEST_ID: &str = "(made-for-each-request)";
+
+/// What happens to a request, and why.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The one reading of the request; `None` where there is none, which the verdict then says.
+    pub normal: Option<Normal>,
+    pub route: Option<RouteId>,
+    /// The other routes, and why each did not take the request.
+    pub passed_over: Vec<PassedOver>,
+    /// The recognised caller.
+    pub principal: Option<Arc<Principal>>,
+    /// The limits that the request counts in.
+    pub limits: Vec<Touched>,
+    pub verdict: Verdict,
+    /// The headers that the gateway adds to the answer, whatever an origin sends.
+    pub response_headers: HeaderMap,
+}
+
+/// A route that did not take the request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassedOver {
+    pub route: RouteId,
+    pub why: String,
+}
+
+/// A limit that the request counts in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Touched {
+    pub limit: LimitId,
+    /// What it is counted by, with the value: `client address 192.0.2.1`.
+    pub counted_by: String,
+}
+
+/// How it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The request goes to an upstream, which is shown this.
+    Forward {
+        /// Path and query.
+        target: String,
+        host: String,
+        /// Changes to the other headers.
+        edits: Vec<Edit>,
+    },
+    /// The route answers itself.
+    Answer,
+    Refuse {
+        denial: Denial,
+        /// Where the file says so; `None` where no rule of the file does.
+        place: Option<Place>,
+    },
+}
+
+/// Explains what happens to `raw` at the time `now`.
+///
+/// With `claims`, the caller counts as recognised with them by the route's first JWT identity: authorization is decided
+/// on them, the checks of a token are skipped.
+pub fn explain(
+    rules: &Rules,
+    raw: &RawRequest<'_>,
+    claims: Option<Map<String, Value>>,
+    now: SystemTime,
+    hasher: &BucketHasher,
+) -> Explanation {
+    let normal = match request::read(&rules.read, raw) {
+        Ok(normal) => normal,
+        Err(denial) => return unrouted(rules, denial),
+    };
+    let view = RequestView { method: raw.method, normal: &normal, headers: raw.headers };
+    let mut explanation = match rules.table.find(&view) {
+        Found::Route { id, parameters } => {
+            let asked = Asked { view, parameters, peer: raw.peer };
+            explain_route(rules, id, &asked, claims, now, hasher)
+        }
+        Found::MethodNotAllowed(methods) => unrouted(rules, method_not_allowed(&methods)),
+        Found::NotFound => unrouted(rules, Denial::new(Cause::RouteNotFound, "no route takes this request")),
+    };
+    explanation.passed_over =
+        rules.table.explain(&view).into_iter().map(|(route, why)| PassedOver { route, why: why.to_string() }).collect();
+    explanation.normal = Some(normal);
+    explanation
+}
+
+/// A request that a route takes.
+struct Asked<'a> {
+    view: RequestView<'a>,
+    parameters: Parameters,
+    /// The other end of the connection.
+    peer: IpAddr,
+}
+
+/// Everything from access on.
+fn explain_route(
+    rules: &Rules,
+    id: RouteId,
+    asked: &Asked<'_>,
+    claims: Option<Map<String, Value>>,
+    now: SystemTime,
+    hasher: &BucketHasher,
+) -> Explanation {
+    let route = &rules.routes[id.0 as usize];
+    let mut headers = HeaderMap::new();
+    let (principal, limits, verdict) = match admit(rules, route, &asked.view, claims, now, hasher) {
+        Ok((permit, limits)) => {
+            if let Some(standing) = permit.standing() {
+                headers.extend(rate_limit_headers(&rules.limits[standing.limit.0 as usize], &standing));
+            }
+            let verdict = match &route.action {
+                Action::Forward { rewrite, .. } => forward(route, rewrite, &permit, asked),
+                Action::Respond(fixed) => {
+                    headers.insert(CONTENT_TYPE, fixed.content_type.clone());
+                    Verdict::Answer
+                }
+                Action::Redirect(redirect) => {
+                    headers.insert(LOCATION, redirect.location(asked.view.normal, &asked.parameters));
+                    Verdict::Answer
+                }
+            };
+            (permit.principal().cloned(), limits, verdict)
+        }
+        Err(denial) => {
+            headers.extend(refusal_headers(&denial, []));
+            let place = match denial.cause {
+                Cause::ScopeMissing | Cause::RoleMissing | Cause::ClaimMismatch => {
+                    route.access.allow().map(|allow| allow.place.clone())
+                }
+                _ => Some(route.place.clone()),
+            };
+            (None, Vec::new(), Verdict::Refuse { denial, place })
+        }
+    };
+    route.response.apply(&mut headers);
+    Explanation {
+        normal: None,
+        route: Some(id),
+        passed_over: Vec::new(),
+        principal,
+        limits,
+        verdict,
+        response_headers: headers,
+    }
+}
+
+fn forward(route: &Route, rules: &rewrite::Rules, permit: &Permit, asked: &Asked<'_>) -> Verdict {
+    let normal = asked.view.normal;
+    let request_id = normal.request_id.as_deref().unwrap_or(REQUEST_ID);
+    let credentials = route.access.credential_headers();
+    Verdict::Forward {
+        target: rules.target(normal, &asked.parameters).into_owned(),
+        host: rules.host(normal).into_owned(),
+        edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, request_id).into_vec(),
+    }
+}
+
+/// Runs the stage of access, with limits from which nobody has taken yet.
+fn admit(
+    rules: &Rules,
+    route: &Route,
+    view: &RequestView<'_>,
+    claims: Option<Map<String, Value>>,
+    now: SystemTime,
+    hasher: &BucketHasher,
+) -> Result<(Permit, Vec<Touched>), Denial> {
+    let by_token = route.access.identities().iter().find_map(|identity| match &identity.method {
+        access::Method::Jwt(jwt) => Some((identity, jwt)),
+        access::Method::ApiKey(_) => None,
+    });
+    let cleared = match (claims, by_token) {
+        (Some(claims), Some((identity, jwt))) => {
+            let principal = jwt.principal(&identity.name, claims)?;
+            access::clear_recognised(route, &rules.limits, view, principal, hasher)?
+        }
+        _ => access::clear(route, &rules.limits, view, Facts::default(), now, hasher)?,
+    };
+    let ids: Vec<LimitId> = cleared.takes().iter().map(|take| take.limit).collect();
+    let limit = |id: &LimitId| &rules.limits[id.0 as usize];
+    let taken: Vec<Taken> = ids.iter().map(|id| first_of(limit(id))).collect();
+    let permit = cleared.admit(&rules.limits, &taken)?;
+    let touched = ids.iter().map(|id| Touched {
+        limit: *id,
+        counted_by: counted_by(&limit(id).key, route, view, permit.principal().map(Arc::as_ref)),
+    });
+    let touched = touched.collect();
+    Ok((permit, touched))
+}
+
+/// What the first request of all finds.
+fn first_of(limit: &Limit) -> Taken {
+    match &limit.quota {
+        Quota::Rate(rate) => rate.take(&mut 0, 0),
+        Quota::Concurrent(max) => Taken::place(*max, 1),
+    }
+}
+
+/// The bucket in words. A header's value is left out: it may be a credential.
+fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Option<&Principal>) -> String {
+    let client = || match view.normal.client.to_canonical() {
+        IpAddr::V4(address) => format!("client address {address}"),
+        IpAddr::V6(address) => {
+            let network = std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
+            format!("client network {network}/64")
+        }
+    };
+    match (key, principal) {
+        (Key::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
+        (Key::ClientAddress | Key::Principal, _) => client(),
+        (Key::Header(name), _) if view.headers.contains_key(name) => format!("the value of header {name}"),
+        (Key::Header(name), _) => format!("{}, for there is no header {name}", client()),
+        (Key::Route, _) => format!("route {}", route.name),
+        (Key::Gateway, _) => "the whole gateway".to_owned(),
+    }
+}
+
+/// A refusal before any route was found.
+fn unrouted(rules: &Rules, denial: Denial) -> Explanation {
+    let mut headers = HeaderMap::new();
+    headers.extend(refusal_headers(&denial, []));
+    response::Rules::apply(&rules.response, &mut headers);
+    Explanation {
+        normal: None,
+        route: None,
+        passed_over: Vec::new(),
+        principal: None,
+        limits: Vec::new(),
+        verdict: Verdict::Refuse { denial, place: None },
+        response_headers: headers,
+    }
+}
+
+fn method_not_allowed(methods: &[Method]) -> Denial {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    Denial {
+        allow: HeaderValue::try_from(names.join(", ")).ok(),
+        ..Denial::new(Cause::MethodNotAllowed, "routes take this path, but with other methods")
+    }
+}

@@ -53,6 +53,7 @@ causes! {
     PathInvalid = "path_invalid" 400 "The request's path is not valid";
     UriTooLong = "uri_too_long" 414 "The request target is too long";
     HeadersTooLarge = "headers_too_large" 431 "The request's header fields are too large";
+    HeadersTooMany = "headers_too_many" 431 "The request has too many header fields";
     BodyTooLarge = "body_too_large" 413 "The request body is too large";
     /// The client was too slow with its header or body.
     RequestTimeout = "request_timeout" 408 "The request took too long to arrive";

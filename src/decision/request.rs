@@ -3,12 +3,16 @@
 //! What a rule matches is what is forwarded (invariant 3): [`read`] either gives the one reading of a request or refuses
 //! it; nothing after it looks at the raw bytes again.
 
+mod client;
+pub mod host;
+pub mod path;
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, Method};
 use ipnet::IpNet;
 
-use super::outcome::Denial;
+use super::outcome::{Cause, Denial};
 
 /// What [`read`] goes by.
 #[derive(Clone, Debug)]
@@ -88,6 +92,102 @@ pub struct RequestView<'a> {
 
 /// Gives the one reading of `raw`, or refuses what has two.
 pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
-    let _ = (rules, raw);
-    todo!()
+    bound_size(rules, raw)?;
+    let target = Target::parse(raw)?;
+    let authority = host::authority(raw, target.authority)?;
+    let normalised = path::normalise(target.path).map_err(|why| Denial::new(Cause::PathInvalid, why))?;
+    let query = match target.query {
+        Some(query) => Some(path::query(query).map_err(|why| Denial::new(Cause::PathInvalid, why))?),
+        None => None,
+    };
+    let trusted_peer = client::is_trusted(rules, client::canonical(raw.peer));
+    let path_changed = normalised.as_bytes() != target.path || target.authority.is_some();
+    let mut normal = Normal {
+        host: authority.host,
+        port: authority.port,
+        path: normalised.into_owned(),
+        query: query.map(str::to_owned),
+        path_changed,
+        client: client::canonical(raw.peer),
+        scheme: raw.scheme,
+        trusted_peer,
+        request_id: None,
+    };
+    if trusted_peer {
+        normal.client = client::address(rules, raw);
+        normal.scheme = client::scheme(raw).unwrap_or(raw.scheme);
+        normal.request_id = client::request_id(raw);
+    }
+    Ok(normal)
 }
+
+/// Each field counts its name, its value and four bytes for `: ` and CRLF, as HTTP/1 writes it.
+fn bound_size(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> {
+    if raw.target.len() > rules.max_uri {
+        let detail = format!("the request target has {} bytes, {} are allowed", raw.target.len(), rules.max_uri);
+        return Err(Denial::new(Cause::UriTooLong, detail));
+    }
+    if raw.headers.len() > rules.max_header_count {
+        let detail = format!("{} header fields, {} are allowed", raw.headers.len(), rules.max_header_count);
+        return Err(Denial::new(Cause::HeadersTooMany, detail));
+    }
+    let bytes: usize = raw.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > rules.max_header_bytes {
+        let detail = format!("{bytes} bytes of header fields, {} are allowed", rules.max_header_bytes);
+        return Err(Denial::new(Cause::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// The parts of a request target (RFC 9112 §3.2).
+struct Target<'a> {
+    /// Only of the absolute form.
+    authority: Option<&'a str>,
+    path: &'a [u8],
+    query: Option<&'a [u8]>,
+}
+
+impl<'a> Target<'a> {
+    fn parse(raw: &RawRequest<'a>) -> Result<Self, Denial> {
+        let target = raw.target;
+        if target == b"*" {
+            if raw.method != Method::OPTIONS {
+                return Err(Denial::new(Cause::PathInvalid, "the target `*` belongs to OPTIONS alone"));
+            }
+            return Ok(Target { authority: None, path: target, query: None });
+        }
+        if target.first() == Some(&b'/') {
+            return Ok(Target::split(None, target));
+        }
+        let rest = strip_scheme(target)
+            .ok_or_else(|| Denial::new(Cause::PathInvalid, "the request target is neither a path nor an http URL"))?;
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+        let authority = std::str::from_utf8(&rest[..end])
+            .map_err(|_| Denial::new(Cause::HostInvalid, "the authority of the request target is not ASCII"))?;
+        let path = if end == rest.len() { &b"/"[..] } else { &rest[end..] };
+        if path.first() == Some(&b'?') {
+            // An empty path is equivalent to `/` (RFC 9110 §4.2.3).
+            return Ok(Target { authority: Some(authority), path: b"/", query: Some(&path[1..]) });
+        }
+        Ok(Target::split(Some(authority), path))
+    }
+
+    fn split(authority: Option<&'a str>, path: &'a [u8]) -> Self {
+        match path.iter().position(|b| *b == b'?') {
+            Some(at) => Target { authority, path: &path[..at], query: Some(&path[at + 1..]) },
+            None => Target { authority, path, query: None },
+        }
+    }
+}
+
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    for scheme in [&b"http://"[..], b"https://"] {
+        if target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme) {
+            return Some(&target[scheme.len()..]);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;
