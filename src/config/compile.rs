@@ -1,6 +1,7 @@
 //! Compile: from what was written to what is served, or to everything that is wrong with it.
 //!
-//! Every check runs, and each reports into a [`Context`]; nothing stops at the first mistake. One file a stage.
+//! Every check runs, and each reports into a [`Context`]; nothing stops at the first mistake. One file a stage;
+//! [`compile`] calls them in order.
 
 pub mod access;
 pub mod limit;
@@ -10,13 +11,19 @@ pub mod route;
 pub mod telemetry;
 pub mod upstream;
 
+mod driver;
+
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::load::Places;
 use super::raw::shape::SecretSource;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
+
+pub use driver::compile;
+pub(super) use driver::in_order;
 
 /// What loading and compiling may ask of the world, so that tests and fuzzers can answer instead.
 pub trait Environment {
@@ -24,6 +31,15 @@ pub trait Environment {
     fn variable(&self, name: &str) -> Option<String>;
     /// The content of a file, by the path as written.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// The names in a folder, in any order; `NotADirectory` for a file.
+    fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
+        let _ = path;
+        Err(io::ErrorKind::NotADirectory.into())
+    }
+    /// The time, for what has expired.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// Where in the document something stands, such as `routes[2].match.path`.
@@ -90,12 +106,18 @@ impl<'a> Context<'a> {
         help: Option<String>,
     ) {
         let place = self.places.find(&path.0);
-        self.diagnostics.push(Diagnostic { code, severity, place, path: path.0.clone(), message, help });
+        let path = self.places.as_written(&path.0).into_owned();
+        self.diagnostics.push(Diagnostic { code, severity, place, path, message, help });
     }
 
     /// Where `path` stands in the files; the nearest parent's place when `path` itself was not written.
     pub fn place(&self, path: &DocPath) -> Place {
         self.places.find(&path.0)
+    }
+
+    /// The time of compiling.
+    pub fn now(&self) -> SystemTime {
+        self.environment.now()
     }
 
     /// The content of a file that the configuration names, or a diagnostic at `path`.
@@ -133,7 +155,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Ends the collection, in the order of places.
+    /// Ends the collection.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics
     }

@@ -1,35 +1,197 @@
-//! Load: files, variables and merged folders into [`super::raw::Config`] with the place of every value.
+//! Load: files, merged folders and environment variables into [`raw::Config`], with the place of every value.
+//!
+//! Two parsers read each file: `serde_yaml` for the values, `saphyr-parser` for where they stand. A file that either of
+//! them refuses is refused, so that no file has two readings. Every mistake becomes a [`Diagnostic`]; one mistake does
+//! not hide the next.
 
-use std::collections::HashMap;
+mod decode;
+mod merge;
+mod places;
+mod scan;
+mod system;
+mod values;
+mod variables;
+pub(crate) mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::sync::Arc;
 
-use crate::diagnostics::Place;
+use serde_json::Value;
 
-/// Where each value of the document stands, by its path (`routes[2].match.path`).
-#[derive(Clone, Debug, Default)]
-pub struct Places {
-    file: Arc<str>,
-    by_path: HashMap<String, Place>,
+use super::compile::Environment;
+use super::raw;
+use crate::diagnostics::{Diagnostic, Place, Severity};
+
+pub use places::Places;
+pub use system::SystemEnvironment;
+
+/// Largest configuration file in bytes. A folder may hold several.
+pub const MAX_FILE_BYTES: usize = 4 << 20;
+/// How many mistakes of each kind (of structure, of shape) one run reports. Beyond, the file is not what its owner
+/// meant to show.
+const MAX_MISTAKES: usize = 200;
+
+/// A configuration as written, as far as it could be read.
+#[derive(Debug, Default)]
+pub struct Document {
+    pub config: raw::Config,
+    pub places: Places,
+    /// What is wrong with the shape of the document. With an error among them, `config` lacks what was wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Paths (as written) that `config` lacks because of those errors, so that nobody reports their absence.
+    pub(super) lacking: Vec<String>,
 }
 
-impl Places {
-    /// The place of `path`, or of its nearest parent that was written.
-    pub fn find(&self, path: &str) -> Place {
-        let mut path = path;
-        loop {
-            if let Some(place) = self.by_path.get(path) {
-                return place.clone();
-            }
-            match path.rfind(['.', '[']) {
-                Some(end) => path = &path[..end],
-                None => {
-                    return self.by_path.get("").cloned().unwrap_or(Place {
-                        file: self.file.clone(),
-                        line: 0,
-                        column: 0,
-                    });
-                }
-            }
+/// Reads the configuration at `path`: a YAML file, or a folder whose `*.yaml` and `*.yml` files are merged.
+///
+/// # Errors
+/// What is wrong, when there is no document to go on with: files that can't be read, that are
+/// not YAML, or that hold too many mistakes.
+pub fn load(path: &str, environment: &dyn Environment) -> Result<Document, Vec<Diagnostic>> {
+    let mut whole: Option<Part> = None;
+    let mut diagnostics = Vec::new();
+    let mut broken = false;
+    for file in files(path, environment)? {
+        let content = environment.read(&file).map_err(|error| vec![unreadable(&file, &error)])?;
+        let (part, found) = parse(&file, &content);
+        diagnostics.extend(found);
+        match (part, &mut whole) {
+            (None, _) => broken = true,
+            (Some(part), None) => whole = Some(part),
+            (Some(part), Some(whole)) => merge::merge(whole, part, &mut diagnostics),
         }
     }
+    match whole {
+        Some(part) if !broken => document(part, diagnostics, environment),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Reads `content` as the configuration file `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(name: &str, content: &[u8], environment: &dyn Environment) -> Result<Document, Vec<Diagnostic>> {
+    match parse(name, content) {
+        (Some(part), diagnostics) => document(part, diagnostics, environment),
+        (None, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// The files of a configuration, in the order in which they are merged.
+fn files(path: &str, environment: &dyn Environment) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let mut names = match environment.list_dir(path) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(vec![path.to_owned()]),
+        Err(error) => return Err(vec![unreadable(path, &error)]),
+    };
+    names.retain(|name| !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml")));
+    names.sort();
+    if names.is_empty() {
+        return Err(vec![fault(start_of(path), "folder_empty", "the folder holds no *.yaml or *.yml file".into())]);
+    }
+    let folder = path.trim_end_matches('/');
+    Ok(names.into_iter().map(|name| format!("{folder}/{name}")).collect())
+}
+
+/// One file, parsed: its values, and beside them where they stand.
+struct Part {
+    /// Always an object.
+    value: Value,
+    node: places::Node,
+}
+
+/// Parses one file; `None` when there is nothing to go on with.
+fn parse(name: &str, content: &[u8]) -> (Option<Part>, Vec<Diagnostic>) {
+    let file: Arc<str> = name.into();
+    if content.len() > MAX_FILE_BYTES {
+        let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", content.len());
+        return (None, vec![fault(start_of(name), "file_too_large", message)]);
+    }
+    let text = match std::str::from_utf8(content) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let place = end_of(&file, &content[..error.valid_up_to()]);
+            return (None, vec![fault(place, "invalid_utf8", "the file is not UTF-8 text from here on".into())]);
+        }
+    };
+
+    let scan::Scanned { node, mut diagnostics, refused } = scan::scan(&file, text);
+    if refused {
+        return (None, diagnostics);
+    }
+    let node = node.unwrap_or_else(|| places::Node::leaf(Place { file: file.clone(), line: 1, column: 1 }));
+    let value = match values::values(text) {
+        Ok(value) => value,
+        Err(error) => {
+            // What the scanner said of a duplicate key or a tag is clearer than what the other parser makes of it.
+            if diagnostics.is_empty() {
+                diagnostics.push(syntax_error(&file, &error));
+            }
+            return (None, diagnostics);
+        }
+    };
+    match value {
+        Value::Object(_) => (Some(Part { value, node }), diagnostics),
+        Value::Null => (Some(Part { value: Value::Object(Default::default()), node }), diagnostics),
+        _ => {
+            let message = "a configuration is a mapping such as `version: 1`";
+            diagnostics.push(fault(node.value, "invalid_value", message.into()));
+            (None, diagnostics)
+        }
+    }
+}
+
+/// Puts in the variables and gives the whole its type.
+fn document(
+    mut part: Part,
+    mut diagnostics: Vec<Diagnostic>,
+    environment: &dyn Environment,
+) -> Result<Document, Vec<Diagnostic>> {
+    let places = Places::new(&part.node);
+    let unset = variables::expand(&mut part.value, &places, environment, &mut diagnostics);
+    match decode::decode(part.value, places, unset, &mut diagnostics) {
+        Some(decode::Decoded { config, places, lacking }) => Ok(Document { config, places, diagnostics, lacking }),
+        None => Err(diagnostics),
+    }
+}
+
+fn syntax_error(file: &Arc<str>, error: &serde_yaml::Error) -> Diagnostic {
+    let mut message = error.to_string();
+    let mut place = Place { file: file.clone(), line: 1, column: 1 };
+    if let Some(location) = error.location() {
+        place.line = location.line().try_into().unwrap_or(u32::MAX);
+        place.column = location.column().try_into().unwrap_or(u32::MAX);
+        let suffix = format!(" at line {} column {}", location.line(), location.column());
+        if let Some(short) = message.strip_suffix(&suffix) {
+            message.truncate(short.len());
+        }
+    }
+    fault(place, "yaml_syntax", message)
+}
+
+fn unreadable(file: &str, error: &io::Error) -> Diagnostic {
+    let place = Place { file: file.into(), line: 0, column: 0 };
+    fault(place, "file_unreadable", format!("cannot be read: {error}"))
+}
+
+fn fault(place: Place, code: &'static str, message: String) -> Diagnostic {
+    Diagnostic { code, severity: Severity::Error, place, path: String::new(), message, help: None }
+}
+
+fn start_of(file: &str) -> Place {
+    Place { file: file.into(), line: 1, column: 1 }
+}
+
+/// The place after `valid`, which is UTF-8.
+fn end_of(file: &Arc<str>, valid: &[u8]) -> Place {
+    let line = 1 + valid.iter().filter(|&&b| b == b'\n').count();
+    let last = valid.rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    // Continuation bytes begin with 10: every other byte begins a character.
+    let column = 1 + last.iter().filter(|&&b| b & 0xc0 != 0x80).count();
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Place { file: file.clone(), line: small(line), column: small(column) }
 }

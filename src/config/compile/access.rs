@@ -1,1 +1,200 @@
-//! Compile: `access`.
+//! Compile: `identities`, and a route's `access`.
+//!
+//! What fails here closes the gate: an identity that does not compile is known by name, but no route that uses it
+//! compiles either.
+
+mod api_key;
+mod jwt;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderName;
+
+use super::{Context, DocPath};
+use crate::config::raw;
+use crate::decision::access::{Identity, Method, Rules, allow};
+
+/// The identities by name. `None`: declared, but wrong, and already reported.
+#[derive(Debug, Default)]
+pub struct Identities(BTreeMap<String, Option<Arc<Identity>>>);
+
+/// Compiles `identities`.
+pub fn identities(ctx: &mut Context, raw: &raw::Config) -> Identities {
+    let path = DocPath::root().key("identities");
+    let mut compiled = BTreeMap::new();
+    for (name, identity) in &raw.identities.0 {
+        let path = path.key(name);
+        if compiled.contains_key(name) {
+            ctx.error(&path, "duplicate_name", format!("the identity `{name}` is declared twice"));
+            compiled.insert(name.clone(), None);
+            continue;
+        }
+        let method = match identity {
+            raw::access::Identity::Jwt(raw) => {
+                jwt::compile(ctx, &path.key("jwt"), raw).map(|(rules, print)| (Method::Jwt(rules), print))
+            }
+            raw::access::Identity::ApiKey(raw) => api_key::compile(ctx, &path.key("api_key"), name, raw)
+                .map(|(rules, print)| (Method::ApiKey(rules), print)),
+        };
+        let identity = method.map(|(method, mut print)| {
+            print.add(name.as_bytes());
+            Arc::new(Identity { name: name.as_str().into(), fingerprint: print.finish(), method })
+        });
+        compiled.insert(name.clone(), identity);
+    }
+    Identities(compiled)
+}
+
+/// Compiles the `access` of the route at `path`. A route that does not say who may use it is an error.
+pub fn access(
+    ctx: &mut Context,
+    path: &DocPath,
+    access: Option<&raw::access::Access>,
+    identities: &Identities,
+) -> Option<Rules> {
+    match access {
+        None => {
+            ctx.error_with_help(
+                path,
+                "access_missing",
+                "the route does not say who may use it",
+                "write `access: public` to let everyone in, or `access: { identity: NAME }` with a name from `identities`",
+            );
+            None
+        }
+        Some(raw::access::Access::Public) => Some(Rules::Public),
+        Some(raw::access::Access::Identified(raw)) => identified(ctx, &path.key("access"), raw, identities),
+    }
+}
+
+fn identified(
+    ctx: &mut Context,
+    path: &DocPath,
+    raw: &raw::access::Identified,
+    identities: &Identities,
+) -> Option<Rules> {
+    let names = path.key("identity");
+    if raw.identity.0.is_empty() {
+        ctx.error_with_help(&names, "identity_missing", "the list of identities is empty", "name an identity");
+    }
+    let mut chosen: Vec<Arc<Identity>> = Vec::new();
+    for (index, name) in raw.identity.0.iter().enumerate() {
+        let path = names.index(index);
+        match identities.0.get(name) {
+            None => unknown_identity(ctx, &path, name, identities),
+            Some(None) => {}
+            Some(Some(identity)) => {
+                if let Some(earlier) = chosen.iter().find(|earlier| shadows(earlier, identity)) {
+                    let message = match earlier.name == identity.name {
+                        true => format!("`{name}` is named twice"),
+                        false => format!(
+                            "`{name}` can never decide: `{}` comes first and takes tokens of the same issuer",
+                            earlier.name
+                        ),
+                    };
+                    ctx.error(&path, "identity_unreachable", message);
+                    continue;
+                }
+                chosen.push(Arc::clone(identity));
+            }
+        }
+    }
+    let allow = allow(ctx, &path.key("allow"), &raw.allow)?;
+    let complete = !chosen.is_empty() && chosen.len() == raw.identity.0.len();
+    complete.then(|| Rules::identified(chosen, allow, raw.forward_credentials))
+}
+
+/// Whether `earlier` takes every credential that `later` could.
+fn shadows(earlier: &Identity, later: &Identity) -> bool {
+    match (&earlier.method, &later.method) {
+        (Method::Jwt(one), Method::Jwt(other)) => one.header == other.header && one.issuer == other.issuer,
+        _ => earlier.name == later.name,
+    }
+}
+
+fn unknown_identity(ctx: &mut Context, path: &DocPath, name: &str, identities: &Identities) {
+    let message = format!("there is no identity `{name}`");
+    let known: Vec<&str> = identities.0.keys().map(String::as_str).collect();
+    let help = match nearest(name, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "declare it under `identities`".to_owned(),
+        None => format!("declared are `{}`", known.join("`, `")),
+    };
+    ctx.error_with_help(path, "unknown_identity", message, help);
+}
+
+fn allow(ctx: &mut Context, path: &DocPath, raw: &raw::access::Allow) -> Option<allow::Rules> {
+    let mut valid = true;
+    for (index, scope) in raw.scope.0.iter().enumerate() {
+        // RFC 6749 §3.3; others could not be named in a challenge.
+        let fits = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if scope.is_empty() || !scope.bytes().all(fits) {
+            let message = format!("`{scope}` is not a scope: one word without spaces, quotes and backslashes");
+            ctx.error_with_help(
+                &path.key("scope").index(index),
+                "scope_invalid",
+                message,
+                "write several scopes as a list",
+            );
+            valid = false;
+        }
+    }
+    for (name, values) in &raw.claims.0 {
+        if values.0.is_empty() {
+            ctx.error_with_help(
+                &path.key("claims").key(name),
+                "claim_values_missing",
+                format!("no value of the claim `{name}` is accepted, so nobody could pass"),
+                "list the accepted values",
+            );
+            valid = false;
+        }
+    }
+    valid.then(|| allow::Rules {
+        scopes: raw.scope.0.clone(),
+        roles: raw.role.0.clone(),
+        claims: raw.claims.0.iter().map(|(name, values)| (name.clone(), values.0.clone())).collect(),
+        place: ctx.place(path),
+    })
+}
+
+/// The header that carries a credential, or a diagnostic at `path`.
+fn header(ctx: &mut Context, path: &DocPath, name: &str) -> Option<HeaderName> {
+    let header = HeaderName::from_bytes(name.as_bytes()).ok();
+    if header.is_none() {
+        ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));
+    }
+    header
+}
+
+/// The name of `known` that was probably meant.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 4)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// A number that changes with everything that was added to it.
+#[derive(Default)]
+struct Fingerprint(Vec<u8>);
+
+impl Fingerprint {
+    /// Each part goes behind its length, so that moving a byte from one to the next makes a difference.
+    fn add(&mut self, part: &[u8]) {
+        self.0.extend((part.len() as u64).to_be_bytes());
+        self.0.extend(part);
+    }
+
+    fn finish(self) -> u64 {
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest(&SHA256, &self.0).as_ref()[..8]);
+        u64::from_be_bytes(first)
+    }
+}

@@ -39,7 +39,7 @@ pub enum UnknownName {
     /// The first certificate of the list.
     #[default]
     First,
-    /// The handshake fails with `unrecognized_name`.
+    /// The handshake fails.
     Refuse,
 }
 

@@ -66,7 +66,10 @@ impl Size {
 impl Rate {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a rate; write a whole number and a period, such as `50/s` or `1000/h`");
-        let (count, period) = text.split_once('/').ok_or_else(wrong)?;
+        let Some((count, period)) = text.split_once('/') else {
+            let what = if whole(text.trim()).is_some() { "has no unit" } else { "is not a rate" };
+            return Err(format!("`{text}` {what}; write a whole number and a period, such as `50/s` or `1000/h`"));
+        };
         let seconds = match period.trim() {
             "s" => 1,
             "m" => 60,

@@ -1,0 +1,172 @@
+//! Calls the stages, checks what no single stage sees, and puts the snapshot together.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Context, DocPath, Environment, access, limit, listener, response, route, telemetry, upstream};
+use crate::config::load::Document;
+use crate::config::raw;
+use crate::config::raw::access::Access;
+use crate::config::snapshot::Snapshot;
+use crate::decision::access::limit::Limit;
+use crate::decision::route::{Match, Table};
+use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
+use crate::diagnostics::{Diagnostic, has_errors};
+
+/// Longest name in characters: it becomes a label of metrics and a field of log lines.
+const MAX_NAME: usize = 100;
+
+/// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
+/// files. Warnings may come with a snapshot.
+pub fn compile(document: &Document, environment: &dyn Environment) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    let mut ctx = Context::new(&document.places, environment);
+    let snapshot = stages(&mut ctx, document);
+    let mut found = ctx.into_diagnostics();
+    found.retain(|diagnostic| !follows(diagnostic, &document.lacking));
+    let mut diagnostics = document.diagnostics.clone();
+    diagnostics.append(&mut found);
+    let snapshot = snapshot.filter(|_| !has_errors(&diagnostics));
+    (snapshot, in_order(diagnostics))
+}
+
+/// Sorts by place and says nothing twice.
+pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
+    diagnostics.dedup();
+    diagnostics
+}
+
+/// `None` only if something was reported.
+fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
+    let raw = &document.config;
+    let listeners = listener::listeners(ctx, raw);
+    let read = listener::read_rules(ctx, raw);
+    let bounds = listener::bounds(ctx, raw);
+    let process = listener::process(ctx, raw);
+    let upstreams = upstream::upstreams(ctx, raw);
+    let access_log = telemetry::access_log(ctx, raw);
+    let admin = telemetry::admin(ctx, raw);
+    let response = response::rules(ctx, raw, None);
+    let (routes, table, limits) = routes(ctx, raw);
+    if !has_errors(&document.diagnostics) {
+        warn_of_unused(ctx, raw);
+    }
+    let rules = Rules { read, table: table?, routes: routes?, limits, response };
+    Some(Snapshot { rules, listeners, bounds, upstreams, access_log, admin, process })
+}
+
+fn routes(ctx: &mut Context, raw: &raw::Config) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
+    let list = DocPath::root().key("routes");
+    if raw.routes.is_empty() {
+        let help = "add a route, such as `- {name: all, access: public, upstream: app}`";
+        ctx.error_with_help(&list, "routes_missing", "there is no route, so every request would get a 404", help);
+    }
+    names(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
+
+    let identities = access::identities(ctx, raw);
+    let mut limits = limit::Limits::new(ctx, raw);
+    let mut matches = Vec::with_capacity(raw.routes.len());
+    let mut places: Vec<(DocPath, Arc<str>)> = Vec::with_capacity(raw.routes.len());
+    let mut routes = Some(Vec::with_capacity(raw.routes.len()));
+    for (index, written) in raw.routes.iter().enumerate() {
+        let path = list.index(index);
+        let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
+        let name: Arc<str> = written.name.as_str().into();
+        let matched = route::matches(ctx, &path, id, written);
+        let action = action(ctx, &path, id, written, matched.as_ref(), raw);
+        let access = access::access(ctx, &path, written.access.as_ref(), &identities);
+        let limits = limits.route(ctx, &path, written);
+        let response = response::rules(ctx, raw, Some((&path, written)));
+        let max_body = written.body.or(raw.bounds.body).map_or(defaults::MAX_BODY_BYTES, |size| size.0);
+        places.push((path.clone(), name.clone()));
+        matches.extend(matched);
+        // One route that lacks something leaves no routes at all: the snapshot is complete or there is none.
+        routes = match (routes, action, access) {
+            (Some(mut routes), Some(action), Some(access)) => {
+                let place = ctx.place(&path);
+                routes.push(Route { name, place, access, limits, action, response, max_body });
+                Some(routes)
+            }
+            _ => None,
+        };
+    }
+    let table = route::table(ctx, matches, &places);
+    (routes, table, limits.finish())
+}
+
+/// The route's action; checked, as far as that makes sense, even if what the route matches is wrong.
+fn action(
+    ctx: &mut Context,
+    path: &DocPath,
+    id: RouteId,
+    written: &raw::route::Route,
+    matched: Option<&Match>,
+    raw: &raw::Config,
+) -> Option<Action> {
+    if let Some(matched) = matched {
+        return route::action(ctx, path, written, matched, raw);
+    }
+    // A template names parameters of the match, which are not known.
+    let rewrite = written.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref());
+    let redirect = written.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
+    if ![rewrite, redirect].into_iter().flatten().any(|template| template.contains('{')) {
+        let (hosts, paths, methods, headers, query) = Default::default();
+        let any = Match { route: id, hosts, paths, methods, headers, query };
+        route::action(ctx, path, written, &any, raw);
+    }
+    None
+}
+
+/// Checks the names of a list's items: present, printable, unique.
+pub(super) fn names<'n>(ctx: &mut Context, list: &DocPath, names: impl Iterator<Item = &'n str>) {
+    let mut seen: HashMap<&str, DocPath> = HashMap::new();
+    for (index, name) in names.enumerate() {
+        let path = list.index(index).key("name");
+        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+            let message = format!("a name has 1 to {MAX_NAME} printable characters");
+            ctx.error(&path, "invalid_name", message);
+        } else if let Some(first) = seen.get(name) {
+            let message = format!("the name `{name}` was already given at {}", ctx.place(first));
+            ctx.error(&path, "duplicate_name", message);
+        } else {
+            seen.insert(name, path);
+        }
+    }
+}
+
+fn warn_of_unused(ctx: &mut Context, raw: &raw::Config) {
+    let help = "remove it, or use it in a route";
+    let upstreams: HashSet<&str> = raw.routes.iter().filter_map(|route| route.upstream.as_deref()).collect();
+    for (name, _) in raw.upstreams.0.iter().filter(|(name, _)| !upstreams.contains(name.as_str())) {
+        let path = DocPath::root().key("upstreams").key(name);
+        ctx.warning(&path, "unused", format!("no route uses the upstream `{name}`"), help);
+    }
+    let identities: HashSet<&str> = raw
+        .routes
+        .iter()
+        .filter_map(|route| match &route.access {
+            Some(Access::Identified(identified)) => Some(identified.identity.0.iter().map(String::as_str)),
+            Some(Access::Public) | None => None,
+        })
+        .flatten()
+        .collect();
+    for (name, _) in raw.identities.0.iter().filter(|(name, _)| !identities.contains(name.as_str())) {
+        let path = DocPath::root().key("identities").key(name);
+        ctx.warning(&path, "unused", format!("no route uses the identity `{name}`"), help);
+    }
+}
+
+/// Whether `diagnostic` may only exist because the document lacks something that is reported already: it speaks of that
+/// place, of something around or in it, or of a named thing that is lacking.
+fn follows(diagnostic: &Diagnostic, lacking: &[String]) -> bool {
+    let below = |path: &str, parent: &str| {
+        path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    lacking.iter().any(|lacking| {
+        let named = ["upstreams.", "identities."].iter().find_map(|section| lacking.strip_prefix(section));
+        let around = !diagnostic.path.is_empty() && below(lacking, &diagnostic.path);
+        around
+            || below(&diagnostic.path, lacking)
+            || named.is_some_and(|name| diagnostic.message.contains(&format!("`{name}`")))
+    })
+}

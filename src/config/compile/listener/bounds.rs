@@ -1,0 +1,125 @@
+//! Compile: `bounds`, `process`, `trusted_proxies`.
+
+use std::net::IpAddr;
+use std::num::NonZero;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::compile::{Context, DocPath};
+use crate::config::raw;
+use crate::config::raw::units::{Count, Size, Span};
+use crate::config::snapshot::{Bounds, Process};
+use crate::decision::request::ReadRules;
+use crate::decision::rules::defaults;
+
+/// Pingora's reader holds no more than this, whatever the file says.
+const HARD_MAX_HEADER_BYTES: usize = 1 << 20;
+const MAX_THREADS: u64 = 1024;
+/// Longer than any of these waits makes sense; a bound of years is none.
+const MAX_WAIT: Duration = Duration::from_secs(86_400);
+
+/// Bounds on slowness.
+pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
+    let path = DocPath::root().key("bounds");
+    let raw = &raw.bounds;
+    let mut wait = |name, span, default| self::wait(ctx, &path.key(name), span, default);
+    Bounds {
+        header_time: wait("header_time", raw.header_time, defaults::HEADER_TIME),
+        body_idle: wait("body_idle", raw.body_idle, defaults::BODY_IDLE),
+        write_idle: wait("write_idle", raw.write_idle, defaults::WRITE_IDLE),
+        keepalive: wait("keepalive", raw.keepalive, defaults::KEEPALIVE),
+        handshake: wait("handshake", raw.handshake, defaults::HANDSHAKE),
+    }
+}
+
+/// The process itself.
+pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
+    let path = DocPath::root().key("process");
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = match raw.process.threads {
+        None => cores(),
+        Some(Count(threads)) => {
+            if !(1..=MAX_THREADS).contains(&threads) {
+                let message = format!("{threads} is not between 1 and {MAX_THREADS}");
+                ctx.error(&path.key("threads"), "out_of_range", message);
+            }
+            threads.clamp(1, MAX_THREADS) as usize
+        }
+    };
+    // No time to drain is a choice that one may make.
+    let drain = match raw.process.drain {
+        Some(Span(Duration::ZERO)) => Duration::ZERO,
+        drain => wait(ctx, &path.key("drain"), drain, defaults::DRAIN),
+    };
+    Process { threads, drain }
+}
+
+/// Bounds on size, and who is believed.
+pub fn read_rules(ctx: &mut Context, raw: &raw::Config) -> ReadRules {
+    let path = DocPath::root().key("bounds");
+    let bounds = &raw.bounds;
+    let count = bounds.header_count.map_or(defaults::MAX_HEADER_COUNT as u64, |count| count.0);
+    if !(1..=defaults::HARD_MAX_HEADER_COUNT as u64).contains(&count) {
+        let message = format!("{count} is not between 1 and {}", defaults::HARD_MAX_HEADER_COUNT);
+        ctx.error(&path.key("header_count"), "out_of_range", message);
+    }
+    ReadRules {
+        max_uri: size(ctx, &path.key("uri"), bounds.uri, defaults::MAX_URI_BYTES),
+        max_header_bytes: size(ctx, &path.key("header_bytes"), bounds.header_bytes, defaults::MAX_HEADER_BYTES),
+        max_header_count: count.min(defaults::HARD_MAX_HEADER_COUNT as u64) as usize,
+        trusted_proxies: trusted_proxies(ctx, &raw.trusted_proxies),
+    }
+}
+
+fn trusted_proxies(ctx: &mut Context, ranges: &[String]) -> Vec<IpNet> {
+    let list = DocPath::root().key("trusted_proxies");
+    let mut trusted = Vec::with_capacity(ranges.len());
+    for (index, text) in ranges.iter().enumerate() {
+        let path = list.index(index);
+        let text = text.trim();
+        let Some(range) = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) else {
+            let help = "write an address or a range, such as `10.0.0.1` or `10.0.0.0/8`";
+            ctx.error_with_help(&path, "invalid_range", format!("`{text}` is not an IP address or range"), help);
+            continue;
+        };
+        if range.prefix_len() == 0 {
+            let help = "name the addresses of your own proxies only";
+            ctx.warning(&path, "everyone_trusted", "everyone may say which client a request is from", help);
+        } else if range.trunc() != range {
+            let message = format!("`{text}` has address bits beyond its length: it means `{}`", range.trunc());
+            ctx.warning(&path, "range_not_exact", message, format!("write `{}`", range.trunc()));
+        }
+        trusted.push(range.trunc());
+    }
+    trusted
+}
+
+fn wait(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: Duration) -> Duration {
+    match span {
+        None => default,
+        Some(Span(wait)) if wait.is_zero() => {
+            let help = "write at least `1ms`";
+            ctx.error_with_help(path, "out_of_range", "without any time, every request would be refused", help);
+            default
+        }
+        Some(Span(wait)) if wait > MAX_WAIT => {
+            ctx.error(path, "out_of_range", "more than a day is no bound");
+            default
+        }
+        Some(Span(wait)) => wait,
+    }
+}
+
+fn size(ctx: &mut Context, path: &DocPath, size: Option<Size>, default: usize) -> usize {
+    match size {
+        None => default,
+        Some(Size(bytes)) => match usize::try_from(bytes) {
+            Ok(bytes) if (1..=HARD_MAX_HEADER_BYTES).contains(&bytes) => bytes,
+            _ => {
+                ctx.error(path, "out_of_range", "the size is not between 1B and 1MiB");
+                default
+            }
+        },
+    }
+}

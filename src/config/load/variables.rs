@@ -1,0 +1,167 @@
+//! Variables: `${NAME}` and `${NAME:-default}` in the values of the document; `$${` is a literal `${`.
+//!
+//! They are put in after parsing, so that no variable can add a setting; the result is always text.
+
+use serde_json::Value;
+
+use super::places::Places;
+use crate::config::compile::{DocPath, Environment};
+use crate::diagnostics::{Diagnostic, Severity};
+
+/// Puts the variables into every text of `value`. Returns the paths whose variable was missing.
+pub(super) fn expand(
+    value: &mut Value,
+    places: &Places,
+    environment: &dyn Environment,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let mut walk = Walk { places, environment, diagnostics, failed: Vec::new() };
+    walk.value(&DocPath::root(), value);
+    walk.failed
+}
+
+struct Walk<'a> {
+    places: &'a Places,
+    environment: &'a dyn Environment,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    failed: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, path: &DocPath, value: &mut Value) {
+        match value {
+            Value::String(text) if text.contains("${") => match substitute(text, self.environment) {
+                Ok(new) => *text = new,
+                Err(fault) => self.report(path, fault),
+            },
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.value(&path.index(index), item);
+                }
+            }
+            Value::Object(entries) => {
+                for (key, entry) in entries {
+                    self.value(&path.key(key), entry);
+                }
+            }
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn report(&mut self, path: &DocPath, fault: Fault) {
+        let (code, message, help) = match fault {
+            Fault::Unset(name) => (
+                "variable_unset",
+                format!("the environment variable `{name}` is not set"),
+                format!("set it, or give a default: `${{{name}:-…}}`"),
+            ),
+            Fault::Syntax(why) => (
+                "variable_syntax",
+                why.to_owned(),
+                "write `${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`".to_owned(),
+            ),
+        };
+        self.failed.push(path.0.clone());
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity: Severity::Error,
+            place: self.places.find(&path.0),
+            path: path.0.clone(),
+            message,
+            help: Some(help),
+        });
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Fault {
+    Unset(String),
+    Syntax(&'static str),
+}
+
+fn substitute(text: &str, environment: &dyn Environment) -> Result<String, Fault> {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let (before, after) = (&rest[..start], &rest[start + 2..]);
+        if let Some(before) = before.strip_suffix('$') {
+            result.push_str(before);
+            result.push_str("${");
+            rest = after;
+            continue;
+        }
+        result.push_str(before);
+        let (reference, tail) = after.split_once('}').ok_or(Fault::Syntax("`${` has no closing `}`"))?;
+        result.push_str(&resolve(reference, environment)?);
+        rest = tail;
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+/// The value of `NAME` or `NAME:-default`. As in a shell, the default also stands in for an empty value.
+fn resolve(reference: &str, environment: &dyn Environment) -> Result<String, Fault> {
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.is_empty() || !name.bytes().all(plain) || name.as_bytes()[0].is_ascii_digit() {
+        return Err(Fault::Syntax("the name of a variable has only letters, digits and `_`, no digit first"));
+    }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Fault::Syntax("a default can't hold another variable"));
+    }
+    match (environment.variable(name), default) {
+        (Some(value), default) if !value.is_empty() || default.is_none() => Ok(value),
+        (_, Some(default)) => Ok(default.to_owned()),
+        (_, None) => Err(Fault::Unset(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    struct Fake;
+
+    impl Environment for Fake {
+        fn variable(&self, name: &str) -> Option<String> {
+            match name {
+                "SET" => Some("value".into()),
+                "EMPTY" => Some(String::new()),
+                "TRICKY" => Some("${SET}: [x".into()),
+                _ => None,
+            }
+        }
+        fn read(&self, _: &str) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn references_are_replaced_once() {
+        for (text, expected) in [
+            ("a ${SET} b", "a value b"),
+            ("${SET}${SET}", "valuevalue"),
+            ("${UNSET:-1.2.3.4:80}", "1.2.3.4:80"),
+            ("${EMPTY:-x}", "x"),
+            ("${EMPTY}", ""),
+            ("${UNSET:-}", ""),
+            ("$${SET} $ $$ {SET}", "${SET} $ $$ {SET}"),
+            ("${TRICKY}", "${SET}: [x"),
+        ] {
+            assert_eq!(substitute(text, &Fake).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(substitute("${UNSET}", &Fake), Err(Fault::Unset("UNSET".into())));
+        for text in ["${SET", "${}", "${A B}", "${1A}", "${UNSET:-${SET}}", "${SET-x}"] {
+            assert!(matches!(substitute(text, &Fake), Err(Fault::Syntax(_))), "{text}");
+        }
+    }
+}
