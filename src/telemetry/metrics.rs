@@ -1,1 +1,279 @@
-//! The one registry of metrics: names, labels, handles.
+//! Metrics for Prometheus: names and labels in one registry ([`names`]), handles resolved when the configuration is loaded.
+//!
+//! Labels are bounded: their values are names from the file, causes from the registry, or classes; never what a client
+//! sends. A request that no route took has the route `""`. When a reload removes a route, its series stay until the
+//! process ends, as counters should.
+
+mod handle;
+pub mod names;
+mod process;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use self::handle::{ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
+use self::names::Spec;
+use self::process::Process;
+
+/// Seconds. From a fixed answer to a slow report; most APIs live in the middle.
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+const EXPECT: &str = "BUG: names, labels and buckets are constant and tested";
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    families: Arc<Families>,
+    process: Process,
+    /// Asked at each scrape.
+    scrape: Mutex<Vec<OnScrape>>,
+
+    /// Keys that shared a bucket because the table of limits was full.
+    pub limit_overflow: IntCounter,
+    /// Lines of the access log dropped because its queue was full.
+    pub access_log_dropped: IntCounter,
+    /// Failed writes of the access log.
+    pub access_log_write_errors: IntCounter,
+    /// Requests that ended in a panic.
+    pub panics: IntCounter,
+    in_flight: IntGauge,
+    config_generation: IntGauge,
+    reload_success: IntGauge,
+    reload_time: Gauge,
+    bounds: [IntCounter; Bound::ALL.len()],
+}
+
+type OnScrape = Box<dyn Fn(&Metrics) + Send + Sync>;
+
+/// The metrics that have labels: handles draw their children from here.
+#[derive(Debug)]
+struct Families {
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    denials: IntCounterVec,
+    failures: IntCounterVec,
+    would_deny: IntCounterVec,
+    limit_refusals: IntCounterVec,
+    upstream_requests: IntCounterVec,
+    upstream_duration: HistogramVec,
+    upstream_connect_failures: IntCounterVec,
+    upstream_retries: IntCounterVec,
+    endpoint_healthy: IntGaugeVec,
+    connections: IntGaugeVec,
+    connections_total: IntCounterVec,
+    handshake_failures: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers everything, in a registry of its own. Its time counts as the start of the process.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let families = Arc::new(Families::new(&registry));
+        let bounds = counter_vec(&registry, names::BOUND_HITS);
+        gauge_vec(&registry, names::BUILD_INFO).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Metrics {
+            limit_overflow: counter(&registry, names::LIMIT_OVERFLOW),
+            access_log_dropped: counter(&registry, names::LOG_DROPPED),
+            access_log_write_errors: counter(&registry, names::LOG_WRITE_ERRORS),
+            panics: counter(&registry, names::PANICS),
+            in_flight: gauge(&registry, names::IN_FLIGHT),
+            config_generation: gauge(&registry, names::CONFIG_GENERATION),
+            reload_success: gauge(&registry, names::RELOAD_SUCCESS),
+            reload_time: register(&registry, Gauge::with_opts(opts(names::RELOAD_TIME)).expect(EXPECT)),
+            bounds: std::array::from_fn(|index| bounds.with_label_values(&[Bound::ALL[index].as_str()])),
+            process: Process::new(&registry),
+            scrape: Mutex::default(),
+            families,
+            registry,
+        }
+    }
+
+    /// The handle of the route `name`, or of requests without a route for `""`.
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        RouteMetrics::new(name.into(), Arc::clone(&self.families))
+    }
+
+    /// The handle of the upstream `name`.
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        UpstreamMetrics::new(name.into(), Arc::clone(&self.families))
+    }
+
+    /// The handle of the listener `name`.
+    pub fn listener(&self, name: &str) -> ListenerMetrics {
+        ListenerMetrics::new(name, &self.families)
+    }
+
+    /// What to count the refusals of the limit `name` with.
+    pub fn limit_refusals(&self, name: &str) -> IntCounter {
+        self.families.limit_refusals.with_label_values(&[name])
+    }
+
+    /// Counts a request as being handled until the guard is dropped.
+    pub fn request_in_flight(&self) -> Open {
+        Open::new(&self.in_flight)
+    }
+
+    /// Counts that a bound of the file bit.
+    pub fn bound_hit(&self, bound: Bound) {
+        self.bounds[bound as usize].inc();
+    }
+
+    /// Notes that the configuration `generation` was applied.
+    pub fn config_applied(&self, generation: u64, at: SystemTime) {
+        self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));
+        self.config_tried(true, at);
+    }
+
+    /// Notes that a configuration was refused and the running one kept.
+    pub fn config_refused(&self, at: SystemTime) {
+        self.config_tried(false, at);
+    }
+
+    fn config_tried(&self, success: bool, at: SystemTime) {
+        self.reload_success.set(success.into());
+        self.reload_time.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    }
+
+    /// Replaces what is known of all endpoints, as (upstream, endpoint, healthy), so that endpoints which DNS no longer
+    /// names disappear. For [`Metrics::on_scrape`].
+    pub fn set_endpoints<'a>(&self, endpoints: impl IntoIterator<Item = (&'a str, String, bool)>) {
+        self.families.endpoint_healthy.reset();
+        for (upstream, endpoint, healthy) in endpoints {
+            self.families.endpoint_healthy.with_label_values(&[upstream, &endpoint]).set(healthy.into());
+        }
+    }
+
+    /// Registers what is to be asked at each scrape, for values that are kept elsewhere. It must not render or register.
+    pub fn on_scrape(&self, callback: impl Fn(&Metrics) + Send + Sync + 'static) {
+        self.scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
+    }
+
+    /// The text exposition format, version 0.0.4.
+    pub fn render(&self) -> String {
+        // Held to the end, so that scrapes at the same time do not see half-replaced endpoints.
+        let callbacks = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.process.update();
+        for callback in callbacks.iter() {
+            callback(self);
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather()).expect("BUG: writing to a string can't fail")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Brings `counter` to a total that is kept elsewhere.
+pub fn set_total(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+impl Families {
+    fn new(registry: &Registry) -> Self {
+        Families {
+            requests: counter_vec(registry, names::REQUESTS),
+            request_duration: histogram_vec(registry, names::REQUEST_DURATION),
+            denials: counter_vec(registry, names::DENIALS),
+            failures: counter_vec(registry, names::FAILURES),
+            would_deny: counter_vec(registry, names::WOULD_DENY),
+            limit_refusals: counter_vec(registry, names::LIMIT_REFUSALS),
+            upstream_requests: counter_vec(registry, names::UPSTREAM_REQUESTS),
+            upstream_duration: histogram_vec(registry, names::UPSTREAM_DURATION),
+            upstream_connect_failures: counter_vec(registry, names::UPSTREAM_CONNECT_FAILURES),
+            upstream_retries: counter_vec(registry, names::UPSTREAM_RETRIES),
+            endpoint_healthy: gauge_vec(registry, names::ENDPOINT_HEALTHY),
+            connections: gauge_vec(registry, names::CONNECTIONS),
+            connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),
+            handshake_failures: counter_vec(registry, names::HANDSHAKE_FAILURES),
+        }
+    }
+}
+
+/// A bound of the file, under its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Uri,
+    HeaderBytes,
+    HeaderCount,
+    Body,
+    HeaderTime,
+    BodyIdle,
+    WriteIdle,
+    Handshake,
+}
+
+impl Bound {
+    /// Every bound, in the order of the type.
+    pub const ALL: &[Bound] = &[
+        Bound::Uri,
+        Bound::HeaderBytes,
+        Bound::HeaderCount,
+        Bound::Body,
+        Bound::HeaderTime,
+        Bound::BodyIdle,
+        Bound::WriteIdle,
+        Bound::Handshake,
+    ];
+
+    /// The name in the file and in the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Bound::Uri => "uri",
+            Bound::HeaderBytes => "header_bytes",
+            Bound::HeaderCount => "header_count",
+            Bound::Body => "body",
+            Bound::HeaderTime => "header_time",
+            Bound::BodyIdle => "body_idle",
+            Bound::WriteIdle => "write_idle",
+            Bound::Handshake => "handshake",
+        }
+    }
+}
+
+fn counter(registry: &Registry, spec: Spec) -> IntCounter {
+    register(registry, IntCounter::with_opts(opts(spec)).expect(EXPECT))
+}
+
+fn counter_vec(registry: &Registry, spec: Spec) -> IntCounterVec {
+    register(registry, IntCounterVec::new(opts(spec), spec.labels).expect(EXPECT))
+}
+
+fn gauge(registry: &Registry, spec: Spec) -> IntGauge {
+    register(registry, IntGauge::with_opts(opts(spec)).expect(EXPECT))
+}
+
+fn gauge_vec(registry: &Registry, spec: Spec) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(opts(spec), spec.labels).expect(EXPECT))
+}
+
+fn histogram_vec(registry: &Registry, spec: Spec) -> HistogramVec {
+    let opts = HistogramOpts::new(spec.name, spec.help).buckets(BUCKETS.to_vec());
+    register(registry, HistogramVec::new(opts, spec.labels).expect(EXPECT))
+}
+
+fn opts(spec: Spec) -> Opts {
+    Opts::new(spec.name, spec.help)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
+    registry.register(Box::new(metric.clone())).expect(EXPECT);
+    metric
+}

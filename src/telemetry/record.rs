@@ -23,6 +23,9 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Every decision, in the order of the type.
+    pub const ALL: &[Decision] = &[Decision::Allow, Decision::Deny, Decision::Fail];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Decision::Allow => "allow",

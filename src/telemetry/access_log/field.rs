@@ -1,0 +1,169 @@
+//! The one registry of the access log's fields: their names, their order, and what each takes from a record.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+use super::redact;
+use crate::telemetry::record::Record;
+use crate::telemetry::timestamp::Rfc3339;
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// A field of the access log.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Field { $($(#[$doc])* $name,)* }
+
+        impl Field {
+            /// Every field, in the order of a JSON line.
+            pub const ALL: &[Field] = &[$(Field::$name,)*];
+
+            /// The name in JSON lines and templates.
+            pub const fn name(self) -> &'static str {
+                match self { $(Field::$name => $text,)* }
+            }
+        }
+
+        /// The names of all fields that a line can have, in the order of a JSON line.
+        pub const FIELDS: &[&str] = &[$($text,)*];
+    };
+}
+
+fields! {
+    /// When the request's header was complete: RFC 3339, UTC, milliseconds.
+    Time = "time";
+    /// Until the last byte of the answer.
+    Duration = "duration_ms";
+    RequestId = "request_id";
+    Listener = "listener";
+    Client = "client";
+    /// The socket's other end, with its port.
+    Peer = "peer";
+    Protocol = "protocol";
+    Scheme = "scheme";
+    /// The protocol version, on TLS connections.
+    Tls = "tls";
+    Method = "method";
+    Host = "host";
+    Path = "path";
+    /// As received, but for the values of well-known credentials.
+    Query = "query";
+    UserAgent = "user_agent";
+    /// As received, but for the values of well-known credentials.
+    Referer = "referer";
+    /// Absent when no answer was sent.
+    Status = "status";
+    BytesSent = "bytes_sent";
+    BytesReceived = "bytes_received";
+    Route = "route";
+    /// `allow`, `deny` or `fail`.
+    Decision = "decision";
+    /// The stable code of why a request was refused or failed.
+    Cause = "cause";
+    /// The same in words.
+    Detail = "detail";
+    /// The cause that a policy in report mode would have refused with.
+    WouldDeny = "would_deny";
+    /// Who the caller is; never the credential.
+    Principal = "principal";
+    /// The identity that recognised the caller.
+    Identity = "identity";
+    Upstream = "upstream";
+    /// The endpoint tried last.
+    Endpoint = "endpoint";
+    /// Endpoints tried.
+    Attempts = "attempts";
+    /// Whether a pooled connection was used.
+    UpstreamReused = "upstream_reused";
+    UpstreamConnect = "upstream_connect_ms";
+    UpstreamResponse = "upstream_response_ms";
+}
+
+impl Field {
+    pub fn from_name(name: &str) -> Option<Field> {
+        Field::ALL.iter().copied().find(|field| field.name() == name)
+    }
+
+    /// What `record` says about this; `None` where it does not apply or is not known.
+    pub fn value(self, record: &Record) -> Option<Value<'_>> {
+        let upstream = record.upstream.as_ref();
+        let principal = record.principal.as_deref();
+        match self {
+            Field::Time => Some(Value::Time(record.time)),
+            Field::Duration => Some(Value::Milliseconds(record.duration)),
+            Field::RequestId => text(&record.request_id),
+            Field::Listener => text(&record.listener),
+            Field::Client => Some(Value::Address(record.client)),
+            Field::Peer => Some(Value::Socket(record.peer)),
+            Field::Protocol => text(record.protocol),
+            Field::Scheme => text(record.scheme.as_str()),
+            Field::Tls => record.tls.and_then(text),
+            Field::Method if is_unparsed(record) => None,
+            Field::Method => text(record.method.as_str()),
+            Field::Host => text(&record.host),
+            Field::Path => text(&record.path),
+            Field::Query => record.query.as_deref().map(|query| Value::Bytes(redact::query(query.as_bytes()))),
+            Field::UserAgent => record.user_agent.as_ref().map(|value| Value::Bytes(value.as_bytes().into())),
+            Field::Referer => record.referer.as_ref().map(|value| Value::Bytes(redact::reference(value.as_bytes()))),
+            Field::Status if record.status == 0 => None,
+            Field::Status => Some(Value::Integer(record.status.into())),
+            Field::BytesSent => Some(Value::Integer(record.bytes_sent)),
+            Field::BytesReceived => Some(Value::Integer(record.bytes_received)),
+            Field::Route => record.route.as_deref().and_then(text),
+            Field::Decision => text(record.decision.as_str()),
+            Field::Cause => record.cause.and_then(|cause| text(cause.code())),
+            Field::Detail => record.detail.as_deref().and_then(text),
+            Field::WouldDeny => record.would_deny.and_then(|cause| text(cause.code())),
+            Field::Principal => principal.and_then(|principal| text(&principal.id)),
+            Field::Identity => principal.and_then(|principal| text(&principal.identity)),
+            Field::Upstream => upstream.and_then(|upstream| text(&upstream.name)),
+            Field::Endpoint => upstream.and_then(|upstream| upstream.endpoint).map(Value::Socket),
+            Field::Attempts => upstream.map(|upstream| Value::Integer(upstream.attempts.into())),
+            Field::UpstreamReused => upstream.map(|upstream| Value::Boolean(upstream.reused)),
+            Field::UpstreamConnect => upstream.and_then(|upstream| upstream.connect).map(Value::Milliseconds),
+            Field::UpstreamResponse => upstream.and_then(|upstream| upstream.response).map(Value::Milliseconds),
+        }
+    }
+}
+
+/// Whether the request could not be understood, so that its method, host and path say nothing. Every understood request
+/// has a path.
+pub fn is_unparsed(record: &Record) -> bool {
+    record.path.is_empty()
+}
+
+fn text(text: &str) -> Option<Value<'_>> {
+    (!text.is_empty()).then_some(Value::Text(text))
+}
+
+/// The value of a field, before it is written in one format or another.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    Text(&'a str),
+    /// What a client sent, which need not be UTF-8.
+    Bytes(Cow<'a, [u8]>),
+    Integer(u64),
+    /// Written in milliseconds, to the microsecond.
+    Milliseconds(Duration),
+    Boolean(bool),
+    Address(IpAddr),
+    Socket(SocketAddr),
+    Time(SystemTime),
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
+            Value::Integer(number) => serializer.serialize_u64(*number),
+            Value::Milliseconds(duration) => serializer.serialize_f64(duration.as_micros() as f64 / 1000.0),
+            Value::Boolean(value) => serializer.serialize_bool(*value),
+            Value::Address(address) => address.serialize(serializer),
+            Value::Socket(socket) => socket.serialize(serializer),
+            Value::Time(time) => serializer.serialize_str(Rfc3339::new(*time).as_str()),
+        }
+    }
+}

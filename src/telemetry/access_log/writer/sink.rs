@@ -1,0 +1,160 @@
+//! Where lines go: a file or standard output, and what waits to go there.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::config::snapshot::LogOutput;
+
+/// An output and the whole lines that it has not taken yet.
+pub struct Sink {
+    target: Target,
+    file: File,
+    /// After a failed write the file is opened anew before the next attempt: it may be gone, or on a disk that came back.
+    broken: bool,
+    lines: Vec<u8>,
+    /// How much of `lines` the file took.
+    written: usize,
+}
+
+enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Sink {
+    /// Opens the output; `None` where there is none to open.
+    pub fn open(output: &LogOutput) -> io::Result<Option<Sink>> {
+        let (target, file) = match output {
+            LogOutput::Off => return Ok(None),
+            // A file of our own on the same descriptor: the standard library's buffers in a way that hides what was taken.
+            LogOutput::Stdout => (Target::Stdout, File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            LogOutput::File(path) => (Target::File(path.clone()), open_file(path)?),
+        };
+        Ok(Some(Sink::new(target, file)))
+    }
+
+    fn new(target: Target, file: File) -> Self {
+        Sink { target, file, broken: false, lines: Vec::new(), written: 0 }
+    }
+
+    /// Where whole lines are appended to be written next.
+    pub fn lines(&mut self) -> &mut Vec<u8> {
+        &mut self.lines
+    }
+
+    /// Whether everything is written.
+    pub fn is_clean(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Writes everything that waits. What fails to be written keeps waiting.
+    pub fn write(&mut self) -> io::Result<()> {
+        if self.is_clean() {
+            return Ok(());
+        }
+        if self.broken {
+            self.reopen()?;
+        }
+        let result = self.write_rest();
+        self.broken = result.is_err();
+        result
+    }
+
+    fn write_rest(&mut self) -> io::Result<()> {
+        while self.written < self.lines.len() {
+            match self.file.write(&self.lines[self.written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => self.written += taken,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.lines.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Opens the file by its name again. On failure the old one stays in use.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        let Target::File(path) = &self.target else { return Ok(()) };
+        let file = open_file(path)?;
+        if !is_same(&self.file, &file) {
+            // The part of a line that the old file took is of no use to a reader of the new one.
+            self.written = self.lines[..self.written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        }
+        self.file = file;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Target::Stdout => f.write_str("standard output"),
+            Target::File(path) => write!(f, "`{}`", path.display()),
+        }
+    }
+}
+
+/// Opens for appending, so that several processes (an old and a new gateway during a swap) can share the file. It names
+/// clients: others than the owner and its group may not read it.
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot open the access log `{}`: {error}", path.display()))
+    })
+}
+
+fn is_same(a: &File, b: &File) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_keeps_the_lines_for_the_next_attempt() {
+        let mut sink = Sink::open(&LogOutput::File("/dev/full".into())).unwrap().unwrap();
+        sink.lines().extend_from_slice(b"one\n");
+        assert_eq!(sink.write().unwrap_err().kind(), ErrorKind::StorageFull);
+        assert!(!sink.is_clean());
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        sink.target = Target::File(path.clone());
+        sink.write().unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "one\n");
+    }
+
+    #[test]
+    fn a_half_written_line_is_continued_in_the_same_file_and_repeated_in_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let halfway = |sink: &mut Sink| {
+            sink.lines().extend_from_slice(b"first\nsecond\n");
+            sink.file.write_all(b"first\nsec").unwrap();
+            sink.written = 9;
+            sink.broken = true;
+        };
+
+        let mut sink = Sink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+        halfway(&mut sink);
+        sink.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\n");
+
+        fs::write(&path, "").unwrap();
+        halfway(&mut sink);
+        fs::rename(&path, folder.path().join("access.log.1")).unwrap();
+        sink.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+    }
+}

@@ -1,0 +1,83 @@
+//! Every metric: its name, its labels and what it tells. Dashboards and alerts depend on these: they are an interface.
+
+/// A metric as it is registered and documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    pub name: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($name:ident = $text:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub const $name: Spec = Spec { name: $text, labels: &[$($label),*], help: $help };)*
+
+        /// Every metric of the gateway. Those that count by a label appear once something was counted.
+        pub const ALL: &[Spec] = &[$($name,)*];
+    };
+}
+
+metrics! {
+    // Requests. A request that no route took counts under the route "".
+    REQUESTS = "portcullis_requests_total" ["route", "status_class", "decision"]
+        "Finished requests; status_class is none where no answer was sent.";
+    REQUEST_DURATION = "portcullis_request_duration_seconds" ["route"]
+        "From a request's complete header to the last byte of its answer.";
+    DENIALS = "portcullis_denials_total" ["route", "cause"] "Requests refused by a rule, by cause.";
+    FAILURES = "portcullis_failures_total" ["route", "cause"] "Admitted requests that failed, by cause.";
+    WOULD_DENY = "portcullis_would_deny_total" ["route", "cause"]
+        "Requests that a policy in report mode would have refused.";
+    IN_FLIGHT = "portcullis_requests_in_flight" [] "Requests being handled now.";
+    PANICS = "portcullis_panics_total" [] "Requests that ended in a fault of the gateway's own code.";
+
+    // Limits and bounds.
+    LIMIT_REFUSALS = "portcullis_limit_refusals_total" ["limit"]
+        "Requests that a limit refused, or would have refused in report mode.";
+    LIMIT_OVERFLOW = "portcullis_limit_overflow_total" []
+        "Keys that shared a bucket because the table of limits was full.";
+    BOUND_HITS = "portcullis_bound_hits_total" ["bound"] "Requests and connections that ran into a bound of the file.";
+
+    // Upstreams.
+    UPSTREAM_REQUESTS = "portcullis_upstream_requests_total" ["upstream", "status_class"]
+        "Requests sent to an upstream; status_class is none where it gave no answer.";
+    UPSTREAM_DURATION = "portcullis_upstream_duration_seconds" ["upstream"]
+        "From the connection to the header of the upstream's answer.";
+    UPSTREAM_CONNECT_FAILURES = "portcullis_upstream_connect_failures_total" ["upstream"]
+        "Attempts to connect to an endpoint that failed.";
+    UPSTREAM_RETRIES = "portcullis_upstream_retries_total" ["upstream"]
+        "Attempts after the first of a request.";
+    ENDPOINT_HEALTHY = "portcullis_upstream_endpoint_healthy" ["upstream", "endpoint"]
+        "1 where an endpoint takes requests, 0 where it is left out.";
+
+    // Connections.
+    CONNECTIONS = "portcullis_connections" ["listener"] "Open connections of clients.";
+    CONNECTIONS_TOTAL = "portcullis_connections_total" ["listener"] "Accepted connections of clients.";
+    HANDSHAKE_FAILURES = "portcullis_tls_handshake_failures_total" ["listener"] "TLS handshakes that did not complete.";
+
+    // The gateway itself.
+    CONFIG_GENERATION = "portcullis_config_generation" [] "The running configuration; grows with each that is applied.";
+    RELOAD_SUCCESS = "portcullis_config_last_reload_success" []
+        "1 where the last configuration was applied, 0 where it was refused.";
+    RELOAD_TIME = "portcullis_config_last_reload_timestamp_seconds" []
+        "When the last configuration was applied or refused.";
+    LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";
+    LOG_WRITE_ERRORS = "portcullis_access_log_write_errors_total" [] "Failed writes of the access log; each is tried again.";
+    BUILD_INFO = "portcullis_build_info" ["version"] "Always 1.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_conventional() {
+        let names: HashSet<_> = ALL.iter().map(|spec| spec.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for spec in ALL {
+            assert!(spec.name.starts_with("portcullis_"), "{}", spec.name);
+            assert!(spec.help.ends_with('.'), "{}", spec.name);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use http::Method;
+
+use super::*;
+use crate::decision::outcome::Cause;
+use crate::decision::request::Scheme;
+use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+
+fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
+    Record {
+        time: UNIX_EPOCH,
+        duration: Duration::from_millis(3),
+        request_id: String::new(),
+        listener: "public".into(),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        protocol: "HTTP/1.1",
+        scheme: Scheme::Http,
+        tls: None,
+        method: Method::GET,
+        host: String::new(),
+        path: "/".to_owned(),
+        query: None,
+        user_agent: None,
+        referer: None,
+        status,
+        bytes_sent: 0,
+        bytes_received: 0,
+        route: None,
+        decision,
+        cause,
+        detail: None,
+        would_deny: None,
+        principal: None,
+        upstream: None,
+    }
+}
+
+fn upstream(attempts: u32, response: Option<Duration>) -> UpstreamRecord {
+    UpstreamRecord { name: "orders".into(), endpoint: None, attempts, reused: false, connect: None, response }
+}
+
+#[track_caller]
+fn has(metrics: &Metrics, line: &str) {
+    let text = metrics.render();
+    assert!(text.lines().any(|each| each == line), "no line `{line}` in:\n{text}");
+}
+
+#[test]
+fn a_request_counts_by_class_decision_cause_and_time() {
+    let metrics = Metrics::new();
+    let route = metrics.route("orders");
+    route.record(&record(200, Decision::Allow, None));
+    route.record(&record(204, Decision::Allow, None));
+    route.record(&record(401, Decision::Deny, Some(Cause::TokenExpired)));
+    route.record(&record(504, Decision::Fail, Some(Cause::UpstreamTimeout)));
+    route.record(&Record { would_deny: Some(Cause::RateExceeded), ..record(0, Decision::Allow, None) });
+    has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="2xx"} 2"#);
+    has(&metrics, r#"portcullis_requests_total{decision="deny",route="orders",status_class="4xx"} 1"#);
+    has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="none"} 1"#);
+    has(&metrics, r#"portcullis_denials_total{cause="token_expired",route="orders"} 1"#);
+    has(&metrics, r#"portcullis_failures_total{cause="upstream_timeout",route="orders"} 1"#);
+    has(&metrics, r#"portcullis_would_deny_total{cause="rate_exceeded",route="orders"} 1"#);
+    has(&metrics, r#"portcullis_request_duration_seconds_bucket{route="orders",le="0.0025"} 0"#);
+    has(&metrics, r#"portcullis_request_duration_seconds_bucket{route="orders",le="0.005"} 5"#);
+}
+
+#[test]
+fn handles_of_two_generations_count_into_one_series() {
+    let metrics = Metrics::new();
+    metrics.route("orders").record(&record(200, Decision::Allow, None));
+    metrics.route("orders").record(&record(200, Decision::Allow, None));
+    has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="2xx"} 2"#);
+}
+
+#[test]
+fn a_route_without_traffic_has_no_series() {
+    let metrics = Metrics::new();
+    let _route = metrics.route("seldom");
+    assert!(!metrics.render().contains("seldom"));
+}
+
+#[test]
+fn parallel_counts_are_exact() {
+    let metrics = Metrics::new();
+    let route = metrics.route("");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..1000).for_each(|_| route.record(&record(200, Decision::Allow, None))));
+        }
+    });
+    has(&metrics, r#"portcullis_requests_total{decision="allow",route="",status_class="2xx"} 4000"#);
+}
+
+#[test]
+fn an_upstream_counts_answers_retries_and_failed_connections() {
+    let metrics = Metrics::new();
+    let orders = metrics.upstream("orders");
+    orders.connect_failed();
+    orders.record(&upstream(3, Some(Duration::from_millis(20))), Some(200));
+    orders.record(&upstream(0, None), None);
+    has(&metrics, r#"portcullis_upstream_requests_total{status_class="2xx",upstream="orders"} 1"#);
+    has(&metrics, r#"portcullis_upstream_requests_total{status_class="none",upstream="orders"} 1"#);
+    has(&metrics, r#"portcullis_upstream_retries_total{upstream="orders"} 2"#);
+    has(&metrics, r#"portcullis_upstream_connect_failures_total{upstream="orders"} 1"#);
+    has(&metrics, r#"portcullis_upstream_duration_seconds_count{upstream="orders"} 1"#);
+}
+
+#[test]
+fn what_is_open_is_counted_until_it_is_dropped_even_by_a_panic() {
+    let metrics = Metrics::new();
+    let listener = metrics.listener("public");
+    let open = listener.accepted();
+    let result = thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                let _request = metrics.request_in_flight();
+                panic!("a fault in a request");
+            })
+            .join()
+    });
+    assert!(result.is_err());
+    has(&metrics, r#"portcullis_connections{listener="public"} 1"#);
+    has(&metrics, "portcullis_requests_in_flight 0");
+    drop(open);
+    has(&metrics, r#"portcullis_connections{listener="public"} 0"#);
+    has(&metrics, r#"portcullis_connections_total{listener="public"} 1"#);
+}
+
+#[test]
+fn a_scrape_asks_for_what_is_kept_elsewhere() {
+    let metrics = Metrics::new();
+    metrics.set_endpoints([("orders", "127.0.0.1:9001".to_owned(), true)]);
+    metrics.on_scrape(|metrics| {
+        set_total(&metrics.access_log_dropped, 7);
+        metrics.set_endpoints([("orders", "127.0.0.1:9002".to_owned(), false)]);
+    });
+    metrics.render();
+    has(&metrics, "portcullis_access_log_dropped_total 7");
+    has(&metrics, r#"portcullis_upstream_endpoint_healthy{endpoint="127.0.0.1:9002",upstream="orders"} 0"#);
+    assert!(!metrics.render().contains("9001"));
+}
+
+#[test]
+fn a_refused_configuration_keeps_the_generation() {
+    let metrics = Metrics::new();
+    metrics.config_applied(3, UNIX_EPOCH + Duration::from_secs(10));
+    metrics.config_refused(UNIX_EPOCH + Duration::from_secs(20));
+    has(&metrics, "portcullis_config_generation 3");
+    has(&metrics, "portcullis_config_last_reload_success 0");
+    has(&metrics, "portcullis_config_last_reload_timestamp_seconds 20");
+}
+
+#[test]
+fn every_name_of_the_registry_is_served_and_no_other() {
+    let metrics = Metrics::new();
+    let route = metrics.route("r");
+    route.record(&Record {
+        would_deny: Some(Cause::ScopeMissing),
+        ..record(401, Decision::Deny, Some(Cause::TokenExpired))
+    });
+    route.record(&record(502, Decision::Fail, Some(Cause::UpstreamClosed)));
+    metrics.upstream("u").record(&upstream(1, Some(Duration::ZERO)), Some(200));
+    metrics.listener("l").handshake_failed();
+    metrics.limit_refusals("per-caller").inc();
+    metrics.bound_hit(Bound::Uri);
+    metrics.set_endpoints([("u", "127.0.0.1:9001".to_owned(), true)]);
+
+    let text = metrics.render();
+    let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    served.retain(|name| name.starts_with("portcullis_"));
+    let mut registered: Vec<_> = names::ALL.iter().map(|spec| spec.name).collect();
+    registered.sort_unstable();
+    assert_eq!(served, registered);
+    assert!(text.contains("process_resident_memory_bytes "));
+}
+
+#[test]
+fn bounds_stand_at_their_positions() {
+    for (position, bound) in Bound::ALL.iter().enumerate() {
+        assert_eq!(*bound as usize, position);
+    }
+}

@@ -1,0 +1,90 @@
+//! The program's own messages: what happens to the gateway, not to one request. They go to stderr.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::SystemTime;
+
+use env_logger::{Builder, Target};
+use log::{Level, Record};
+
+use super::timestamp::Rfc3339;
+
+/// The environment variable that replaces [`DEFAULT_FILTER`], in the form `level` or `target=level`, with commas between.
+pub const VARIABLE: &str = "PORTCULLIS_LOG";
+
+/// Ours from `info`, others' errors, nothing of Pingora's: it writes an error for every failed request and every scanner
+/// that breaks off a handshake, all of which the access log and the metrics tell.
+pub const DEFAULT_FILTER: &str = "error,portcullis=info,pingora=off";
+
+/// Installs the logger. Later calls change nothing, so that tests may call it too.
+pub fn init() {
+    let filter = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let _ = Builder::new()
+        .parse_filters(&filter)
+        .target(Target::Stderr)
+        .format(|out, record| writeln!(out, "{}", line(SystemTime::now(), record)))
+        .try_init();
+}
+
+/// `2026-11-22T03:00:00.123Z INFO portcullis: message`
+fn line(now: SystemTime, record: &Record<'_>) -> String {
+    let time = Rfc3339::new(now);
+    let level = match record.level() {
+        Level::Error => "ERROR",
+        Level::Warn => "WARN",
+        Level::Info => "INFO",
+        Level::Debug => "DEBUG",
+        Level::Trace => "TRACE",
+    };
+    let mut line = format!("{} {level} {}: ", time.as_str(), record.target());
+    push_message(&mut line, &record.args().to_string());
+    line
+}
+
+/// A message may quote what a stranger sent: it must not look like a line of its own, nor steer a terminal.
+fn push_message(line: &mut String, message: &str) {
+    for character in message.trim_end().chars() {
+        match character {
+            '\n' => line.push_str("\n    "),
+            '\t' => line.push('\t'),
+            control if control.is_control() => {
+                // A string takes every character.
+                let _ = write!(line, "\\x{:02x}", u32::from(control));
+            }
+            plain => line.push(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_time_level_target_and_message() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_795_316_400_123);
+        let record = Record::builder().level(Level::Info).target("portcullis").args(format_args!("ready")).build();
+        assert_eq!(line(now, &record), "2026-11-22T03:00:00.123Z INFO portcullis: ready");
+    }
+
+    #[test]
+    fn a_message_can_not_forge_another_line() {
+        let mut line = String::new();
+        push_message(&mut line, "bad host `x\n2026-11-22T03:00:00.123Z INFO portcullis: fine\x1b[2J`\n");
+        assert_eq!(line, "bad host `x\n    2026-11-22T03:00:00.123Z INFO portcullis: fine\\x1b[2J`");
+    }
+
+    #[test]
+    fn the_default_filter_silences_pingora_and_keeps_ours() {
+        use log::{Log, Metadata};
+        let logger = Builder::new().parse_filters(DEFAULT_FILTER).build();
+        let enabled = |target, level| logger.enabled(&Metadata::builder().target(target).level(level).build());
+        assert!(enabled("portcullis::app", Level::Info));
+        assert!(!enabled("portcullis::app", Level::Debug));
+        assert!(!enabled("pingora_proxy", Level::Error));
+        assert!(enabled("h2::server", Level::Error));
+        assert!(!enabled("h2::server", Level::Warn));
+    }
+}
