@@ -1,1 +1,24 @@
-//! The Pingora adapter, the only folder that knows Pingora.
+//! The policy enforcement point: the only folder that knows Pingora.
+//!
+//! [`server`] builds the services and runs them until drained. [`listener`] accepts, [`tls`] shakes hands, and
+//! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
+//! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
+//! [`request`], [`upstream`], [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes.
+
+pub mod admin;
+pub mod connection;
+pub mod context;
+pub mod error;
+pub mod gateway;
+pub mod health;
+mod http2_connect;
+pub mod listener;
+pub mod log;
+pub mod peer;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod server;
+pub mod serving;
+pub mod tls;
+pub mod upstream;

@@ -1,0 +1,30 @@
+//! What can be written after `portcullis`.
+
+use clap::{Parser, Subcommand};
+
+/// An edge proxy and API gateway that closes the gate by default.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report everything that is wrong with a configuration.
+    Check(super::check::CheckArgs),
+    /// Start two small origins and the gateway before them, and print what to try.
+    Demo(super::demo::DemoArgs),
+    /// One of the demo's origins.
+    #[command(hide = true)]
+    DemoOrigin(super::demo::origin::OriginArgs),
+    /// Tell what would happen to a request, and why, without sending one.
+    Explain(super::explain::ExplainArgs),
+    /// Make API keys.
+    Keys(super::keys::KeysArgs),
+    /// Serve a configuration until a signal ends the process.
+    Run(super::run::RunArgs),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+}

@@ -1,0 +1,146 @@
+//! `portcullis explain`: what would happen to a request, and why, without sending one.
+
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::hash::RandomState;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::SystemTime;
+
+use clap::{Args, ValueEnum};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Map, Value};
+
+use super::check::report;
+use super::output::{Printer, Status};
+use crate::config;
+use crate::config::load::SystemEnvironment;
+use crate::decision::access::BucketHasher;
+use crate::decision::explain as decision;
+use crate::decision::request::{RawRequest, Scheme};
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The configuration: a YAML file, or a folder of them.
+    file: String,
+    method: String,
+    /// Such as https://api.example.com/v1/orders/7; or a path alone, with `-H 'Host: …'`.
+    url: String,
+    /// A request header. May be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Where the request comes from.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    client_ip: IpAddr,
+    /// A JSON object of claims: the caller counts as recognised with them, as if a valid token held them.
+    #[arg(long, value_name = "FILE")]
+    claims: Option<String>,
+    /// How to report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// A request as the arguments describe it.
+#[derive(Debug)]
+struct Request {
+    method: Method,
+    scheme: Scheme,
+    target: String,
+    headers: HeaderMap,
+}
+
+/// Explains. Succeeds whatever the verdict is.
+pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
+    let (request, claims) = match request(args).and_then(|request| Ok((request, claims(args)?))) {
+        Ok(parsed) => parsed,
+        Err(reason) => {
+            printer.words(format_args!("error: {reason}"));
+            return Status::Failure;
+        }
+    };
+    let (snapshot, diagnostics) = config::open(&args.file, &SystemEnvironment);
+    let Some(snapshot) = snapshot else {
+        report(&diagnostics, printer);
+        return Status::Configuration;
+    };
+    let explanation = decision::explain(
+        &snapshot.rules,
+        &request.raw(args.client_ip),
+        claims,
+        SystemTime::now(),
+        &BucketHasher::new(RandomState::new(), RandomState::new()),
+    );
+    match args.format {
+        Format::Text => printer.data(render::text(&explanation, &snapshot)),
+        Format::Json => printer.data(format_args!("{:#}\n", render::json(&explanation, &snapshot))),
+    }
+    Status::Success
+}
+
+impl Request {
+    fn raw(&self, peer: IpAddr) -> RawRequest<'_> {
+        RawRequest {
+            method: &self.method,
+            target: self.target.as_bytes(),
+            authority: None,
+            headers: &self.headers,
+            http2: false,
+            http10: false,
+            peer,
+            scheme: self.scheme,
+        }
+    }
+}
+
+/// Takes the URL apart without mending it, so that what is wrong with it is explained and not hidden.
+fn request(args: &ExplainArgs) -> Result<Request, String> {
+    let method =
+        Method::from_bytes(args.method.as_bytes()).map_err(|_| format!("`{}` is not a method", args.method))?;
+    let (scheme, rest) = match args.url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, Some(rest)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, Some(rest)),
+        _ if args.url.starts_with('/') || args.url == "*" => (Scheme::Http, None),
+        _ => return Err(format!("`{}` begins neither with http://, https:// nor /", args.url)),
+    };
+    let (authority, target) = match rest {
+        None => (None, args.url.as_str()),
+        Some(rest) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            (Some(&rest[..end]), &rest[end..])
+        }
+    };
+    // A client keeps the fragment for itself (RFC 9110 §7.1).
+    let target = target.split('#').next().unwrap_or_default();
+    let target = if target.starts_with(['/', '*']) { target.to_owned() } else { format!("/{target}") };
+
+    let mut headers = HeaderMap::new();
+    for header in &args.headers {
+        let (name, value) = header.split_once(':').ok_or_else(|| format!("`{header}` is not `name: value`"))?;
+        let name =
+            HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("`{name}` is not a header name"))?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes())
+            .map_err(|_| format!("the value of `{name}` is not fit for a header"))?;
+        headers.append(name, value);
+    }
+    if let Some(authority) = authority
+        && !headers.contains_key(HOST)
+    {
+        let host = HeaderValue::from_bytes(authority.as_bytes()).map_err(|_| format!("`{authority}` is not a host"))?;
+        headers.insert(HOST, host);
+    }
+    Ok(Request { method, scheme, target, headers })
+}
+
+fn claims(args: &ExplainArgs) -> Result<Option<Map<String, Value>>, String> {
+    let Some(file) = &args.claims else { return Ok(None) };
+    let content = std::fs::read(file).map_err(|error| format!("cannot read `{file}`: {error}"))?;
+    serde_json::from_slice(&content).map(Some).map_err(|error| format!("`{file}` is not a JSON object: {error}"))
+}

@@ -1,0 +1,178 @@
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    args: ExplainArgs,
+}
+
+fn parsed(url: &str, more: &[&str]) -> Result<Request, String> {
+    let args = [&["explain", "gateway.yaml", "GET", url], more].concat();
+    request(&Program::try_parse_from(args).unwrap().args)
+}
+
+#[test]
+fn a_url_is_taken_apart_but_not_mended() {
+    let cases = [
+        ("https://api.example.com/v1/../x?q=1#top", Scheme::Https, "/v1/../x?q=1", Some("api.example.com")),
+        ("HTTP://api.example.com:8080", Scheme::Http, "/", Some("api.example.com:8080")),
+        ("http://api.example.com?q", Scheme::Http, "/?q", Some("api.example.com")),
+        ("/health", Scheme::Http, "/health", None),
+    ];
+    for (url, scheme, target, host) in cases {
+        let request = parsed(url, &[]).unwrap();
+        assert_eq!((request.scheme, request.target.as_str()), (scheme, target), "{url}");
+        assert_eq!(request.headers.get(HOST).map(|host| host.to_str().unwrap()), host, "{url}");
+    }
+    assert!(parsed("ftp://example.com/", &[]).unwrap_err().contains("http://"));
+}
+
+#[test]
+fn headers_are_added_and_a_given_host_wins() {
+    let request = parsed("http://a.example/", &["-H", "X-A: 1", "-H", "x-a:2", "-H", "Host: b.example"]).unwrap();
+    assert_eq!(request.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(request.headers[HOST], "b.example");
+    assert!(parsed("/", &["-H", "nonsense"]).is_err());
+    assert!(parsed("/", &["-H", "a b: c"]).is_err());
+}
+
+fn explained(args: &[&str]) -> (Status, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let folder_name = folder.path().to_str().unwrap();
+    std::fs::write(&file, CONFIGURATION.replace("FOLDER", folder_name)).unwrap();
+    std::fs::write(folder.path().join("secret"), [b'x'; 32]).unwrap();
+    std::fs::write(folder.path().join("claims.json"), r#"{"sub": "ann", "scope": "orders.read"}"#).unwrap();
+    let args: Vec<String> = args.iter().map(|arg| arg.replace("FOLDER", folder_name)).collect();
+    let all = ["explain".to_owned(), file.to_str().unwrap().to_owned()].into_iter().chain(args);
+    let (data, words) = (Shared::default(), Shared::default());
+    let mut printer = Printer::new(data.clone(), words.clone());
+    let status = explain(&Program::parse_from(all).args, &mut printer);
+    let text = |shared: &Shared| String::from_utf8(shared.0.borrow().clone()).unwrap().replace(folder_name, "");
+    (status, text(&data), text(&words))
+}
+
+/// Keeps what a printer writes.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const CONFIGURATION: &str = r#"
+version: 1
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+upstreams:
+  orders: {endpoints: ["127.0.0.1:9001", {address: "127.0.0.1:9002", weight: 2}]}
+identities:
+  corp: {jwt: {issuer: i, audience: a, keys: {secret: {file: "FOLDER/secret"}}}}
+response_headers:
+  set: {X-Frame-Options: DENY}
+routes:
+  - name: orders
+    match: {host: api.example.com, path: "/v1/orders/{id}"}
+    access:
+      identity: corp
+      allow: {scope: orders.read}
+    limits:
+      - {name: per-caller, key: principal, rate: 50/s, burst: 100}
+    upstream: orders
+  - name: health
+    match: {path: /health}
+    access: public
+    respond: {body: ok}
+"#;
+
+#[test]
+fn a_refusal_is_explained_with_its_line() {
+    let (status, text, words) = explained(&["GET", "https://api.example.com/v1/../v1/orders/7"]);
+    assert_eq!(status, Status::Success, "{words}");
+    insta::assert_snapshot!(text, @r#"
+    host       api.example.com
+    path       /v1/orders/7
+    client     127.0.0.1
+    route      orders (/gateway.yaml:11:5)
+      not      health: another path (/gateway.yaml:19:5)
+    verdict    refuse: 401 credentials_missing: no credential that this route accepts (/gateway.yaml:11:5)
+    header     cache-control: no-store
+    header     www-authenticate: Bearer realm="portcullis"
+    header     x-frame-options: DENY
+    "#);
+}
+
+#[test]
+fn an_admitted_request_is_explained_to_the_origin() {
+    let (status, text, words) = explained(&[
+        "GET",
+        "https://api.example.com/v1/orders/7?full",
+        "--claims",
+        "FOLDER/claims.json",
+        "--client-ip",
+        "192.0.2.7",
+    ]);
+    assert_eq!(status, Status::Success, "{words}");
+    insta::assert_snapshot!(text, @r#"
+    host       api.example.com
+    path       /v1/orders/7
+    query      full
+    client     192.0.2.7
+    route      orders (/gateway.yaml:11:5)
+      not      health: another path (/gateway.yaml:19:5)
+    principal  ann of corp
+    verdict    allow
+    limit      per-caller: 50 per second, burst 100, by principal ann of corp
+    upstream   orders, round_robin
+      endpoint 127.0.0.1:9001, weight 1
+      endpoint 127.0.0.1:9002, weight 2
+      target   /v1/orders/7?full
+      host     api.example.com
+      without  authorization
+      with     x-forwarded-for: 192.0.2.7
+      with     x-forwarded-proto: https
+      with     x-forwarded-host: api.example.com
+      with     x-portcullis-principal: ann
+      with     x-portcullis-identity: corp
+      with     x-portcullis-scopes: orders.read
+      with     x-request-id: (made-for-each-request)
+    header     ratelimit-policy: "per-caller";q=100;w=2
+    header     ratelimit: "per-caller";r=99;t=1
+    header     x-frame-options: DENY
+    "#);
+}
+
+#[test]
+fn scripts_read_json() {
+    let (_, text, _) = explained(&["GET", "http://x.example/health", "--format", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["route"]["name"], "health");
+    assert_eq!(report["verdict"]["decision"], "allow");
+    assert_eq!(report["passed_over"][0]["name"], "orders");
+    assert!(report["response_headers"].as_array().unwrap().contains(&serde_json::json!(["x-frame-options", "DENY"])));
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let (status, text, words) = explained(&["GET", "nonsense"]);
+    assert_eq!((status, text.as_str()), (Status::Failure, ""));
+    assert!(words.contains("http://"));
+    assert_eq!(explained(&["GET", "/", "--claims", "FOLDER/none.json"]).0, Status::Failure);
+}
+
+#[test]
+fn a_broken_configuration_is_reported_and_not_explained() {
+    let args = Program::parse_from(["explain", "/nonexistent/gateway.yaml", "GET", "/"]).args;
+    assert_eq!(explain(&args, &mut Printer::new(io::sink(), io::sink())), Status::Configuration);
+}

@@ -1,0 +1,36 @@
+//! `portcullis run`: serve.
+
+use clap::Args;
+
+use super::check::report;
+use super::output::{Printer, Status};
+use crate::app;
+use crate::config;
+use crate::config::load::SystemEnvironment;
+use crate::telemetry::program_log;
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A YAML file, or a folder whose *.yaml and *.yml files are merged.
+    pub path: String,
+}
+
+/// Serves until a signal ends the process. Returns only if it can't start.
+pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
+    program_log::init();
+    let (snapshot, diagnostics) = config::open(&args.path, &SystemEnvironment);
+    report(&diagnostics, printer);
+    match snapshot {
+        Some(snapshot) => match app::serve(snapshot) {
+            Ok(never) => match never {},
+            Err(error) => {
+                printer.words(format_args!("portcullis cannot start: {error}"));
+                Status::Unavailable
+            }
+        },
+        None => {
+            printer.words(format_args!("{}: not served, because of the errors above", args.path));
+            Status::Configuration
+        }
+    }
+}

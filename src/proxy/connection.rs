@@ -1,0 +1,147 @@
+//! One client connection, wrapped: what no hook reaches is reached here.
+//!
+//! Pingora answers a malformed head (400) and CONNECT (405) before any hook, and waits for a trickled head as long as each
+//! read brings a byte. The wrapper stands between Pingora and the socket, so it sees both: an answer that leaves while no
+//! hook has taken the request over is replaced by a sealed refusal ([`super::reply`]), logged and counted; a head that
+//! is not complete in time ends the connection. On HTTP/2 it finishes the bare answers of the HTTP/2 library
+//! ([`h2_seal`]). It also gathers small writes, so that a head and a short body leave in one packet.
+
+pub mod h2_seal;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::SystemTime;
+
+use http::Method;
+
+use super::context::begin_record;
+use super::listener::Listener;
+use super::reply;
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::Scheme;
+use crate::telemetry::record::{Decision, Record};
+
+pub use stream::Connection;
+
+/// What a connection knows about itself, shared with the hooks of its requests.
+pub struct ConnectionInfo {
+    pub listener: Arc<Listener>,
+    pub peer: SocketAddr,
+    /// `TLSv1.3`, … for TLS connections.
+    pub tls: Option<&'static str>,
+    phase: AtomicU8,
+}
+
+/// Where an HTTP/1 connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// Between requests: the next byte begins a head.
+    Idle,
+    /// A head is arriving. An answer in this phase is Pingora's own.
+    Head,
+    /// A hook has taken the request over.
+    Claimed,
+    /// No further request will be read; what is left is the rest of the last answer.
+    Closing,
+    /// HTTP/2: requests are streams, and no hook needs to say when one begins.
+    Http2,
+}
+
+impl ConnectionInfo {
+    pub fn new(listener: Arc<Listener>, peer: SocketAddr, tls: Option<&'static str>) -> Self {
+        ConnectionInfo { listener, peer, tls, phase: AtomicU8::new(Phase::Idle as u8) }
+    }
+
+    /// A hook takes the request over that has just been read.
+    pub fn request_began(&self) {
+        if self.phase() != Phase::Http2 {
+            self.set_phase(Phase::Claimed);
+        }
+    }
+
+    /// The request's log line is written. `reusable`: another request may follow.
+    pub fn request_ended(&self, reusable: bool) {
+        if self.phase() != Phase::Http2 {
+            self.set_phase(if reusable { Phase::Idle } else { Phase::Closing });
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            2 => Phase::Claimed,
+            3 => Phase::Closing,
+            _ => Phase::Http2,
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// The sealed answer that refuses a head which began with `head`. Writes the log line.
+    fn seal(&self, denial: Denial, head: &[u8]) -> Vec<u8> {
+        let serving = self.listener.shared.store.load();
+        let mut record = self.record(head);
+        record.status = denial.cause.status().as_u16();
+        let wire = reply::http1_refusal(&serving.snapshot.rules.response, &denial, &record.request_id);
+        self.write_record(record, denial);
+        wire
+    }
+
+    /// Logs a request of which no answer can be given any more.
+    fn lost(&self, head: &[u8], denial: Denial) {
+        self.write_record(self.record(head), denial);
+    }
+
+    /// Logs an answer that the HTTP/2 library gave on its own. Which request it was is not known here.
+    fn sealed_http2(&self, status: Option<u16>) {
+        let cause = if status == Some(431) { Cause::HeadersTooLarge } else { Cause::MalformedRequest };
+        let mut record = self.record(b"");
+        record.protocol = "HTTP/2";
+        record.status = status.unwrap_or(400);
+        self.write_record(record, Denial::new(cause, "the HTTP/2 request was refused before it could be read"));
+    }
+
+    fn record(&self, head: &[u8]) -> Record {
+        let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let (method, target) = request_line(head);
+        begin_record(self, method, target, "HTTP/1.1", scheme, SystemTime::now())
+    }
+
+    pub(super) fn write_record(&self, mut record: Record, denial: Denial) {
+        record.decision = Decision::Deny;
+        record.cause = Some(denial.cause);
+        record.detail = Some(denial.detail);
+        let serving = self.listener.shared.store.load();
+        serving.no_route.record(&record);
+        self.listener.shared.access_log.record(record);
+    }
+}
+
+/// Method and target of a head that may be cut off or malformed, as far as they can be told.
+fn request_line(head: &[u8]) -> (Method, &[u8]) {
+    let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    let method = words.next().and_then(|word| Method::from_bytes(word).ok());
+    // An unparsable method is logged as the placeholder that Method can hold.
+    let method = method.unwrap_or_else(|| Method::from_bytes(b"-").unwrap_or(Method::GET));
+    (method, words.next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_line_is_read_as_far_as_it_goes() {
+        assert_eq!(request_line(b"GET /a?b HTTP/1.1\r\nHost"), (Method::GET, &b"/a?b"[..]));
+        assert_eq!(request_line(b"GET"), (Method::GET, &b""[..]));
+        assert_eq!(request_line(b"\x16\x03\x01").0.as_str(), "-");
+        assert_eq!(request_line(b"").1, b"");
+    }
+}

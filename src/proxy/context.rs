@@ -1,0 +1,244 @@
+//! What is known about one request on its way through the hooks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::Method;
+use smallvec::SmallVec;
+
+use super::connection::ConnectionInfo;
+use super::serving::{Serving, Shared};
+use crate::decision::access::Permit;
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::{Normal, Scheme};
+use crate::decision::route::Parameters;
+use crate::decision::rules::{RouteId, UpstreamId};
+use crate::state::limits::ConcurrencyGuard;
+use crate::state::upstreams::Chosen;
+use crate::telemetry::metrics::{Bound, Open};
+use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+
+/// The per-request context of the hooks.
+pub struct Context {
+    pub shared: Arc<Shared>,
+    pub serving: Arc<Serving>,
+    _in_flight: Open,
+    pub started: Instant,
+    /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
+    pub record: Option<Box<Record>>,
+    pub connection: Option<Arc<ConnectionInfo>>,
+    pub normal: Option<Normal>,
+    pub route: Option<RouteId>,
+    pub parameters: Parameters,
+    pub permit: Option<Permit>,
+    /// Why the request was refused or failed, once that is known.
+    pub denial: Option<Denial>,
+    pub attempt: Attempt,
+    /// The head says both `Content-Length` and `Transfer-Encoding`.
+    pub two_lengths: bool,
+    /// Request body bytes seen by the body filter.
+    pub body_seen: u64,
+    /// Places held in concurrency limits; given back when the request ends, however it ends.
+    pub concurrency: SmallVec<[ConcurrencyGuard; 2]>,
+}
+
+/// The tries to reach an upstream.
+#[derive(Default)]
+pub struct Attempt {
+    pub upstream: Option<UpstreamId>,
+    pub chosen: Option<Chosen>,
+    pub tried: SmallVec<[SocketAddr; 4]>,
+    pub count: u32,
+    pub reused: bool,
+    pub began: Option<Instant>,
+    pub connected: Option<Instant>,
+    pub answered: Option<Instant>,
+    /// The status of the origin's answer.
+    pub status: Option<u16>,
+}
+
+impl Context {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let serving = shared.store.current();
+        shared.request_began();
+        Context {
+            serving,
+            _in_flight: shared.metrics.request_in_flight(),
+            shared,
+            started: Instant::now(),
+            record: None,
+            connection: None,
+            normal: None,
+            route: None,
+            parameters: Parameters::new(),
+            permit: None,
+            denial: None,
+            attempt: Attempt::default(),
+            two_lengths: false,
+            body_seen: 0,
+            concurrency: SmallVec::new(),
+        }
+    }
+
+    /// The response rules of the route, or those of the file.
+    pub fn response_rules(&self) -> &crate::decision::response::Rules {
+        match self.route {
+            Some(id) => &self.serving.route(id).response,
+            None => &self.serving.snapshot.rules.response,
+        }
+    }
+
+    pub fn request_id(&self) -> &str {
+        self.record.as_ref().map_or("", |record| &record.request_id)
+    }
+
+    /// Writes the log line and counts the request. Does nothing the second time.
+    pub fn finish(&mut self) {
+        let Some(mut record) = self.record.take() else { return };
+        let now = Instant::now();
+        record.duration = now - self.started;
+        if let Some(normal) = self.normal.take() {
+            record.host = normal.host;
+            record.path = normal.path;
+            record.client = normal.client;
+            record.scheme = normal.scheme;
+        }
+        record.route = self.route.map(|id| self.serving.route(id).name.clone());
+        if let Some(permit) = &self.permit {
+            record.principal = permit.principal().cloned();
+            record.would_deny = permit.would_deny();
+            record.decision = Decision::Allow;
+        }
+        if let Some(denial) = self.denial.take() {
+            record.decision = if self.permit.is_some() { Decision::Fail } else { Decision::Deny };
+            record.cause = Some(denial.cause);
+            record.detail = Some(denial.detail);
+        }
+        record.upstream = self.attempt.record(&self.serving);
+        self.count(&record);
+        self.shared.access_log.record(*record);
+    }
+
+    fn count(&self, record: &Record) {
+        self.serving.route_metrics(self.route).record(record);
+        if let Some(bound) = record.cause.and_then(bound_of) {
+            self.shared.metrics.bound_hit(bound);
+        }
+        if let (Some(id), Some(upstream)) = (self.attempt.upstream, &record.upstream) {
+            self.serving.upstream(id).metrics.record(upstream, self.attempt.status);
+        }
+    }
+}
+
+/// The bound of the file that refused with `cause`.
+fn bound_of(cause: Cause) -> Option<Bound> {
+    match cause {
+        Cause::UriTooLong => Some(Bound::Uri),
+        Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
+        Cause::HeadersTooMany => Some(Bound::HeaderCount),
+        Cause::BodyTooLarge => Some(Bound::Body),
+        Cause::RequestTimeout => Some(Bound::BodyIdle),
+        _ => None,
+    }
+}
+
+impl Attempt {
+    fn response_time(&self) -> Option<std::time::Duration> {
+        Some(self.answered? - self.connected?)
+    }
+
+    fn record(&self, serving: &Serving) -> Option<UpstreamRecord> {
+        let id = self.upstream?;
+        Some(UpstreamRecord {
+            name: serving.snapshot.upstream(id).name.clone(),
+            endpoint: self.tried.last().copied(),
+            attempts: self.count,
+            reused: self.reused,
+            connect: self.connected.zip(self.began).map(|(connected, began)| connected - began),
+            response: self.response_time(),
+        })
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // A request whose task was cancelled or panicked never reaches the logging hook.
+        if self.record.is_some() {
+            if std::thread::panicking() {
+                self.shared.metrics.panics.inc();
+                self.denial = Some(Denial::new(Cause::InternalError, "panicked while handling the request"));
+            } else if self.denial.is_none() {
+                self.denial = Some(Denial::new(Cause::ClientClosed, "the request was cancelled"));
+            }
+            self.finish();
+        }
+        if let Some(connection) = &self.connection {
+            connection.request_ended(false);
+        }
+        self.shared.request_ended();
+    }
+}
+
+/// A record of what is known when a request begins.
+pub fn begin_record(
+    connection: &ConnectionInfo,
+    method: Method,
+    target: &[u8],
+    protocol: &'static str,
+    scheme: Scheme,
+    time: SystemTime,
+) -> Record {
+    let (path, query) = match target.iter().position(|b| *b == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    };
+    Record {
+        time,
+        duration: std::time::Duration::ZERO,
+        request_id: new_request_id(),
+        listener: connection.listener.name.clone(),
+        client: connection.peer.ip(),
+        peer: connection.peer,
+        protocol,
+        scheme,
+        tls: connection.tls,
+        method,
+        host: String::new(),
+        path: String::from_utf8_lossy(path).into_owned(),
+        query: query.map(|query| String::from_utf8_lossy(query).into_owned()),
+        user_agent: None,
+        referer: None,
+        status: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
+        route: None,
+        decision: Decision::Deny,
+        cause: None,
+        detail: None,
+        would_deny: None,
+        principal: None,
+        upstream: None,
+    }
+}
+
+/// 128 random bits in hexadecimal.
+///
+/// Long and random on purpose: it goes into every answer, and by its length `connection::h2_seal` tells our answers from
+/// the bare ones that the HTTP/2 library writes on its own.
+pub fn new_request_id() -> String {
+    let mut id = String::with_capacity(32);
+    let bits = fastrand::u128(..);
+    for nibble in (0..32).rev() {
+        let digit = (bits >> (nibble * 4)) as u8 & 0xf;
+        id.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+    }
+    id
+}
+
+/// A request id as a header value, without a check that its characters already passed.
+pub fn request_id_value(id: &str) -> http::HeaderValue {
+    http::HeaderValue::from_maybe_shared(Bytes::copy_from_slice(id.as_bytes()))
+        .unwrap_or_else(|_| http::HeaderValue::from_static("invalid"))
+}

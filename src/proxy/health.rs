@@ -1,0 +1,185 @@
+//! Background work for upstreams: active health checks and name resolution, off the request path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use log::{info, warn};
+use pingora::http::RequestHeader;
+use pingora::lb::Backend;
+use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use super::peer::PeerTemplate;
+use super::serving::Shared;
+use crate::config::snapshot::{Health, Probe, Upstream};
+use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
+
+/// Probes endpoints and resolves names for as long as the process runs.
+pub struct Upkeep {
+    pub shared: Arc<Shared>,
+}
+
+/// How often the schedule is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+#[async_trait]
+impl BackgroundService for Upkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut schedule = Schedule::default();
+        loop {
+            schedule.run(&self.shared);
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                changed = shutdown.changed() => {
+                    if changed.is_err() || *shutdown.borrow() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// When each upstream is due, by name, so that a reload keeps the rhythm.
+#[derive(Default)]
+struct Schedule {
+    probe: HashMap<Arc<str>, Instant>,
+    resolve: HashMap<Arc<str>, Instant>,
+    /// Checks keep connections and templates; made again when the definition changed.
+    checks: HashMap<Arc<str>, (Health, Arc<Checker>)>,
+}
+
+impl Schedule {
+    fn run(&mut self, shared: &Arc<Shared>) {
+        let serving = shared.store.load();
+        let now = Instant::now();
+        for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
+            let state = &serving_upstream.state;
+            if let Some(every) = state.resolve_every()
+                && due(&mut self.resolve, &upstream.name, every, now)
+            {
+                tokio::spawn(resolve(state.clone()));
+            }
+            if let Some(health) = &upstream.health {
+                if due(&mut self.probe, &upstream.name, health.interval, now) {
+                    let checker = self.checker(upstream, health);
+                    for endpoint in &state.endpoints().endpoints {
+                        tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
+                    }
+                }
+            }
+        }
+    }
+
+    fn checker(&mut self, upstream: &Upstream, health: &Health) -> Arc<Checker> {
+        match self.checks.get(&upstream.name) {
+            Some((known, checker)) if known == health => checker.clone(),
+            _ => {
+                let checker = Arc::new(Checker::new(upstream, health));
+                self.checks.insert(upstream.name.clone(), (health.clone(), checker.clone()));
+                checker
+            }
+        }
+    }
+}
+
+fn due(schedule: &mut HashMap<Arc<str>, Instant>, name: &Arc<str>, interval: Duration, now: Instant) -> bool {
+    match schedule.get_mut(name) {
+        Some(next) if *next > now => false,
+        Some(next) => {
+            *next = now + interval;
+            true
+        }
+        None => {
+            schedule.insert(name.clone(), now + interval);
+            true
+        }
+    }
+}
+
+async fn resolve(state: Arc<UpstreamState>) {
+    let resolved = state.resolve().await;
+    for (name, error) in resolved.failures {
+        warn!("upstream {}: `{name}` cannot be resolved: {error}", state.name());
+    }
+    if resolved.changed {
+        let endpoints = state.endpoints();
+        let addresses: Vec<String> = endpoints.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+        info!("upstream {}: endpoints are now {}", state.name(), addresses.join(", "));
+    }
+}
+
+async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<Endpoint>, timeout: Duration) {
+    let Ok(backend) = Backend::new(&endpoint.address.to_string()) else { return };
+    let result = tokio::time::timeout(timeout, checker.check(&backend)).await;
+    let ok = matches!(result, Ok(Ok(())));
+    match state.record_probe(&endpoint, ok) {
+        Some(HealthChange::BecameHealthy) => {
+            info!("upstream {}: endpoint {} is healthy", state.name(), endpoint.name);
+        }
+        Some(HealthChange::BecameUnhealthy) => {
+            let why = match result {
+                Ok(Err(e)) => e.to_string(),
+                _ => "no answer in time".to_owned(),
+            };
+            warn!("upstream {}: endpoint {} is unhealthy: {why}", state.name(), endpoint.name);
+        }
+        None => {}
+    }
+}
+
+/// Pingora's health checks, made for one upstream.
+enum Checker {
+    Tcp(TcpHealthCheck),
+    Http(Box<HttpHealthCheck>),
+}
+
+impl Checker {
+    fn new(upstream: &Upstream, health: &Health) -> Self {
+        match &health.probe {
+            Probe::Tcp => {
+                let mut check = TcpHealthCheck::default();
+                check.peer_template.options.connection_timeout = Some(health.timeout);
+                check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
+                Checker::Tcp(check)
+            }
+            Probe::Http { path, host, expected } => {
+                let host = host.clone().unwrap_or_else(|| first_host(upstream));
+                let mut check = HttpHealthCheck::new(&host, upstream.tls.is_some());
+                let template = PeerTemplate::new(upstream);
+                check.peer_template = *template.to(([0, 0, 0, 0], 0).into());
+                check.peer_template.options.connection_timeout = Some(health.timeout);
+                check.peer_template.options.read_timeout = Some(health.timeout);
+                if let Ok(mut request) = RequestHeader::build("GET", path.as_bytes(), None) {
+                    let _ = request.insert_header(http::header::HOST, &host);
+                    check.req = request;
+                }
+                let expected = expected.clone();
+                check.validator = Some(Box::new(move |header| {
+                    if expected.contains(&header.status.as_u16()) {
+                        return Ok(());
+                    }
+                    pingora::Error::e_explain(
+                        pingora::ErrorType::CustomCode("unexpected status", header.status.as_u16()),
+                        "the health check was answered",
+                    )
+                }));
+                Checker::Http(Box::new(check))
+            }
+        }
+    }
+
+    async fn check(&self, backend: &Backend) -> pingora::Result<()> {
+        match self {
+            Checker::Tcp(check) => check.check(backend).await,
+            Checker::Http(check) => check.check(backend).await,
+        }
+    }
+}
+
+fn first_host(upstream: &Upstream) -> String {
+    upstream.endpoints.first().map_or(String::new(), |endpoint| format!("{}:{}", endpoint.host, endpoint.port))
+}

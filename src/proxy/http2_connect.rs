@@ -1,0 +1,37 @@
+//! CONNECT over HTTP/2, refused here because Pingora would answer it before any hook.
+
+use std::time::SystemTime;
+
+use http::header::ACCEPT;
+use pingora::protocols::http::ServerSession;
+
+use super::context::{begin_record, request_id_value};
+use super::reply;
+use super::request::connection_of;
+use super::response::{REQUEST_ID, Sealed};
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::Scheme;
+
+/// Answers 405 with the owner's headers, and writes the log line.
+pub async fn refuse(mut session: ServerSession) {
+    let Some(connection) = connection_of(&session) else { return };
+    let denial = Denial::new(Cause::ConnectRefused, "CONNECT is not supported");
+    let serving = connection.listener.shared.store.load();
+    let rules = &serving.snapshot.rules.response;
+    let header = session.req_header();
+    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let target = header.raw_path();
+    let mut record = begin_record(&connection, header.method.clone(), target, "HTTP/2", scheme, SystemTime::now());
+
+    let mut reply = reply::refusal(rules, &denial, &[], header.headers.get(ACCEPT), &record.request_id);
+    rules.apply(&mut Sealed(&mut reply.header));
+    let _ = reply.header.insert_header(REQUEST_ID, request_id_value(&record.request_id));
+    record.status = denial.cause.status().as_u16();
+    record.bytes_sent = reply.body.len() as u64;
+    #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the header is sealed above")]
+    let sent = session.write_response_header(Box::new(reply.header)).await;
+    if sent.is_ok() {
+        let _ = session.write_response_body(reply.body, true).await;
+    }
+    connection.write_record(record, denial);
+}

@@ -1,0 +1,224 @@
+//! Accept: bound sockets, TLS handshakes, and a wrapped connection for each client.
+//!
+//! Pingora's own listening service would retry a taken port in the background and then die alone, leaving a process that is
+//! up and deaf; it logs an error for every scanner and waits a fixed minute for a handshake. So sockets are bound before
+//! anything starts ([`bind`]), and accepted here.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use log::{debug, error, info};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest, Ssl, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connection::{Connection, ConnectionInfo};
+use super::gateway::Gateway;
+use super::http2_connect;
+use super::serving::Shared;
+use crate::telemetry::metrics::{Bound, ListenerMetrics};
+
+/// What the connections of one listener share.
+pub struct Listener {
+    pub name: Arc<str>,
+    pub shared: Arc<Shared>,
+    pub metrics: ListenerMetrics,
+}
+
+/// Binds `address` now, so that a taken port ends the start and not the service.
+pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the old process's connections to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Connections that the kernel keeps until they are accepted; it cuts this to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Serves one bound socket.
+pub struct ListenerService {
+    listener: Arc<Listener>,
+    socket: Option<StdListener>,
+    tls: Option<Arc<Acceptor>>,
+    handshake: Duration,
+    app: Arc<HttpApp>,
+}
+
+impl ListenerService {
+    pub fn new(
+        listener: Arc<Listener>,
+        socket: StdListener,
+        tls: Option<Acceptor>,
+        http2: bool,
+        proxy: Arc<HttpProxy<Gateway>>,
+    ) -> Self {
+        let bounds = listener.shared.store.load().snapshot.bounds;
+        let mut options = HttpServerOptions::default();
+        options.h2c = http2 && tls.is_none();
+        options.h2_idle_timeout = Some(bounds.keepalive);
+        let app = Arc::new(HttpApp { proxy, options });
+        ListenerService { listener, socket: Some(socket), tls: tls.map(Arc::new), handshake: bounds.handshake, app }
+    }
+
+    fn serve(&self, socket: TcpStream, peer: SocketAddr, shutdown: &ShutdownWatch) {
+        let listener = self.listener.clone();
+        let tls = self.tls.clone();
+        let app = self.app.clone();
+        let handshake = self.handshake;
+        let shutdown = shutdown.clone();
+        let open = listener.metrics.accepted();
+        pingora_runtime::current_handle().spawn(async move {
+            let Some((stream, version)) = establish(socket, tls.as_deref(), handshake, &listener, peer).await else {
+                return;
+            };
+            let info = Arc::new(ConnectionInfo::new(listener, peer, version));
+            let connection: Stream = Box::new(Connection::new(stream, info));
+            let mut next = app.process_new(connection, &shutdown).await;
+            while let Some(stream) = next {
+                next = app.process_new(stream, &shutdown).await;
+            }
+            drop(open);
+        });
+    }
+}
+
+/// Shakes hands if this is a TLS listener.
+async fn establish(
+    socket: TcpStream,
+    tls: Option<&Acceptor>,
+    bound: Duration,
+    listener: &Listener,
+    peer: SocketAddr,
+) -> Option<(Stream, Option<&'static str>)> {
+    // Answers are written whole: waiting for more to send only delays them.
+    let _ = socket.set_nodelay(true);
+    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+    let _ = digest.peer_addr.set(Some(peer.into()));
+    let mut stream = L4Stream::from(socket);
+    stream.set_socket_digest(digest);
+    let Some(acceptor) = tls else { return Some((Box::new(stream), None)) };
+    match tokio::time::timeout(bound, acceptor.tls_handshake(stream)).await {
+        Ok(Ok(stream)) => {
+            let version = stream.get_ssl_digest().map(|digest| tls_version(&digest.version));
+            Some((Box::new(stream), version))
+        }
+        Ok(Err(e)) => {
+            listener.metrics.handshake_failed();
+            debug!("TLS handshake with {peer} on listener {} failed: {e}", listener.name);
+            None
+        }
+        Err(_) => {
+            listener.metrics.handshake_failed();
+            listener.shared.metrics.bound_hit(Bound::Handshake);
+            None
+        }
+    }
+}
+
+fn tls_version(version: &str) -> &'static str {
+    if version.contains('3') { "TLSv1.3" } else { "TLSv1.2" }
+}
+
+#[async_trait]
+impl Service for ListenerService {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let Some(socket) = self.socket.take() else { return };
+        let socket = match TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(e) => {
+                error!("listener {} cannot accept: {e}", self.listener.name);
+                return;
+            }
+        };
+        loop {
+            tokio::select! {
+                accepted = socket.accept() => match accepted {
+                    Ok((stream, peer)) => self.serve(stream, peer, &shutdown),
+                    Err(e) => {
+                        error!("listener {} failed to accept: {e}", self.listener.name);
+                        // Out of descriptors or memory: accepting again at once would fail again at once.
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                changed = shutdown.changed() => {
+                    if changed.is_err() || *shutdown.borrow() {
+                        break;
+                    }
+                }
+            }
+        }
+        info!("listener {} closed", self.listener.name);
+        drop(socket);
+        ServerApp::cleanup(&*self.app).await;
+    }
+
+    fn name(&self) -> &str {
+        &self.listener.name
+    }
+}
+
+/// After a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Hands HTTP sessions to the one proxy that all listeners share, so that they share its upstream connections too.
+struct HttpApp {
+    proxy: Arc<HttpProxy<Gateway>>,
+    options: HttpServerOptions,
+}
+
+// Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request.
+impl HttpServerApp for HttpApp {
+    fn process_new_http<'a, 'b, 'c>(
+        self: &'a Arc<Self>,
+        session: ServerSession,
+        shutdown: &'b ShutdownWatch,
+    ) -> BoxFuture<'c, Option<ReusedHttpStream>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        if session.is_http2() && session.req_header().method == http::Method::CONNECT {
+            return Box::pin(async move {
+                http2_connect::refuse(session).await;
+                None
+            });
+        }
+        self.proxy.process_new_http(session, shutdown)
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(default_h2_options())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+
+    fn http_cleanup<'a, 'b>(&'a self) -> BoxFuture<'b, ()>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.proxy.http_cleanup()
+    }
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,20 @@
+//! Record: the log line and the counts of a request that has ended.
+
+use pingora::proxy::Session;
+
+use super::context::Context;
+
+/// Completes the record with what the session knows, writes it, and gives the connection back.
+pub fn finish(session: &mut Session, ctx: &mut Context) {
+    if let Some(record) = &mut ctx.record {
+        record.status = session.response_written().map_or(0, |header| header.status.as_u16());
+        record.bytes_sent = session.body_bytes_sent() as u64;
+        record.bytes_received = session.body_bytes_read() as u64;
+    }
+    ctx.finish();
+    // A connection whose request body was not read to its end can't carry another request.
+    let reusable = session.is_body_done();
+    if let Some(connection) = ctx.connection.take() {
+        connection.request_ended(reusable);
+    }
+}

@@ -1,0 +1,104 @@
+//! Answers that the gateway makes itself: refusals, fixed answers, redirects.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pingora::http::ResponseHeader;
+
+use super::context::request_id_value;
+use super::response::{REQUEST_ID, Sealed};
+use crate::decision::access::limit::{Limit, rate_limit_headers};
+use crate::decision::outcome::Denial;
+use crate::decision::request::Normal;
+use crate::decision::response::{self, Fixed, Rules, refusal_body, refusal_headers};
+use crate::decision::rewrite::Redirect;
+use crate::decision::route::Parameters;
+
+/// An answer before it is sealed with the owner's headers.
+pub struct Reply {
+    pub header: ResponseHeader,
+    pub body: Bytes,
+}
+
+/// The answer that refuses a request.
+pub fn refusal(
+    rules: &Rules,
+    denial: &Denial,
+    limits: &[Limit],
+    accept: Option<&HeaderValue>,
+    request_id: &str,
+) -> Reply {
+    let body = refusal_body(rules, denial, accept, request_id);
+    let mut reply = new(denial.cause.status(), &body.content_type, body.content);
+    let standing =
+        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
+    for (name, value) in refusal_headers(denial, standing.into_iter().flatten()) {
+        // Appended: a refusal may carry several challenges.
+        let _ = reply.header.append_header(name, value);
+    }
+    reply
+}
+
+/// A route's fixed answer.
+pub fn fixed(fixed: &Fixed) -> Reply {
+    new(fixed.status, &fixed.content_type, fixed.body.clone())
+}
+
+/// A route's redirect.
+pub fn redirect(redirect: &Redirect, normal: &Normal, parameters: &Parameters) -> Reply {
+    let mut reply = new(redirect.status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
+    let _ = reply.header.insert_header(LOCATION, redirect.location(normal, parameters));
+    reply
+}
+
+fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {
+    // Capacity for the usual security headers: growing the map later costs more than the room.
+    let mut header = ResponseHeader::build(status, Some(12)).unwrap_or_else(|_| internal());
+    if !body.is_empty() {
+        let _ = header.insert_header(CONTENT_TYPE, content_type.clone());
+    }
+    // RFC 9110 §8.6: no Content-Length with 204.
+    if status != StatusCode::NO_CONTENT {
+        let _ = header.insert_header(CONTENT_LENGTH, body.len());
+    }
+    Reply { header, body }
+}
+
+fn internal() -> ResponseHeader {
+    ResponseHeader::build(StatusCode::INTERNAL_SERVER_ERROR, None).expect("BUG: 500 is a valid status")
+}
+
+/// A sealed refusal in HTTP/1 wire form, for answers given below Pingora's hooks. Ends the connection.
+pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
+    let mut reply = refusal(rules, denial, &[], None, request_id);
+    rules.apply(&mut Sealed(&mut reply.header));
+    let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
+    let _ = reply.header.insert_header(http::header::CONNECTION, "close");
+    let date = time::OffsetDateTime::now_utc();
+    if let Ok(date) = date.format(&IMF_FIXDATE) {
+        let _ = reply.header.insert_header(http::header::DATE, date);
+    }
+    let status = reply.header.status;
+    let mut wire = Vec::with_capacity(512 + reply.body.len());
+    wire.extend_from_slice(b"HTTP/1.1 ");
+    wire.extend_from_slice(status.as_str().as_bytes());
+    wire.push(b' ');
+    wire.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    wire.extend_from_slice(b"\r\n");
+    reply.header.header_to_h1_wire(&mut wire);
+    wire.extend_from_slice(b"\r\n");
+    wire.extend_from_slice(&reply.body);
+    wire
+}
+
+/// RFC 9110 §5.6.7
+const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// The owner's headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
+pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
+    let mut headers = HeaderMap::new();
+    rules.apply(&mut headers);
+    super::connection::h2_seal::encode_literals(headers.iter())
+}

@@ -1,0 +1,201 @@
+//! Read, route, access: the part of a request's way before any origin is asked.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
+use http::{HeaderValue, Version};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use smallvec::SmallVec;
+
+use super::connection::ConnectionInfo;
+use super::context::{Context, begin_record};
+use super::gateway::nanos_since;
+use super::reply::{self, Reply};
+use crate::decision::access::{self, Facts};
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::{RawRequest, RequestView, Scheme, read};
+use crate::decision::route::Found;
+use crate::decision::rules::Action;
+
+/// Takes the request over from the connection: from here on the gateway answers for it.
+pub fn begin(session: &mut Session, ctx: &mut Context) {
+    let Some(connection) = connection_of(session) else { return };
+    connection.request_began();
+    let bounds = ctx.serving.snapshot.bounds;
+    session.set_read_timeout(Some(bounds.body_idle));
+    session.set_write_timeout(Some(bounds.write_idle));
+    session.set_total_drain_timeout(Some(bounds.body_idle));
+    // Pingora turns this to "forever" after each request unless it is set again.
+    if session.get_keepalive().is_some() {
+        session.set_keepalive(Some(bounds.keepalive.as_secs().max(1)));
+    }
+
+    ctx.two_lengths = has_two_lengths(session);
+    let header = session.req_header();
+    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let mut record = begin_record(
+        &connection,
+        header.method.clone(),
+        header.raw_path(),
+        protocol(header.version),
+        scheme,
+        SystemTime::now(),
+    );
+    record.user_agent = header.headers.get(USER_AGENT).cloned();
+    record.referer = header.headers.get(REFERER).cloned();
+    ctx.record = Some(Box::new(record));
+    ctx.connection = Some(connection);
+}
+
+/// Whether the head says both `Content-Length` and `Transfer-Encoding`: the two readings of request smuggling (RFC 9112
+/// §6.1). Pingora drops the length before any hook, so this looks at the head as it came.
+fn has_two_lengths(session: &Session) -> bool {
+    if !session.req_header().headers.contains_key(http::header::TRANSFER_ENCODING) {
+        return false;
+    }
+    let Some(session) = session.as_http1() else { return false };
+    let head = session.get_headers_raw_bytes();
+    head.split(|byte| *byte == b'\n').any(|line| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"content-length")
+    })
+}
+
+/// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
+pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Option<Arc<ConnectionInfo>> {
+    let proxy = session.digest()?.proxy_digest.as_ref()?;
+    proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
+}
+
+/// Decides until an origin is needed (`None`) or the answer is known.
+pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
+    let serving = ctx.serving.clone();
+    let rules = &serving.snapshot.rules;
+    let (peer, scheme, now) = match &ctx.record {
+        Some(record) => (record.peer.ip(), record.scheme, record.time),
+        None => return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection")),
+    };
+
+    if ctx.two_lengths {
+        let detail = "the request has both Content-Length and Transfer-Encoding";
+        return Err(Denial::new(Cause::MalformedRequest, detail));
+    }
+    let normal = ctx.normal.insert(read(&rules.read, &raw(request, peer, scheme))?);
+    if let (Some(id), Some(record)) = (normal.request_id.take(), &mut ctx.record) {
+        record.request_id = id;
+    }
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+
+    let (id, parameters) = match rules.table.find(&view) {
+        Found::Route { id, parameters } => (id, parameters),
+        Found::NotFound => return Err(Denial::new(Cause::RouteNotFound, "no route takes this request")),
+        Found::MethodNotAllowed(methods) => return Err(method_not_allowed(&methods)),
+    };
+    ctx.route = Some(id);
+    ctx.parameters = parameters;
+    let route = serving.route(id);
+
+    if content_length(request).is_some_and(|length| length > route.max_body) {
+        return Err(body_too_large(route.max_body));
+    }
+
+    let needs = access::needs(&route.access, &view);
+    let tokens = &ctx.shared.state.tokens;
+    let facts = Facts { verified: needs.verified.and_then(|digest| tokens.get(&digest, now)) };
+    let cleared = access::clear(route, &rules.limits, &view, facts, now, &ctx.shared.bucket_hasher)?;
+    if let Some((digest, principal)) = cleared.remember() {
+        tokens.insert(digest, principal);
+    }
+    if let Some(record) = &mut ctx.record {
+        record.principal = cleared.principal().cloned();
+    }
+
+    let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
+    let mut taken = SmallVec::<[_; 4]>::new();
+    for take in cleared.takes() {
+        let limit = &rules.limits[take.limit.0 as usize];
+        let (answer, guard) = serving.limits[take.limit.0 as usize].take(take.bucket, now_nanos);
+        ctx.concurrency.extend(guard);
+        if !answer.granted {
+            serving.limit_refusals[take.limit.0 as usize].inc();
+        }
+        taken.push(answer);
+        if !answer.granted && !limit.report_only {
+            break;
+        }
+    }
+    let permit = cleared.admit(&rules.limits, &taken)?;
+
+    let reply = match &route.action {
+        Action::Forward { upstream, .. } => {
+            ctx.attempt.upstream = Some(*upstream);
+            None
+        }
+        Action::Respond(fixed) => Some(reply::fixed(fixed)),
+        Action::Redirect(redirect) => Some(reply::redirect(redirect, normal, &ctx.parameters)),
+    };
+    ctx.permit = Some(permit);
+    Ok(reply)
+}
+
+/// Counts request body bytes against the route's bound, for bodies that do not say their length beforehand.
+pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
+    ctx.body_seen += length as u64;
+    let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
+    if ctx.body_seen <= route.max_body {
+        return Ok(());
+    }
+    ctx.denial = Some(body_too_large(route.max_body));
+    Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
+}
+
+pub(super) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
+    RawRequest {
+        method: &request.method,
+        target: request.raw_path(),
+        authority: request.uri.authority().map(|authority| authority.as_str()),
+        headers: &request.headers,
+        http2: request.version == Version::HTTP_2,
+        http10: request.version == Version::HTTP_10,
+        peer,
+        scheme,
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP",
+    }
+}
+
+fn content_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn body_too_large(bound: u64) -> Denial {
+    Denial::new(Cause::BodyTooLarge, format!("the request body exceeds {bound} bytes"))
+}
+
+fn method_not_allowed(methods: &[http::Method]) -> Denial {
+    let list = methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ");
+    let mut denial = Denial::new(Cause::MethodNotAllowed, format!("only {list} are routed here"));
+    denial.allow = HeaderValue::from_maybe_shared(Bytes::from(list)).ok();
+    denial
+}
+
+/// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.
+pub(super) const DRAIN_BYTES: u64 = 64 << 10;
+
+/// Whether the rest of the request body is small and surely on its way, so that reading it keeps the connection usable.
+pub(super) fn drainable(request: &RequestHeader) -> bool {
+    let chunked = request.headers.contains_key(http::header::TRANSFER_ENCODING);
+    let waits = request.headers.contains_key(http::header::EXPECT);
+    !chunked && !waits && content_length(request).unwrap_or(0) <= DRAIN_BYTES
+}

@@ -1,0 +1,122 @@
+//! Upstream and rewrite: which endpoint is asked, whether again, and what it is shown.
+
+use std::time::Instant;
+
+use http::header::HOST;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::Context;
+use super::error::upstream_cause;
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::RequestView;
+use crate::decision::rewrite::{self, Edit};
+use crate::decision::rules::Action;
+
+/// Chooses an endpoint that was not tried yet.
+pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    let (Some(permit), Some(normal), Some(id)) = (&ctx.permit, &ctx.normal, ctx.attempt.upstream) else {
+        return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
+    };
+    let upstream = ctx.serving.upstream(id);
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..)) {
+        Ok(Some(chosen)) => {
+            let address = chosen.endpoint.address;
+            ctx.attempt.tried.push(address);
+            ctx.attempt.count += 1;
+            ctx.attempt.began = Some(Instant::now());
+            ctx.attempt.connected = None;
+            ctx.attempt.chosen = Some(chosen);
+            Ok(upstream.peer.to(address))
+        }
+        Ok(None) => {
+            // A try that failed before said why.
+            ctx.denial.get_or_insert_with(|| Denial::new(Cause::UpstreamConnectFailed, "every endpoint was tried"));
+            Error::e_explain(ErrorType::HTTPStatus(502), "every endpoint was tried")
+        }
+        Err(cause) => {
+            ctx.denial = Some(Denial::new(cause, "no endpoint can be used"));
+            Error::e_explain(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used")
+        }
+    }
+}
+
+/// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
+pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
+    let cause = upstream_cause(&e);
+    ctx.denial = Some(Denial::new(cause, e.to_string()));
+    if let Some(chosen) = ctx.attempt.chosen.take() {
+        chosen.endpoint.record_connect_failure();
+    }
+    if let Some(id) = ctx.attempt.upstream {
+        let upstream = ctx.serving.upstream(id);
+        upstream.metrics.connect_failed();
+        let attempts = ctx.serving.snapshot.upstream(id).connect_attempts;
+        let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
+        e.set_retry(ctx.attempt.count < attempts && untried);
+    }
+    e
+}
+
+/// The exchange broke after a connection stood.
+///
+/// Repeated only where that can't do harm: an idempotent method whose body is still whole, on a pooled connection that
+/// the origin may have closed just as it was taken (RFC 9110 §9.2.2).
+pub fn exchange_failed(
+    peer: &HttpPeer,
+    session: &mut Session,
+    ctx: &mut Context,
+    e: Box<Error>,
+    client_reused: bool,
+) -> Box<Error> {
+    let mut e = e.more_context(format!("endpoint {}", peer._address));
+    if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
+        e.set_retry(false);
+    } else {
+        e.retry.decide_reuse(client_reused);
+    }
+    if e.retry() {
+        // The endpoint itself is not to blame for a connection that had grown old.
+        ctx.attempt.tried.clear();
+    } else if ctx.denial.is_none() && *e.esource() == pingora::ErrorSource::Upstream {
+        ctx.denial = Some(Denial::new(upstream_cause(&e), e.to_string()));
+    }
+    e
+}
+
+/// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.
+pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+    // A try that reached this point has a connection: what failed before no longer explains anything.
+    ctx.denial = None;
+    let (Some(permit), Some(normal), Some(id), Some(record)) = (&ctx.permit, &ctx.normal, ctx.route, &ctx.record)
+    else {
+        return Error::e_explain(ErrorType::InternalError, "BUG: a request is forwarded without a permit");
+    };
+    let route = ctx.serving.route(id);
+    let Action::Forward { rewrite: rules, .. } = &route.action else {
+        return Error::e_explain(ErrorType::InternalError, "BUG: a route without an upstream is forwarded");
+    };
+
+    let target = rules.target(normal, &ctx.parameters);
+    if target.as_bytes() != upstream.raw_path() {
+        upstream.set_raw_path(target.as_bytes())?;
+    }
+    let host = rules.host(normal);
+    if upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
+        upstream.insert_header(HOST, &*host)?;
+    }
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let credentials = route.access.credential_headers();
+    for edit in rewrite::forwarded(permit, &view, record.peer.ip(), credentials, &record.request_id) {
+        match edit {
+            Edit::Remove(name) => {
+                upstream.remove_header(&name);
+            }
+            Edit::Set(name, value) => upstream.insert_header(name, value)?,
+        }
+    }
+    Ok(())
+}
