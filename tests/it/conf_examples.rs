@@ -1,0 +1,182 @@
+//! The files in `conf/`: each compiles, starts and does what it says.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::support::certs::Authority;
+use crate::support::client::{Client, Tls};
+use crate::support::{Answer, Gateway, Origin, Response, Setup, jwt};
+
+/// The files may name ports of their own beside `LISTEN`, so only one of them runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn conf() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf")
+}
+
+/// Every configuration in `conf/`: the quick start and the scenarios.
+fn files() -> Vec<PathBuf> {
+    let mut files = vec![conf().join("quickstart.yaml")];
+    for entry in std::fs::read_dir(conf().join("examples")).expect("conf/examples") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A file of API keys with one entry, whose key nobody knows.
+const KEYS: &str =
+    "keys: [{ id: nobody, hash: \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }]\n";
+
+struct World {
+    origins: [Origin; 2],
+    authority: Authority,
+}
+
+impl World {
+    fn new() -> World {
+        let origin = |name: &'static str| {
+            Origin::start(move |_| {
+                Answer::ok(name).header("X-Frame-Options", "ALLOWALL").header("Server", "Scripted/1")
+            })
+        };
+        World { origins: [origin("one"), origin("two")], authority: Authority::new("test") }
+    }
+
+    /// `file` with everything that it may take from its surroundings.
+    fn setup(&self, file: PathBuf) -> Setup {
+        let identity = self.authority.issue(&["localhost", "gateway.test"]);
+        let setup = Setup::existing(file)
+            .variable("ORIGIN", self.origins[0].address())
+            .variable("ORIGIN_2", self.origins[1].address())
+            .variable("ISSUER", jwt::ISSUER)
+            .variable("AUDIENCE", jwt::AUDIENCE)
+            .variable("JWT_SECRET", jwt::SECRET)
+            .file("jwks.json", jwt::jwks())
+            .file("jwt.pem", jwt::RSA.public_pem())
+            .file("keys.yaml", KEYS);
+        let (cert, key) = identity.write(setup.dir(), "edge");
+        let [jwks, jwt_key, api_keys] = ["jwks.json", "jwt.pem", "keys.yaml"].map(|name| setup.dir().join(name));
+        setup
+            .variable("JWKS_FILE", jwks.display())
+            .variable("JWT_KEY_FILE", jwt_key.display())
+            .variable("API_KEYS_FILE", api_keys.display())
+            .variable("CERT", cert.display())
+            .variable("KEY", key.display())
+    }
+
+    fn start(&self, example: &str) -> Gateway {
+        self.setup(conf().join("examples").join(example)).start()
+    }
+}
+
+#[test]
+fn the_promised_scenarios_exist() {
+    let names: Vec<_> =
+        files().iter().map(|file| file.file_name().expect("a name").to_string_lossy().into_owned()).collect();
+    for name in [
+        "quickstart.yaml",
+        "headers.yaml",
+        "jwt.yaml",
+        "api-keys.yaml",
+        "limits.yaml",
+        "tls.yaml",
+        "load-balancing.yaml",
+        "routing.yaml",
+    ] {
+        assert!(names.iter().any(|found| found == name), "conf has no {name}");
+    }
+}
+
+#[test]
+fn every_file_compiles() {
+    let world = World::new();
+    for file in files() {
+        let output = world.setup(file.clone()).output("check", &[]);
+        let words = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{}:\n{words}", file.display());
+        // `check` names every protection that is switched off, and an example may show how that is written.
+        let warnings = words.lines().filter(|line| line.contains("warning[") && !line.contains("_switched_off]"));
+        assert_eq!(warnings.collect::<Vec<_>>(), Vec::<&str>::new(), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_file_starts_and_answers() {
+    let _alone = alone();
+    let world = World::new();
+    for file in files() {
+        let gateway = world.setup(file.clone()).start();
+        let response = if file.ends_with("tls.yaml") { over_tls(&world, &gateway, "/") } else { gateway.get("/") };
+        assert!(response.status < 500, "{}: {response:?}", file.display());
+    }
+}
+
+#[track_caller]
+fn over_tls(world: &World, gateway: &Gateway, path: &str) -> Response {
+    let tls = Tls::new("gateway.test", &world.authority.certificate());
+    match Client::tls(gateway.address(), &tls) {
+        Ok((mut client, _)) => client.get(path),
+        // The listener on `LISTEN` may be the plain one that sends clients to HTTPS.
+        Err(_) => gateway.get(path),
+    }
+}
+
+#[test]
+fn headers_replaces_framing_and_lets_a_part_be_framed_by_itself() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("headers.yaml");
+    for path in ["/", "/a/b", "/samething", "/missing"] {
+        gateway.get(path).expect_header("X-Frame-Options", "DENY");
+    }
+    for path in ["/same/", "/same/page"] {
+        gateway.get(path).expect_header("X-Frame-Options", "SAMEORIGIN");
+    }
+}
+
+#[test]
+fn jwt_lets_good_tokens_in_and_nobody_else() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("jwt.yaml");
+    let with = |token: &str| gateway.get_with("/v1/orders/7", &[("Authorization", &jwt::bearer(token))]);
+    let refused = gateway.get("/v1/orders/7").expect_status(401);
+    assert!(refused.header("WWW-Authenticate").is_some_and(|value| value.starts_with("Bearer")), "{refused:?}");
+    with(&jwt::FORGED.sign(&jwt::claims("ann", serde_json::json!({ "scope": "orders.read" })))).expect_status(401);
+    with(&jwt::token("ann", "orders.write")).expect_status(403);
+    assert_eq!(with(&jwt::token("ann", "orders.read")).expect_status(200).text(), "one");
+}
+
+#[test]
+fn load_balancing_uses_both_origins_and_outlives_one() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("load-balancing.yaml");
+    for _ in 0..20 {
+        gateway.get("/").expect_status(200);
+    }
+    // The probes ask for another path.
+    let asked = |origin: &Origin| origin.requests().iter().any(|request| request.target == "/");
+    assert!(world.origins.iter().all(asked));
+    world.origins[0].stop();
+    for _ in 0..20 {
+        gateway.get("/").expect_status(200);
+    }
+}
+
+#[test]
+fn limits_refuses_at_some_point() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("limits.yaml");
+    let mut client = gateway.connect();
+    let refused = (0..2000).map(|_| client.get("/")).find(|response| response.status == 429).expect("a 429");
+    assert!(refused.header("Retry-After").is_some(), "{refused:?}");
+}

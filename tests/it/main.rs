@@ -1,0 +1,22 @@
+//! The gateway as its users meet it: the real binary on real sockets, with real TLS and real origins.
+//!
+//! One module a stage of a request's way. `support` starts gateways, origins and clients; every test owns what it
+//! starts, so that all of them may run at the same time.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should fail where it stands")]
+
+mod access;
+mod access_log;
+mod admin;
+mod architecture;
+mod cli;
+mod conf_examples;
+mod config;
+mod error;
+mod limit;
+mod listener;
+mod read;
+mod response;
+mod route;
+mod support;
+mod upstream;

@@ -1,0 +1,201 @@
+//! Route: which route takes a request, and what it does to it.
+
+use crate::support::{Gateway, Origin};
+
+/// A gateway whose routes answer with their own names.
+fn naming(routes: &[(&str, &str)]) -> Gateway {
+    let routes: String = routes
+        .iter()
+        .map(|(name, matches)| {
+            format!("  - {{ name: {name}, match: {{ {matches} }}, access: public, respond: {{ body: {name} }} }}\n")
+        })
+        .collect();
+    Gateway::start(&format!("routes:\n{routes}"))
+}
+
+#[test]
+fn an_exact_host_comes_before_a_wildcard_before_any() {
+    let gateway = naming(&[("any", ""), ("wildcard", "host: \"*.example.com\""), ("exact", "host: api.example.com")]);
+    for (host, expected) in [
+        ("api.example.com", "exact"),
+        ("www.example.com", "wildcard"),
+        ("a.b.example.com", "wildcard"),
+        ("example.com", "any"),
+        ("badexample.com", "any"),
+    ] {
+        assert_eq!(gateway.get_with("/", &[("Host", host)]).text(), expected, "{host}");
+    }
+}
+
+#[test]
+fn an_exact_path_comes_before_parameters_before_regex_before_prefix() {
+    let gateway = naming(&[
+        ("short", "path: \"/v1/*\""),
+        ("long", "path: \"/v1/orders/*\""),
+        ("regex", "path: { regex: \"/v1/orders/[0-9]+x\" }"),
+        ("parameter", "path: \"/v1/orders/{id}/items\""),
+        ("exact", "path: /v1/orders/7/items"),
+    ]);
+    for (path, expected) in [
+        ("/v1/orders/7/items", "exact"),
+        ("/v1/orders/8/items", "parameter"),
+        ("/v1/orders/8x", "regex"),
+        ("/v1/orders/8", "long"),
+        ("/v1/orders/8/items/3", "long"),
+        ("/v1/else", "short"),
+    ] {
+        assert_eq!(gateway.get(path).text(), expected, "{path}");
+    }
+    gateway.get("/v2").expect_status(404);
+}
+
+#[test]
+fn the_host_weighs_more_than_the_path() {
+    let gateway = naming(&[("path", "path: /exact"), ("host", "host: a.example")]);
+    assert_eq!(gateway.get_with("/exact", &[("Host", "a.example")]).text(), "host");
+    assert_eq!(gateway.get_with("/exact", &[("Host", "b.example")]).text(), "path");
+}
+
+#[test]
+fn methods_headers_and_query_make_a_route_more_specific() {
+    let gateway = naming(&[
+        ("all", "path: /a"),
+        ("post", "path: /a, methods: [POST]"),
+        ("header", "path: /a, headers: { X-Version: \"2\" }"),
+        ("beta", "path: /b, query: { beta: { present: true } }"),
+        ("numbered", "path: /c, query: { n: { regex: \"[0-9]+\" } }"),
+        ("plain", "path: /c, query: { n: { present: false } }"),
+    ]);
+    assert_eq!(gateway.get("/a").text(), "all");
+    assert_eq!(gateway.request("POST", "/a", &[], b"").text(), "post");
+    assert_eq!(gateway.get_with("/a", &[("x-version", "2")]).text(), "header");
+    assert_eq!(gateway.get_with("/a", &[("x-version", "3")]).text(), "all");
+    assert_eq!(gateway.get("/b?x=1&beta").text(), "beta");
+    gateway.get("/b?x=1").expect_status(404);
+    assert_eq!(gateway.get("/c?n=12").text(), "numbered");
+    assert_eq!(gateway.get("/c").text(), "plain");
+    gateway.get("/c?n=12a").expect_status(404);
+}
+
+#[test]
+fn a_method_that_no_route_takes_is_405_with_those_that_would() {
+    let gateway = naming(&[("read", "path: /a, methods: [GET, HEAD]"), ("write", "path: /a, methods: [PUT]")]);
+    let response = gateway.request("DELETE", "/a", &[], b"").expect_status(405);
+    let mut allowed: Vec<_> = response.header("Allow").expect("Allow").split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
+    assert_eq!(response.json()["code"], "method_not_allowed");
+    gateway.request("DELETE", "/b", &[], b"").expect_status(404);
+}
+
+#[test]
+fn two_routes_with_equal_right_are_refused() {
+    let setup = crate::support::Setup::new(
+        "routes:\n  - { name: one, match: { path: \"/a/{x}\" }, access: public, respond: {} }\n  - { name: two, match: { \
+         path: \"/a/{y}\" }, access: public, respond: {} }\n",
+    );
+    let output = setup.output("check", &[]);
+    let words = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{words}");
+    assert!(words.contains("one") && words.contains("two"), "{words}");
+}
+
+#[test]
+fn redirects_keep_what_they_do_not_name() {
+    let gateway = Gateway::start(
+        r#"
+routes:
+  - { name: whole, match: { path: /whole }, access: public, redirect: { to: "https://www.example.com/new", status: 301 } }
+  - { name: secure, match: { path: /secure/* }, access: public, redirect: { scheme: https } }
+  - { name: host, match: { path: /host }, access: public, redirect: { host: "new.example:8443", status: 302 } }
+  - { name: path, match: { path: "/old/{id}" }, access: public, redirect: { path: "/new/{id}/x", keep_query: false } }
+"#,
+    );
+    let location = |path: &str, status: u16| {
+        let response = gateway.get_with(path, &[("Host", "shop.example")]).expect_status(status);
+        response.header("Location").expect("Location").to_owned()
+    };
+    assert_eq!(location("/whole?a=1", 301), "https://www.example.com/new");
+    assert_eq!(location("/secure/a?b=1", 308), "https://shop.example/secure/a?b=1");
+    assert_eq!(location("/host?b=1", 302), "http://new.example:8443/host?b=1");
+    assert_eq!(location("/old/7?b=1", 308), "http://shop.example/new/7/x");
+}
+
+#[test]
+fn a_fixed_answer_needs_no_origin() {
+    let gateway = Gateway::start(
+        "routes: [{ name: teapot, access: public, respond: { status: 418, body: '{\"tea\":true}', content_type: \
+         application/json } }]",
+    );
+    let mut client = gateway.connect();
+    let response = client.get("/").expect_status(418).expect_header("Content-Type", "application/json");
+    assert_eq!(response.json()["tea"], true);
+    // The connection stays usable, also after a request with a body.
+    client.request("POST", "/", &[], b"some body").expect_status(418);
+    client.request("HEAD", "/", &[], b"").expect_status(418).expect_header("Content-Length", "12");
+    client.get("/").expect_status(418);
+}
+
+#[test]
+fn the_origin_sees_the_rewritten_path() {
+    let origin = Origin::saying("ok");
+    let gateway = Gateway::before(
+        &origin,
+        r#"
+routes:
+  - { name: strip, match: { path: /shop/* }, access: public, upstream: origin, rewrite: { strip_prefix: /shop } }
+  - { name: add, match: { path: /add/* }, access: public, upstream: origin, rewrite: { add_prefix: /v2 } }
+  - { name: move, match: { path: /move/* }, access: public, upstream: origin, rewrite: { strip_prefix: /move, add_prefix: /v3 } }
+  - { name: template, match: { path: "/users/{id}/orders/{order}" }, access: public, upstream: origin, rewrite: { path: "/o/{order}/of/{id}" } }
+"#,
+    );
+    for (path, seen) in [
+        ("/shop/cart?x=1", "/cart?x=1"),
+        ("/shop/", "/"),
+        ("/add/a", "/v2/add/a"),
+        ("/move/a/b", "/v3/a/b"),
+        ("/users/7/orders/a%20b?q", "/o/a%20b/of/7?q"),
+    ] {
+        gateway.get(path).expect_status(200);
+        assert_eq!(origin.last_request().target, seen, "{path}");
+    }
+}
+
+#[test]
+fn the_origin_sees_the_clients_host_unless_rewritten() {
+    let origin = Origin::saying("ok");
+    let gateway = Gateway::before(
+        &origin,
+        "routes:\n  - { name: as-is, access: public, upstream: origin }\n  - { name: inner, match: { path: /inner }, \
+         access: public, upstream: origin, rewrite: { host: inner.example } }\n",
+    );
+    gateway.get_with("/", &[("Host", "shop.example:8080")]).expect_status(200);
+    assert_eq!(origin.last_request().header("Host"), Some("shop.example:8080"));
+    gateway.get_with("/inner", &[("Host", "shop.example")]).expect_status(200);
+    let request = origin.last_request();
+    assert_eq!(request.header("Host"), Some("inner.example"));
+    assert_eq!(request.header("X-Forwarded-Host"), Some("shop.example"));
+}
+
+#[test]
+fn the_log_names_the_route() {
+    let gateway = naming(&[("one", "path: /one")]);
+    gateway.get("/one").expect_status(200);
+    gateway.get("/other").expect_status(404);
+    let lines = gateway.logged(2);
+    assert_eq!((&lines[0]["route"], &lines[0]["decision"]), (&"one".into(), &"allow".into()));
+    assert!(lines[1]["route"].is_null());
+    assert_eq!(lines[1]["cause"], "route_not_found");
+}
+
+#[test]
+fn bodies_pass_both_ways_unchanged() {
+    let origin = Origin::start(|request| crate::support::Answer::ok(request.body.clone()));
+    let gateway = Gateway::before(&origin, "routes: [{ name: all, access: public, upstream: origin }]");
+    let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+    let mut client = gateway.connect();
+    assert!(client.request("POST", "/", &[], &body).expect_status(200).body == body);
+    let chunks = b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    let response = client.request("PUT", "/", &[("Transfer-Encoding", "chunked")], chunks);
+    assert_eq!(response.expect_status(200).text(), "hello world");
+}

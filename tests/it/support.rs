@@ -1,0 +1,18 @@
+//! What the tests stand on: a gateway process, scripted origins, plain clients, certificates and tokens.
+
+pub mod certs;
+pub mod client;
+pub mod gateway;
+pub mod h2_client;
+pub mod h2_origin;
+pub mod jwt;
+pub mod origin;
+pub mod ports;
+pub mod wait;
+
+pub use client::{Client, Response, get};
+pub use gateway::{Gateway, Setup};
+pub use origin::{Answer, Origin};
+
+#[cfg(test)]
+mod tests;
