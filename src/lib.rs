@@ -1,4 +1,56 @@
 //! Portcullis: an edge proxy and API gateway that closes the gate by default.
+//!
+//! One daemon stands between the internet and a company's services. It decides who may come in, how much, and to where;
+//! it balances; and no response leaves without the headers that its owner declared.
+//!
+//! # The way of a request
+//!
+//! ```text
+//! accept    TCP, TLS; deadlines                              proxy::listener, proxy::tls, proxy::connection
+//! read      one normal form: host, path, client address      decision::request
+//! route     host, path, method, header, query -> the route   decision::route
+//! access    identity -> authorization -> limits -> a Permit  decision::access
+//! upstream  which endpoint, whether another one              decision::upstream, state::upstreams
+//! rewrite   what the origin is shown                         decision::rewrite
+//! respond   the declared headers, the bodies of refusals     decision::response
+//! record    access log, metrics                              telemetry
+//! ```
+//!
+//! Access has a fixed order: the body's bound, identity, authorization, limits. There is no plugin order to get wrong.
+//!
+//! # The parts
+//!
+//! * [`config`]: files -> [`config::raw`] (as written) -> [`config::compile`] (every check, all diagnostics at once) ->
+//!   [`config::snapshot`] -> [`config::store`] (one atomic load a request).
+//! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
+//! * [`state`]: what changes while running and survives a reload: limits, verified tokens, endpoints.
+//! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
+//! * [`telemetry`]: access log, metrics, the program's own messages.
+//! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.
+//! * [`cli`]: one command a file. [`app`]: the composition root.
+//! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
+//!
+//! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. The
+//! same stage words name the files in `config::raw`, `config::compile`, `decision` and `tests/it`, so that one word finds
+//! a feature everywhere.
+//!
+//! # What stays true
+//!
+//! 1. **The gate is closed by default.** A route without `access` is refused at load. A policy that can't be evaluated
+//!    denies.
+//! 2. **Every response carries the declared headers**, the ones that Pingora and the HTTP/2 library write on their own
+//!    included. The gateway's value replaces whatever the origin sent.
+//! 3. **One reading of a request.** What a rule matched is what is forwarded; what has two readings is refused.
+//! 4. **A decision is a value with its reason**: [`decision::outcome::Denial`] writes the response, the log line, the
+//!    metric and `explain`.
+//! 5. **Skipping access does not compile**: choosing an endpoint takes the [`decision::access::Permit`] that only the
+//!    access stage can make.
+//! 6. **The running file always works**: it is compiled completely before it serves.
+//! 7. **No request is dropped by us**: a dead endpoint costs a try, a signal starts a drain.
+//! 8. **Everything has a bound that has a name**, and a metric for when it bites.
+//! 9. **One log line for each request, on every path**, cancelled and panicked ones too. Secrets never print.
+//! 10. **Nothing blocks the event loop.**
+
 #![forbid(unsafe_code)]
 
 pub mod admin;

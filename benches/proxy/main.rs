@@ -2,6 +2,8 @@
 //!
 //! See `benches/README.md` for what each scenario answers and how to read the table.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench speaks to whoever started it")]
+
 mod load;
 mod origin;
 mod peers;

@@ -63,12 +63,12 @@ impl Schedule {
             {
                 tokio::spawn(resolve(state.clone()));
             }
-            if let Some(health) = &upstream.health {
-                if due(&mut self.probe, &upstream.name, health.interval, now) {
-                    let checker = self.checker(upstream, health);
-                    for endpoint in &state.endpoints().endpoints {
-                        tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
-                    }
+            if let Some(health) = &upstream.health
+                && due(&mut self.probe, &upstream.name, health.interval, now)
+            {
+                let checker = self.checker(upstream, health);
+                for endpoint in &state.endpoints().endpoints {
+                    tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
                 }
             }
         }
@@ -78,7 +78,7 @@ impl Schedule {
         match self.checks.get(&upstream.name) {
             Some((known, checker)) if known == health => checker.clone(),
             _ => {
-                let checker = Arc::new(Checker::new(upstream, health));
+                let checker = Arc::new(checker(upstream, health));
                 self.checks.insert(upstream.name.clone(), (health.clone(), checker.clone()));
                 checker
             }
@@ -131,51 +131,38 @@ async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<E
     }
 }
 
-/// Pingora's health checks, made for one upstream.
-enum Checker {
-    Tcp(TcpHealthCheck),
-    Http(Box<HttpHealthCheck>),
-}
+/// Pingora's check, for one upstream. It keeps connections and a template of the peer.
+type Checker = Box<dyn HealthCheck + Send + Sync>;
 
-impl Checker {
-    fn new(upstream: &Upstream, health: &Health) -> Self {
-        match &health.probe {
-            Probe::Tcp => {
-                let mut check = TcpHealthCheck::default();
-                check.peer_template.options.connection_timeout = Some(health.timeout);
-                check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
-                Checker::Tcp(check)
-            }
-            Probe::Http { path, host, expected } => {
-                let host = host.clone().unwrap_or_else(|| first_host(upstream));
-                let mut check = HttpHealthCheck::new(&host, upstream.tls.is_some());
-                let template = PeerTemplate::new(upstream);
-                check.peer_template = *template.to(([0, 0, 0, 0], 0).into());
-                check.peer_template.options.connection_timeout = Some(health.timeout);
-                check.peer_template.options.read_timeout = Some(health.timeout);
-                if let Ok(mut request) = RequestHeader::build("GET", path.as_bytes(), None) {
-                    let _ = request.insert_header(http::header::HOST, &host);
-                    check.req = request;
-                }
-                let expected = expected.clone();
-                check.validator = Some(Box::new(move |header| {
-                    if expected.contains(&header.status.as_u16()) {
-                        return Ok(());
-                    }
-                    pingora::Error::e_explain(
-                        pingora::ErrorType::CustomCode("unexpected status", header.status.as_u16()),
-                        "the health check was answered",
-                    )
-                }));
-                Checker::Http(Box::new(check))
-            }
+fn checker(upstream: &Upstream, health: &Health) -> Checker {
+    match &health.probe {
+        Probe::Tcp => {
+            let mut check = TcpHealthCheck::default();
+            check.peer_template.options.connection_timeout = Some(health.timeout);
+            check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
+            Box::new(check)
         }
-    }
-
-    async fn check(&self, backend: &Backend) -> pingora::Result<()> {
-        match self {
-            Checker::Tcp(check) => check.check(backend).await,
-            Checker::Http(check) => check.check(backend).await,
+        Probe::Http { path, host, expected } => {
+            let host = host.clone().unwrap_or_else(|| first_host(upstream));
+            let mut check: HttpHealthCheck = HttpHealthCheck::new(&host, upstream.tls.is_some());
+            check.peer_template = *PeerTemplate::new(upstream).to(([0, 0, 0, 0], 0).into());
+            check.peer_template.options.connection_timeout = Some(health.timeout);
+            check.peer_template.options.read_timeout = Some(health.timeout);
+            if let Ok(mut request) = RequestHeader::build("GET", path.as_bytes(), None) {
+                let _ = request.insert_header(http::header::HOST, &host);
+                check.req = request;
+            }
+            let expected = expected.clone();
+            check.validator = Some(Box::new(move |header| {
+                if expected.contains(&header.status.as_u16()) {
+                    return Ok(());
+                }
+                pingora::Error::e_explain(
+                    pingora::ErrorType::CustomCode("unexpected status", header.status.as_u16()),
+                    "the health check was answered",
+                )
+            }));
+            Box::new(check)
         }
     }
 }

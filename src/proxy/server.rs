@@ -96,7 +96,14 @@ pub fn run(bound: Bound, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
     readiness.clear("starting");
     let watch = Signals { shared: shared.clone(), readiness, drain: process.drain };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
+    end(&shared)
+}
+
+/// Writes what is left to the log, and ends the process.
+#[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
+fn end(shared: &Shared) -> ! {
     shared.access_log.flush(Instant::now() + FLUSH);
+    info!("stopped with {} requests in progress", shared.in_flight());
     std::process::exit(0)
 }
 
@@ -178,9 +185,7 @@ impl ShutdownSignalWatch for Signals {
                 _ = terminate.recv() => warn!("second signal: ending at once"),
                 _ = interrupt.recv() => warn!("second signal: ending at once"),
             }
-            shared.access_log.flush(Instant::now() + FLUSH);
-            info!("stopped with {} requests in progress", shared.in_flight());
-            std::process::exit(0)
+            end(&shared)
         });
         ShutdownSignal::GracefulTerminate
     }

@@ -3,6 +3,7 @@
 //! One module a stage of a request's way. `support` starts gateways, origins and clients; every test owns what it
 //! starts, so that all of them may run at the same time.
 
+#![allow(clippy::print_stderr, reason = "a failed test shows what its gateway said")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should fail where it stands")]
 
 mod access;

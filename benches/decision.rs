@@ -1,0 +1,127 @@
+//! What a request costs before anything is fetched: reading it, and finding its route among few and many.
+//!
+//! `find` must stay flat from 1 to 100,000 routes; what growth remains is the processor's cache. `build` is paid at each
+//! load of a configuration, off the request path.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use portcullis::decision::request::{Normal, RawRequest, ReadRules, RequestView, Scheme, read};
+use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
+use portcullis::decision::rules::{RouteId, defaults};
+
+const SIZES: [u32; 4] = [1, 100, 10_000, 100_000];
+
+/// Ten routes a host: four exact paths, three with parameters, three prefixes.
+fn routes(count: u32) -> Vec<Match> {
+    (0..count)
+        .map(|id| {
+            let path = match id % 10 {
+                kind @ 0..4 => PathPattern::Exact(format!("/v1/exact/{kind}")),
+                kind @ 4..7 => PathPattern::Parameters(vec![
+                    Segment::Literal("v1".into()),
+                    Segment::Literal(format!("orders{kind}")),
+                    Segment::Parameter("id".into()),
+                ]),
+                kind => PathPattern::Prefix(format!("/static/{kind}/")),
+            };
+            Match {
+                route: RouteId(id),
+                hosts: vec![HostPattern::Exact(format!("h{}.example.com", id / 10))],
+                paths: vec![path],
+                methods: vec![],
+                headers: vec![],
+                query: vec![],
+            }
+        })
+        .collect()
+}
+
+fn headers() -> HeaderMap {
+    [
+        ("host", "h0.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-US,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("cookie", "session=0123456789abcdef0123456789abcdef"),
+        ("x-forwarded-for", "203.0.113.9, 10.0.0.2"),
+        ("connection", "keep-alive"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+    .collect()
+}
+
+fn reading(criterion: &mut Criterion) {
+    let rules = ReadRules {
+        max_uri: defaults::MAX_URI_BYTES,
+        max_header_bytes: defaults::MAX_HEADER_BYTES,
+        max_header_count: defaults::MAX_HEADER_COUNT,
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a range")],
+    };
+    let headers = headers();
+    let mut group = criterion.benchmark_group("read");
+    for (name, target, peer) in [
+        ("plain", "/v1/orders/1234567?expand=lines", [192, 0, 2, 1]),
+        ("escaped", "/v1/./%6frders//1234%2C567?expand=lines", [192, 0, 2, 1]),
+        ("through-proxy", "/v1/orders/1234567?expand=lines", [10, 0, 0, 1]),
+    ] {
+        let raw = RawRequest {
+            method: &Method::GET,
+            target: target.as_bytes(),
+            authority: None,
+            headers: &headers,
+            http2: false,
+            http10: false,
+            peer: IpAddr::V4(Ipv4Addr::from(peer)),
+            scheme: Scheme::Https,
+        };
+        group.bench_function(name, |bencher| bencher.iter(|| read(&rules, black_box(&raw))));
+    }
+}
+
+fn finding(criterion: &mut Criterion) {
+    let headers = headers();
+    let mut group = criterion.benchmark_group("find");
+    for size in SIZES {
+        let table = Table::build(routes(size)).expect("the routes are unambiguous");
+        // The last host of the file; with one route, all but `exact` miss.
+        let host = format!("h{}.example.com", (size - 1) / 10);
+        for (name, path) in [
+            ("exact", "/v1/exact/0"),
+            ("parameter", "/v1/orders5/1234567"),
+            ("prefix", "/static/8/css/site.css"),
+            ("missing", "/v2/nothing/here"),
+        ] {
+            let normal = Normal {
+                host: host.clone(),
+                port: None,
+                path: path.into(),
+                query: None,
+                client: Ipv4Addr::LOCALHOST.into(),
+                scheme: Scheme::Https,
+                trusted_peer: false,
+                request_id: None,
+            };
+            let view = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
+            group.bench_function(BenchmarkId::new(name, size), |bencher| bencher.iter(|| table.find(black_box(&view))));
+        }
+    }
+}
+
+fn building(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("build");
+    group.sample_size(10);
+    for size in SIZES {
+        let routes = routes(size);
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter_batched(|| routes.clone(), Table::build, BatchSize::LargeInput);
+        });
+    }
+}
+
+criterion_group!(benches, reading, finding, building);
+criterion_main!(benches);
