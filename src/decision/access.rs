@@ -329,6 +329,10 @@ impl Permit {
 impl Permit {
     /// A permit that nobody decided, for tests of the stages behind access.
     pub(crate) fn for_test() -> Permit {
-        Permit { principal: None, standing: None, would_deny: None }
+        Permit::for_caller(None)
+    }
+
+    pub(crate) fn for_caller(principal: Option<Arc<Principal>>) -> Permit {
+        Permit { principal, standing: None, would_deny: None }
     }
 }

@@ -3,13 +3,16 @@
 //! What a rule matches is what is forwarded (invariant 3): [`read`] either gives the one reading of a request or refuses
 //! it; nothing after it looks at the raw bytes again.
 
-mod client;
 pub mod host;
 pub mod path;
 
+mod client;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use ipnet::IpNet;
 
 use super::outcome::{Cause, Denial};
@@ -19,7 +22,7 @@ use super::outcome::{Cause, Denial};
 pub struct ReadRules {
     /// Longest request target in bytes.
     pub max_uri: usize,
-    /// All header fields together, names and values, in bytes.
+    /// All header fields together in bytes: names and values, and 4 more for each field, as `: ` and CR LF take in HTTP/1.
     pub max_header_bytes: usize,
     pub max_header_count: usize,
     /// Peers whose `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are believed.
@@ -33,6 +36,14 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// The port that goes without saying.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Scheme::Http => "http",
@@ -90,104 +101,183 @@ pub struct RequestView<'a> {
     pub headers: &'a HeaderMap,
 }
 
+/// Longest `X-Request-Id` in bytes that is kept from a trusted peer.
+const MAX_REQUEST_ID_BYTES: usize = 64;
+
 /// Gives the one reading of `raw`, or refuses what has two.
+///
+/// The causes are [`Cause::UriTooLong`], [`Cause::HeadersTooMany`], [`Cause::HeadersTooLarge`],
+/// [`Cause::ConnectRefused`], [`Cause::PathInvalid`],
+/// [`Cause::HostMissing`], [`Cause::HostInvalid`], and [`Cause::MalformedRequest`] where two parts contradict each other.
 pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
-    bound_size(rules, raw)?;
-    let target = Target::parse(raw)?;
-    let authority = host::authority(raw, target.authority)?;
-    let normalised = path::normalise(target.path).map_err(|why| Denial::new(Cause::PathInvalid, why))?;
-    let query = match target.query {
-        Some(query) => Some(path::query(query).map_err(|why| Denial::new(Cause::PathInvalid, why))?),
-        None => None,
-    };
-    let trusted_peer = client::is_trusted(rules, client::canonical(raw.peer));
-    let path_changed = normalised.as_bytes() != target.path || target.authority.is_some();
-    let mut normal = Normal {
-        host: authority.host,
-        port: authority.port,
-        path: normalised.into_owned(),
-        query: query.map(str::to_owned),
-        path_changed,
-        client: client::canonical(raw.peer),
-        scheme: raw.scheme,
-        trusted_peer,
-        request_id: None,
-    };
-    if trusted_peer {
-        normal.client = client::address(rules, raw);
-        normal.scheme = client::scheme(raw).unwrap_or(raw.scheme);
-        normal.request_id = client::request_id(raw);
+    within_bounds(rules, raw)?;
+    if raw.method == Method::CONNECT {
+        return Err(Denial::new(Cause::ConnectRefused, "CONNECT would open a tunnel past every rule"));
     }
-    Ok(normal)
+    one_length(raw)?;
+    let target = Target::split(raw.target, raw.method)?;
+    let sender = client::sender(rules, raw);
+    if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
+        return Err(Denial::new(Cause::MalformedRequest, "the target names another scheme than the connection has"));
+    }
+    let host::Authority { host, port } = one_authority(raw, target.authority, sender.scheme)?;
+    let path = if target.path == b"*" {
+        "*".into()
+    } else {
+        path::normalise(target.path).map_err(|e| Denial::new(Cause::PathInvalid, e.as_str()))?
+    };
+    Ok(Normal {
+        host,
+        port,
+        // An absolute-form target carries more than the path, so what is forwarded must be written anew.
+        path_changed: target.authority.is_some() || path.as_bytes() != target.path,
+        path: path.into_owned(),
+        query: target.query.map(str::to_owned),
+        client: sender.client,
+        scheme: sender.scheme,
+        trusted_peer: sender.trusted,
+        request_id: if sender.trusted { request_id(raw.headers) } else { None },
+    })
 }
 
-/// Each field counts its name, its value and four bytes for `: ` and CRLF, as HTTP/1 writes it.
-fn bound_size(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> {
+fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> {
     if raw.target.len() > rules.max_uri {
-        let detail = format!("the request target has {} bytes, {} are allowed", raw.target.len(), rules.max_uri);
-        return Err(Denial::new(Cause::UriTooLong, detail));
+        return Err(Denial::new(Cause::UriTooLong, "the request target is longer than `bounds.uri`"));
     }
     if raw.headers.len() > rules.max_header_count {
-        let detail = format!("{} header fields, {} are allowed", raw.headers.len(), rules.max_header_count);
-        return Err(Denial::new(Cause::HeadersTooMany, detail));
+        return Err(Denial::new(Cause::HeadersTooMany, "more header fields than `bounds.header_count`"));
     }
     let bytes: usize = raw.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > rules.max_header_bytes {
-        let detail = format!("{bytes} bytes of header fields, {} are allowed", rules.max_header_bytes);
-        return Err(Denial::new(Cause::HeadersTooLarge, detail));
+        return Err(Denial::new(Cause::HeadersTooLarge, "the header fields are larger than `bounds.header_bytes`"));
     }
     Ok(())
 }
 
-/// The parts of a request target (RFC 9112 §3.2).
+/// A body has one length: what two parties could measure differently is how requests are smuggled (RFC 9112 §11.2).
+fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
+    let malformed = |detail: &'static str| Err(Denial::new(Cause::MalformedRequest, detail));
+    let mut lengths = raw.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return malformed("more than one Content-Length");
+    }
+    if length.is_some_and(|l| l.is_empty() || !l.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return malformed("Content-Length is not a number");
+    }
+    let mut codings = raw.headers.get_all(header::TRANSFER_ENCODING).iter();
+    match codings.next() {
+        None => Ok(()),
+        Some(_) if length.is_some() => malformed("both Content-Length and Transfer-Encoding"),
+        Some(_) if raw.http10 || raw.http2 => malformed("Transfer-Encoding belongs to HTTP/1.1 alone"),
+        Some(coding) if codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        Some(_) => malformed("Transfer-Encoding is not exactly `chunked`"),
+    }
+}
+
+/// A request target, cut into its parts but not yet judged.
 struct Target<'a> {
-    /// Only of the absolute form.
+    scheme: Option<Scheme>,
+    /// Of an absolute-form target.
     authority: Option<&'a str>,
     path: &'a [u8],
-    query: Option<&'a [u8]>,
+    query: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    fn parse(raw: &RawRequest<'a>) -> Result<Self, Denial> {
-        let target = raw.target;
+    /// Tells the forms of RFC 9112 §3.2 apart.
+    fn split(target: &'a [u8], method: &Method) -> Result<Self, Denial> {
         if target == b"*" {
-            if raw.method != Method::OPTIONS {
-                return Err(Denial::new(Cause::PathInvalid, "the target `*` belongs to OPTIONS alone"));
-            }
-            return Ok(Target { authority: None, path: target, query: None });
+            return match *method {
+                Method::OPTIONS => Ok(Target { scheme: None, authority: None, path: target, query: None }),
+                _ => Err(Denial::new(Cause::PathInvalid, "only OPTIONS may ask for `*`")),
+            };
         }
         if target.first() == Some(&b'/') {
-            return Ok(Target::split(None, target));
+            let (path, query) = cut_query(target)?;
+            return Ok(Target { scheme: None, authority: None, path, query });
         }
-        let rest = strip_scheme(target)
-            .ok_or_else(|| Denial::new(Cause::PathInvalid, "the request target is neither a path nor an http URL"))?;
-        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+        let (scheme, rest) = if let Some(rest) = strip_ignoring_case(target, b"http://") {
+            (Scheme::Http, rest)
+        } else if let Some(rest) = strip_ignoring_case(target, b"https://") {
+            (Scheme::Https, rest)
+        } else {
+            return Err(Denial::new(Cause::PathInvalid, "the target is neither a path nor an http URL"));
+        };
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let authority = std::str::from_utf8(&rest[..end])
-            .map_err(|_| Denial::new(Cause::HostInvalid, "the authority of the request target is not ASCII"))?;
-        let path = if end == rest.len() { &b"/"[..] } else { &rest[end..] };
-        if path.first() == Some(&b'?') {
-            // An empty path is equivalent to `/` (RFC 9110 §4.2.3).
-            return Ok(Target { authority: Some(authority), path: b"/", query: Some(&path[1..]) });
-        }
-        Ok(Target::split(Some(authority), path))
-    }
-
-    fn split(authority: Option<&'a str>, path: &'a [u8]) -> Self {
-        match path.iter().position(|b| *b == b'?') {
-            Some(at) => Target { authority, path: &path[..at], query: Some(&path[at + 1..]) },
-            None => Target { authority, path, query: None },
-        }
+            .map_err(|_| Denial::new(Cause::HostInvalid, host::HostError::Character.as_str()))?;
+        let (path, query) = cut_query(&rest[end..])?;
+        // RFC 9112 §3.2.4: without path and query, OPTIONS means the server itself.
+        let path: &[u8] = match (path, *method == Method::OPTIONS && query.is_none()) {
+            (b"", true) => b"*",
+            (b"", false) => b"/",
+            (path, _) => path,
+        };
+        Ok(Target { scheme: Some(scheme), authority: Some(authority), path, query })
     }
 }
 
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    for scheme in [&b"http://"[..], b"https://"] {
-        if target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme) {
-            return Some(&target[scheme.len()..]);
-        }
-    }
-    None
+fn strip_ignoring_case<'a>(target: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = target.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-#[cfg(test)]
-mod tests;
+/// Takes the query off. It stays as received, but holds nothing that a client must have encoded.
+fn cut_query(target: &[u8]) -> Result<(&[u8], Option<&str>), Denial> {
+    let Some(mark) = target.iter().position(|&b| b == b'?') else { return Ok((target, None)) };
+    let query = &target[mark + 1..];
+    let encoded = query.iter().all(|&b| b.is_ascii_graphic() && b != b'#');
+    match std::str::from_utf8(query) {
+        Ok(text) if encoded => Ok((&target[..mark], Some(text))),
+        _ => Err(Denial::new(Cause::PathInvalid, "the query contains a character that must be percent-encoded")),
+    }
+}
+
+/// The one host that `Host`, `:authority` and an absolute-form target agree on (RFC 9110 §7.2, RFC 9113 §8.3.1).
+fn one_authority(raw: &RawRequest<'_>, target: Option<&str>, scheme: Scheme) -> Result<host::Authority, Denial> {
+    let mut hosts = raw.headers.get_all(header::HOST).iter();
+    let sent = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Denial::new(Cause::MalformedRequest, "more than one Host"));
+    }
+    let sent = match sent.map(|value| std::str::from_utf8(value.as_bytes())) {
+        None | Some(Ok("")) => None,
+        Some(Ok(host)) => Some(host),
+        Some(Err(_)) => return Err(Denial::new(Cause::HostInvalid, host::HostError::Character.as_str())),
+    };
+    if sent.is_none() && !raw.http2 && !raw.http10 {
+        return Err(Denial::new(Cause::HostMissing, "HTTP/1.1 requires a Host"));
+    }
+    let parse = |text: &str| host::parse(text).map_err(|e| Denial::new(Cause::HostInvalid, e.as_str()));
+    let mut agreed: Option<(&str, host::Authority)> = None;
+    for text in [target, raw.authority, sent].into_iter().flatten() {
+        match &agreed {
+            None => agreed = Some((text, parse(text)?)),
+            Some((first, _)) if *first == text => {}
+            Some((_, first)) => {
+                let other = parse(text)?;
+                let port = |authority: &host::Authority| authority.port.unwrap_or(scheme.default_port());
+                if other.host != first.host || port(&other) != port(first) {
+                    return Err(Denial::new(Cause::MalformedRequest, "Host and the target's authority disagree"));
+                }
+            }
+        }
+    }
+    match agreed {
+        Some((_, authority)) => Ok(authority),
+        None if raw.http10 => Ok(host::Authority { host: String::new(), port: None }),
+        None => Err(Denial::new(Cause::HostMissing, "neither `:authority` nor Host is present")),
+    }
+}
+
+/// `X-Request-Id`, if it is there once, short, and plain enough for any log.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let mut ids = headers.get_all("x-request-id").iter();
+    let id = ids.next()?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if ids.next().is_some() || !(1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) || !id.as_bytes().iter().all(plain) {
+        return None;
+    }
+    id.to_str().ok().map(str::to_owned)
+}

@@ -1,15 +1,18 @@
 //! Rewrite: what the origin is shown, and where a redirect points.
 
 mod forwarded;
+mod redirect;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+
+pub use self::forwarded::{Edit, Edits, forwarded};
 
 use super::request::{Normal, Scheme};
 use super::route::Parameters;
-
-pub use forwarded::{Edit, forwarded};
 
 /// What the origin sees instead of the client's host and path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +24,7 @@ pub struct Rules {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathRewrite {
-    /// `strip` (ends without `/`) is taken off and `add` (ends without `/`) is put before.
+    /// `strip` (ends without `/`) is taken off and `add` (ends without `/`) is put before. Both consist of whole segments.
     Prefix { strip: String, add: String },
     /// The whole path instead.
     Template(Template),
@@ -47,44 +50,49 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// The whole `Location`.
-    Fixed(HeaderValue),
+    Fixed(http::HeaderValue),
     /// What is not given stays as in the request.
     Parts { scheme: Option<Scheme>, host: Option<String>, path: Option<Template>, keep_query: bool },
 }
 
 impl Rules {
-    /// The request target that the origin is asked for: the normalised path (rewritten), and the query as received.
+    /// The request target that the origin is asked for: the path as rewritten, and the query as received.
     pub fn target<'a>(&self, normal: &'a Normal, parameters: &Parameters) -> Cow<'a, str> {
         let path = self.path(normal, parameters);
         match &normal.query {
             None => path,
             Some(query) => {
                 let mut target = String::with_capacity(path.len() + 1 + query.len());
-                target.push_str(&path);
-                target.push('?');
-                target.push_str(query);
+                target.extend([&*path, "?", query]);
                 Cow::Owned(target)
             }
         }
     }
 
-    fn path<'a>(&self, normal: &'a Normal, parameters: &Parameters) -> Cow<'a, str> {
+    /// The path that the origin is asked for, in normal form like the one that it is made of. `*` stays as it is.
+    pub fn path<'a>(&self, normal: &'a Normal, parameters: &Parameters) -> Cow<'a, str> {
         let path = normal.path.as_str();
         match &self.path {
-            None => Cow::Borrowed(path),
-            Some(PathRewrite::Template(template)) => Cow::Owned(template.fill(path, parameters)),
-            Some(PathRewrite::Prefix { strip, add }) => {
-                let rest = strip_segments(path, strip);
-                if add.is_empty() {
-                    return if rest.is_empty() { Cow::Borrowed("/") } else { Cow::Borrowed(rest) };
+            Some(PathRewrite::Prefix { strip, add }) if path.starts_with('/') => {
+                let rest = match path.strip_prefix(strip.as_str()) {
+                    Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+                    _ => path,
+                };
+                match (add.as_str(), rest) {
+                    ("", "") => Cow::Borrowed("/"),
+                    ("", rest) => Cow::Borrowed(rest),
+                    // `/api` becomes `/v2` and `/api/` becomes `/v2/`: the client's slash is kept, none is invented.
+                    (add, rest) => Cow::Owned([add, rest].concat()),
                 }
-                // A bare prefix keeps the slash that it had, or not.
-                Cow::Owned([add.as_str(), rest].concat())
             }
+            Some(PathRewrite::Template(template)) if path.starts_with('/') => {
+                Cow::Owned(template.fill(path, parameters))
+            }
+            _ => Cow::Borrowed(path),
         }
     }
 
-    /// The `Host` that the origin sees.
+    /// The `Host` that the origin is asked for: the rule's, or the client's in normal form.
     pub fn host<'a>(&'a self, normal: &'a Normal) -> Cow<'a, str> {
         match (&self.host, normal.port) {
             (Some(host), _) => Cow::Borrowed(host),
@@ -94,61 +102,19 @@ impl Rules {
     }
 }
 
-/// `path` without the leading segments `prefix`; unchanged if they are not there.
-fn strip_segments<'a>(path: &'a str, prefix: &str) -> &'a str {
-    match path.strip_prefix(prefix) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-        _ => path,
-    }
-}
-
 impl Template {
-    /// The text with every parameter put in.
+    /// Puts the values of `parameters`, which are ranges of `path`, between the literal pieces.
     pub fn fill(&self, path: &str, parameters: &Parameters) -> String {
-        let mut filled = String::new();
+        let mut filled = String::with_capacity(path.len() + 16);
         for piece in &self.0 {
             match piece {
-                Piece::Literal(literal) => filled.push_str(literal),
+                Piece::Literal(text) => filled.push_str(text),
                 Piece::Parameter(index) => {
-                    let range = parameters.get(*index).map(|(start, end)| *start as usize..*end as usize);
-                    filled.push_str(range.and_then(|range| path.get(range)).unwrap_or(""));
+                    let value = parameters.get(*index).and_then(|&(start, end)| path.get(start as usize..end as usize));
+                    filled.push_str(value.unwrap_or(""));
                 }
             }
         }
         filled
     }
 }
-
-impl Redirect {
-    /// The value of `Location`.
-    ///
-    /// What it takes from the request is in normal form: its path begins with exactly one slash, so that it can't
-    /// name another host (`//evil.example`), and has no control characters.
-    pub fn location(&self, normal: &Normal, parameters: &Parameters) -> HeaderValue {
-        let (scheme, host, path, keep_query) = match &self.target {
-            Target::Fixed(value) => return value.clone(),
-            Target::Parts { scheme, host, path, keep_query } => (scheme, host, path, *keep_query),
-        };
-        let mut location = String::new();
-        location.push_str(scheme.unwrap_or(normal.scheme).as_str());
-        location.push_str("://");
-        match (host, scheme) {
-            (Some(host), _) => location.push_str(host),
-            // Another scheme has another default port: the one that the client named belongs to the old one.
-            (None, Some(_)) => location.push_str(&normal.host),
-            (None, None) => location.push_str(&Rules::default().host(normal)),
-        }
-        match path {
-            Some(template) => location.push_str(&template.fill(&normal.path, parameters)),
-            None => location.push_str(&normal.path),
-        }
-        if let (true, Some(query)) = (keep_query, &normal.query) {
-            location.push('?');
-            location.push_str(query);
-        }
-        HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"))
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,19 +1,27 @@
 //! Route: which route takes a request.
+//!
+//! The precedence among routes that match is the [`Ord`] of [`Specificity`]. The table is laid out in its order, so that
+//! a lookup tries the most specific candidates first and never compares: by host (a hash map of names, a hash map of
+//! wildcard suffixes, any), then by path (see [`paths`]). Its time grows with the length of host and path and with the routes
+//! that share both, not with the number of routes.
 
-mod conditions;
-mod host;
-mod path;
+mod ambiguity;
+mod condition;
+mod explain;
+mod paths;
+mod specificity;
+#[cfg(test)]
+mod tests;
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fmt;
 
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
-use smallvec::SmallVec;
 
-use self::conditions::Search;
-use self::host::HostTable;
+pub use self::explain::Mismatch;
+pub use self::specificity::Specificity;
+
+use self::paths::{Candidate, Paths};
 use super::request::RequestView;
 use super::rules::RouteId;
 
@@ -25,7 +33,7 @@ pub struct Match {
     pub hosts: Vec<HostPattern>,
     /// Empty: any path.
     pub paths: Vec<PathPattern>,
-    /// Empty: any method.
+    /// Empty: any method. GET stands for HEAD too (RFC 9110 §9.3.2).
     pub methods: Vec<Method>,
     pub headers: Vec<(HeaderName, Condition)>,
     /// By name of the (percent-decoded) query parameter.
@@ -48,7 +56,7 @@ pub enum PathPattern {
     Parameters(Vec<Segment>),
     /// `/static/*`, kept as `/static/`: this path and everything that begins with it. Always ends with `/`.
     Prefix(String),
-    /// Anchored at both ends.
+    /// Anchored at both ends by its own text, which must hold all its options: it is compiled again into a set.
     Regex(Regex),
 }
 
@@ -59,6 +67,8 @@ pub enum Segment {
     Parameter(String),
 }
 
+/// What a header field or a query parameter must be. One that occurs twice has no single value and satisfies neither
+/// [`Condition::Exact`] nor [`Condition::Regex`].
 #[derive(Clone, Debug)]
 pub enum Condition {
     Exact(HeaderValue),
@@ -68,17 +78,17 @@ pub enum Condition {
 }
 
 /// The compiled route table.
-///
-/// Finding a route costs the same with ten routes and with a hundred thousand: hosts and exact paths are hashed, patterns
-/// with parameters form a tree of segments, and prefixes are probed only at lengths that some route has.
 #[derive(Debug, Default)]
 pub struct Table {
     matches: Vec<Match>,
-    exact_hosts: HashMap<String, HostTable>,
-    /// By the name below the `*.`.
-    wildcard_hosts: HashMap<String, HostTable>,
-    any_host: HostTable,
+    exact: Map<Paths>,
+    /// By what follows `*.`.
+    wildcard: Map<Paths>,
+    any: Paths,
 }
+
+/// Hashed without a random seed: the keys come from the configuration, so that a client can't crowd a bucket.
+type Map<V> = HashMap<Box<str>, V, foldhash::fast::FixedState>;
 
 /// The answer of [`Table::find`].
 #[derive(Clone, Debug, PartialEq)]
@@ -94,149 +104,114 @@ pub enum Found {
 }
 
 /// Parameter values as byte ranges of the normalised path.
-pub type Parameters = SmallVec<[(u32, u32); 4]>;
+pub type Parameters = smallvec::SmallVec<[(u32, u32); 4]>;
 
 /// Two routes that could both take a request with equal right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguity {
     pub first: RouteId,
     pub second: RouteId,
-    /// What both take, in words: `host example.com, path /a/{x}`.
+    /// An example of what both take, in words: `host example.com, path /a/{x}`.
     pub overlap: String,
 }
 
-/// Why a route does not take a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    Host,
-    Path,
-    Method,
-    Header(HeaderName),
-    Query(String),
-    /// It matches, but another route matches more specifically.
-    LessSpecific,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Mismatch::Host => f.write_str("another host"),
-            Mismatch::Path => f.write_str("another path"),
-            Mismatch::Method => f.write_str("another method"),
-            Mismatch::Header(name) => write!(f, "the header `{name}` does not fit"),
-            Mismatch::Query(name) => write!(f, "the query parameter `{name}` does not fit"),
-            Mismatch::LessSpecific => f.write_str("matches, but less specifically"),
-        }
-    }
-}
-
 impl Table {
-    /// Compiles `matches`, or names every ambiguous pair.
+    /// Compiles `matches`, or names every route that is ambiguous with an earlier one (the first of those).
     pub fn build(matches: Vec<Match>) -> Result<Table, Vec<Ambiguity>> {
         let mut table = Table::default();
-        let mut ambiguities = Vec::new();
-        for (index, found) in matches.iter().enumerate() {
-            for host in alternatives(&found.hosts) {
-                let hosts = match host {
-                    None => &mut table.any_host,
-                    Some(HostPattern::Exact(name)) => table.exact_hosts.entry(name.clone()).or_default(),
-                    Some(HostPattern::Wildcard(parent)) => table.wildcard_hosts.entry(parent.clone()).or_default(),
+        for (index, matched) in matches.iter().enumerate() {
+            for host in 0..matched.hosts.len().max(1) {
+                let paths = match matched.hosts.get(host) {
+                    Some(HostPattern::Exact(name)) => table.exact.entry(name.as_str().into()).or_default(),
+                    Some(HostPattern::Wildcard(suffix)) => table.wildcard.entry(suffix.as_str().into()).or_default(),
+                    None => &mut table.any,
                 };
-                for path in alternatives(&found.paths) {
-                    hosts.insert(path, index, &matches, |other| {
-                        ambiguities.push(Ambiguity {
-                            first: matches[other].route,
-                            second: found.route,
-                            overlap: format!("{}, {}", HostPattern::describe(host), PathPattern::describe(path)),
-                        });
-                    });
+                for path in 0..matched.paths.len().max(1) {
+                    let candidate = Candidate { matched: index as u32, host: host as u32, path: path as u32 };
+                    paths.insert(candidate, matched.paths.get(path));
                 }
             }
         }
-        table.each_host(HostTable::finish);
+        let mut ambiguities = Vec::new();
+        for paths in table.exact.values_mut().chain(table.wildcard.values_mut()).chain([&mut table.any]) {
+            paths.finish(&matches, &mut ambiguities);
+        }
+        if !ambiguities.is_empty() {
+            ambiguities.sort_by_key(|a| (a.second, a.first));
+            ambiguities.dedup_by_key(|a| (a.second, a.first));
+            return Err(ambiguities);
+        }
         table.matches = matches;
-        if ambiguities.is_empty() { Ok(table) } else { Err(ambiguities) }
+        Ok(table)
     }
 
-    fn each_host(&mut self, act: impl Fn(&mut HostTable)) {
-        self.exact_hosts.values_mut().chain(self.wildcard_hosts.values_mut()).for_each(&act);
-        act(&mut self.any_host);
-    }
-
-    /// The route that takes `request`: the most specific by [`Specificity`].
+    /// The route that takes `request`: the most specific of those that match. Among paths given as regular expressions,
+    /// which can't be compared, the longer text goes before the shorter and the earlier route before the later.
     pub fn find(&self, request: &RequestView<'_>) -> Found {
         let mut search = Search { matches: &self.matches, request, allowed: Vec::new() };
-        let found = self.host_tables(&request.normal.host).find_map(|hosts| hosts.find(&mut search));
-        match found {
-            Some((index, parameters)) => Found::Route { id: self.matches[index].route, parameters },
+        match self.take(&mut search) {
+            Some(candidate) => {
+                let matched = &self.matches[candidate.matched as usize];
+                let parameters = match matched.paths.get(candidate.path as usize) {
+                    Some(PathPattern::Parameters(pattern)) => paths::parameters(pattern, &request.normal.path),
+                    _ => Parameters::new(),
+                };
+                Found::Route { id: matched.route, parameters }
+            }
             None if search.allowed.is_empty() => Found::NotFound,
             None => Found::MethodNotAllowed(search.into_allowed()),
         }
     }
 
-    /// The tables whose host takes `host`, the most specific first.
-    fn host_tables<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t HostTable> {
-        let exact = self.exact_hosts.get(host);
-        let wildcards = (!self.wildcard_hosts.is_empty())
-            .then(|| host.match_indices('.').filter_map(|(dot, _)| self.wildcard_hosts.get(&host[dot + 1..])));
-        let wildcards: SmallVec<[&HostTable; 2]> = wildcards.into_iter().flatten().collect();
-        exact.into_iter().chain(wildcards).chain([&self.any_host])
-    }
-
-    /// Why each route but the one that [`Table::find`] gives does not take `request`.
-    pub fn explain(&self, request: &RequestView<'_>) -> Vec<(RouteId, Mismatch)> {
-        let taken = match self.find(request) {
-            Found::Route { id, .. } => Some(id),
-            _ => None,
-        };
-        let others = self.matches.iter().filter(|found| Some(found.route) != taken);
-        others.map(|found| (found.route, found.mismatch(request).unwrap_or(Mismatch::LessSpecific))).collect()
+    fn take(&self, search: &mut Search<'_>) -> Option<Candidate> {
+        let host = search.request.normal.host.as_str();
+        if let Some(candidate) = self.exact.get(host).and_then(|paths| paths.find(search)) {
+            return Some(candidate);
+        }
+        if !self.wildcard.is_empty() {
+            let mut rest = host;
+            while let Some((_, suffix)) = rest.split_once('.') {
+                if let Some(candidate) = self.wildcard.get(suffix).and_then(|paths| paths.find(search)) {
+                    return Some(candidate);
+                }
+                rest = suffix;
+            }
+        }
+        self.any.find(search)
     }
 }
 
-/// The patterns of a list, or the one "any" of an empty list.
-fn alternatives<T>(list: &[T]) -> impl Iterator<Item = Option<&T>> {
-    list.iter().map(Some).chain(list.is_empty().then_some(None))
+/// One lookup under way.
+struct Search<'a> {
+    matches: &'a [Match],
+    request: &'a RequestView<'a>,
+    /// Methods of the routes that matched but for the method.
+    allowed: Vec<Method>,
 }
 
-/// Which of two matching routes wins, in one order. Greater is more specific.
-///
-/// Host before path before methods before header conditions before query conditions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Specificity {
-    pub host: HostRank,
-    pub path: PathRank,
-    pub conditions: ConditionRank,
-}
+impl Search<'_> {
+    /// The first of `candidates`, which are in the order of precedence, whose conditions hold. Their host and path do.
+    fn first(&mut self, candidates: &[Candidate]) -> Option<Candidate> {
+        candidates.iter().copied().find(|candidate| {
+            let matched = &self.matches[candidate.matched as usize];
+            if matched.failed_condition(self.request).is_some() {
+                return false;
+            }
+            let takes = matched.takes_method(self.request.method);
+            if !takes {
+                self.allowed.extend_from_slice(&matched.methods);
+            }
+            takes
+        })
+    }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HostRank {
-    Any,
-    /// By the length of the name: a longer suffix is more specific.
-    Wildcard(usize),
-    Exact,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PathRank {
-    Any,
-    /// By length.
-    Prefix(usize),
-    /// Regular expressions can't be compared: a longer text wins, then the one written first.
-    Regex(usize, Reverse<usize>),
-    /// At the first segment that differs, a literal wins.
-    Parameters(Vec<bool>),
-    Exact,
-}
-
-/// Methods given, number of header conditions, number of query conditions.
-pub type ConditionRank = (bool, usize, usize);
-
-impl Match {
-    pub fn conditions(&self) -> ConditionRank {
-        (!self.methods.is_empty(), self.headers.len(), self.query.len())
+    fn into_allowed(self) -> Vec<Method> {
+        let mut allowed = self.allowed;
+        if allowed.contains(&Method::GET) {
+            allowed.push(Method::HEAD);
+        }
+        allowed.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        allowed.dedup();
+        allowed
     }
 }
-
-#[cfg(test)]
-mod tests;

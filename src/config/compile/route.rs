@@ -1,131 +1,137 @@
-//! Compile: `routes`: what they match, what they do, and whether two of them contradict each other.
+//! Compile: `routes`.
 
 mod action;
 mod pattern;
-
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, header};
 
-use self::pattern::{host, path_pattern, regex};
+pub use self::action::action;
+
+use self::pattern::Wrong;
 use super::{Context, DocPath};
-use crate::config::raw::route::{Route, Value};
-use crate::config::raw::shape::Entries;
-use crate::decision::route::{Condition, Match, Table};
+use crate::config::raw;
+use crate::config::raw::route::{Path, Value};
+use crate::decision::route::{Condition, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
-pub use action::action;
-
-/// What a route matches. `None` only if something was reported.
-pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &Route) -> Option<Match> {
-    let raw = &route.matches;
+/// Compiles the route's `match`. `path` is the route's own place.
+pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
     let path = path.key("match");
-    let hosts = each(ctx, &path.key("host"), &raw.host.0, |ctx, path, text| host(ctx, path, text));
-    let paths = each(ctx, &path.key("path"), &raw.path.0, path_pattern);
-    let methods = each(ctx, &path.key("methods"), &raw.methods.0, |ctx, path, text| method(ctx, path, text));
-    let headers = headers(ctx, &path.key("headers"), &raw.headers);
-    let query = conditions(ctx, &path.key("query"), &raw.query, |_, _, name| Some(name.to_owned()));
+    let written = &route.matches;
+    let hosts = each(ctx, &path.key("host"), &written.host.0, "invalid_host", |text| pattern::host(text));
+    let paths = each(ctx, &path.key("path"), &written.path.0, "invalid_path", path_pattern);
+    let methods = each(ctx, &path.key("methods"), &written.methods.0, "invalid_method", |text| method(text));
+    let headers = headers(ctx, &path.key("headers"), &written.headers.0);
+    let query = query(ctx, &path.key("query"), &written.query.0);
     Some(Match { route: id, hosts: hosts?, paths: paths?, methods: methods?, headers: headers?, query: query? })
 }
 
-/// The table of all routes, or a diagnostic at both routes of every ambiguous pair.
+/// Puts the routes' matches into one table. `names` are the routes' places and names by [`RouteId`].
 pub fn table(ctx: &mut Context, matches: Vec<Match>, names: &[(DocPath, Arc<str>)]) -> Option<Table> {
-    match Table::build(matches) {
-        Ok(table) => Some(table),
-        Err(ambiguities) => {
-            for found in ambiguities {
-                let (first, second) = (&names[found.first.0 as usize], &names[found.second.0 as usize]);
-                for ((path, _), (other_path, other)) in [(first, second), (second, first)] {
-                    let place = ctx.place(other_path);
-                    let message =
-                        format!("this route and `{other}` ({place}) match with equal right: {}", found.overlap);
-                    let help = "make one more specific by host, path, methods, headers or query, or remove one";
-                    ctx.error_with_help(&path.key("match"), "ambiguous_routes", message, help);
-                }
-            }
-            None
+    let ambiguities = match Table::build(matches) {
+        Ok(table) => return Some(table),
+        Err(ambiguities) => ambiguities,
+    };
+    for ambiguity in ambiguities {
+        let [first, second] = [ambiguity.first, ambiguity.second].map(|id| names.get(id.0 as usize));
+        if let (Some((first_path, first)), Some((second_path, second))) = (first, second) {
+            let place = ctx.place(first_path);
+            ctx.error_with_help(
+                &second_path.key("match"),
+                "ambiguous_routes",
+                format!(
+                    "`{second}` and `{first}` ({place}) would take the same requests with equal right: {}",
+                    ambiguity.overlap
+                ),
+                "remove one of them, or give one a further condition such as `methods`, `headers` or a longer `path`",
+            );
         }
     }
+    None
 }
 
-/// Compiles every item of a list that may also be written as its only item; `None` if any is wrong.
+/// Compiles every item of a list and reports each that is wrong; `None` if any is.
 fn each<T, C>(
     ctx: &mut Context,
     path: &DocPath,
     items: &[T],
-    mut compile: impl FnMut(&mut Context, &DocPath, &T) -> Option<C>,
+    code: &'static str,
+    compile: impl Fn(&T) -> Result<C, Wrong>,
 ) -> Option<Vec<C>> {
-    // All are compiled, so that all mistakes are reported.
-    let compiled: Vec<Option<C>> =
-        items.iter().enumerate().map(|(index, item)| compile(ctx, &path.index(index), item)).collect();
-    compiled.into_iter().collect()
+    let mut compiled = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        // A single value may stand there without a list.
+        let path = if items.len() == 1 { path.clone() } else { path.index(index) };
+        compiled.extend(compile(item).map_err(|wrong| wrong.report(ctx, &path, code)).ok());
+    }
+    (compiled.len() == items.len()).then_some(compiled)
 }
 
-fn method(ctx: &mut Context, path: &DocPath, text: &str) -> Option<Method> {
-    if text.bytes().any(|b| b.is_ascii_lowercase()) {
-        let help = format!("methods are case-sensitive; write `{}`", text.to_ascii_uppercase());
-        ctx.error_with_help(path, "invalid_method", format!("`{text}` is no standard method"), help);
-        return None;
+fn path_pattern(written: &Path) -> Result<PathPattern, Wrong> {
+    match written {
+        Path::Pattern(text) => pattern::path(text),
+        Path::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
     }
-    match Method::from_bytes(text.as_bytes()) {
+}
+
+fn method(text: &str) -> Result<Method, Wrong> {
+    let upper = text.to_ascii_uppercase();
+    match Method::from_bytes(upper.as_bytes()) {
+        Err(_) => Err(Wrong::new(format!("`{text}` is not a method"), "write methods such as GET or POST")),
         Ok(Method::CONNECT) => {
-            ctx.error(path, "invalid_method", "CONNECT is always refused");
-            None
+            Err(Wrong::new("CONNECT is refused before any route is asked", "remove it; it would open a tunnel"))
         }
-        Ok(method) => Some(method),
-        Err(_) => {
-            ctx.error(path, "invalid_method", format!("`{text}` is not a method"));
-            None
+        Ok(_) if upper != text => {
+            Err(Wrong::new(format!("methods are in capitals, so no request has `{text}`"), format!("write `{upper}`")))
         }
+        Ok(method) => Ok(method),
     }
 }
 
-fn headers(ctx: &mut Context, path: &DocPath, raw: &Entries<Value>) -> Option<Vec<(HeaderName, Condition)>> {
-    conditions(ctx, path, raw, |ctx, path, name| match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(http::header::HOST) => {
-            ctx.error_with_help(path, "invalid_header", "the host is matched in its normal form", "use `match.host`");
-            None
-        }
-        Ok(name) => Some(name),
-        Err(_) => {
-            ctx.error(path, "invalid_header", format!("`{name}` is not a header name"));
-            None
-        }
-    })
-}
-
-fn conditions<N>(
-    ctx: &mut Context,
-    path: &DocPath,
-    raw: &Entries<Value>,
-    name: impl Fn(&mut Context, &DocPath, &str) -> Option<N>,
-) -> Option<Vec<(N, Condition)>> {
-    let compiled: Vec<Option<(N, Condition)>> = raw
-        .0
-        .iter()
-        .map(|(key, value)| {
-            let path = path.key(key);
-            let name = name(ctx, &path, key);
-            let condition = condition(ctx, &path, value);
-            name.zip(condition)
-        })
-        .collect();
-    compiled.into_iter().collect()
-}
-
-fn condition(ctx: &mut Context, path: &DocPath, value: &Value) -> Option<Condition> {
-    match value {
-        Value::Present(wanted) => Some(Condition::Present(*wanted)),
-        Value::Regex(text) => regex(ctx, &path.key("regex"), text).map(Condition::Regex),
-        Value::Exact(text) => match HeaderValue::from_str(text) {
-            Ok(value) => Some(Condition::Exact(value)),
-            Err(_) => {
-                ctx.error(path, "invalid_value", "the value has characters that no request can carry");
-                None
+fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(HeaderName, Condition)>> {
+    let mut conditions: Vec<(HeaderName, Condition)> = Vec::with_capacity(written.len());
+    for (text, value) in written {
+        let path = path.key(text);
+        let name = match HeaderName::from_bytes(text.as_bytes()) {
+            Ok(header::HOST) => Err(Wrong::new("the host has its own condition", "write it as `match.host`")),
+            Ok(name) if conditions.iter().any(|(known, _)| *known == name) => {
+                Err(Wrong::new(format!("`{name}` has a condition already"), "header names differ by more than case"))
             }
-        },
+            Ok(name) => Ok(name),
+            Err(_) => Err(Wrong::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
+        };
+        let name = name.map_err(|wrong| wrong.report(ctx, &path, "invalid_header")).ok();
+        let condition = condition(value).map_err(|wrong| wrong.report(ctx, &path, "invalid_condition")).ok();
+        conditions.extend(name.zip(condition));
+    }
+    (conditions.len() == written.len()).then_some(conditions)
+}
+
+fn query(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(String, Condition)>> {
+    let mut conditions = Vec::with_capacity(written.len());
+    for (name, value) in written {
+        match condition(value) {
+            Ok(condition) => conditions.push((name.clone(), condition)),
+            Err(wrong) => wrong.report(ctx, &path.key(name), "invalid_condition"),
+        }
+    }
+    (conditions.len() == written.len()).then_some(conditions)
+}
+
+fn condition(written: &Value) -> Result<Condition, Wrong> {
+    match written {
+        Value::Present(wanted) => Ok(Condition::Present(*wanted)),
+        Value::Regex(text) => pattern::regex(text).map(Condition::Regex),
+        Value::Exact(text) if text.trim_ascii() != text => Err(Wrong::new(
+            "no value begins or ends with a space: they are dropped when a request is read",
+            format!("write `{}`", text.trim_ascii()),
+        )),
+        Value::Exact(text) => HeaderValue::from_bytes(text.as_bytes())
+            .map(Condition::Exact)
+            .map_err(|_| Wrong::new("the value contains a control character", "write a value without it")),
     }
 }

@@ -1,38 +1,58 @@
-//! Who the client is, as far as trusted proxies say.
+//! Who sent a request, as far as the proxies in front can be believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use http::HeaderName;
-use http::header::FORWARDED;
+use http::{HeaderMap, header};
 
 use super::{RawRequest, ReadRules, Scheme};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// An IPv4 address in its IPv6 mapping is the IPv4 address: rules are written for that.
-pub fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
+/// The client behind the connection.
+pub(super) struct Sender {
+    pub client: IpAddr,
+    pub scheme: Scheme,
+    pub trusted: bool,
 }
 
-pub fn is_trusted(rules: &ReadRules, address: IpAddr) -> bool {
+/// Believes the forwarding headers of a trusted peer, and nobody else's.
+///
+/// From the right of the list, trusted addresses are skipped; the first other one is the client. An element that is no
+/// address (`unknown`, an obfuscated name) ends the walk at the last good address: what stands left of it is hearsay.
+pub(super) fn sender(rules: &ReadRules, raw: &RawRequest<'_>) -> Sender {
+    // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses.
+    let peer = raw.peer.to_canonical();
+    if !is_trusted(rules, peer) {
+        return Sender { client: peer, scheme: raw.scheme, trusted: false };
+    }
+    let client = if raw.headers.contains_key("x-forwarded-for") {
+        let lines = raw.headers.get_all("x-forwarded-for").iter().rev();
+        walk(rules, peer, lines.flat_map(|line| line.as_bytes().rsplit(|&b| b == b',')).map(address_of_list))
+    } else {
+        let lines = raw.headers.get_all(header::FORWARDED).iter().rev();
+        walk(rules, peer, lines.flat_map(|line| RightElements(Some(line.as_bytes()))).map(address_of_forwarded))
+    };
+    Sender { client, scheme: forwarded_scheme(raw.headers).unwrap_or(raw.scheme), trusted: true }
+}
+
+fn is_trusted(rules: &ReadRules, address: IpAddr) -> bool {
     rules.trusted_proxies.iter().any(|range| range.contains(&address))
 }
 
-/// The client as the chain of trusted proxies names it: from the right, the first address that is not a trusted proxy.
-/// Whatever stands further left was written by somebody whom nobody vouches for.
-pub fn address(rules: &ReadRules, raw: &RawRequest<'_>) -> IpAddr {
-    let mut client = canonical(raw.peer);
-    let by_x_forwarded_for = raw.headers.contains_key(X_FORWARDED_FOR);
-    let name = if by_x_forwarded_for { X_FORWARDED_FOR } else { FORWARDED };
-    let lines: smallvec::SmallVec<[&str; 4]> =
-        raw.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("")).collect();
-    for element in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let found = if by_x_forwarded_for { parse(element.trim()) } else { forwarded_for(element) };
-        // A malformed element ends the chain: nothing left of it can be trusted.
-        let Some(address) = found else { break };
-        client = address;
+/// What an element of a forwarding list says.
+enum Element {
+    Address(IpAddr),
+    /// Lists may have empty elements (RFC 9110 §5.6.1).
+    Empty,
+    Other,
+}
+
+fn walk(rules: &ReadRules, peer: IpAddr, elements: impl Iterator<Item = Element>) -> IpAddr {
+    let mut client = peer;
+    for element in elements {
+        match element {
+            Element::Address(address) => client = address,
+            Element::Empty => continue,
+            Element::Other => break,
+        }
         if !is_trusted(rules, client) {
             break;
         }
@@ -40,35 +60,92 @@ pub fn address(rules: &ReadRules, raw: &RawRequest<'_>) -> IpAddr {
     client
 }
 
-/// The `for` parameter of one element of `Forwarded` (RFC 7239 §4).
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let value = element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| value.trim())
-    })?;
-    parse(value.trim_matches('"'))
+fn address_of_list(element: &[u8]) -> Element {
+    let element = element.trim_ascii();
+    if element.is_empty() { Element::Empty } else { address(element).map_or(Element::Other, Element::Address) }
 }
 
-/// An address, with or without a port, IPv6 with or without brackets.
-fn parse(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
-    Some(canonical(address))
+/// The `for` parameter of a `Forwarded` element (RFC 7239 §4).
+fn address_of_forwarded(element: &[u8]) -> Element {
+    if element.trim_ascii().is_empty() {
+        return Element::Empty;
+    }
+    let mut found = None;
+    for pair in element.split(|&b| b == b';') {
+        let mut sides = pair.splitn(2, |&b| b == b'=');
+        if let (Some(name), Some(value)) = (sides.next(), sides.next())
+            && name.trim_ascii().eq_ignore_ascii_case(b"for")
+        {
+            if found.is_some() {
+                return Element::Other;
+            }
+            let value = value.trim_ascii();
+            let unquoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+            found = address(unquoted);
+            if found.is_none() {
+                return Element::Other;
+            }
+        }
+    }
+    found.map_or(Element::Other, Element::Address)
 }
 
-/// What the nearest proxy says that its client spoke.
-pub fn scheme(raw: &RawRequest<'_>) -> Option<Scheme> {
-    let mut values = raw.headers.get_all(X_FORWARDED_PROTO).iter();
-    match (values.next()?.as_bytes(), values.next()) {
-        (b"http", None) => Some(Scheme::Http),
-        (b"https", None) => Some(Scheme::Https),
-        _ => None,
+/// The elements of a `Forwarded` line from the right.
+///
+/// Cutting from the right keeps what trusted proxies appended intact, whatever a client wrote before it, such as a quotation
+/// mark that never closes.
+struct RightElements<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for RightElements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0?;
+        let mut quoted = false;
+        let comma = line.iter().rposition(|&b| {
+            quoted ^= b == b'"';
+            b == b',' && !quoted
+        });
+        match comma {
+            Some(comma) => {
+                self.0 = Some(&line[..comma]);
+                Some(&line[comma + 1..])
+            }
+            None => {
+                self.0 = None;
+                Some(line)
+            }
+        }
     }
 }
 
-/// A request id that is worth keeping: short, and safe in a header and a log.
-pub fn request_id(raw: &RawRequest<'_>) -> Option<String> {
-    let id = raw.headers.get(X_REQUEST_ID)?.to_str().ok()?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    ((1..=64).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
+/// An address with or without port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        let address: Ipv6Addr = address.parse().ok()?;
+        let plain = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return plain.then(|| IpAddr::V6(address).to_canonical());
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_canonical());
+    }
+    let (address, port) = text.split_once(':')?;
+    is_port(port).then(|| address.parse().ok().map(IpAddr::V4)).flatten()
+}
+
+fn is_port(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `X-Forwarded-Proto`, if it is there once and is one word that we know.
+fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let mut values = headers.get_all("x-forwarded-proto").iter();
+    let scheme = match values.next()?.as_bytes() {
+        b"http" => Scheme::Http,
+        b"https" => Scheme::Https,
+        _ => return None,
+    };
+    values.next().is_none().then_some(scheme)
 }

@@ -1,153 +1,257 @@
-//! The one normal form of a path.
+//! The normal form of a path.
 //!
-//! RFC 3986 §6.2.2 names the spellings that mean the same: dot segments, percent-encoded unreserved characters, and
-//! the case of percent escapes. They are resolved here, before any rule looks. What servers read in different ways is
-//! refused instead of guessed: encoded separators (`%2F`, `%5C`), backslashes, NUL and control characters, bytes that are
-//! not UTF-8 when decoded, and dot segments that hide behind path parameters (`/..;x/`).
+//! Two paths that an origin may take for the same have the same normal form (RFC 3986 §6.2.2), and what origins are known
+//! to take differently is refused. In normal form a path begins with `/`, has no dot segment and no `//`, spells unreserved
+//! characters plainly, and every other character outside of RFC 3986's `pchar` as an escape in upper case. `%25` is never
+//! decoded, so that a second decoding behind the gateway finds what the rules have seen.
 
 use std::borrow::Cow;
+use std::fmt;
 
-/// The normal form of `path`, borrowed when it is normal already, or why it has none.
-pub fn normalise(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
-    if is_normal(path) {
-        // `is_normal` saw only ASCII.
-        return std::str::from_utf8(path).map(Cow::Borrowed).map_err(|_| NOT_UTF8);
-    }
-    if path == b"*" {
-        return Ok(Cow::Borrowed("*"));
-    }
-    let decoded = decode(path)?;
-    resolve(&decoded).map(Cow::Owned)
+/// Why a path has no normal form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    NotRooted,
+    ControlCharacter,
+    EncodedSeparator,
+    Backslash,
+    Delimiter,
+    InvalidEscape,
+    NotUtf8,
+    AboveRoot,
+    DotParameters,
 }
 
-const NOT_UTF8: &str = "the path is not UTF-8 when decoded";
-
-/// Whether `path` needs no second look: plain characters, no escapes, no empty or dot segments.
-fn is_normal(path: &[u8]) -> bool {
-    if path.first() != Some(&b'/') {
-        return false;
+impl PathError {
+    /// The reason as half a sentence, fit for a log line and for a diagnostic.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PathError::NotRooted => "the path does not begin with `/`",
+            PathError::ControlCharacter => "the path contains a space or a control character",
+            PathError::EncodedSeparator => "the path contains an encoded separator (`%2F` or `%5C`)",
+            PathError::Backslash => "the path contains a backslash, which some origins take for `/`",
+            PathError::Delimiter => "the path contains `?` or `#`",
+            PathError::InvalidEscape => "the path contains `%` without two hexadecimal digits",
+            PathError::NotUtf8 => "the path is not valid UTF-8 once decoded",
+            PathError::AboveRoot => "the path climbs above the root",
+            PathError::DotParameters => "the path contains a dot segment with parameters, such as `/..;/`",
+        }
     }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Brings `path` into normal form, or says why it has none. What is in normal form already costs one scan.
+pub fn normalise(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
+    if is_plainly_normal(path)
+        && let Ok(path) = std::str::from_utf8(path)
+    {
+        return Ok(Cow::Borrowed(path));
+    }
+    rebuild(path).map(Cow::Owned)
+}
+
+/// Whether `path` is in normal form without escapes and without a segment that begins with a dot: nearly every path is.
+fn is_plainly_normal(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {
-        // A dot after a slash may begin a dot segment; a slash after a slash is an empty one.
-        if !PLAIN[byte as usize] || (previous == b'/' && matches!(byte, b'/' | b'.')) {
+        let plain = match byte {
+            b'/' | b'.' => previous != b'/',
+            _ => PLAIN[byte as usize],
+        };
+        if !plain {
             return false;
         }
         previous = byte;
     }
-    true
+    path.first() == Some(&b'/')
 }
 
-/// Characters that stand for themselves in a path and raise no question: `pchar` (RFC 3986 §3.3) without `%` and `;`, and `/`.
-static PLAIN: [bool; 256] = table(b"-._~!$&'()*+,=:@/");
-/// Characters that an escape needlessly hides (RFC 3986 §2.3).
-static UNRESERVED: [bool; 256] = table(b"-._~");
-
-const fn table(others: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
+fn rebuild(path: &[u8]) -> Result<String, PathError> {
+    let rest = path.strip_prefix(b"/").ok_or(PathError::NotRooted)?;
+    let mut normal = String::with_capacity(path.len() + 8);
+    normal.push('/');
+    let mut ascii = true;
+    let mut segments = rest.split(|&b| b == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        // Here `normal` always ends with `/`.
+        let start = normal.len();
+        ascii &= push_segment(&mut normal, segment)?;
+        match &normal[start..] {
+            "" => {}
+            "." => normal.truncate(start),
+            ".." => {
+                let parent = normal[..start - 1].rfind('/').ok_or(PathError::AboveRoot)?;
+                normal.truncate(parent + 1);
+            }
+            segment if has_dot_parameters(segment) => return Err(PathError::DotParameters),
+            _ if segments.peek().is_some() => normal.push('/'),
+            _ => {}
+        }
     }
-    let mut i = 0;
-    while i < others.len() {
-        table[others[i] as usize] = true;
-        i += 1;
+    if !ascii && percent_encoding::percent_decode(path).decode_utf8().is_err() {
+        return Err(PathError::NotUtf8);
     }
-    table
+    Ok(normal)
 }
 
-/// Decodes what an escape needlessly hides, and writes all other escapes in upper case.
-fn decode(path: &[u8]) -> Result<String, &'static str> {
-    let mut out = String::with_capacity(path.len());
-    // The raw bytes of the path, to see whether they are text.
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.iter();
-    while let Some(&byte) = rest.next() {
+/// Appends one segment in normal form; tells whether it decodes to ASCII.
+fn push_segment(normal: &mut String, segment: &[u8]) -> Result<bool, PathError> {
+    let mut ascii = true;
+    let mut bytes = segment.iter();
+    while let Some(&byte) = bytes.next() {
         match byte {
             b'%' => {
-                let (high, low) = (hex(rest.next()), hex(rest.next()));
-                let (Some(high), Some(low)) = (high, low) else { return Err("the path has an incomplete escape") };
-                let value = high << 4 | low;
-                bytes.push(value);
-                match value {
-                    b'/' | b'\\' => return Err("the path has an encoded separator"),
-                    0 => return Err("the path has an encoded NUL"),
-                    1..=31 | 127 => return Err("the path has an encoded control character"),
-                    _ if UNRESERVED[value as usize] => out.push(char::from(value)),
-                    _ => escape(value, &mut out),
+                let mut digit = || bytes.next().and_then(|&b| char::from(b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(PathError::InvalidEscape) };
+                let decoded = (high << 4 | low) as u8;
+                ascii &= decoded.is_ascii();
+                match decoded {
+                    0..0x20 | 0x7f => return Err(PathError::ControlCharacter),
+                    b'/' | b'\\' => return Err(PathError::EncodedSeparator),
+                    _ if is_unreserved(decoded) => normal.push(char::from(decoded)),
+                    _ => push_escape(normal, decoded),
                 }
             }
-            b'\\' => return Err("the path has a backslash"),
-            b'#' => return Err("the path has a fragment"),
-            // Browsers send these as they are, though RFC 3986 wants them encoded.
-            b'[' | b']' | b'|' | b'^' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' => {
-                bytes.push(byte);
-                escape(byte, &mut out);
-            }
-            _ if PLAIN[byte as usize] || byte == b';' => {
-                bytes.push(byte);
-                out.push(char::from(byte));
-            }
-            _ => return Err("the path has a character that must be percent-encoded"),
-        }
-    }
-    match std::str::from_utf8(&bytes) {
-        Ok(_) => Ok(out),
-        Err(_) => Err(NOT_UTF8),
-    }
-}
-
-fn escape(byte: u8, out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.push('%');
-    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    out.push(char::from(DIGITS[usize::from(byte & 15)]));
-}
-
-fn hex(digit: Option<&u8>) -> Option<u8> {
-    char::from(*digit?).to_digit(16).map(|value| value as u8)
-}
-
-/// Merges empty segments and resolves dot segments (RFC 3986 §5.2.4). Climbing above the root is refused, not ignored.
-fn resolve(path: &str) -> Result<String, &'static str> {
-    let Some(path) = path.strip_prefix('/') else { return Err("the path does not begin with a slash") };
-    let mut out = String::with_capacity(path.len() + 1);
-    let mut segments = path.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        // Some servers cut parameters off before they resolve dots: `/..;x/` climbs there and not here.
-        let (name, parameters) = segment.split_once(';').map_or((segment, None), |(name, rest)| (name, Some(rest)));
-        match name {
-            "." | ".." if parameters.is_some() => return Err("the path has a dot segment with parameters"),
-            "." => {}
-            ".." => {
-                let parent = out.rfind('/').ok_or("the path climbs above the root")?;
-                out.truncate(parent);
-            }
-            // An empty segment is `//`; at the end it is the slash that the path ends with.
-            "" if parameters.is_none() => {}
+            0..=0x20 | 0x7f => return Err(PathError::ControlCharacter),
+            b'\\' => return Err(PathError::Backslash),
+            b'?' | b'#' => return Err(PathError::Delimiter),
+            b'.' => normal.push('.'),
+            _ if PLAIN[byte as usize] => normal.push(char::from(byte)),
             _ => {
-                out.push('/');
-                out.push_str(segment);
-                if !last {
-                    continue;
-                }
-                return Ok(out);
+                ascii &= byte.is_ascii();
+                push_escape(normal, byte);
             }
         }
-        if last {
-            out.push('/');
-        }
     }
-    Ok(out)
+    Ok(ascii)
 }
 
-/// A query as it is forwarded: visible ASCII without a fragment. It has no normal form; what matches it decodes it.
-pub fn query(query: &[u8]) -> Result<&str, &'static str> {
-    match query.iter().find(|byte| !byte.is_ascii_graphic() || **byte == b'#') {
-        Some(_) => Err("the query has a character that must be percent-encoded"),
-        None => std::str::from_utf8(query).map_err(|_| "the query is not ASCII"),
+/// Servlet containers drop `;…` before they resolve dots, so that `/..;/` climbs there and nowhere else.
+fn has_dot_parameters(segment: &str) -> bool {
+    [".", ".."]
+        .into_iter()
+        .any(|dots| segment.strip_prefix(dots).is_some_and(|rest| rest.starts_with(';') || rest.starts_with("%3B")))
+}
+
+fn push_escape(normal: &mut String, byte: u8) {
+    normal.push_str(percent_encoding::percent_encode_byte(byte));
+}
+
+/// RFC 3986 §2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// RFC 3986's `pchar` without `%` and without the dot, which may make a dot segment.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        plain[byte] = b != b'.' && is_unreserved(b)
+            || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@');
+        byte += 1;
+    }
+    plain
+};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normal(path: &str) -> Result<String, PathError> {
+        normalise(path.as_bytes()).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn spellings_of_one_path_have_one_normal_form() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("//a///b//", "/a/b/"),
+            ("/a/./b/.", "/a/b/"),
+            ("/a/x/../b", "/a/b"),
+            ("/a/b/..", "/a/"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/a/.%2e/b", "/b"),
+            ("/%61%7Eb", "/a~b"),
+            ("/a%3ab", "/a%3Ab"),
+            ("/a%252e%252e/b", "/a%252e%252e/b"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/.../x", "/.../x"),
+            ("/caf\u{e9}", "/caf%C3%A9"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a[0]{x}|", "/a%5B0%5D%7Bx%7D%7C"),
+            ("/a;v=1/b", "/a;v=1/b"),
+            ("/a//../b", "/b"),
+        ] {
+            assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_origins_read_differently_is_refused() {
+        for (path, expected) in [
+            ("", PathError::NotRooted),
+            ("a", PathError::NotRooted),
+            ("/..", PathError::AboveRoot),
+            ("/a/../../b", PathError::AboveRoot),
+            ("/%2e%2e/a", PathError::AboveRoot),
+            ("/a%2fb", PathError::EncodedSeparator),
+            ("/a%5Cb", PathError::EncodedSeparator),
+            ("/a\\b", PathError::Backslash),
+            ("/a%00", PathError::ControlCharacter),
+            ("/a%0d%0a", PathError::ControlCharacter),
+            ("/a b", PathError::ControlCharacter),
+            ("/a\tb", PathError::ControlCharacter),
+            ("/a\u{7f}", PathError::ControlCharacter),
+            ("/a%zz", PathError::InvalidEscape),
+            ("/a%2", PathError::InvalidEscape),
+            ("/a%+1", PathError::InvalidEscape),
+            ("/a%c0%af", PathError::NotUtf8),
+            ("/%ff/../a", PathError::NotUtf8),
+            ("/a/..;/b", PathError::DotParameters),
+            ("/a/.;x/b", PathError::DotParameters),
+            ("/a/%2e%2e%3bx/b", PathError::DotParameters),
+            ("/a#b", PathError::Delimiter),
+        ] {
+            assert_eq!(normal(path), Err(expected), "{path}");
+        }
+        assert_eq!(normalise(b"/\xff"), Err(PathError::NotUtf8));
+    }
+
+    #[test]
+    fn a_normal_path_is_borrowed() {
+        assert!(matches!(normalise(b"/v1/orders/7.json;a=b"), Ok(Cow::Borrowed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn normal_paths_stay_as_they_are(path in "/([a-c./;%~{ \u{e9}]|%2[e5fF]|%3[bB]|%[0-9a-fA-F]{2}|%C3%A9){0,20}") {
+            let Ok(once) = normal(&path) else { return Ok(()) };
+            prop_assert_eq!(normal(&once), Ok(once.clone()));
+            prop_assert!(once.starts_with('/'));
+            prop_assert!(!once.contains("//"));
+            prop_assert!(once.bytes().all(|b| b.is_ascii_graphic()));
+            prop_assert!(once.split('/').all(|segment| segment != "." && segment != ".."));
+            for (at, _) in once.match_indices('%') {
+                let digits = &once[at + 1..at + 3];
+                prop_assert_eq!(digits.to_ascii_uppercase(), digits);
+                prop_assert!(!is_unreserved(u8::from_str_radix(digits, 16).unwrap()));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(path: Vec<u8>) {
+            let _ = normalise(&path);
+        }
     }
 }

@@ -1,104 +1,202 @@
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proptest::prelude::*;
 
 use super::*;
-use crate::decision::access::Permit;
+use crate::decision::access::{Permit, Principal};
 use crate::decision::request::RequestView;
+use crate::decision::request::path::normalise;
 
-fn normal(path: &str, trusted_peer: bool) -> Normal {
+fn normal(path: &str) -> Normal {
     Normal {
-        host: "a.example".into(),
+        host: "example.com".into(),
         port: Some(8080),
         path: path.into(),
-        query: Some("q=1".into()),
+        query: Some("a=b".into()),
         path_changed: false,
         client: [203, 0, 113, 9].into(),
         scheme: Scheme::Http,
-        trusted_peer,
+        trusted_peer: false,
         request_id: None,
     }
 }
 
-fn path(rewrite: PathRewrite, path: &str) -> String {
-    let mut normal = normal(path, false);
-    normal.query = None;
-    Rules { path: Some(rewrite), host: None }.target(&normal, &Parameters::new()).into_owned()
+fn prefix(strip: &str, add: &str) -> Rules {
+    Rules { path: Some(PathRewrite::Prefix { strip: strip.into(), add: add.into() }), host: None }
 }
 
-fn prefix(strip: &str, add: &str) -> PathRewrite {
-    PathRewrite::Prefix { strip: strip.into(), add: add.into() }
-}
-
-#[test]
-fn a_prefix_is_stripped_in_whole_segments() {
-    assert_eq!(path(prefix("/api", ""), "/api/x"), "/x");
-    assert_eq!(path(prefix("/api", ""), "/api"), "/");
-    assert_eq!(path(prefix("/api", ""), "/apis/x"), "/apis/x");
-    assert_eq!(path(prefix("/api", "/v2"), "/api/x"), "/v2/x");
-    assert_eq!(path(prefix("/api", "/v2"), "/api"), "/v2");
-    assert_eq!(path(prefix("", "/v2"), "/x"), "/v2/x");
+fn template() -> Template {
+    Template(vec![Piece::Literal("/u/".into()), Piece::Parameter(1), Piece::Literal(".json".into())])
 }
 
 #[test]
-fn a_template_takes_the_parameters() {
-    let template = Template(vec![Piece::Literal("/o/".into()), Piece::Parameter(0), Piece::Literal("/x".into())]);
-    let rules = Rules { path: Some(PathRewrite::Template(template)), host: None };
-    let parameters = Parameters::from_slice(&[(4, 6)]);
-    assert_eq!(rules.target(&normal("/v1/42", false), &parameters), "/o/42/x?q=1");
+fn prefixes_are_whole_segments() {
+    for (rules, path, expected) in [
+        (prefix("/api", ""), "/api/v1", "/v1"),
+        (prefix("/api", ""), "/api", "/"),
+        (prefix("/api", ""), "/api/", "/"),
+        (prefix("/api", ""), "/apis", "/apis"),
+        (prefix("/api", "/v2"), "/api", "/v2"),
+        (prefix("/api", "/v2"), "/api/", "/v2/"),
+        (prefix("/api", "/v2"), "/other", "/v2/other"),
+        (prefix("", "/v2"), "/", "/v2/"),
+        (prefix("", "/v2"), "*", "*"),
+        (Rules::default(), "/a", "/a"),
+    ] {
+        assert_eq!(rules.path(&normal(path), &Parameters::new()), expected, "{rules:?} {path}");
+    }
+    assert_eq!(prefix("/api", "").target(&normal("/api/v1"), &Parameters::new()), "/v1?a=b");
+}
+
+#[test]
+fn templates_are_filled() {
+    let rules = Rules { path: Some(PathRewrite::Template(template())), host: None };
+    let parameters = Parameters::from_slice(&[(1, 2), (3, 6)]);
+    assert_eq!(rules.path(&normal("/a/bcd"), &parameters), "/u/bcd.json");
+}
+
+#[test]
+fn the_host_is_the_rules_or_the_normal_one() {
+    let rules = Rules { host: Some("inner.example".into()), path: None };
+    assert_eq!(rules.host(&normal("/")), "inner.example");
+    assert_eq!(Rules::default().host(&normal("/")), "example.com:8080");
 }
 
 #[test]
 fn a_redirect_keeps_what_it_does_not_name() {
-    let location = |scheme, host: Option<&str>, keep_query| {
-        let target = Target::Parts { scheme, host: host.map(Into::into), path: None, keep_query };
-        Redirect { status: StatusCode::PERMANENT_REDIRECT, target }.location(&normal("/x", false), &Parameters::new())
+    let location = |scheme, host: Option<&str>, path, keep_query| {
+        let target = Target::Parts { scheme, host: host.map(str::to_owned), path, keep_query };
+        let redirect = Redirect { status: StatusCode::FOUND, target };
+        redirect.location(&normal("/x/bcd"), &Parameters::from_slice(&[(1, 2), (3, 6)]))
     };
-    assert_eq!(location(Some(Scheme::Https), None, true), "https://a.example/x?q=1");
-    assert_eq!(location(None, None, false), "http://a.example:8080/x");
-    assert_eq!(location(None, Some("b.example"), false), "http://b.example/x");
+    assert_eq!(location(Some(Scheme::Https), None, None, true), "https://example.com/x/bcd?a=b");
+    assert_eq!(location(Some(Scheme::Http), None, None, true), "http://example.com:8080/x/bcd?a=b");
+    assert_eq!(location(None, Some("www.example.com"), None, false), "http://www.example.com/x/bcd");
+    assert_eq!(location(None, None, Some(template()), true), "http://example.com:8080/u/bcd.json?a=b");
 }
 
-fn edits(trusted: bool, pairs: &[(&'static str, &'static str)]) -> Vec<Edit> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        headers.append(*name, HeaderValue::from_static(value));
+#[derive(Default)]
+struct Asked {
+    headers: HeaderMap,
+    trusted: bool,
+    principal: Option<Arc<Principal>>,
+}
+
+impl Asked {
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
     }
-    let normal = normal("/x", trusted);
-    let view = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
-    let peer: IpAddr = [10, 0, 0, 1].into();
-    let credentials = [HeaderName::from_static("authorization")];
-    forwarded(&Permit::for_test(), &view, peer, &credentials, "id-1").into_vec()
+
+    /// The headers that the origin sees when 203.0.113.9 asks through 10.0.0.1 (or, untrusted, directly).
+    fn shown(self) -> HeaderMap {
+        let normal = Normal { trusted_peer: self.trusted, ..normal("/") };
+        let request = RequestView { method: &Method::GET, normal: &normal, headers: &self.headers };
+        let peer = if self.trusted { [10, 0, 0, 1].into() } else { normal.client };
+        let permit = Permit::for_caller(self.principal);
+        let edits = forwarded(&permit, &request, peer, &[http::header::AUTHORIZATION], "id-1");
+        let mut shown = self.headers.clone();
+        for (index, edit) in edits.iter().enumerate() {
+            assert!(edits[..index].iter().all(|earlier| earlier.name() != edit.name()), "{edit:?} is made twice");
+            match edit.clone() {
+                Edit::Remove(name) => drop(shown.remove(&name)),
+                Edit::Set(name, value) => drop(shown.insert(name, value)),
+            }
+        }
+        shown
+    }
 }
 
-fn set(name: &'static str, value: &'static str) -> Edit {
-    Edit::Set(HeaderName::from_static(name), HeaderValue::from_static(value))
+fn trusted() -> Asked {
+    Asked { trusted: true, ..Asked::default() }
 }
 
 #[test]
 fn a_strangers_forwarding_headers_are_replaced() {
-    let edits = edits(false, &[("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=1.1.1.1")]);
-    assert!(edits.contains(&set("x-forwarded-for", "10.0.0.1")));
-    assert!(edits.contains(&set("x-forwarded-host", "a.example:8080")));
-    assert!(edits.contains(&set("x-forwarded-proto", "http")));
-    assert!(edits.contains(&set("x-request-id", "id-1")));
-    assert!(edits.contains(&Edit::Remove(FORWARDED_NAME)));
-    assert!(edits.contains(&Edit::Remove(HeaderName::from_static("authorization"))));
+    let shown = Asked::default()
+        .with("x-forwarded-for", "127.0.0.1")
+        .with("x-forwarded-for", "127.0.0.2")
+        .with("x-forwarded-proto", "https")
+        .with("x-forwarded-host", "evil.example")
+        .with("x-forwarded-prefix", "/evil")
+        .with("x-real-ip", "127.0.0.1")
+        .with("forwarded", "for=127.0.0.1")
+        .with("x-request-id", "theirs")
+        .with("authorization", "Bearer secret")
+        .with("accept", "*/*")
+        .shown();
+    assert_eq!(shown.get_all("x-forwarded-for").iter().collect::<Vec<_>>(), ["203.0.113.9"]);
+    assert_eq!(shown["x-forwarded-proto"], "http");
+    assert_eq!(shown["x-forwarded-host"], "example.com:8080");
+    assert_eq!(shown["x-request-id"], "id-1");
+    assert_eq!(shown["accept"], "*/*");
+    assert_eq!(shown.len(), 5);
 }
 
-const FORWARDED_NAME: HeaderName = http::header::FORWARDED;
-
 #[test]
-fn a_trusted_peers_chain_is_continued() {
-    let edits =
-        edits(true, &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("forwarded", "for=1.1.1.1")]);
-    assert!(edits.contains(&set("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.1")));
-    assert!(edits.contains(&set("forwarded", "for=1.1.1.1, for=10.0.0.1")));
+fn a_trusted_peers_forwarding_headers_are_continued() {
+    let shown = trusted()
+        .with("x-forwarded-for", "203.0.113.9")
+        .with("x-forwarded-for", "10.0.0.2")
+        .with("x-forwarded-host", "www.example.com")
+        .with("x-forwarded-prefix", "/kept")
+        .with("forwarded", "for=203.0.113.9;proto=https")
+        .shown();
+    assert_eq!(shown.get_all("x-forwarded-for").iter().collect::<Vec<_>>(), ["203.0.113.9, 10.0.0.2, 10.0.0.1"]);
+    assert_eq!(shown["x-forwarded-host"], "www.example.com");
+    assert_eq!(shown["x-forwarded-prefix"], "/kept");
+    assert_eq!(shown["forwarded"], "for=203.0.113.9;proto=https, for=10.0.0.1");
+    let only_new = trusted().with("forwarded", "for=203.0.113.9").shown();
+    assert_eq!(only_new["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
 }
 
 #[test]
-fn nobody_can_claim_an_identity() {
-    let edits = edits(true, &[("x-portcullis-principal", "root"), ("x-portcullis_roles", "admin")]);
-    assert!(edits.contains(&Edit::Remove(HeaderName::from_static("x-portcullis-principal"))));
-    assert!(edits.contains(&Edit::Remove(HeaderName::from_static("x-portcullis_roles"))));
+fn only_the_gateway_names_the_caller() {
+    let forged = || {
+        trusted()
+            .with("x-portcullis-principal", "root")
+            .with("x_portcullis_principal", "root")
+            .with("x-portcullis_roles", "admin")
+            .with("x-portcullis-anything", "x")
+    };
+    assert!(forged().shown().keys().all(|name| !name.as_str().contains("portcullis")));
+    let principal = Principal {
+        id: "ada, \u{e9}%0a\r\n".into(),
+        identity: "corp".into(),
+        scopes: vec!["a".into(), "b c".into()],
+        roles: vec![],
+        claims: Default::default(),
+        expires: None,
+    };
+    let shown = Asked { principal: Some(Arc::new(principal)), ..forged() }.shown();
+    assert_eq!(shown["x-portcullis-principal"], "ada%2C%20%C3%A9%250a%0D%0A");
+    assert_eq!(shown["x-portcullis-identity"], "corp");
+    assert_eq!(shown["x-portcullis-scopes"], "a,b%20c");
+    assert_eq!(shown.keys().filter(|name| name.as_str().contains("portcullis")).count(), 3);
+}
+
+proptest! {
+    #[test]
+    fn rewritten_paths_stay_normal(path in "/[a-c./;%2eE~]{0,16}", strip in "(/[a-c]){0,2}", add in "(/[a-c]){0,2}") {
+        let Ok(path) = normalise(path.as_bytes()) else { return Ok(()) };
+        let normal = normal(&path);
+        let rewritten = prefix(&strip, &add).path(&normal, &Parameters::new()).into_owned();
+        let again = normalise(rewritten.as_bytes()).map(Cow::into_owned);
+        prop_assert_eq!(again, Ok(rewritten));
+    }
+
+    #[test]
+    fn no_request_redirects_to_another_host(target in "/[/.@:;%\\\\a-c2eE5]{0,16}") {
+        let Ok(path) = normalise(target.as_bytes()) else { return Ok(()) };
+        let target = Target::Parts { scheme: None, host: None, path: None, keep_query: true };
+        let redirect = Redirect { status: StatusCode::FOUND, target };
+        let location = |host: &str| {
+            let location = redirect.location(&Normal { host: host.into(), port: None, ..normal(&path) }, &Parameters::new());
+            location.to_str().unwrap().to_owned()
+        };
+        prop_assert!(location("example.com").starts_with("http://example.com/"));
+        let alone = location("");
+        prop_assert!(alone.starts_with('/') && !alone.starts_with("//") && !alone.contains('\\'));
+    }
 }

@@ -1,254 +1,212 @@
+mod naive;
+
 use http::HeaderMap;
-use proptest::prelude::*;
 
 use super::*;
 use crate::decision::request::{Normal, Scheme};
 
-fn normal(host: &str, path: &str, query: Option<&str>) -> Normal {
-    Normal {
-        host: host.into(),
+/// A path pattern from the file's notation.
+fn path(text: &str) -> PathPattern {
+    if let Some(pattern) = text.strip_prefix('~') {
+        PathPattern::Regex(Regex::new(&format!("^(?:{pattern})$")).unwrap())
+    } else if let Some(prefix) = text.strip_suffix('*') {
+        PathPattern::Prefix(prefix.to_owned())
+    } else if text.contains('{') {
+        let segment = |text: &str| match text.strip_prefix('{') {
+            Some(name) => Segment::Parameter(name.trim_end_matches('}').to_owned()),
+            None => Segment::Literal(text.to_owned()),
+        };
+        PathPattern::Parameters(text[1..].split('/').map(segment).collect())
+    } else {
+        PathPattern::Exact(text.to_owned())
+    }
+}
+
+fn host(text: &str) -> HostPattern {
+    match text.strip_prefix("*.") {
+        Some(suffix) => HostPattern::Wildcard(suffix.to_owned()),
+        None => HostPattern::Exact(text.to_owned()),
+    }
+}
+
+fn unconditional(id: u32) -> Match {
+    let (hosts, paths, methods, headers, query) = Default::default();
+    Match { route: RouteId(id), hosts, paths, methods, headers, query }
+}
+
+fn route(id: u32, host_text: &str, path_text: &str) -> Match {
+    let hosts = if host_text.is_empty() { vec![] } else { vec![host(host_text)] };
+    let paths = if path_text.is_empty() { vec![] } else { vec![path(path_text)] };
+    Match { hosts, paths, ..unconditional(id) }
+}
+
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    normal: Normal,
+    headers: HeaderMap,
+}
+
+impl Asked {
+    fn view(&self) -> RequestView<'_> {
+        RequestView { method: &self.method, normal: &self.normal, headers: &self.headers }
+    }
+}
+
+fn ask(method: Method, host: &str, target: &str) -> Asked {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let normal = Normal {
+        host: host.to_owned(),
         port: None,
-        path: path.into(),
-        query: query.map(Into::into),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
         path_changed: false,
         client: [192, 0, 2, 1].into(),
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
-    }
-}
-
-fn any(route: u32) -> Match {
-    Match { route: RouteId(route), hosts: vec![], paths: vec![], methods: vec![], headers: vec![], query: vec![] }
-}
-
-fn at(route: u32, host: &str, path: &str) -> Match {
-    let mut found = any(route);
-    found.hosts.extend(match host.strip_prefix("*.") {
-        Some(parent) => Some(HostPattern::Wildcard(parent.into())),
-        None => (!host.is_empty()).then(|| HostPattern::Exact(host.into())),
-    });
-    found.paths.extend((!path.is_empty()).then(|| pattern(path)));
-    found
-}
-
-fn pattern(path: &str) -> PathPattern {
-    if let Some(regex) = path.strip_prefix('~') {
-        return PathPattern::Regex(Regex::new(&format!("^(?:{regex})$")).expect("valid"));
-    }
-    if let Some(prefix) = path.strip_suffix('*') {
-        return PathPattern::Prefix(prefix.into());
-    }
-    if !path.contains('{') {
-        return PathPattern::Exact(path.into());
-    }
-    let segment = |text: &str| match text.strip_prefix('{') {
-        Some(name) => Segment::Parameter(name.trim_end_matches('}').into()),
-        None => Segment::Literal(text.into()),
     };
-    PathPattern::Parameters(path[1..].split('/').map(segment).collect())
+    Asked { method, normal, headers: HeaderMap::new() }
 }
 
-fn build(matches: Vec<Match>) -> Table {
-    Table::build(matches).expect("not ambiguous")
-}
-
-fn find(table: &Table, method: Method, host: &str, path: &str) -> Found {
-    let (normal, headers) = (normal(host, path, None), HeaderMap::new());
-    table.find(&RequestView { method: &method, normal: &normal, headers: &headers })
-}
-
-fn route(table: &Table, host: &str, path: &str) -> Option<u32> {
-    match find(table, Method::GET, host, path) {
+fn found(table: &Table, host: &str, target: &str) -> Option<u32> {
+    match table.find(&ask(Method::GET, host, target).view()) {
         Found::Route { id, .. } => Some(id.0),
         _ => None,
     }
 }
 
 #[test]
-fn the_more_specific_host_wins_whatever_the_path() {
-    let table = build(vec![at(0, "", "/a/b"), at(1, "*.example.com", "/a/*"), at(2, "x.example.com", "/*")]);
-    assert_eq!(route(&table, "x.example.com", "/a/b"), Some(2));
-    assert_eq!(route(&table, "y.example.com", "/a/b"), Some(1));
-    assert_eq!(route(&table, "y.example.com", "/b"), None);
-    assert_eq!(route(&table, "example.com", "/a/b"), Some(0), "a wildcard does not take the name itself");
-    assert_eq!(route(&table, "a.b.example.com", "/a/x"), Some(1));
+fn hosts_go_before_paths() {
+    let table = Table::build(vec![
+        route(0, "", "/a"),
+        route(1, "*.example.com", "/a"),
+        route(2, "*.api.example.com", "/b"),
+        route(3, "v1.api.example.com", "/*"),
+        route(4, "example.com", ""),
+    ])
+    .unwrap();
+    assert_eq!(found(&table, "v1.api.example.com", "/a"), Some(3));
+    assert_eq!(found(&table, "v2.api.example.com", "/b"), Some(2));
+    assert_eq!(found(&table, "v2.api.example.com", "/a"), Some(1), "a wildcard without the path falls back");
+    assert_eq!(found(&table, "example.com", "/a"), Some(4), "a wildcard does not match the apex");
+    assert_eq!(found(&table, "badexample.com", "/a"), Some(0));
+    assert_eq!(found(&table, "other.example", "/b"), None);
 }
 
 #[test]
-fn a_host_without_a_fitting_path_falls_back() {
-    let table = build(vec![at(0, "a.example", "/only"), at(1, "", "/*")]);
-    assert_eq!(route(&table, "a.example", "/other"), Some(1));
-}
-
-#[test]
-fn kinds_of_paths_win_in_order() {
-    let table = build(vec![
-        at(0, "", "/*"),
-        at(1, "", "/a/*"),
-        at(2, "", "~/a/[a-z]+"),
-        at(3, "", "/a/{x}"),
-        at(4, "", "/a/b"),
-        at(5, "", "/{x}/b/c"),
-        at(6, "", "/a/{y}/c"),
-    ]);
-    assert_eq!(route(&table, "h", "/a/b"), Some(4));
-    assert_eq!(route(&table, "h", "/a/zz"), Some(3));
-    assert_eq!(route(&table, "h", "/a/"), Some(1));
-    assert_eq!(route(&table, "h", "/a"), Some(0));
-    assert_eq!(route(&table, "h", "/a/b/c"), Some(6), "the earlier literal wins");
-    assert_eq!(route(&table, "h", "/z/b/c"), Some(5));
-    let table = build(vec![at(1, "", "/a/*"), at(2, "", "~/a/[a-z]+")]);
-    assert_eq!(route(&table, "h", "/a/zz"), Some(2));
-    assert_eq!(route(&table, "h", "/a/00"), Some(1));
-}
-
-#[test]
-fn prefixes_end_at_a_segment() {
-    let table = build(vec![at(0, "", "/admin/*")]);
-    assert_eq!(route(&table, "h", "/administrator"), None);
-    assert_eq!(route(&table, "h", "/admin/x"), Some(0));
+fn paths_go_from_exact_to_any() {
+    let table = Table::build(vec![
+        route(0, "", ""),
+        route(1, "", "/a/*"),
+        route(2, "", "/a/b/*"),
+        route(3, "", "~/a/[a-z]+"),
+        route(4, "", "~/a/.*x"),
+        route(5, "", "/a/{x}"),
+        route(6, "", "/a/b"),
+        route(7, "", "/{x}/b/{y}"),
+        route(8, "", "/a/{x}/{y}"),
+        route(9, "", "/{x}/b/c"),
+    ])
+    .unwrap();
+    for (path, id) in [
+        ("/", 0),
+        ("/a", 0),
+        ("/a/", 1),
+        ("/a/b", 6),
+        ("/a/c", 5),
+        ("/a/b/", 2),
+        ("/a/b/c", 9),
+        ("/a/b/d", 8),
+        ("/z/b/d", 7),
+        ("/a/b/c/d", 2),
+        ("/a/b/c/x", 4),
+    ] {
+        assert_eq!(found(&table, "h", path), Some(id), "{path}");
+    }
 }
 
 #[test]
 fn parameters_are_ranges_of_the_path() {
-    let table = build(vec![at(0, "", "/v1/{a}/x/{b}")]);
-    let Found::Route { parameters, .. } = find(&table, Method::GET, "h", "/v1/ab/x/c") else { panic!("found") };
-    assert_eq!(parameters.as_slice(), [(4, 6), (9, 10)]);
-    assert_eq!(route(&table, "h", "/v1//x/c"), None, "a parameter is not empty");
+    let table = Table::build(vec![route(0, "", "/v1/{user}/orders/{id}/")]).unwrap();
+    let asked = ask(Method::GET, "h", "/v1/ada/orders/17/");
+    let Found::Route { parameters, .. } = table.find(&asked.view()) else { panic!("no route") };
+    let values: Vec<_> = parameters.iter().map(|&(a, b)| &asked.normal.path[a as usize..b as usize]).collect();
+    assert_eq!(values, ["ada", "17"]);
+    assert_eq!(found(&table, "h", "/v1//orders/17/"), None, "a parameter is never empty");
 }
 
 #[test]
-fn a_wrong_method_tells_the_allowed_ones() {
-    let mut get = at(0, "", "/a");
-    get.methods = vec![Method::GET];
-    let mut put = at(1, "", "/a");
-    put.methods = vec![Method::PUT, Method::DELETE];
-    let table = build(vec![get, put]);
-    let allowed = vec![Method::DELETE, Method::GET, Method::HEAD, Method::PUT];
-    assert_eq!(find(&table, Method::POST, "h", "/a"), Found::MethodNotAllowed(allowed));
-    assert!(matches!(find(&table, Method::HEAD, "h", "/a"), Found::Route { id: RouteId(0), .. }));
-    assert_eq!(find(&table, Method::POST, "h", "/b"), Found::NotFound);
+fn a_wrong_method_names_the_right_ones() {
+    let with = |id, methods: &[Method], path| Match { methods: methods.to_vec(), ..route(id, "", path) };
+    let table = Table::build(vec![
+        with(0, &[Method::POST, Method::GET], "/a"),
+        with(1, &[Method::PUT, Method::GET], "/{x}"),
+        with(2, &[Method::PATCH], "/b"),
+    ])
+    .unwrap();
+    let find = |method, path| table.find(&ask(method, "h", path).view());
+    let allowed = vec![Method::GET, Method::HEAD, Method::POST, Method::PUT];
+    assert_eq!(find(Method::DELETE, "/a"), Found::MethodNotAllowed(allowed));
+    assert!(matches!(find(Method::HEAD, "/a"), Found::Route { id: RouteId(0), .. }));
+    assert!(matches!(find(Method::PUT, "/b"), Found::Route { id: RouteId(1), .. }), "the less specific route takes it");
+    assert_eq!(find(Method::GET, "/c/d"), Found::NotFound);
 }
 
 #[test]
-fn conditions_refine_and_repeated_values_match_nothing() {
-    let mut beta = at(1, "", "/a");
-    beta.headers.push((HeaderName::from_static("x-beta"), Condition::Exact(HeaderValue::from_static("1"))));
-    let mut query = at(2, "", "/a");
-    query.query.push(("v".into(), Condition::Exact(HeaderValue::from_static("a b"))));
-    let table = build(vec![at(0, "", "/a"), beta, query]);
-    let find = |query: Option<&str>, values: &[&'static str]| {
-        let mut headers = HeaderMap::new();
-        values.iter().for_each(|value| {
-            headers.append("x-beta", HeaderValue::from_static(value));
-        });
-        let normal = normal("h", "/a", query);
-        match table.find(&RequestView { method: &Method::GET, normal: &normal, headers: &headers }) {
-            Found::Route { id, .. } => id.0,
-            _ => panic!("a route takes it"),
-        }
+fn equal_routes_are_ambiguous() {
+    let pairs = |matches| match Table::build(matches) {
+        Ok(_) => vec![],
+        Err(ambiguities) => ambiguities.into_iter().map(|a| (a.first.0, a.second.0, a.overlap)).collect::<Vec<_>>(),
     };
-    assert_eq!(find(None, &["1"]), 1);
-    assert_eq!(find(None, &["1", "1"]), 0);
-    assert_eq!(find(Some("v=a+b"), &[]), 2);
-    assert_eq!(find(Some("%76=a%20b&w"), &[]), 2);
-    assert_eq!(find(Some("v=a+b&v=c"), &[]), 0);
+    let header =
+        |id, condition| Match { headers: vec![(HeaderName::from_static("x"), condition)], ..unconditional(id) };
+    let exact = |value| Condition::Exact(HeaderValue::from_static(value));
+    let regex = |text: &str| Condition::Regex(Regex::new(text).unwrap());
+    let overlap = "host a.b, path /a/{y}".to_owned();
+    assert_eq!(pairs(vec![route(0, "a.b", "/a/{x}"), route(1, "a.b", "/a/{y}")]), [(0, 1, overlap)]);
+    assert_eq!(pairs(vec![route(0, "", "/a/*"), route(1, "", "/a/*")]).len(), 1);
+    assert_eq!(pairs(vec![route(0, "", "~a"), route(1, "", "~a"), route(2, "", "~b")]).len(), 1);
+    assert_eq!(pairs(vec![unconditional(0), unconditional(1), unconditional(2)]).len(), 2, "each is reported once");
+    assert_eq!(pairs(vec![header(0, exact("a")), header(1, regex("^[a-c]$"))]).len(), 1);
+    for fine in [
+        vec![route(0, "", "/a/{x}"), route(1, "", "/{x}/a")],
+        vec![header(0, exact("a")), header(1, exact("b"))],
+        vec![header(0, Condition::Present(true)), header(1, Condition::Present(false))],
+        vec![header(0, exact("a")), header(1, Condition::Present(false))],
+        vec![header(0, exact("a")), header(1, regex("^[b-c]$"))],
+        vec![header(0, exact("a")), unconditional(1)],
+        vec![
+            Match { methods: vec![Method::GET], ..unconditional(0) },
+            Match { methods: vec![Method::PUT], ..unconditional(1) },
+        ],
+        vec![Match { paths: vec![path("/a"), path("/a")], ..unconditional(0) }],
+    ] {
+        assert_eq!(pairs(fine), []);
+    }
+    let head = Match { methods: vec![Method::HEAD], ..unconditional(0) };
+    assert_eq!(
+        pairs(vec![head, Match { methods: vec![Method::GET], ..unconditional(1) }]).len(),
+        1,
+        "GET stands for HEAD"
+    );
 }
 
 #[test]
-fn equal_rights_are_ambiguous() {
-    let pairs = [("/a/{x}", "/a/{y}"), ("/a", "/a"), ("/a/*", "/a/*"), ("~/a", "~/a"), ("", "")];
-    for (first, second) in pairs {
-        let ambiguities = Table::build(vec![at(0, "h", first), at(1, "h", second)]).expect_err("ambiguous");
-        assert_eq!((ambiguities[0].first, ambiguities[0].second), (RouteId(0), RouteId(1)));
-    }
-    let mut get = at(0, "", "/a");
-    get.methods = vec![Method::GET];
-    let mut head = at(1, "", "/a");
-    head.methods = vec![Method::HEAD];
-    assert!(Table::build(vec![get, head]).is_err(), "GET takes HEAD too");
-}
-
-#[test]
-fn explain_names_the_first_thing_that_differs() {
-    let table = build(vec![at(0, "a", ""), at(1, "b", "/x"), at(2, "b", "/*"), at(3, "b", "/y")]);
-    let (normal, headers) = (normal("b", "/x", None), HeaderMap::new());
-    let reasons = table.explain(&RequestView { method: &Method::GET, normal: &normal, headers: &headers });
-    let expected =
-        vec![(RouteId(0), Mismatch::Host), (RouteId(2), Mismatch::LessSpecific), (RouteId(3), Mismatch::Path)];
-    assert_eq!(reasons, expected);
-}
-
-/// The specificity of `found` for a request that it takes: its most specific alternative that takes it.
-///
-/// `matches` are all of the table: of regular expressions, the one whose text was written first for a host comes first.
-fn specificity(found: &Match, matches: &[Match], host: &str, path: &str) -> Specificity {
-    let written = |text: &str| {
-        let same = |pattern: &PathPattern| matches!(pattern, PathPattern::Regex(regex) if regex.as_str() == text);
-        matches.iter().position(|other| other.hosts == found.hosts && other.paths.iter().any(same)).unwrap_or_default()
-    };
-    let hosts = found.hosts.iter().filter(|pattern| pattern.takes(host)).map(|pattern| match pattern {
-        HostPattern::Exact(_) => HostRank::Exact,
-        HostPattern::Wildcard(parent) => HostRank::Wildcard(parent.len()),
-    });
-    let paths = found.paths.iter().filter(|pattern| pattern.takes(path)).map(|pattern| match pattern {
-        PathPattern::Exact(_) => PathRank::Exact,
-        PathPattern::Prefix(prefix) => PathRank::Prefix(prefix.len()),
-        PathPattern::Regex(regex) => PathRank::Regex(regex.as_str().len(), Reverse(written(regex.as_str()))),
-        PathPattern::Parameters(segments) => {
-            PathRank::Parameters(segments.iter().map(|segment| matches!(segment, Segment::Literal(_))).collect())
-        }
-    });
-    Specificity {
-        host: hosts.max().unwrap_or(HostRank::Any),
-        path: paths.max().unwrap_or(PathRank::Any),
-        conditions: found.conditions(),
-    }
-}
-
-fn arbitrary_match() -> impl Strategy<Value = Match> {
-    let host = prop::sample::select(vec!["", "a.b", "b", "*.b", "*.a.b"]);
-    let path = prop::sample::select(vec![
-        "", "/", "/a", "/a/b", "/a/*", "/*", "/a/b/*", "/{x}", "/{x}/b", "/a/{x}", "/{x}/{y}", "~/a/.*", "~/[ab]",
-        "/a/",
-    ]);
-    let methods = prop::sample::subsequence(vec![Method::GET, Method::PUT], 0..=2);
-    let header = prop::option::of(prop::sample::select(vec!["1", "2"]));
-    (host, path, methods, header).prop_map(|(host, path, methods, header)| {
-        let mut found = at(0, host, path);
-        found.methods = methods;
-        let condition = |value| (HeaderName::from_static("x-c"), Condition::Exact(HeaderValue::from_static(value)));
-        found.headers.extend(header.map(condition));
-        found
-    })
-}
-
-proptest! {
-    #[test]
-    fn the_table_equals_a_naive_scan(
-        mut matches in prop::collection::vec(arbitrary_match(), 1..12),
-        host in prop::sample::select(vec!["a.b", "b", "x.a.b", "c.b", "c"]),
-        path in prop::sample::select(vec!["/", "/a", "/b", "/a/", "/a/b", "/b/b", "/a/b/c", "/c/d", "/c"]),
-        method in prop::sample::select(vec![Method::GET, Method::PUT, Method::HEAD, Method::POST]),
-        header in prop::option::of(prop::sample::select(vec!["1", "2"])),
-    ) {
-        for (index, found) in matches.iter_mut().enumerate() {
-            found.route = RouteId(index as u32);
-        }
-        let Ok(table) = Table::build(matches.clone()) else { return Ok(()) };
-        let mut headers = HeaderMap::new();
-        headers.extend(header.map(|value| (HeaderName::from_static("x-c"), HeaderValue::from_static(value))));
-        let normal = normal(host, path, None);
-        let view = RequestView { method: &method, normal: &normal, headers: &headers };
-
-        let taking = matches.iter().filter(|found| found.mismatch(&view).is_none());
-        let best = taking.max_by_key(|found| specificity(found, &matches, host, path));
-        let expected = best.map(|found| found.route);
-        let found = match table.find(&view) {
-            Found::Route { id, .. } => Some(id),
-            _ => None,
-        };
-        prop_assert_eq!(found, expected);
-    }
+fn explain_says_what_kept_a_route_away() {
+    let header = HeaderName::from_static("x-a");
+    let table = Table::build(vec![
+        route(0, "h", "/a"),
+        route(1, "i", "/a"),
+        route(2, "h", "/b"),
+        Match { methods: vec![Method::PUT], ..route(3, "h", "/a") },
+        Match { headers: vec![(header.clone(), Condition::Present(true))], ..route(4, "h", "/a") },
+        Match { query: vec![("q".into(), Condition::Present(true))], ..route(5, "h", "/a") },
+        route(6, "", "/{x}"),
+    ])
+    .unwrap();
+    let why: Vec<_> = table.explain(&ask(Method::GET, "h", "/a").view()).into_iter().map(|(_, why)| why).collect();
+    let header = Mismatch::Header(header);
+    let query = Mismatch::Query("q".into());
+    assert_eq!(why, [Mismatch::Host, Mismatch::Path, Mismatch::Method, header, query, Mismatch::LessSpecific]);
 }

@@ -1,241 +1,219 @@
-//! What a route does: forward, answer, or redirect.
+//! What a route does with a request: `upstream` with `rewrite`, `respond`, or `redirect`.
 
 use http::{HeaderValue, StatusCode, Uri};
 
-use crate::config::compile::{Context, DocPath};
+use super::pattern::{self, Wrong};
+use super::{Context, DocPath};
 use crate::config::load::words::nearest;
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
-use crate::decision::request::{Scheme, path as read_path};
+use crate::decision::request::Scheme;
 use crate::decision::response::Fixed;
-use crate::decision::rewrite::{self, PathRewrite, Piece, Target, Template};
-use crate::decision::route::{Match, PathPattern, Segment};
+use crate::decision::rewrite::{self, PathRewrite, Target};
+use crate::decision::route::Match;
 use crate::decision::rules::{Action, UpstreamId};
 
-/// The one action of a route. `None` only if something was reported.
+/// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
 pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match, raw: &raw::Config) -> Option<Action> {
-    let rewrite = match &route.rewrite {
-        Some(rewrite) => self::rewrite(ctx, &path.key("rewrite"), rewrite, matches),
-        None => Some(rewrite::Rules::default()),
-    };
-    if route.rewrite.is_some() && route.upstream.is_none() {
-        ctx.error(&path.key("rewrite"), "rewrite_without_upstream", "there is no origin that would see the rewrite");
+    let help = "write one of `upstream` (forward), `respond` (a fixed answer) and `redirect`";
+    let mut compiled = Vec::new();
+    let mut given = Vec::new();
+    if let Some(name) = &route.upstream {
+        given.push("upstream");
+        let upstream = upstream(ctx, &path.key("upstream"), name, raw);
+        let rewrite = match &route.rewrite {
+            Some(written) => rewrite(ctx, &path.key("rewrite"), written, matches),
+            None => Some(rewrite::Rules::default()),
+        };
+        compiled.extend(upstream.zip(rewrite).map(|(upstream, rewrite)| Action::Forward {
+            upstream,
+            upstream_name: name.as_str().into(),
+            rewrite,
+        }));
+    } else if route.rewrite.is_some() {
+        let message = "`rewrite` changes what an upstream sees, and this route has none";
+        ctx.error_with_help(&path.key("rewrite"), "rewrite_without_upstream", message, "remove it, or add `upstream`");
     }
-    match (&route.upstream, &route.respond, &route.redirect) {
-        (Some(name), None, None) => {
-            let upstream = upstream(ctx, &path.key("upstream"), name, raw)?;
-            Some(Action::Forward { upstream, upstream_name: name.as_str().into(), rewrite: rewrite? })
-        }
-        (None, Some(respond), None) => fixed(ctx, &path.key("respond"), respond).map(Action::Respond),
-        (None, None, Some(redirect)) => {
-            self::redirect(ctx, &path.key("redirect"), redirect, matches).map(Action::Redirect)
-        }
-        (None, None, None) => {
-            let help = "add one of `upstream`, `respond` and `redirect`";
-            ctx.error_with_help(path, "action_missing", "the route does not say what to do with a request", help);
+    if let Some(written) = &route.respond {
+        given.push("respond");
+        compiled.extend(respond(ctx, &path.key("respond"), written).map(Action::Respond));
+    }
+    if let Some(written) = &route.redirect {
+        given.push("redirect");
+        compiled.extend(redirect(ctx, &path.key("redirect"), written, matches).map(Action::Redirect));
+    }
+    match given.len() {
+        1 => compiled.pop().filter(|_| route.rewrite.is_none() || route.upstream.is_some()),
+        0 => {
+            ctx.error_with_help(path, "action_missing", "the route does not say what happens to its requests", help);
             None
         }
         _ => {
-            let message = "a route does exactly one of `upstream`, `respond` and `redirect`";
-            ctx.error(path, "action_ambiguous", message);
+            let message = format!("a route does one thing, and this one has `{}`", given.join("` and `"));
+            ctx.error_with_help(path, "action_conflict", message, help);
             None
         }
     }
 }
 
 fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
-    let index = raw.upstreams.0.iter().position(|(known, _)| known == name);
-    if index.is_none() {
-        let message = format!("there is no upstream `{name}`");
-        match nearest(name, raw.upstreams.0.iter().map(|(known, _)| known.as_str())) {
-            Some(near) => ctx.error_with_help(path, "unknown_upstream", message, format!("did you mean `{near}`?")),
-            None => ctx.error(path, "unknown_upstream", message),
+    let mut names = raw.upstreams.0.iter().map(|(known, _)| known.as_str());
+    if let Some(index) = names.clone().position(|known| known == name) {
+        return Some(UpstreamId(index as u32));
+    }
+    let help = match nearest(name, names.clone()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if names.next().is_none() => {
+            format!("declare it: `upstreams: {{{name}: {{endpoints: [\"host:port\"]}}}}`")
         }
-    }
-    Some(UpstreamId(u32::try_from(index?).ok()?))
-}
-
-fn fixed(ctx: &mut Context, path: &DocPath, respond: &Respond) -> Option<Fixed> {
-    let status =
-        status(ctx, &path.key("status"), respond.status, 200, |code| (200..=599).contains(&code), "200 to 599");
-    let content_type = respond.content_type.as_deref().unwrap_or("text/plain; charset=utf-8");
-    let content_type = header_value(ctx, &path.key("content_type"), content_type);
-    let body = respond.body.clone().unwrap_or_default();
-    let status = status?;
-    if !body.is_empty()
-        && matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT)
-    {
-        ctx.error(&path.key("body"), "invalid_body", format!("an answer with status {} has no body", status.as_u16()));
-        return None;
-    }
-    Some(Fixed { status, content_type: content_type?, body: body.into() })
-}
-
-fn redirect(ctx: &mut Context, path: &DocPath, raw: &Redirect, matches: &Match) -> Option<rewrite::Redirect> {
-    let allowed = |code| matches!(code, 301 | 302 | 303 | 307 | 308);
-    let status = status(ctx, &path.key("status"), raw.status, 308, allowed, "301, 302, 303, 307 or 308");
-    let target = match &raw.to {
-        Some(to) => whole_target(ctx, path, raw, to),
-        None => parts(ctx, path, raw, matches),
+        None => {
+            let known: Vec<_> = raw.upstreams.0.iter().map(|(known, _)| known.as_str()).take(10).collect();
+            format!("declared are `{}`", known.join("`, `"))
+        }
     };
-    Some(rewrite::Redirect { status: status?, target: target? })
+    ctx.error_with_help(path, "unknown_upstream", format!("there is no upstream `{name}`"), help);
+    None
 }
 
-fn whole_target(ctx: &mut Context, path: &DocPath, raw: &Redirect, to: &str) -> Option<Target> {
-    if raw.scheme.is_some() || raw.host.is_some() || raw.path.is_some() || raw.keep_query.is_some() {
-        let help = "drop `to`, or drop the parts";
-        ctx.error_with_help(path, "redirect_ambiguous", "`to` is the whole target, so its parts have no effect", help);
-    }
-    let to_path = path.key("to");
-    let valid = match to.parse::<Uri>() {
-        Ok(uri) => uri.scheme().is_some() || (to.starts_with('/') && !to.starts_with("//")),
-        Err(_) => false,
+fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
+    let mut valid = true;
+    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+        wrong.report(ctx, &path.key(key), "invalid_rewrite");
+        valid = false;
     };
-    if !valid {
-        let help = "write a URL such as `https://www.example.com/`, or a path";
-        ctx.error_with_help(&to_path, "invalid_target", format!("`{to}` is not a target"), help);
-        return None;
-    }
-    header_value(ctx, &to_path, to).map(Target::Fixed)
+    let mut take_prefix = |ctx: &mut Context, key: &str, text: &Option<String>| {
+        let prefix = text.as_deref().map(pattern::prefix).transpose();
+        prefix.map_err(|wrong| report(ctx, key, wrong)).ok().flatten().unwrap_or_default()
+    };
+    let strip = take_prefix(ctx, "strip_prefix", &written.strip_prefix);
+    let add = take_prefix(ctx, "add_prefix", &written.add_prefix);
+    let prefixes = written.strip_prefix.is_some() || written.add_prefix.is_some();
+    let path_rewrite = match &written.path {
+        Some(_) if prefixes => {
+            let message = "`path` replaces the whole path, so that prefixes have nothing to work on";
+            report(ctx, "path", Wrong::new(message, "write `path` alone, or `strip_prefix` and `add_prefix`"));
+            None
+        }
+        Some(text) => {
+            pattern::template(text, matches).map_err(|wrong| report(ctx, "path", wrong)).ok().map(PathRewrite::Template)
+        }
+        None if strip.is_empty() && add.is_empty() => None,
+        None => Some(PathRewrite::Prefix { strip, add }),
+    };
+    let host = written.host.as_deref().map(pattern::host_and_port).transpose();
+    let host = host.map_err(|wrong| report(ctx, "host", wrong)).ok().flatten();
+    valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
-fn parts(ctx: &mut Context, path: &DocPath, raw: &Redirect, matches: &Match) -> Option<Target> {
-    if raw.scheme.is_none() && raw.host.is_none() && raw.path.is_none() {
-        let help = "give `to`, or at least one of `scheme`, `host` and `path`";
-        ctx.error_with_help(path, "redirect_loop", "the redirect points to the request itself", help);
+fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed> {
+    let body = written.body.clone().unwrap_or_default();
+    let status = status(written.status, 200).filter(|status| status.as_u16() >= 200);
+    match status {
+        None => ctx.error_with_help(
+            &path.key("status"),
+            "invalid_status",
+            "a fixed answer has a final status, from 200 to 599",
+            "write for example `status: 200`",
+        ),
+        Some(status) if matches!(status.as_u16(), 204 | 205 | 304) && !body.is_empty() => ctx.error_with_help(
+            &path.key("body"),
+            "invalid_body",
+            format!("an answer with status {} has no body", status.as_u16()),
+            "remove the body, or use `status: 200`",
+        ),
+        Some(_) => {}
+    }
+    let bodiless = status.is_some_and(|status| matches!(status.as_u16(), 204 | 205 | 304));
+    let content_type = match written.content_type.as_deref() {
+        None => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+        Some(text) => HeaderValue::from_str(text).ok().filter(|_| text.contains('/') && text.trim_ascii() == text),
+    };
+    if content_type.is_none() {
+        let message = "the content type is not a media type";
+        ctx.error_with_help(
+            &path.key("content_type"),
+            "invalid_content_type",
+            message,
+            "write for example `text/html`",
+        );
+    }
+    if bodiless && !body.is_empty() {
         return None;
     }
-    let scheme = match raw.scheme.as_deref() {
+    Some(Fixed { status: status?, content_type: content_type?, body: body.into() })
+}
+
+fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Match) -> Option<rewrite::Redirect> {
+    let status = status(written.status, 308).filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308));
+    if status.is_none() {
+        let message = "a redirect has the status 301, 302, 303, 307 or 308";
+        let help = "308 and 307 keep the method, for good and for now; 303 turns it into GET";
+        ctx.error_with_help(&path.key("status"), "invalid_status", message, help);
+    }
+    let mut valid = true;
+    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+        wrong.report(ctx, &path.key(key), "invalid_redirect");
+        valid = false;
+    };
+    let parts = [
+        ("scheme", written.scheme.is_some()),
+        ("host", written.host.is_some()),
+        ("path", written.path.is_some()),
+        ("keep_query", written.keep_query.is_some()),
+    ];
+    if let Some(to) = &written.to {
+        for (key, _) in parts.into_iter().filter(|(_, given)| *given) {
+            let message = format!("`to` is the whole target, so that `{key}` has no effect");
+            report(ctx, key, Wrong::new(message, "write `to` alone, or the parts without `to`"));
+        }
+        let target = fixed_target(to).map_err(|wrong| report(ctx, "to", wrong)).ok();
+        return valid.then_some(rewrite::Redirect { status: status?, target: Target::Fixed(target?) });
+    }
+    if !parts[..3].iter().any(|(_, given)| *given) {
+        let message = "the redirect does not say where to";
+        ctx.error_with_help(path, "invalid_redirect", message, "write `to`, or any of `scheme`, `host` and `path`");
+        return None;
+    }
+    let scheme = match written.scheme.as_deref() {
         None => None,
         Some("http") => Some(Scheme::Http),
         Some("https") => Some(Scheme::Https),
         Some(other) => {
-            ctx.error(&path.key("scheme"), "invalid_scheme", format!("`{other}` is neither `http` nor `https`"));
-            return None;
-        }
-    };
-    if let Some(host) = &raw.host {
-        authority(ctx, &path.key("host"), host)?;
-    }
-    let template = match &raw.path {
-        Some(text) => Some(self::template(ctx, &path.key("path"), text, matches)?),
-        None => None,
-    };
-    Some(Target::Parts { scheme, host: raw.host.clone(), path: template, keep_query: raw.keep_query.unwrap_or(true) })
-}
-
-fn rewrite(ctx: &mut Context, path: &DocPath, raw: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
-    if let Some(host) = &raw.host {
-        authority(ctx, &path.key("host"), host)?;
-    }
-    let rewrite = match (&raw.path, &raw.strip_prefix, &raw.add_prefix) {
-        (Some(text), None, None) => Some(PathRewrite::Template(template(ctx, &path.key("path"), text, matches)?)),
-        (Some(_), _, _) => {
-            ctx.error(path, "rewrite_ambiguous", "`path` is the whole path, so the prefixes have no effect");
-            return None;
-        }
-        (None, None, None) => None,
-        (None, strip, add) => {
-            let strip = prefix(ctx, &path.key("strip_prefix"), strip.as_deref());
-            let add = prefix(ctx, &path.key("add_prefix"), add.as_deref());
-            Some(PathRewrite::Prefix { strip: strip?, add: add? })
-        }
-    };
-    Some(rewrite::Rules { path: rewrite, host: raw.host.clone() })
-}
-
-/// A prefix of whole segments, without its final slash.
-fn prefix(ctx: &mut Context, path: &DocPath, text: Option<&str>) -> Option<String> {
-    let Some(text) = text else { return Some(String::new()) };
-    let normal = read_path::normalise(text.as_bytes()).is_ok_and(|form| form == text);
-    if !normal {
-        let message = format!("`{text}` is not a path in normal form, such as `/api`");
-        ctx.error(path, "invalid_path", message);
-        return None;
-    }
-    Some(text.trim_end_matches('/').to_owned())
-}
-
-fn template(ctx: &mut Context, path: &DocPath, text: &str, matches: &Match) -> Option<Template> {
-    let mut pieces = Vec::new();
-    let mut example = String::new();
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        let Some(length) = rest[open..].find('}') else {
-            ctx.error(path, "invalid_path", format!("a parameter in `{text}` is not closed"));
-            return None;
-        };
-        let name = &rest[open + 1..open + length];
-        let index = parameter(ctx, path, name, matches)?;
-        pieces.push(Piece::Literal(rest[..open].to_owned()));
-        pieces.push(Piece::Parameter(index));
-        example.push_str(&rest[..open]);
-        example.push('x');
-        rest = &rest[open + length + 1..];
-    }
-    pieces.push(Piece::Literal(rest.to_owned()));
-    pieces.retain(|piece| !matches!(piece, Piece::Literal(text) if text.is_empty()));
-    example.push_str(rest);
-    if !read_path::normalise(example.as_bytes()).is_ok_and(|form| form == example) {
-        ctx.error(path, "invalid_path", format!("`{text}` is not a path in normal form"));
-        return None;
-    }
-    Some(Template(pieces))
-}
-
-/// The position of parameter `name`, which must be the same in every path of the match.
-fn parameter(ctx: &mut Context, path: &DocPath, name: &str, matches: &Match) -> Option<usize> {
-    let positions = matches.paths.iter().map(|pattern| match pattern {
-        PathPattern::Parameters(segments) => {
-            let mut names = segments.iter().filter_map(|segment| match segment {
-                Segment::Parameter(name) => Some(name.as_str()),
-                Segment::Literal(_) => None,
-            });
-            names.position(|known| known == name)
-        }
-        _ => None,
-    });
-    let mut positions = positions.collect::<Vec<_>>();
-    positions.dedup();
-    if let [Some(position)] = positions[..] {
-        return Some(position);
-    }
-    let message = format!("the parameter `{name}` does not stand, at the same position, in every path of the match");
-    ctx.error(path, "unknown_parameter", message);
-    None
-}
-
-fn authority(ctx: &mut Context, path: &DocPath, text: &str) -> Option<()> {
-    match crate::decision::request::host::parse(text) {
-        Ok(_) => Some(()),
-        Err(denial) => {
-            ctx.error(path, "invalid_host", format!("`{text}`: {}", denial.detail));
+            report(ctx, "scheme", Wrong::new(format!("`{other}` is not a scheme of the web"), "write http or https"));
             None
         }
-    }
+    };
+    let host = written.host.as_deref().map(pattern::host_and_port).transpose();
+    let host = host.map_err(|wrong| report(ctx, "host", wrong)).ok().flatten().map(|host| host.to_string());
+    let template = written.path.as_deref().map(|text| pattern::template(text, matches)).transpose();
+    let path = template.map_err(|wrong| report(ctx, "path", wrong)).ok().flatten();
+    let keep_query = written.keep_query.unwrap_or(true);
+    valid.then_some(rewrite::Redirect { status: status?, target: Target::Parts { scheme, host, path, keep_query } })
 }
 
-fn status(
-    ctx: &mut Context,
-    path: &DocPath,
-    raw: Option<Count>,
-    default: u16,
-    allowed: impl Fn(u16) -> bool,
-    expected: &str,
-) -> Option<StatusCode> {
-    let code = raw.map_or(Some(default), |count| u16::try_from(count.0).ok());
-    let status = code.filter(|code| allowed(*code)).and_then(|code| StatusCode::from_u16(code).ok());
-    if status.is_none() {
-        ctx.error(path, "invalid_status", format!("the status must be {expected}"));
+/// An http URL, or a path on the same host.
+fn fixed_target(text: &str) -> Result<HeaderValue, Wrong> {
+    let help = "write a URL such as `https://www.example.com/`, or a path such as `/new`";
+    let wrong = |why: &str| Wrong::new(format!("`{text}` is not a target for a redirect: {why}"), help);
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(wrong("it contains a space, a control character or a letter that must be percent-encoded"));
     }
-    status
+    if text.starts_with("//") || text.starts_with("/\\") {
+        return Err(wrong("browsers take two slashes for the beginning of a host"));
+    }
+    if !text.starts_with('/') {
+        let url: Uri = text.parse().map_err(|_| wrong("it is not a valid URL"))?;
+        if !matches!(url.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("it is neither an http nor an https URL"));
+        }
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        crate::decision::request::host::parse(authority).map_err(|why| wrong(why.as_str()))?;
+    }
+    HeaderValue::from_str(text).map_err(|_| wrong("it can't stand in a header"))
 }
 
-fn header_value(ctx: &mut Context, path: &DocPath, text: &str) -> Option<HeaderValue> {
-    let value = HeaderValue::from_str(text).ok();
-    if value.is_none() {
-        ctx.error(path, "invalid_value", format!("`{text}` can't stand in a header"));
-    }
-    value
+fn status(written: Option<Count>, default: u16) -> Option<StatusCode> {
+    let number = written.map_or(Some(default), |count| u16::try_from(count.0).ok())?;
+    StatusCode::from_u16(number).ok().filter(|_| number < 600)
 }

@@ -1,135 +1,259 @@
-//! Hosts, paths and regular expressions of a route.
+//! Hosts, paths, templates and regular expressions as the file writes them.
+
+use std::collections::HashSet;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::config::compile::{Context, DocPath};
-use crate::config::raw::route::Path;
-use crate::decision::request::{host as read_host, path as read_path};
-use crate::decision::route::{HostPattern, PathPattern, Segment};
+use super::{Context, DocPath};
+use crate::config::load::words::nearest;
+use crate::decision::request::host as authority;
+use crate::decision::request::path::normalise;
+use crate::decision::rewrite::{Piece, Template};
+use crate::decision::route::{HostPattern, Match, PathPattern, Segment};
 
-/// Compiled size of one regular expression in bytes: enough for any sensible path, too little to hurt.
-const REGEX_BYTES: usize = 1 << 20;
+/// Most segments of a path with parameters: the table descends as deep.
+const MAX_SEGMENTS: usize = 64;
 
-pub fn host(ctx: &mut Context, path: &DocPath, text: &str) -> Option<HostPattern> {
-    let (wildcard, name) = match text.strip_prefix("*.") {
-        Some(parent) => (true, parent),
-        None => (false, text),
+/// Most bytes that one compiled regular expression may take.
+const MAX_REGEX_BYTES: usize = 1 << 20;
+
+const NORMAL_FORM: &str = "requests are matched in their normal form: no dot segments, no `//`, letters, digits and `-._~` \
+                           unescaped, and other escapes in capitals";
+
+/// What is wrong with a value, and what to write instead.
+pub(super) struct Wrong {
+    message: String,
+    help: String,
+}
+
+impl Wrong {
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Wrong { message: message.into(), help: help.into() }
+    }
+
+    pub fn report(self, ctx: &mut Context, path: &DocPath, code: &'static str) {
+        ctx.error_with_help(path, code, self.message, self.help);
+    }
+}
+
+/// `api.example.com` or `*.example.com`.
+pub(super) fn host(text: &str) -> Result<HostPattern, Wrong> {
+    let (name, wildcard) = match text.strip_prefix("*.") {
+        Some(name) => (name, true),
+        None => (text, false),
     };
-    match read_host::parse(name) {
-        Ok(authority) if authority.port.is_some() => {
-            ctx.error_with_help(path, "invalid_host", format!("`{text}` names a port"), "a host matches on every port");
-            None
+    if name.contains('*') {
+        let message = format!("`{text}`: `*` stands only at the beginning, for one or more whole labels");
+        return Err(Wrong::new(message, "write it as `*.example.com`"));
+    }
+    let found = host_and_port(name)?;
+    if let Some(port) = found.port {
+        let message = format!("`{text}` names the port {port}, but routes match hosts on any port");
+        return Err(Wrong::new(message, format!("write `{}`", text.trim_end_matches(&format!(":{port}")))));
+    }
+    if !wildcard {
+        return Ok(HostPattern::Exact(found.host));
+    }
+    if found.host.starts_with('[') || found.host.parse::<std::net::IpAddr>().is_ok() {
+        return Err(Wrong::new(format!("`{text}`: an address has no labels below it"), "write the address alone"));
+    }
+    Ok(HostPattern::Wildcard(found.host))
+}
+
+/// `example.com` or `example.com:8443`, in normal form.
+pub(super) fn host_and_port(text: &str) -> Result<authority::Authority, Wrong> {
+    let help = if text.is_ascii() {
+        "write a name such as `api.example.com`, or an address; IPv6 in brackets"
+    } else {
+        "write international names in punycode, as browsers send them: `xn--bcher-kva.example`"
+    };
+    authority::parse(text).map_err(|why| Wrong::new(format!("`{text}` is not a host: {why}"), help))
+}
+
+/// `/exact`, `/with/{parameter}` or `/prefix/*`.
+pub(super) fn path(text: &str) -> Result<PathPattern, Wrong> {
+    let prefix = text.strip_suffix("/*").map(|start| format!("{start}/"));
+    let body = prefix.as_deref().unwrap_or(text);
+    if body.contains('*') {
+        let message = format!("`{text}`: `*` stands only at the end, as the last segment `/*`");
+        return Err(Wrong::new(message, "for other forms use `{regex: …}`"));
+    }
+    let segments = segments(text, body)?;
+    let mut names = HashSet::new();
+    for segment in &segments {
+        if let Segment::Parameter(name) = segment
+            && !names.insert(name)
+        {
+            return Err(Wrong::new(format!("`{text}` has two parameters `{name}`"), "give each its own name"));
         }
-        Ok(authority) if wildcard => Some(HostPattern::Wildcard(authority.host)),
-        Ok(authority) => Some(HostPattern::Exact(authority.host)),
-        Err(_) if name.contains('*') => {
-            let help = "write `*.example.com` for every name below example.com, or a list of names";
-            ctx.error_with_help(path, "invalid_host", format!("`{text}` has a wildcard within the name"), help);
-            None
-        }
-        Err(_) if !name.is_ascii() => {
-            let help = "write it as clients send it, in punycode: `xn--…`";
-            ctx.error_with_help(path, "invalid_host", format!("`{text}` is not ASCII"), help);
-            None
-        }
-        Err(denial) => {
-            ctx.error(path, "invalid_host", format!("`{text}`: {}", denial.detail));
-            None
+    }
+    let parameters = !names.is_empty();
+    normal(text, body, &segments.iter().map(literally).collect::<String>())?;
+    match prefix {
+        Some(_) if parameters => Err(Wrong::new(
+            format!("`{text}`: a path with parameters has a fixed number of segments and can't end in `/*`"),
+            "use `{regex: …}` instead",
+        )),
+        Some(prefix) => Ok(PathPattern::Prefix(prefix)),
+        None if parameters && segments.len() > MAX_SEGMENTS => Err(Wrong::new(
+            format!("a path with parameters has at most {MAX_SEGMENTS} segments, this one has {}", segments.len()),
+            "use a prefix such as `/v1/*`",
+        )),
+        None if parameters => Ok(PathPattern::Parameters(segments)),
+        None => Ok(PathPattern::Exact(text.to_owned())),
+    }
+}
+
+/// Cuts `body` into segments; `text` is what was written.
+fn segments(text: &str, body: &str) -> Result<Vec<Segment>, Wrong> {
+    let Some(rest) = body.strip_prefix('/') else {
+        return Err(Wrong::new(format!("`{text}` does not begin with `/`"), format!("write `/{text}`")));
+    };
+    let segment = |segment: &str| match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+        Some(name) if is_parameter_name(name) => Ok(Segment::Parameter(name.to_owned())),
+        None if !segment.contains(['{', '}']) => Ok(Segment::Literal(segment.to_owned())),
+        Some(name) if !name.contains(['{', '}']) => Err(Wrong::new(
+            format!("`{name}` can't name a parameter"),
+            "use letters, digits and `_`, beginning with a letter",
+        )),
+        _ => Err(Wrong::new(
+            format!("`{segment}`: a parameter is one whole segment"),
+            "write for example `/orders/{id}/lines`, or use `{regex: …}`",
+        )),
+    };
+    rest.split('/').map(segment).collect()
+}
+
+fn is_parameter_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The segment with its slash; a parameter as a text that is normal anywhere.
+fn literally(segment: &Segment) -> String {
+    match segment {
+        Segment::Literal(text) => format!("/{text}"),
+        Segment::Parameter(_) => "/x".to_owned(),
+    }
+}
+
+/// Checks that `literal`, which is `body` with its parameters replaced, is in normal form.
+fn normal(text: &str, body: &str, literal: &str) -> Result<(), Wrong> {
+    match normalise(literal.as_bytes()) {
+        Err(why) => Err(Wrong::new(format!("`{text}` is no path that a request can have: {why}"), NORMAL_FORM)),
+        Ok(normal) if normal == literal => Ok(()),
+        Ok(normal) => {
+            let help = if literal == body {
+                format!("write `{normal}{}`; {NORMAL_FORM}", if text == body { "" } else { "*" })
+            } else {
+                NORMAL_FORM.to_owned()
+            };
+            Err(Wrong::new(format!("`{text}` is not in normal form, so no request can have it"), help))
         }
     }
 }
 
-pub fn path_pattern(ctx: &mut Context, path: &DocPath, raw: &Path) -> Option<PathPattern> {
-    let text = match raw {
-        Path::Regex(text) => return regex(ctx, &path.key("regex"), text).map(PathPattern::Regex),
-        Path::Pattern(text) => text.as_str(),
-    };
+/// A path without parameters whose trailing slash does not matter, without that slash: `/api/` gives `/api`.
+pub(super) fn prefix(text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') {
-        ctx.error_with_help(
-            path,
-            "invalid_path",
-            format!("`{text}` does not begin with a slash"),
-            format!("write `/{text}`"),
-        );
-        return None;
+        return Err(Wrong::new(format!("`{text}` does not begin with `/`"), format!("write `/{text}`")));
     }
-    if text.contains('{') || text.contains('}') {
-        return parameters(ctx, path, text);
+    if text.contains(['{', '}', '*']) {
+        let message = format!("`{text}`: a prefix is taken as it stands, without parameters and `*`");
+        return Err(Wrong::new(message, "write it as `/api`; for parameters use `path`"));
     }
-    if let Some(prefix) = text.strip_suffix("/*") {
-        let prefix = format!("{prefix}/");
-        return normal(ctx, path, &prefix).then_some(PathPattern::Prefix(prefix));
-    }
-    if text.contains('*') {
-        let help = "`/*` at the end matches everything below; for anything else use `{regex: …}`";
-        ctx.error_with_help(path, "invalid_path", format!("`{text}` has a `*` that is not its last segment"), help);
-        return None;
-    }
-    normal(ctx, path, text).then(|| PathPattern::Exact(text.to_owned()))
+    normal(text, text, text)?;
+    Ok(text.strip_suffix('/').unwrap_or(text).to_owned())
 }
 
-/// Patterns are matched against the normal form of a path, so that one in another form would never match.
-fn normal(ctx: &mut Context, path: &DocPath, text: &str) -> bool {
-    match read_path::normalise(text.as_bytes()) {
-        Ok(form) if form == text => true,
-        Ok(form) => {
-            let message = format!("`{text}` is not in normal form, and would never match");
-            ctx.error_with_help(path, "invalid_path", message, format!("write `{form}`"));
-            false
+/// A path into which the parameters of every path of `matched` can be filled.
+pub(super) fn template(text: &str, matched: &Match) -> Result<Template, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new(format!("`{text}` does not begin with `/`"), format!("write `/{text}`")));
+    }
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(Wrong::new(format!("`{text}` has a `{{` without `}}`"), "write parameters as `{name}`"));
+        };
+        literal.push_str(before);
+        // What is put in is a whole segment of a normal path. Behind a dot it could make a dot segment.
+        if literal.rsplit('/').next().is_some_and(|segment| segment.starts_with('.')) {
+            let message = format!("`{text}`: a segment that begins with a dot can't hold a parameter");
+            return Err(Wrong::new(message, "put the dot behind the parameter, or into a segment of its own"));
         }
-        Err(why) => {
-            ctx.error(path, "invalid_path", format!("`{text}` can never match: {why}"));
-            false
+        if !before.is_empty() {
+            pieces.push(Piece::Literal(before.to_owned()));
         }
+        pieces.push(Piece::Parameter(parameter(name, matched)?));
+        literal.push('x');
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Literal(rest.to_owned()));
+    }
+    literal.push_str(rest);
+    normal(text, text, &literal)?;
+    Ok(Template(pieces))
+}
+
+/// The position of the parameter `name`, which must be the same in every path of `matched`.
+fn parameter(name: &str, matched: &Match) -> Result<usize, Wrong> {
+    let mut known = Vec::new();
+    let mut positions = HashSet::new();
+    for path in &matched.paths {
+        let names = parameter_names(path);
+        positions.insert(names.iter().position(|known| *known == name));
+        known.extend(names);
+    }
+    let mut positions = positions.into_iter();
+    match (positions.next().flatten(), positions.next()) {
+        (Some(position), None) => return Ok(position),
+        (_, Some(_)) => {
+            return Err(Wrong::new(
+                format!("the parameter `{name}` is not the same one in every path of `match`"),
+                "give every path the parameters that are used, in the same order, or split the route",
+            ));
+        }
+        (None, None) => {}
+    }
+    let help = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{{{meant}}}`?"),
+        None if known.is_empty() => "give `match.path` a parameter, such as `/orders/{id}`".to_owned(),
+        None => format!("the parameters are `{}`", known.join("`, `")),
+    };
+    Err(Wrong::new(format!("no path of `match` has a parameter `{name}`"), help))
+}
+
+fn parameter_names(path: &PathPattern) -> Vec<&str> {
+    match path {
+        PathPattern::Parameters(segments) => segments
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Parameter(name) => Some(name.as_str()),
+                Segment::Literal(_) => None,
+            })
+            .collect(),
+        PathPattern::Exact(_) | PathPattern::Prefix(_) | PathPattern::Regex(_) => Vec::new(),
     }
 }
 
-fn parameters(ctx: &mut Context, path: &DocPath, text: &str) -> Option<PathPattern> {
-    let mut segments = Vec::new();
-    let mut names = Vec::new();
-    for part in text[1..].split('/') {
-        if let Some(name) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !valid {
-                let message = format!("`{part}` is no parameter: a name has letters, digits and underscores");
-                ctx.error(path, "invalid_path", message);
-                return None;
-            }
-            if names.contains(&name) {
-                ctx.error(path, "invalid_path", format!("the parameter `{name}` stands twice in `{text}`"));
-                return None;
-            }
-            names.push(name);
-            segments.push(Segment::Parameter(name.to_owned()));
-        } else if part.contains(['{', '}', '*']) {
-            let help = "a parameter is one whole segment, such as `/orders/{id}`; for anything else use `{regex: …}`";
-            ctx.error_with_help(path, "invalid_path", format!("`{part}` mixes a pattern with other text"), help);
-            return None;
-        } else {
-            segments.push(Segment::Literal(part.to_owned()));
+/// A regular expression for the whole text.
+pub(super) fn regex(text: &str) -> Result<Regex, Wrong> {
+    let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
+    // Alone first, so that `a)|(?:b` can't break out of the anchors.
+    compile(text).and_then(|_| compile(&format!("^(?:{text})$"))).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => Wrong::new(
+            format!("the regular expression takes more than {} KiB once compiled", MAX_REGEX_BYTES >> 10),
+            "make it smaller: large repetitions such as `{1,1000}` and Unicode classes weigh most",
+        ),
+        // The message draws the expression over several lines; the last one says what is wrong.
+        error => {
+            let message = error.to_string();
+            let why = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Wrong::new(format!("`{text}` is not a regular expression: {why}"), "see https://docs.rs/regex/#syntax")
         }
-    }
-    // The literals as a path of their own must be normal; a parameter stands for any segment.
-    let example: String = segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Literal(literal) => format!("/{literal}"),
-            Segment::Parameter(_) => "/x".to_owned(),
-        })
-        .collect();
-    normal(ctx, path, &example).then_some(PathPattern::Parameters(segments))
-}
-
-/// Compiles `text` so that it must match the whole value.
-pub fn regex(ctx: &mut Context, path: &DocPath, text: &str) -> Option<Regex> {
-    // On its own first, so that an unbalanced group can't close the anchored one.
-    let alone = RegexBuilder::new(text).size_limit(REGEX_BYTES).build();
-    match alone.and_then(|_| RegexBuilder::new(&format!("^(?:{text})$")).size_limit(REGEX_BYTES).build()) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            ctx.error(path, "invalid_regex", format!("`{text}` is not a regular expression: {reason}"));
-            None
-        }
-    }
+    })
 }
