@@ -101,6 +101,7 @@ fn finding(criterion: &mut Criterion) {
                 port: None,
                 path: path.into(),
                 query: None,
+                path_changed: false,
                 client: Ipv4Addr::LOCALHOST.into(),
                 scheme: Scheme::Https,
                 trusted_peer: false,

@@ -100,9 +100,8 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
         return Error::e_explain(ErrorType::InternalError, "BUG: a route without an upstream is forwarded");
     };
 
-    let target = rules.target(normal, &ctx.parameters);
-    if target.as_bytes() != upstream.raw_path() {
-        upstream.set_raw_path(target.as_bytes())?;
+    if normal.path_changed || rules.path.is_some() {
+        upstream.set_raw_path(rules.target(normal, &ctx.parameters).as_bytes())?;
     }
     let host = rules.host(normal);
     if upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {

@@ -95,6 +95,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
         port: None,
         path: "/".to_owned(),
         query: None,
+        path_changed: false,
         client: client.parse::<IpAddr>().unwrap(),
         scheme: Scheme::Https,
         trusted_peer: false,

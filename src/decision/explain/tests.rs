@@ -73,6 +73,7 @@ fn explained_by(rules: &Rules, claims: Option<Value>) -> Explanation {
         port: None,
         path: "/orders".to_owned(),
         query: None,
+        path_changed: false,
         client: "2001:db8:1:2::9".parse().unwrap(),
         scheme: Scheme::Https,
         trusted_peer: false,

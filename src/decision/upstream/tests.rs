@@ -229,6 +229,7 @@ fn hash_of(key: &HashKey, client: &str, path: &str, headers: &[(&'static str, &'
         port: None,
         path: path.to_owned(),
         query: None,
+        path_changed: false,
         client: client.parse::<IpAddr>().unwrap(),
         scheme: Scheme::Http,
         trusted_peer: false,
