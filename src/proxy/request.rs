@@ -27,7 +27,10 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     connection.request_began();
     let bounds = ctx.serving.snapshot.bounds;
     session.set_read_timeout(Some(bounds.body_idle));
-    session.set_write_timeout(Some(bounds.write_idle));
+    if session.is_http2() {
+        // On HTTP/1 the connection watches its writes, the head's included; here the client's window may be what is full.
+        session.set_write_timeout(Some(bounds.write_idle));
+    }
     session.set_total_drain_timeout(Some(bounds.body_idle));
     // Pingora turns this to "forever" after each request unless it is set again.
     if session.get_keepalive().is_some() {
