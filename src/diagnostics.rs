@@ -3,8 +3,12 @@
 //! Configuration, import, the command line and the admin listener all speak [`Diagnostic`], so that an owner meets one
 //! form of message everywhere.
 
+mod nearest;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use nearest::{did_you_mean, nearest, slip};
 
 /// How much a [`Diagnostic`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

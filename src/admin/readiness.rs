@@ -20,11 +20,7 @@ impl Readiness {
         self.lock().remove(reason);
     }
 
-    pub fn is_ready(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Every reason, sorted.
+    /// Every reason, sorted; ready if there is none.
     pub fn reasons(&self) -> Vec<String> {
         self.lock().iter().cloned().collect()
     }

@@ -12,6 +12,8 @@ pub mod telemetry;
 pub mod upstream;
 
 mod driver;
+mod names;
+mod pem;
 
 use std::io;
 use std::sync::Arc;

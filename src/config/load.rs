@@ -11,7 +11,7 @@ mod scan;
 mod system;
 mod values;
 mod variables;
-pub(crate) mod words;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -77,11 +77,6 @@ impl AccessLog {
         }
     }
 
-    /// Whether anything is written, so that callers can spare themselves making a [`Record`].
-    pub fn is_on(&self) -> bool {
-        self.running.is_some()
-    }
-
     /// Asks the thread to open the file anew, after it was moved away (log rotation). Every line is in the old file or in
     /// the new one, whole. If the file can't be opened, the old one stays in use.
     pub fn reopen(&self) {

@@ -130,16 +130,7 @@ impl Metrics {
     /// Notes that the configuration `generation` was applied.
     pub fn config_applied(&self, generation: u64, at: SystemTime) {
         self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));
-        self.config_tried(true, at);
-    }
-
-    /// Notes that a configuration was refused and the running one kept.
-    pub fn config_refused(&self, at: SystemTime) {
-        self.config_tried(false, at);
-    }
-
-    fn config_tried(&self, success: bool, at: SystemTime) {
-        self.reload_success.set(success.into());
+        self.reload_success.set(1);
         self.reload_time.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     }
 

@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "telemetry",
-        may_use: &["config::snapshot", "decision"],
+        may_use: &["config::snapshot", "decision", "diagnostics::nearest"],
         why: "recording knows what was decided and how it is to be written, nothing else",
     },
     Layer {

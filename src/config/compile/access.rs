@@ -14,9 +14,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
 
-use super::{Context, DocPath};
+use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::decision::access::{Identity, Method, Rules, allow};
+use crate::diagnostics::nearest;
 
 /// The identities by name. `None`: declared, but wrong, and already reported.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub fn identities(ctx: &mut Context, raw: &raw::Config) -> Identities {
     let mut compiled = BTreeMap::new();
     for (name, identity) in &raw.identities.0 {
         let path = path.key(name);
+        let named = names::token(ctx, &path, "an identity", name);
         if compiled.contains_key(name) {
             ctx.error(&path, "duplicate_name", format!("the identity `{name}` is declared twice"));
             compiled.insert(name.clone(), None);
@@ -40,7 +42,7 @@ pub fn identities(ctx: &mut Context, raw: &raw::Config) -> Identities {
             raw::access::Identity::ApiKey(raw) => api_key::compile(ctx, &path.key("api_key"), name, raw)
                 .map(|(rules, print)| (Method::ApiKey(rules), print)),
         };
-        let identity = method.map(|(method, mut print)| {
+        let identity = method.filter(|_| named).map(|(method, mut print)| {
             print.add(name.as_bytes());
             Arc::new(Identity { name: name.as_str().into(), fingerprint: print.finish(), method })
         });
@@ -119,7 +121,7 @@ fn shadows(earlier: &Identity, later: &Identity) -> bool {
 fn unknown_identity(ctx: &mut Context, path: &DocPath, name: &str, identities: &Identities) {
     let message = format!("there is no identity `{name}`");
     let known: Vec<&str> = identities.0.keys().map(String::as_str).collect();
-    let help = match nearest(name, &known) {
+    let help = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "declare it under `identities`".to_owned(),
         None => format!("declared are `{}`", known.join("`, `")),
@@ -169,16 +171,6 @@ fn header(ctx: &mut Context, path: &DocPath, name: &str) -> Option<HeaderName> {
         ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));
     }
     header
-}
-
-/// The name of `known` that was probably meant.
-fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 4)
-        .min()
-        .map(|(_, known)| known)
 }
 
 /// A number that changes with everything that was added to it.

@@ -1,9 +1,9 @@
 //! Calls the stages, checks what no single stage sees, and puts the snapshot together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Context, DocPath, Environment, access, limit, listener, response, route, telemetry, upstream};
+use super::{Context, DocPath, Environment, access, limit, listener, names, response, route, telemetry, upstream};
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
@@ -12,9 +12,6 @@ use crate::decision::access::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
 use crate::diagnostics::{Diagnostic, has_errors};
-
-/// Longest name in characters: it becomes a label of metrics and a field of log lines.
-const MAX_NAME: usize = 100;
 
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
 /// files. Warnings may come with a snapshot.
@@ -61,7 +58,7 @@ fn routes(ctx: &mut Context, raw: &raw::Config) -> (Option<Vec<Route>>, Option<T
         let help = "add a route, such as `- {name: all, access: public, upstream: app}`";
         ctx.error_with_help(&list, "routes_missing", "there is no route, so every request would get a 404", help);
     }
-    names(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
+    names::titles(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
 
     let identities = access::identities(ctx, raw);
     let mut limits = limit::Limits::new(ctx, raw);
@@ -115,23 +112,6 @@ fn action(
         route::action(ctx, path, written, &any, raw);
     }
     None
-}
-
-/// Checks the names of a list's items: present, printable, unique.
-pub(super) fn names<'n>(ctx: &mut Context, list: &DocPath, names: impl Iterator<Item = &'n str>) {
-    let mut seen: HashMap<&str, DocPath> = HashMap::new();
-    for (index, name) in names.enumerate() {
-        let path = list.index(index).key("name");
-        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-            let message = format!("a name has 1 to {MAX_NAME} printable characters");
-            ctx.error(&path, "invalid_name", message);
-        } else if let Some(first) = seen.get(name) {
-            let message = format!("the name `{name}` was already given at {}", ctx.place(first));
-            ctx.error(&path, "duplicate_name", message);
-        } else {
-            seen.insert(name, path);
-        }
-    }
 }
 
 fn warn_of_unused(ctx: &mut Context, raw: &raw::Config) {

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Context, DocPath};
+use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::limit::Mode;
 use crate::decision::access::limit::{Key, Limit, LimitId, Quota, RateQuota};
+use crate::diagnostics::did_you_mean;
 
-/// Names stand in header fields, logs and metrics.
-const MAX_NAME_BYTES: usize = 64;
 const MAX_BURST: u64 = 1_000_000_000;
 /// A bucket that takes longer to refill is a mistake, and would come near the end of a clock of 64-bit nanoseconds.
 const MAX_REFILL: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -122,7 +121,7 @@ impl Limits {
         scope: &str,
     ) -> Option<LimitId> {
         // Each of them reports by itself, so all are asked before any may end this.
-        let named = check_name(ctx, path, &limit.name);
+        let named = names::token(ctx, &path.key("name"), "a limit", &limit.name);
         let key = key(ctx, path, limit.key.as_ref());
         let quota = quota(ctx, path, limit);
         if !named {
@@ -136,12 +135,8 @@ impl Limits {
 
     fn report_unknown(&self, ctx: &mut Context, path: &DocPath, name: &str) {
         let message = format!("there is no inherited limit `{name}` to switch off");
-        let near = self.inherited.iter().map(|entry| (strsim::jaro_winkler(&entry.name, name), &entry.name));
-        let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-        let help = match near {
-            Some((_, near)) => format!("did you mean `{near}`?"),
-            None => "remove this entry".to_owned(),
-        };
+        let known = self.inherited.iter().map(|entry| entry.name.as_str());
+        let help = did_you_mean(name, known, "remove this entry");
         ctx.error_with_help(&path.key("name"), "unknown_limit", message, help);
     }
 }
@@ -183,20 +178,6 @@ fn check_off(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit, reaso
             format!("remove `off`, or remove `{setting}`"),
         );
     }
-}
-
-fn check_name(ctx: &mut Context, path: &DocPath, name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let valid = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(plain);
-    if !valid {
-        ctx.error_with_help(
-            &path.key("name"),
-            "invalid_name",
-            format!("`{name}` can't name a limit: the name is sent in the RateLimit fields"),
-            format!("use letters, digits, `.`, `_` and `-`, at most {MAX_NAME_BYTES} of them"),
-        );
-    }
-    valid
 }
 
 fn key(ctx: &mut Context, path: &DocPath, key: Option<&raw::limit::Key>) -> Option<Key> {

@@ -8,7 +8,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Context, DocPath, driver};
+use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
 use crate::config::snapshot::{Listener, ListenerTls};
@@ -22,7 +22,7 @@ pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
         let help = "add a listener, such as `- {name: public, address: \"127.0.0.1:8080\"}`";
         ctx.error_with_help(&list, "listeners_missing", "there is no listener, so nothing could be served", help);
     }
-    driver::names(ctx, &list, raw.listeners.iter().map(|listener| listener.name.as_str()));
+    names::titles(ctx, &list, raw.listeners.iter().map(|listener| listener.name.as_str()));
 
     let mut taken: Vec<(SocketAddr, DocPath)> = Vec::new();
     let mut listeners = Vec::new();

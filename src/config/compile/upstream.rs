@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use http::HeaderName;
 
-use super::{Context, DocPath};
+use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::snapshot::{Endpoint, Timeouts, Upstream};
@@ -25,7 +25,7 @@ pub fn upstreams(ctx: &mut Context, raw: &raw::Config) -> Vec<Upstream> {
     let mut compiled: Vec<Upstream> = Vec::new();
     for (name, raw) in &raw.upstreams.0 {
         let path = section.key(name);
-        check_name(ctx, &path, name);
+        names::token(ctx, &path, "an upstream", name);
         if compiled.iter().any(|other| *other.name == **name) {
             ctx.error_with_help(
                 &path,
@@ -72,18 +72,6 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             defaults::HTTP2_STREAMS,
         ),
         resolve: numbers::span(ctx, &path.key("resolve"), raw.resolve, defaults::RESOLVE),
-    }
-}
-
-fn check_name(ctx: &mut Context, path: &DocPath, name: &str) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || !name.bytes().all(plain) {
-        ctx.error_with_help(
-            path,
-            "invalid_name",
-            format!("`{name}` can't name an upstream: the name stands in logs and metrics"),
-            "use letters, digits, `.`, `_` and `-`",
-        );
     }
 }
 

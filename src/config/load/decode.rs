@@ -13,7 +13,7 @@ use super::places::Places;
 use super::words::{self, Mistake};
 use crate::config::compile::DocPath;
 use crate::config::raw;
-use crate::diagnostics::{Diagnostic, Place, Severity};
+use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
 /// How often the document is tried: mistakes and what they drag along.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
@@ -80,7 +80,7 @@ impl Decoder<'_> {
                     steps.push(Step::Key(field.clone()));
                 }
                 let path = self.written(&steps);
-                let nearest = words::nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
+                let nearest = nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
                 if let Some(nearest) = &nearest {
                     // What was meant is not missing on top of it.
                     self.lacking.insert(self.written(&steps[..steps.len() - 1]).key(nearest).0);

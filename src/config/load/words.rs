@@ -1,5 +1,7 @@
 //! Words: what serde says of a mistake, in the words of someone who writes YAML.
 
+use crate::diagnostics::did_you_mean;
+
 /// A mistake in the shape of the document.
 #[derive(Debug, PartialEq)]
 pub(super) enum Mistake {
@@ -17,10 +19,8 @@ pub(super) fn read(message: &str) -> Mistake {
         return Mistake::UnknownField { field, expected };
     }
     if let Some((word, expected)) = unknown(message, "unknown variant `") {
-        let help = match nearest(&word, expected.iter().map(String::as_str)) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("the names here are {}", list(&expected)),
-        };
+        let otherwise = format!("the names here are {}", list(&expected));
+        let help = did_you_mean(&word, expected.iter().map(String::as_str), otherwise);
         return Mistake::Invalid { message: format!("`{word}` is not known here"), help: Some(help) };
     }
     for prefix in ["invalid type: ", "invalid value: "] {
@@ -85,26 +85,6 @@ pub(super) fn list(names: &[String]) -> String {
     }
 }
 
-/// The name that was probably meant by `word`.
-pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    // Two slips of the finger in a longer word; nothing is like a word of one or two letters.
-    let allowed = match word.chars().count() {
-        0..=2 => 0,
-        3..=5 => 1,
-        6..=9 => 2,
-        // Distances cost the product of the lengths, and no name is that long.
-        10..=64 => 3,
-        _ => return None,
-    };
-    let lower = word.to_lowercase().replace('-', "_");
-    names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&lower, name), name))
-        .filter(|(distance, name)| *distance <= allowed || (lower.len() > 2 && name.starts_with(&lower)))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,15 +120,5 @@ mod tests {
             "expected `true` or `false`, found the text `x`"
         );
         assert_eq!(said("`30` has no unit").0, "`30` has no unit");
-    }
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_name() {
-        let names = ["timeouts", "endpoints", "tls", "balance"];
-        assert_eq!(nearest("timeout", names), Some("timeouts"));
-        assert_eq!(nearest("end-point", names), Some("endpoints"));
-        assert_eq!(nearest("Balance", names), Some("balance"));
-        assert_eq!(nearest("retries", names), None);
-        assert_eq!(nearest("x", names), None);
     }
 }

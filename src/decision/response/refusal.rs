@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::Rules;
 use super::accept::prefers_html;
 use super::page::{Escape, Values};
+use crate::decision::access::limit::retry_after_seconds;
 use crate::decision::outcome::{Cause, Denial};
 
 /// `Proxy-Status` (RFC 9209).
@@ -51,9 +52,7 @@ pub fn refusal_headers(
         headers.push((ALLOW, methods.clone()));
     }
     if let Some(wait) = denial.retry_after {
-        // Whole seconds (RFC 9110 §10.2.3), rounded up: who comes back as told must not be refused again.
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        headers.push((RETRY_AFTER, HeaderValue::from(seconds.max(1))));
+        headers.push((RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait))));
     }
     if let Some(error) = denial.cause.proxy_status() {
         let status = HeaderValue::try_from(["portcullis; error=", error].concat());

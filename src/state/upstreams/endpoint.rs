@@ -16,8 +16,6 @@ pub struct Endpoint {
     /// Probes in a row that speak against `healthy`.
     contradictions: AtomicU32,
     active: AtomicUsize,
-    probes_passed: AtomicU64,
-    probes_failed: AtomicU64,
     connect_failures: AtomicU64,
 }
 
@@ -45,8 +43,6 @@ impl Endpoint {
             healthy: AtomicBool::new(true),
             contradictions: AtomicU32::new(0),
             active: AtomicUsize::new(0),
-            probes_passed: AtomicU64::new(0),
-            probes_failed: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
         }
     }
@@ -60,14 +56,6 @@ impl Endpoint {
         self.active.load(Ordering::Relaxed)
     }
 
-    pub fn probes_passed(&self) -> u64 {
-        self.probes_passed.load(Ordering::Relaxed)
-    }
-
-    pub fn probes_failed(&self) -> u64 {
-        self.probes_failed.load(Ordering::Relaxed)
-    }
-
     pub fn connect_failures(&self) -> u64 {
         self.connect_failures.load(Ordering::Relaxed)
     }
@@ -78,12 +66,11 @@ impl Endpoint {
     }
 
     pub(super) fn record_probe(&self, health: &Health, ok: bool) -> Option<HealthChange> {
-        let (probes, needed, change) = if ok {
-            (&self.probes_passed, health.healthy_after, HealthChange::BecameHealthy)
+        let (needed, change) = if ok {
+            (health.healthy_after, HealthChange::BecameHealthy)
         } else {
-            (&self.probes_failed, health.unhealthy_after, HealthChange::BecameUnhealthy)
+            (health.unhealthy_after, HealthChange::BecameUnhealthy)
         };
-        probes.fetch_add(1, Ordering::Relaxed);
         if ok == self.healthy() {
             self.contradictions.store(0, Ordering::Relaxed);
             return None;

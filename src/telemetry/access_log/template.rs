@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::escape::push_escaped;
 use super::field::{FIELDS, Field, Value};
+use crate::diagnostics::nearest;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::Rfc3339;
 
@@ -79,13 +80,8 @@ fn known_field(name: &str) -> Result<Field, String> {
     if let Some(field) = Field::from_name(name) {
         return Ok(field);
     }
-    let nearest = FIELDS
-        .iter()
-        .map(|known| (strsim::jaro_winkler(known, name), known))
-        .filter(|(nearness, _)| *nearness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(match nearest {
-        Some((_, near)) => format!("unknown field `{name}`; did you mean `{near}`?"),
+    Err(match nearest(name, FIELDS.iter().copied()) {
+        Some(near) => format!("unknown field `{name}`; did you mean `{near}`?"),
         None => format!("unknown field `{name}`; the fields are {}", FIELDS.join(", ")),
     })
 }

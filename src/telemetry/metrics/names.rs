@@ -57,9 +57,9 @@ metrics! {
     // The gateway itself.
     CONFIG_GENERATION = "portcullis_config_generation" [] "The running configuration; grows with each that is applied.";
     RELOAD_SUCCESS = "portcullis_config_last_reload_success" []
-        "1 where the last configuration was applied, 0 where it was refused.";
+        "1 once a configuration was applied.";
     RELOAD_TIME = "portcullis_config_last_reload_timestamp_seconds" []
-        "When the last configuration was applied or refused.";
+        "When the last configuration was applied.";
     LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";
     LOG_WRITE_ERRORS = "portcullis_access_log_write_errors_total" [] "Failed writes of the access log; each is tried again.";
     BUILD_INFO = "portcullis_build_info" ["version"] "Always 1.";

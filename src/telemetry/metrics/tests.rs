@@ -145,13 +145,12 @@ fn a_scrape_asks_for_what_is_kept_elsewhere() {
 }
 
 #[test]
-fn a_refused_configuration_keeps_the_generation() {
+fn an_applied_configuration_tells_its_generation_and_time() {
     let metrics = Metrics::new();
     metrics.config_applied(3, UNIX_EPOCH + Duration::from_secs(10));
-    metrics.config_refused(UNIX_EPOCH + Duration::from_secs(20));
     has(&metrics, "portcullis_config_generation 3");
-    has(&metrics, "portcullis_config_last_reload_success 0");
-    has(&metrics, "portcullis_config_last_reload_timestamp_seconds 20");
+    has(&metrics, "portcullis_config_last_reload_success 1");
+    has(&metrics, "portcullis_config_last_reload_timestamp_seconds 10");
 }
 
 #[test]

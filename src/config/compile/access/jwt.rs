@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-use super::{Fingerprint, header, nearest};
+use super::{Fingerprint, header};
 use crate::config::compile::{Context, DocPath};
 use crate::config::raw::access::{Jwt, JwtKeys};
 use crate::config::raw::units::Span;
 use crate::decision::access::jwt::keys::{self, KeyError};
 use crate::decision::access::jwt::{Key, Rules};
 use crate::decision::rules::defaults;
+use crate::diagnostics::nearest;
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("RS256", Algorithm::RS256),
@@ -128,7 +129,7 @@ fn algorithms(ctx: &mut Context, path: &DocPath, raw: &Jwt) -> Option<Vec<Algori
 
 fn unknown_algorithm(ctx: &mut Context, path: &DocPath, name: &str) {
     let known = ALGORITHMS.map(|(known, _)| known);
-    let help = match nearest(name, &known) {
+    let help = match nearest(name, known) {
         _ if name.eq_ignore_ascii_case("none") => {
             "unsigned tokens prove nothing; name the issuer's algorithm".to_owned()
         }

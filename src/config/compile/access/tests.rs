@@ -116,6 +116,15 @@ fn good_identities_compile() {
 }
 
 #[test]
+fn an_identity_has_a_name_that_logs_and_metrics_can_hold() {
+    for name in ["a b", "ü", &"a".repeat(65)] {
+        let identities = format!("{{'{name}': {{jwt: {{issuer: i, audience: a, keys: {{jwks_file: jwks.json}}}}}}}}");
+        let found = problem(&identities, &format!("identity: '{name}'"));
+        assert_eq!((found.code, found.path), ("invalid_name", format!("identities.{name}")));
+    }
+}
+
+#[test]
 fn an_unknown_identity_gets_a_suggestion() {
     let found = problem(&jwt("keys: {jwks_file: jwks.json}"), "identity: [corp, crop]");
     assert_eq!((found.code, found.path.as_str()), ("unknown_identity", "routes[0].access.identity[1]"));

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use crate::config::compile::{Context, DocPath};
+use crate::config::compile::{Context, DocPath, pem};
 use crate::config::raw::listener::Certificate as Files;
 use crate::config::snapshot::Certificate;
 
@@ -21,8 +20,8 @@ const SOON: Duration = Duration::from_secs(7 * 86_400);
 /// The certificate and key in `files`, which must fit each other, or diagnostics below `path`.
 pub(super) fn load(ctx: &mut Context, path: &DocPath, files: &Files) -> Option<Certificate> {
     let (cert_path, key_path) = (path.key("cert"), path.key("key"));
-    let chain = ctx.read_file(&cert_path, &files.cert).and_then(|pem| chain(ctx, &cert_path, &files.cert, &pem));
-    let key = ctx.read_file(&key_path, &files.key).and_then(|pem| key(ctx, &key_path, &files.key, &pem));
+    let chain = pem::certificates(ctx, &cert_path, &files.cert);
+    let key = pem::private_key(ctx, &key_path, &files.key);
     let chain = chain?;
     let names = chain.first().and_then(|own| describe(ctx, &cert_path, &files.cert, own));
     let certified = match CertifiedKey::from_der(chain, key?, &aws_lc_rs::default_provider()) {
@@ -39,36 +38,6 @@ pub(super) fn load(ctx: &mut Context, path: &DocPath, files: &Files) -> Option<C
         }
     };
     Some(Certificate { names: names?, certified })
-}
-
-/// Never empty.
-fn chain(ctx: &mut Context, path: &DocPath, file: &str, pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let message = match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
-        Ok(chain) if !chain.is_empty() => return Some(chain),
-        Ok(_) => format!("`{file}` holds no certificate"),
-        Err(error) => format!("`{file}` is not PEM: {error}"),
-    };
-    ctx.error_with_help(path, "invalid_certificate", message, "it begins with `-----BEGIN CERTIFICATE-----`");
-    None
-}
-
-fn key(ctx: &mut Context, path: &DocPath, file: &str, pem: &[u8]) -> Option<PrivateKeyDer<'static>> {
-    let message = match PrivateKeyDer::from_pem_slice(pem) {
-        Ok(key) => return Some(key),
-        Err(pem::Error::NoItemsFound) if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
-            format!("the key in `{file}` is encrypted")
-        }
-        Err(pem::Error::NoItemsFound) => format!("`{file}` holds no private key"),
-        // What stands in a key's file is not shown.
-        Err(_) => format!("`{file}` is not PEM"),
-    };
-    let help = "write the key as PKCS#8, for example with `openssl pkcs8 -topk8 -nocrypt`";
-    ctx.error_with_help(path, "invalid_key", message, help);
-    None
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The names that `certificate` is good for, with a word about its time.

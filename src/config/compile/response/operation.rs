@@ -8,6 +8,7 @@ use super::super::{Context, DocPath};
 use super::{suggest, value};
 use crate::config::raw::response::Headers;
 use crate::config::raw::shape::Entries;
+use crate::diagnostics::{did_you_mean, slip};
 
 /// An operation on a response header, checked.
 #[derive(Clone, Debug)]
@@ -225,7 +226,7 @@ pub fn read_off(
         let Some(name) = name.filter(|name| inherited.iter().any(|operation| operation.names().any(|n| n == name)))
         else {
             let known: Vec<_> = inherited.iter().map(|operation| operation.written.as_str()).collect();
-            let otherwise = if suggest::nearest(written, ["X-Frame-Options", "Content-Security-Policy"]).is_some() {
+            let otherwise = if slip(written, ["X-Frame-Options", "Content-Security-Policy"]).is_some() {
                 "if it comes from `framing`, write `framing: {off: \"why\"}` on the route"
             } else {
                 "leave it out; `off` takes names that `response_headers` of the file operates on"
@@ -234,7 +235,7 @@ pub fn read_off(
                 &path,
                 "nothing_to_switch_off",
                 format!("the route inherits no operation on `{written}`"),
-                suggest::did_you_mean(written, known, otherwise),
+                did_you_mean(written, known, otherwise),
             );
             continue;
         };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::super::{Context, DocPath};
-use super::suggest;
 use crate::config::raw::response::ErrorPage;
 use crate::config::raw::shape::Entries;
 use crate::decision::outcome::Cause;
 use crate::decision::response::page::{Field, Page, PageKey, Pages, placeholders};
+use crate::diagnostics::did_you_mean;
 
 /// Largest page in bytes. Pages stay in memory, and are sent to whoever is refused, as often as they ask.
 const MAX_PAGE: usize = 256 << 10;
@@ -44,7 +44,7 @@ fn key(ctx: &mut Context, path: &DocPath, written: &str) -> Option<PageKey> {
                 path,
                 "error_page_key_unknown",
                 format!("`{written}` is no status of an error, class, or cause"),
-                suggest::did_you_mean(written, known, otherwise),
+                did_you_mean(written, known, otherwise),
             );
         }
         Some(PageKey::Status(status)) if Cause::ALL.iter().all(|cause| cause.status() != status) => ctx.warning(
@@ -100,7 +100,7 @@ fn page(ctx: &mut Context, path: &DocPath, raw: &ErrorPage) -> Option<Page> {
                 &place,
                 "placeholder_unknown",
                 format!("`{{{name}}}` is not filled in"),
-                suggest::did_you_mean(name, Field::NAMES, otherwise),
+                did_you_mean(name, Field::NAMES, otherwise),
             );
         }
     }

@@ -3,8 +3,8 @@
 use http::{HeaderName, HeaderValue};
 
 use super::super::{Context, DocPath};
-use super::suggest;
 use crate::decision::response::framing::{directives, policies, words};
+use crate::diagnostics::{did_you_mean, slip};
 
 /// Reads the value `text` of the header `name`, written `written`.
 pub fn read(ctx: &mut Context, path: &DocPath, name: &HeaderName, written: &str, text: &str) -> Option<HeaderValue> {
@@ -59,7 +59,7 @@ fn x_frame_options(ctx: &mut Context, path: &DocPath, text: &str) {
             path,
             "x_frame_options_invalid",
             format!("`{text}` is not a value of X-Frame-Options, and browsers ignore what they don't know"),
-            suggest::did_you_mean(text, ["DENY", "SAMEORIGIN"], otherwise),
+            did_you_mean(text, ["DENY", "SAMEORIGIN"], otherwise),
         );
     }
 }
@@ -160,7 +160,7 @@ fn policy(ctx: &mut Context, path: &DocPath, text: &str) {
             continue;
         }
         let malformed = !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let meant = suggest::nearest(&name, POLICY_DIRECTIVES);
+        let meant = slip(&name, POLICY_DIRECTIVES);
         if !malformed && meant.is_none() {
             continue;
         }

@@ -4,7 +4,6 @@ use http::{HeaderValue, StatusCode, Uri};
 
 use super::pattern::{self, Wrong};
 use super::{Context, DocPath};
-use crate::config::load::words::nearest;
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
@@ -13,6 +12,7 @@ use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Target};
 use crate::decision::route::Match;
 use crate::decision::rules::{Action, UpstreamId};
+use crate::diagnostics::nearest;
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
 pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match, raw: &raw::Config) -> Option<Action> {

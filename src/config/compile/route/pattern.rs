@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use regex::{Regex, RegexBuilder};
 
 use super::{Context, DocPath};
-use crate::config::load::words::nearest;
 use crate::decision::request::host as authority;
 use crate::decision::request::path::normalise;
 use crate::decision::rewrite::{Piece, Template};
 use crate::decision::route::{HostPattern, Match, PathPattern, Segment};
+use crate::diagnostics::nearest;
 
 /// Most segments of a path with parameters: the table descends as deep.
 const MAX_SEGMENTS: usize = 64;

@@ -1,12 +1,11 @@
 //! TLS to the endpoints.
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
 
-use super::super::{Context, DocPath};
+use super::super::{Context, DocPath, pem};
 use crate::config::raw;
 use crate::config::snapshot::{ClientCertificate, UpstreamTls};
 use crate::secret::Secret;
@@ -46,7 +45,7 @@ fn sni(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
 }
 
 fn authorities(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let certificates = certificates(ctx, path, file)?;
+    let certificates = pem::certificates(ctx, path, file)?;
     let mut store = RootCertStore::empty();
     for (index, certificate) in certificates.iter().enumerate() {
         if let Err(error) = store.add(certificate.clone()) {
@@ -63,8 +62,8 @@ fn client_certificate(
     path: &DocPath,
     raw: &raw::listener::Certificate,
 ) -> Option<ClientCertificate> {
-    let chain = certificates(ctx, &path.key("cert"), &raw.cert);
-    let key = private_key(ctx, &path.key("key"), &raw.key);
+    let chain = pem::certificates(ctx, &path.key("cert"), &raw.cert);
+    let key = pem::private_key(ctx, &path.key("key"), &raw.key);
     let (chain, key) = (chain?, key?);
     match CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()) {
         Ok(_) => Some(ClientCertificate {
@@ -83,37 +82,6 @@ fn client_certificate(
         Err(error) => {
             let message = format!("`{}` and `{}` can't be used together: {error}", raw.cert, raw.key);
             ctx.error(path, "invalid_certificate", message);
-            None
-        }
-    }
-}
-
-/// The certificates in a PEM file: at least one.
-fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let pem = ctx.read_file(path, file)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let message = match certificates {
-        Ok(certificates) if !certificates.is_empty() => return Some(certificates),
-        Ok(_) => format!("`{file}` holds no certificate"),
-        Err(error) => format!("`{file}` is not valid PEM: {error}"),
-    };
-    let help = "name a PEM file, which has lines such as `-----BEGIN CERTIFICATE-----`";
-    ctx.error_with_help(path, "invalid_certificate", message, help);
-    None
-}
-
-fn private_key(ctx: &mut Context, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
-    let pem = ctx.read_file(path, file)?;
-    match PrivateKeyDer::from_pem_slice(&pem) {
-        Ok(key) => Some(key),
-        // The error names no content of the file: that may be the key.
-        Err(_) => {
-            ctx.error_with_help(
-                path,
-                "invalid_key",
-                format!("`{file}` holds no private key in PEM"),
-                "name a PEM file with a PKCS#8, PKCS#1 or SEC1 key that is not encrypted",
-            );
             None
         }
     }

@@ -1,0 +1,40 @@
+//! Certificates and private keys in PEM files (RFC 7468).
+
+use rustls::pki_types::pem::{Error, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::{Context, DocPath};
+
+/// The certificates in `file`, at least one, or a diagnostic at `path`.
+pub(super) fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = ctx.read_file(path, file)?;
+    let message = match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+        Ok(_) => format!("`{file}` holds no certificate"),
+        Err(error) => format!("`{file}` is not PEM: {error}"),
+    };
+    let help = "name a PEM file, which has lines such as `-----BEGIN CERTIFICATE-----`";
+    ctx.error_with_help(path, "invalid_certificate", message, help);
+    None
+}
+
+/// The first private key in `file`, as PKCS#8, PKCS#1 or SEC1, or a diagnostic at `path`.
+pub(super) fn private_key(ctx: &mut Context, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
+    let pem = ctx.read_file(path, file)?;
+    let message = match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(key) => return Some(key),
+        Err(Error::NoItemsFound) if contains(&pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
+            format!("the key in `{file}` is encrypted")
+        }
+        Err(Error::NoItemsFound) => format!("`{file}` holds no private key"),
+        // What stands in a key's file is not shown.
+        Err(_) => format!("`{file}` is not PEM"),
+    };
+    let help = "write the key as PKCS#8, for example with `openssl pkcs8 -topk8 -nocrypt`";
+    ctx.error_with_help(path, "invalid_key", message, help);
+    None
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
