@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::admin::Readiness;
 use crate::config::snapshot::Snapshot;
+use crate::proxy::health::STARTING;
 use crate::proxy::server::{self, Bound, StartError};
 use crate::proxy::serving::Shared;
 use crate::telemetry::access_log::AccessLog;
@@ -24,7 +25,7 @@ pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, Error> {
     let access_log = AccessLog::start(&snapshot.access_log).map_err(Error::AccessLog)?;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::default());
-    readiness.block("starting");
+    readiness.block(STARTING);
     let shared = Shared::new(snapshot, metrics, access_log);
     server::run(bound, shared, readiness)
 }

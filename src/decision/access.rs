@@ -97,12 +97,18 @@ pub struct Facts {
     pub verified: Option<Arc<Principal>>,
 }
 
+/// Identity is decided; authorization and limits are still owed.
+#[derive(Debug)]
+pub struct Caller {
+    principal: Option<Arc<Principal>>,
+    /// A fresh verification to remember under this digest.
+    remember: Option<CredentialDigest>,
+}
+
 /// Identity and authorization passed; limits are still owed.
 #[derive(Debug)]
 pub struct Cleared {
     principal: Option<Arc<Principal>>,
-    /// A fresh verification to remember under this digest.
-    remember: Option<CredentialDigest>,
     takes: SmallVec<[Take; 4]>,
 }
 
@@ -123,42 +129,49 @@ pub fn needs(rules: &Rules, request: &RequestView<'_>) -> Needs {
     Needs { verified }
 }
 
-/// Decides identity, then authorization, and names the limits that are still owed.
-///
-/// `limits` are those of the rules that `route` comes from. A missing, bad or insufficient credential is a denial with
-/// the challenge of RFC 6750 §3.
-pub fn clear(
-    route: &rules::Route,
-    limits: &[Limit],
-    request: &RequestView<'_>,
-    facts: Facts,
-    now: SystemTime,
-    hasher: &BucketHasher,
-) -> Result<Cleared, Denial> {
-    let mut principal = None;
-    let mut remember = None;
-    if let Rules::Identified(rules) = &route.access {
-        let recognised = identify::identify(rules, request.headers, facts, now)?;
-        rules.authorize(&recognised.principal)?;
-        principal = Some(recognised.principal);
-        remember = recognised.remember;
+/// Recognises the caller. A missing or bad credential is a denial with the challenge of RFC 6750 §3.
+pub fn identify(rules: &Rules, request: &RequestView<'_>, facts: Facts, now: SystemTime) -> Result<Caller, Denial> {
+    match rules {
+        Rules::Public => Ok(Caller { principal: None, remember: None }),
+        Rules::Identified(rules) => identify::identify(rules, request.headers, facts, now),
     }
-    Ok(Cleared { takes: owed(route, limits, request, principal.as_deref(), hasher), principal, remember })
 }
 
-/// [`clear`] for a caller whose identity is taken for granted, for `explain`.
-pub(super) fn clear_recognised(
-    route: &rules::Route,
-    limits: &[Limit],
-    request: &RequestView<'_>,
-    principal: Principal,
-    hasher: &BucketHasher,
-) -> Result<Cleared, Denial> {
-    if let Rules::Identified(rules) = &route.access {
-        rules.authorize(&principal)?;
+impl Caller {
+    /// A caller whose identity is taken for granted, for `explain`.
+    pub(super) fn assumed(principal: Principal) -> Self {
+        Caller { principal: Some(Arc::new(principal)), remember: None }
     }
-    let takes = owed(route, limits, request, Some(&principal), hasher);
-    Ok(Cleared { takes, principal: Some(Arc::new(principal)), remember: None })
+
+    /// Who it is; `None` on public routes.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        self.principal.as_ref()
+    }
+
+    /// A token that was verified just now, to be remembered whatever is decided about its bearer.
+    pub fn remember(&self) -> Option<(CredentialDigest, Arc<Principal>)> {
+        self.remember.zip(self.principal.clone())
+    }
+
+    /// Decides authorization, and names the limits that are still owed.
+    ///
+    /// `limits` are those of the rules that `route` comes from. A caller that may not do this is refused, with the
+    /// challenge of RFC 6750 §3.1 where a token lacks scopes.
+    pub fn clear(
+        self,
+        route: &rules::Route,
+        limits: &[Limit],
+        request: &RequestView<'_>,
+        hasher: &BucketHasher,
+    ) -> Result<Cleared, Denial> {
+        if let (Rules::Identified(rules), Some(principal)) = (&route.access, &self.principal) {
+            rules.authorize(principal)?;
+        }
+        Ok(Cleared {
+            takes: owed(route, limits, request, self.principal.as_deref(), hasher),
+            principal: self.principal,
+        })
+    }
 }
 
 fn owed(
@@ -248,19 +261,9 @@ impl Method {
 }
 
 impl Cleared {
-    /// The recognised caller, for the log line of a request that a limit then refuses.
-    pub fn principal(&self) -> Option<&Arc<Principal>> {
-        self.principal.as_ref()
-    }
-
     /// What to take from which limit, in order. Taking may end at the first enforcing limit that refuses.
     pub fn takes(&self) -> &[Take] {
         &self.takes
-    }
-
-    /// A token that was verified just now, to be remembered until its principal expires.
-    pub fn remember(&self) -> Option<(CredentialDigest, Arc<Principal>)> {
-        self.remember.zip(self.principal.clone())
     }
 
     /// Decides on the limits. `taken` answers [`Cleared::takes`] in the same order.

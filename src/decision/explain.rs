@@ -10,17 +10,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use super::access::limit::{Key, Limit, LimitId, Quota, Taken, rate_limit_headers};
-use super::access::{self, BucketHasher, Facts, Permit, Principal};
+use super::access::{self, BucketHasher, Caller, Facts, Permit, Principal};
 use super::outcome::{Cause, Denial};
 use super::request::{self, Normal, RawRequest, RequestView};
 use super::response::{self, refusal_headers};
 use super::rewrite::{self, Edit};
-use super::route::{Found, Parameters};
+use super::route::Parameters;
 use super::rules::{Action, Route, RouteId, Rules};
 use crate::diagnostics::Place;
 
@@ -95,13 +95,12 @@ pub fn explain(
         Err(denial) => return unrouted(rules, denial),
     };
     let view = RequestView { method: raw.method, normal: &normal, headers: raw.headers };
-    let mut explanation = match rules.table.find(&view) {
-        Found::Route { id, parameters } => {
+    let mut explanation = match rules.table.find(&view).taken() {
+        Ok((id, parameters)) => {
             let asked = Asked { view, parameters, peer: raw.peer };
             explain_route(rules, id, &asked, claims, now, hasher)
         }
-        Found::MethodNotAllowed(methods) => unrouted(rules, method_not_allowed(&methods)),
-        Found::NotFound => unrouted(rules, Denial::new(Cause::RouteNotFound, "no route takes this request")),
+        Err(denial) => unrouted(rules, denial),
     };
     explanation.passed_over =
         rules.table.explain(&view).into_iter().map(|(route, why)| PassedOver { route, why: why.to_string() }).collect();
@@ -193,13 +192,11 @@ fn admit(
         access::Method::Jwt(jwt) => Some((identity, jwt)),
         access::Method::ApiKey(_) => None,
     });
-    let cleared = match (claims, by_token) {
-        (Some(claims), Some((identity, jwt))) => {
-            let principal = jwt.principal(&identity.name, claims)?;
-            access::clear_recognised(route, &rules.limits, view, principal, hasher)?
-        }
-        _ => access::clear(route, &rules.limits, view, Facts::default(), now, hasher)?,
+    let caller = match (claims, by_token) {
+        (Some(claims), Some((identity, jwt))) => Caller::assumed(jwt.principal(&identity.name, claims)?),
+        _ => access::identify(&route.access, view, Facts::default(), now)?,
     };
+    let cleared = caller.clear(route, &rules.limits, view, hasher)?;
     let ids: Vec<LimitId> = cleared.takes().iter().map(|take| take.limit).collect();
     let limit = |id: &LimitId| &rules.limits[id.0 as usize];
     let taken: Vec<Taken> = ids.iter().map(|id| first_of(limit(id))).collect();
@@ -252,13 +249,5 @@ fn unrouted(rules: &Rules, denial: Denial) -> Explanation {
         limits: Vec::new(),
         verdict: Verdict::Refuse { denial, place: None },
         response_headers: headers,
-    }
-}
-
-fn method_not_allowed(methods: &[Method]) -> Denial {
-    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    Denial {
-        allow: HeaderValue::try_from(names.join(", ")).ok(),
-        ..Denial::new(Cause::MethodNotAllowed, "routes take this path, but with other methods")
     }
 }

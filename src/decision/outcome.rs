@@ -103,6 +103,12 @@ impl Cause {
         StatusCode::from_u16(self.status_code()).expect("BUG: the registry holds only valid statuses")
     }
 
+    /// Whether a rule of the owner or the form of the request refused it; the rest are failures of the upstream, of the
+    /// gateway, or the client's leaving.
+    pub const fn is_refusal(self) -> bool {
+        self.proxy_status().is_none() && !matches!(self, Cause::ClientClosed | Cause::InternalError)
+    }
+
     /// Finds a cause by its stable code.
     pub fn from_code(code: &str) -> Option<Cause> {
         Cause::ALL.iter().copied().find(|cause| cause.code() == code)

@@ -22,6 +22,7 @@ pub use self::explain::Mismatch;
 pub use self::specificity::Specificity;
 
 use self::paths::{Candidate, Paths};
+use super::outcome::{Cause, Denial};
 use super::request::RequestView;
 use super::rules::RouteId;
 
@@ -113,6 +114,22 @@ pub struct Ambiguity {
     pub second: RouteId,
     /// An example of what both take, in words: `host example.com, path /a/{x}`.
     pub overlap: String,
+}
+
+impl Found {
+    /// The route, or the denial that says why there is none: 404, or 405 with `Allow` (RFC 9110 §15.5.6).
+    pub fn taken(self) -> Result<(RouteId, Parameters), Denial> {
+        match self {
+            Found::Route { id, parameters } => Ok((id, parameters)),
+            Found::NotFound => Err(Denial::new(Cause::RouteNotFound, "no route takes this request")),
+            Found::MethodNotAllowed(methods) => {
+                let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                let mut denial = Denial::new(Cause::MethodNotAllowed, format!("only {list} are routed here"));
+                denial.allow = HeaderValue::try_from(list).ok();
+                Err(denial)
+            }
+        }
+    }
 }
 
 impl Table {

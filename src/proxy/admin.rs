@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 
 use crate::admin::Admin;
 
+/// For one request and its answer.
+const EXCHANGE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Serves the admin listener.
 pub struct AdminService {
     pub socket: Option<StdListener>,
@@ -39,7 +42,9 @@ impl Service for AdminService {
                     let app = self.app.clone();
                     let shutdown = shutdown.clone();
                     tokio::spawn(async move {
-                        app.process_new(Box::new(L4Stream::from(stream)), &shutdown).await;
+                        let exchange = app.process_new(Box::new(L4Stream::from(stream)), &shutdown);
+                        // One request a connection, and nobody may hold one open.
+                        let _ = tokio::time::timeout(EXCHANGE, exchange).await;
                     });
                 }
                 Err(e) => {

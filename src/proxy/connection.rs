@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use http::Method;
 
-use super::context::begin_record;
+use super::context::{begin_record, bound_of};
 use super::listener::Listener;
 use super::reply;
 use crate::decision::outcome::{Cause, Denial};
@@ -115,10 +115,14 @@ impl ConnectionInfo {
 
     pub(super) fn write_record(&self, mut record: Record, denial: Denial) {
         record.decision = Decision::Deny;
-        record.cause = Some(denial.cause);
+        let denial_cause = denial.cause;
+        record.cause = Some(denial_cause);
         record.detail = Some(denial.detail);
         let serving = self.listener.shared.store.load();
         serving.no_route.record(&record);
+        if let Some(bound) = bound_of(denial_cause) {
+            self.listener.shared.metrics.bound_hit(bound);
+        }
         self.listener.shared.access_log.record(record);
     }
 }
@@ -127,10 +131,12 @@ impl ConnectionInfo {
 fn request_line(head: &[u8]) -> (Method, &[u8]) {
     let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
-    let method = words.next().and_then(|word| Method::from_bytes(word).ok());
-    // An unparsable method is logged as the placeholder that Method can hold.
-    let method = method.unwrap_or_else(|| Method::from_bytes(b"-").unwrap_or(Method::GET));
-    (method, words.next().unwrap_or_default())
+    // Only what looks like a method and a target: anything else may be a credential that arrived out of place.
+    let method = words.next().filter(|word| word.len() <= 16 && word.iter().all(u8::is_ascii_uppercase));
+    let target = words.next().filter(|word| method.is_some() && matches!(word.first(), Some(b'/' | b'*')));
+    // Method can hold no empty one; this is what the log shows for absent values.
+    let method = method.unwrap_or(b"-");
+    (Method::from_bytes(method).unwrap_or(Method::GET), target.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -107,12 +107,11 @@ impl Context {
         }
         record.route = self.route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = &self.permit {
-            record.principal = permit.principal().cloned();
             record.would_deny = permit.would_deny();
             record.decision = Decision::Allow;
         }
         if let Some(denial) = self.denial.take() {
-            record.decision = if self.permit.is_some() { Decision::Fail } else { Decision::Deny };
+            record.decision = if denial.cause.is_refusal() { Decision::Deny } else { Decision::Fail };
             record.cause = Some(denial.cause);
             record.detail = Some(denial.detail);
         }
@@ -133,13 +132,12 @@ impl Context {
 }
 
 /// The bound of the file that refused with `cause`.
-fn bound_of(cause: Cause) -> Option<Bound> {
+pub(super) fn bound_of(cause: Cause) -> Option<Bound> {
     match cause {
         Cause::UriTooLong => Some(Bound::Uri),
         Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
         Cause::HeadersTooMany => Some(Bound::HeaderCount),
         Cause::BodyTooLarge => Some(Bound::Body),
-        Cause::RequestTimeout => Some(Bound::BodyIdle),
         _ => None,
     }
 }
@@ -190,6 +188,7 @@ pub fn begin_record(
     scheme: Scheme,
     time: SystemTime,
 ) -> Record {
+    let target = without_authority(target);
     let (path, query) = match target.iter().position(|b| *b == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
@@ -221,6 +220,13 @@ pub fn begin_record(
         principal: None,
         upstream: None,
     }
+}
+
+/// An absolute target without scheme and authority, which may hold a password.
+fn without_authority(target: &[u8]) -> &[u8] {
+    let Some(scheme) = target.windows(3).take(8).position(|window| window == b"://") else { return target };
+    let rest = &target[scheme + 3..];
+    rest.iter().position(|byte| matches!(byte, b'/' | b'?')).map_or(b"/", |path| &rest[path..])
 }
 
 /// 128 random bits in hexadecimal.

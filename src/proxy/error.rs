@@ -6,23 +6,44 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::context::Context;
 use super::response;
 use crate::decision::outcome::{Cause, Denial};
+use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
 /// when nobody is there to read one.
 pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 {
     let denial = match ctx.denial.take() {
         Some(denial) => denial,
-        None => Denial::new(cause(e), e.to_string()),
+        None => Denial::new(cause(e), detail(e)),
     };
+    if denial.cause == Cause::RequestTimeout {
+        ctx.shared.metrics.bound_hit(Bound::BodyIdle);
+    }
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
-    if session.response_written().is_some() || denial.cause == Cause::ClientClosed {
+    if answered(session) || denial.cause == Cause::ClientClosed {
         ctx.denial = Some(denial);
         return 0;
     }
     match response::refuse(session, ctx, denial).await {
         Ok(()) => status,
         Err(_) => 0,
+    }
+}
+
+/// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
+pub fn answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|header| {
+        !header.status.is_informational() || header.status == http::StatusCode::SWITCHING_PROTOCOLS
+    })
+}
+
+/// What went wrong, for the log. Pingora's own text may quote what the other side sent, cookies included, so only the kind
+/// of error and what the operating system said are taken from it.
+pub fn detail(e: &Error) -> String {
+    let kind = e.etype().as_str();
+    match e.root_cause().downcast_ref::<std::io::Error>() {
+        Some(cause) => format!("{kind}: {cause}"),
+        None => kind.to_owned(),
     }
 }
 
@@ -61,9 +82,13 @@ pub fn upstream_cause(e: &Error) -> Cause {
         | ErrorType::TLSWantX509Lookup => Cause::UpstreamTlsFailed,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Cause::UpstreamTimeout,
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Cause::UpstreamClosed,
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
-            Cause::UpstreamProtocol
-        }
-        _ => Cause::UpstreamConnectFailed,
+        ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::ConnectProxyFailure
+        | ErrorType::BindError
+        | ErrorType::SocketError => Cause::UpstreamConnectFailed,
+        // Bad heads, bad chunks, bodies that end too early, HTTP/2 errors.
+        _ => Cause::UpstreamProtocol,
     }
 }

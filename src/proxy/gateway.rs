@@ -49,11 +49,15 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<()> {
+        if session.was_upgraded() {
+            // What flows in a tunnel is no request body.
+            return Ok(());
+        }
         request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))
     }
 
@@ -96,10 +100,11 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         upstream_response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        response::check_upgrade(session, upstream_response, ctx)?;
         response::seal_proxied(upstream_response, ctx);
         Ok(())
     }

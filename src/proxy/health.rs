@@ -11,15 +11,18 @@ use pingora::lb::Backend;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::task::JoinHandle;
 
 use super::peer::PeerTemplate;
 use super::serving::Shared;
+use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
 /// Probes endpoints and resolves names for as long as the process runs.
 pub struct Upkeep {
     pub shared: Arc<Shared>,
+    pub readiness: Arc<Readiness>,
 }
 
 /// How often the schedule is looked at.
@@ -29,8 +32,15 @@ const TICK: Duration = Duration::from_millis(100);
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut schedule = Schedule::default();
+        let began = Instant::now();
+        let mut starting = true;
         loop {
             schedule.run(&self.shared);
+            // A name without an answer costs its own upstream (503), not the others their readiness.
+            if starting && (schedule.resolved_once() || began.elapsed() > FIRST_RESOLVE) {
+                self.readiness.clear(STARTING);
+                starting = false;
+            }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 changed = shutdown.changed() => {
@@ -43,11 +53,18 @@ impl BackgroundService for Upkeep {
     }
 }
 
+/// How long the first answers of the resolver may keep the process from being ready.
+const FIRST_RESOLVE: Duration = Duration::from_secs(5);
+
+/// Why a process that has just begun is not ready.
+pub const STARTING: &str = "starting";
+
 /// When each upstream is due, by name, so that a reload keeps the rhythm.
 #[derive(Default)]
 struct Schedule {
     probe: HashMap<Arc<str>, Instant>,
     resolve: HashMap<Arc<str>, Instant>,
+    resolving: HashMap<Arc<str>, JoinHandle<()>>,
     /// Checks keep connections and templates; made again when the definition changed.
     checks: HashMap<Arc<str>, (Health, Arc<Checker>)>,
 }
@@ -61,7 +78,13 @@ impl Schedule {
             if let Some(every) = state.resolve_every()
                 && due(&mut self.resolve, &upstream.name, every, now)
             {
-                tokio::spawn(resolve(state.clone()));
+                if let Some(running) =
+                    self.resolving.insert(upstream.name.clone(), tokio::spawn(resolve(state.clone())))
+                    && !running.is_finished()
+                {
+                    // A resolver that hangs must not be asked again and again.
+                    running.abort();
+                }
             }
             if let Some(health) = &upstream.health
                 && due(&mut self.probe, &upstream.name, health.interval, now)
@@ -72,6 +95,11 @@ impl Schedule {
                 }
             }
         }
+    }
+
+    /// Whether every name has been asked for, and answered or not.
+    fn resolved_once(&self) -> bool {
+        self.resolving.values().all(JoinHandle::is_finished)
     }
 
     fn checker(&mut self, upstream: &Upstream, health: &Health) -> Arc<Checker> {

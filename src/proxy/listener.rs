@@ -73,7 +73,7 @@ impl ListenerService {
         let mut options = HttpServerOptions::default();
         options.h2c = http2 && tls.is_none();
         options.h2_idle_timeout = Some(bounds.keepalive);
-        let app = Arc::new(HttpApp { proxy, options });
+        let app = Arc::new(HttpApp { proxy, options, shared: listener.shared.clone() });
         ListenerService { listener, socket: Some(socket), tls: tls.map(Arc::new), handshake: bounds.handshake, app }
     }
 
@@ -181,13 +181,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct HttpApp {
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
+    shared: Arc<Shared>,
 }
 
 // Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request.
 impl HttpServerApp for HttpApp {
     fn process_new_http<'a, 'b, 'c>(
         self: &'a Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &'b ShutdownWatch,
     ) -> BoxFuture<'c, Option<ReusedHttpStream>>
     where
@@ -201,11 +202,21 @@ impl HttpServerApp for HttpApp {
                 None
             });
         }
+        if session.get_keepalive().is_some() {
+            // How long a connection may stay silent, before its first request too. Absent while draining.
+            session.set_keepalive(Some(keepalive_seconds(&self.shared)));
+        }
         self.proxy.process_new_http(session, shutdown)
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        Some(default_h2_options())
+        let serving = self.shared.store.load();
+        let read = &serving.snapshot.rules.read;
+        // As RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target is a field too.
+        let list = read.max_header_bytes + read.max_uri + 32 * read.max_header_count;
+        let mut options = default_h2_options();
+        options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));
+        Some(options)
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -219,6 +230,11 @@ impl HttpServerApp for HttpApp {
     {
         self.proxy.http_cleanup()
     }
+}
+
+/// Pingora takes whole seconds.
+pub(super) fn keepalive_seconds(shared: &Shared) -> u64 {
+    shared.store.load().snapshot.bounds.keepalive.as_secs().max(1)
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -3,11 +3,13 @@
 use pingora::proxy::Session;
 
 use super::context::Context;
+use super::error::answered;
 
 /// Completes the record with what the session knows, writes it, and gives the connection back.
 pub fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(record) = &mut ctx.record {
-        record.status = session.response_written().map_or(0, |header| header.status.as_u16());
+        let written = session.response_written().filter(|_| answered(session));
+        record.status = written.map_or(0, |header| header.status.as_u16());
         record.bytes_sent = session.body_bytes_sent() as u64;
         record.bytes_received = session.body_bytes_read() as u64;
     }

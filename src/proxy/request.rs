@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use http::Version;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
-use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -14,11 +13,11 @@ use smallvec::SmallVec;
 use super::connection::ConnectionInfo;
 use super::context::{Context, begin_record};
 use super::gateway::nanos_since;
+use super::listener::keepalive_seconds;
 use super::reply::{self, Reply};
 use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{RawRequest, RequestView, Scheme, read};
-use crate::decision::route::Found;
 use crate::decision::rules::Action;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
@@ -32,9 +31,9 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
         session.set_write_timeout(Some(bounds.write_idle));
     }
     session.set_total_drain_timeout(Some(bounds.body_idle));
-    // Pingora turns this to "forever" after each request unless it is set again.
+    // Pingora turns this to "forever" once it has read a request, unless it is set again.
     if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(bounds.keepalive.as_secs().max(1)));
+        session.set_keepalive(Some(keepalive_seconds(&ctx.shared)));
     }
 
     ctx.two_lengths = has_two_lengths(session);
@@ -93,11 +92,7 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     }
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
 
-    let (id, parameters) = match rules.table.find(&view) {
-        Found::Route { id, parameters } => (id, parameters),
-        Found::NotFound => return Err(Denial::new(Cause::RouteNotFound, "no route takes this request")),
-        Found::MethodNotAllowed(methods) => return Err(method_not_allowed(&methods)),
-    };
+    let (id, parameters) = rules.table.find(&view).taken()?;
     ctx.route = Some(id);
     ctx.parameters = parameters;
     let route = serving.route(id);
@@ -109,13 +104,15 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     let needs = access::needs(&route.access, &view);
     let tokens = &ctx.shared.state.tokens;
     let facts = Facts { verified: needs.verified.and_then(|digest| tokens.get(&digest, now)) };
-    let cleared = access::clear(route, &rules.limits, &view, facts, now, &ctx.shared.bucket_hasher)?;
-    if let Some((digest, principal)) = cleared.remember() {
+    let caller = access::identify(&route.access, &view, facts, now)?;
+    if let Some((digest, principal)) = caller.remember() {
         tokens.insert(digest, principal);
     }
     if let Some(record) = &mut ctx.record {
-        record.principal = cleared.principal().cloned();
+        // Known from here on, also if the caller is refused below.
+        record.principal = caller.principal().cloned();
     }
+    let cleared = caller.clear(route, &rules.limits, &view, &ctx.shared.bucket_hasher)?;
 
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let mut taken = SmallVec::<[_; 4]>::new();
@@ -184,13 +181,6 @@ fn content_length(request: &RequestHeader) -> Option<u64> {
 
 fn body_too_large(bound: u64) -> Denial {
     Denial::new(Cause::BodyTooLarge, format!("the request body exceeds {bound} bytes"))
-}
-
-fn method_not_allowed(methods: &[http::Method]) -> Denial {
-    let list = methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ");
-    let mut denial = Denial::new(Cause::MethodNotAllowed, format!("only {list} are routed here"));
-    denial.allow = HeaderValue::from_maybe_shared(Bytes::from(list)).ok();
-    denial
 }
 
 /// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.

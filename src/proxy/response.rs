@@ -1,20 +1,25 @@
 //! Respond: every answer leaves through one of these functions, sealed with the owner's headers.
 
-use http::header::{CONNECTION, UPGRADE};
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, request_id_value};
 use super::reply::{self, Reply};
 use super::request::drainable;
 use crate::decision::access::limit::rate_limit_headers;
-use crate::decision::outcome::Denial;
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::Headers;
 
 /// `X-Request-Id`, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a tunnel (WebSocket) may be silent.
+pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
 /// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 3] = [
@@ -36,7 +41,10 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
     seal(&mut reply.header, ctx);
     // An unread body would be taken for the next request.
-    let drain = !session.is_body_done();
+    // A refused or fixed answer holds no place while the client sends what nobody reads.
+    ctx.concurrency.clear();
+    // HTTP/2 resets the stream instead.
+    let drain = !session.is_http2() && !session.is_body_done();
     let keep = !drain || drainable(session.req_header());
     if !keep {
         session.set_keepalive(None);
@@ -54,6 +62,20 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) 
     Ok(())
 }
 
+/// A 101 that nobody asked for would turn the rest of the connection into bytes that no rule sees. One that was asked for
+/// begins a tunnel, which may be silent for longer than a request body.
+pub fn check_upgrade(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+    if header.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    if session.is_http2() || !session.is_upgrade_req() {
+        ctx.denial = Some(Denial::new(Cause::UpstreamProtocol, "the origin switched protocols unasked"));
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "unsolicited 101").map_err(|e| e.into_up());
+    }
+    session.set_read_timeout(Some(TUNNEL_IDLE));
+    Ok(())
+}
+
 /// Seals an answer of the origin. Informational ones pass: they are not the answer (RFC 9110 §15.2).
 pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
     if header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -64,11 +86,22 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
     for name in &HOP_BY_HOP {
         header.remove_header(name);
     }
-    if header.status != StatusCode::SWITCHING_PROTOCOLS {
+    if header.status != StatusCode::SWITCHING_PROTOCOLS && header.headers.contains_key(CONNECTION) {
+        for name in nominated(header) {
+            header.remove_header(&name);
+        }
         header.remove_header(&UPGRADE);
         header.remove_header(&CONNECTION);
     }
     seal(header, ctx);
+}
+
+/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's.
+fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
+    let values = header.headers.get_all(CONNECTION).iter();
+    let tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
+    names.filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING).collect()
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {

@@ -88,12 +88,11 @@ pub fn run(bound: Bound, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
         let app = Arc::new(AdminApp(Admin { metrics: shared.metrics.clone(), readiness: readiness.clone() }));
         server.add_service(AdminService { socket: Some(socket), app });
     }
-    let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone() });
+    let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 
     scrape(&shared);
-    readiness.clear("starting");
     let watch = Signals { shared: shared.clone(), readiness, drain: process.drain };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     end(&shared)

@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST, UPGRADE};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
-use super::error::upstream_cause;
+use super::error::{detail, upstream_cause};
+use super::response::TUNNEL_IDLE;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
@@ -30,7 +32,12 @@ pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer
             ctx.attempt.began = Some(Instant::now());
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
-            Ok(upstream.peer.to(address))
+            let mut peer = upstream.peer.to(address);
+            if request.headers.contains_key(UPGRADE) {
+                // Pingora bounds a tunnel's silence with what bounds an answer's.
+                peer.options.read_timeout = Some(TUNNEL_IDLE);
+            }
+            Ok(peer)
         }
         Ok(None) => {
             // A try that failed before said why.
@@ -47,7 +54,7 @@ pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer
 /// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
 pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
     let cause = upstream_cause(&e);
-    ctx.denial = Some(Denial::new(cause, e.to_string()));
+    ctx.denial = Some(Denial::new(cause, detail(&e)));
     if let Some(chosen) = ctx.attempt.chosen.take() {
         chosen.endpoint.record_connect_failure();
     }
@@ -59,6 +66,17 @@ pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
         e.set_retry(ctx.attempt.count < attempts && untried);
     }
     e
+}
+
+/// HTTP/2 clients may split `Cookie` into crumbs; in HTTP/1 they must be one field again (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let mut crumbs = request.headers.get_all(COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return Ok(());
+    }
+    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = crumbs.join(&b"; "[..]);
+    request.insert_header(COOKIE, joined)
 }
 
 /// The exchange broke after a connection stood.
@@ -78,11 +96,16 @@ pub fn exchange_failed(
     } else {
         e.retry.decide_reuse(client_reused);
     }
+    let attempts = ctx.attempt.upstream.map_or(1, |id| ctx.serving.snapshot.upstream(id).connect_attempts);
+    if ctx.attempt.count > attempts {
+        // An origin that breaks every connection would be asked again and again.
+        e.set_retry(false);
+    }
     if e.retry() {
         // The endpoint itself is not to blame for a connection that had grown old.
         ctx.attempt.tried.clear();
     } else if ctx.denial.is_none() && *e.esource() == pingora::ErrorSource::Upstream {
-        ctx.denial = Some(Denial::new(upstream_cause(&e), e.to_string()));
+        ctx.denial = Some(Denial::new(upstream_cause(&e), detail(&e)));
     }
     e
 }
@@ -104,8 +127,12 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
         upstream.set_raw_path(rules.target(normal, &ctx.parameters).as_bytes())?;
     }
     let host = rules.host(normal);
-    if upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
+    // HTTP/1.0 may come without a host.
+    if !host.is_empty() && upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
         upstream.insert_header(HOST, &*host)?;
+    }
+    if request.version == Version::HTTP_2 {
+        join_cookies(upstream)?;
     }
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
     let credentials = route.access.credential_headers();

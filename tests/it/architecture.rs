@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
 /// Single files that may use more than their layer.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/proxy/admin.rs", "admin", "serves the admin handlers on a socket"),
+    ("src/proxy/health.rs", "admin", "says there which upstream has no address yet"),
     ("src/proxy/server.rs", "admin", "mounts the admin listener, and says there when it drains"),
     (
         "src/config/compile/telemetry.rs",

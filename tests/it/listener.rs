@@ -149,9 +149,9 @@ fn prior_knowledge_is_refused_where_it_is_not_allowed() {
     let gateway = Gateway::start(ROUTES);
     let mut client = gateway.connect();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    if let Ok(response) = client.try_read_response(false) {
-        response.expect_status(400);
-    }
+    let response = client.read_response().expect_status(400).expect_no_header("Server");
+    assert_eq!(response.json()["code"], "malformed_request");
+    assert_eq!(gateway.eventually_logged(|line| line["status"] == 400)["cause"], "malformed_request");
 }
 
 #[test]

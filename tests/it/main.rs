@@ -20,4 +20,5 @@ mod read;
 mod response;
 mod route;
 mod support;
+mod tunnel;
 mod upstream;

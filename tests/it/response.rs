@@ -230,6 +230,45 @@ fn malformed_http1_carries_them() {
 }
 
 #[test]
+fn a_preface_of_http2_in_the_midst_of_http1_carries_them() {
+    let origin = Origin::saying("ok");
+    let gateway = gate(&origin);
+    let mut client = gateway.connect();
+    client.get("/").expect_status(200);
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    protected(client.read_response().expect_status(400));
+}
+
+#[test]
+fn more_fields_than_can_be_parsed_are_refused_as_such() {
+    let gateway = gate(&Origin::saying("unused"));
+    let mut client = gateway.connect();
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-A: b\r\n".repeat(300)));
+    protected(client.read_response().expect_status(431));
+}
+
+#[test]
+fn an_answer_after_an_interim_one_that_was_the_last_carries_them() {
+    let origin = Origin::always(Answer::raw("HTTP/1.1 102 Processing\r\n\r\n").then_close());
+    let gateway = gate(&origin);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut response = client.read_response();
+    if response.status == 102 {
+        response = client.read_response();
+    }
+    protected(response.expect_status(502));
+}
+
+#[test]
+fn a_switch_of_protocols_that_nobody_asked_for_is_refused() {
+    let smuggled =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil";
+    let origin = Origin::always(Answer::raw(smuggled).then_close());
+    protected(gate(&origin).get("/").expect_status(502));
+}
+
+#[test]
 fn connect_carries_them() {
     let gateway = gate(&Origin::saying("unused"));
     let mut client = gateway.connect();

@@ -111,7 +111,7 @@ impl Request {
 }
 
 fn clear_with(route: &rules::Route, request: &Request, facts: Facts, now: SystemTime) -> Result<Cleared, Denial> {
-    clear(route, &[], &request.view(), facts, now, &HASHER)
+    identify(&route.access, &request.view(), facts, now)?.clear(route, &[], &request.view(), &HASHER)
 }
 
 fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Cleared, Denial> {
@@ -235,12 +235,14 @@ fn a_verified_token_is_remembered_and_checked_again() {
     let route = identified(vec![corp("corp", testing::ISSUER)]);
     let request = request(&[("authorization", &bearer(&claims()))]);
     let digest = needs(&route.access, &request.view()).verified.unwrap();
-    let (remembered, principal) = clear_with(&route, &request, Facts::default(), now()).unwrap().remember().unwrap();
+    let caller = identify(&route.access, &request.view(), Facts::default(), now()).unwrap();
+    let (remembered, principal) = caller.remember().unwrap();
     assert_eq!(remembered, digest);
 
     let facts = || Facts { verified: Some(Arc::clone(&principal)) };
     let again = clear_with(&route, &request, facts(), now()).unwrap();
-    assert!(again.remember().is_none() && again.principal.is_some());
+    assert!(again.principal.is_some());
+    assert!(identify(&route.access, &request.view(), facts(), now()).unwrap().remember().is_none());
     let late = now() + Duration::from_secs(330);
     assert_eq!(clear_with(&route, &request, facts(), late).unwrap_err().cause, Cause::TokenExpired);
 
@@ -332,7 +334,9 @@ fn buckets_of_different_kinds_never_meet() {
 fn admit(limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
     let ids: Vec<u32> = (0..limits.len() as u32).collect();
     let route = route(Rules::Public, &ids);
-    clear(&route, limits, &request(&[]).view(), Facts::default(), now(), &HASHER).unwrap().admit(limits, taken)
+    let request = request(&[]);
+    let caller = identify(&route.access, &request.view(), Facts::default(), now()).unwrap();
+    caller.clear(&route, limits, &request.view(), &HASHER).unwrap().admit(limits, taken)
 }
 
 fn taken(granted: bool, remaining: u64) -> Taken {

@@ -21,13 +21,21 @@ use tokio::time::Sleep;
 use super::h2_seal::{Scan, Sealer};
 use super::{ConnectionInfo, Phase};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::rules::defaults;
 use crate::telemetry::metrics::Bound;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
 const HEAD_MEMORY: usize = 512;
 
+/// What a request line has besides the target: method, version, spaces; and the empty line that ends the head.
+const REQUEST_LINE_REST: usize = 64;
+
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
 const GATHER: usize = 8 << 10;
+
+/// The same for HTTP/2, whose frames are all copied on their way through the sealer. Above [`GATHER`], so that a write always
+/// finds room.
+const HTTP2_GATHER: usize = 4 * GATHER;
 
 /// A gathering buffer that grew beyond this is given back, so that idle connections stay small.
 const KEEP: usize = 2 << 10;
@@ -52,6 +60,13 @@ pub struct Connection {
     write_idle: Duration,
     /// The beginning of the current head.
     head: Vec<u8>,
+    /// Bytes and lines that have arrived since the current head began.
+    head_bytes: usize,
+    head_lines: usize,
+    /// Longest head that can still be within the bounds of the file.
+    max_head_bytes: usize,
+    /// Bytes of the HTTP/2 preface that are still to come.
+    preface_left: usize,
     /// Bytes that were read to see which protocol begins, and are to be read again.
     peeked: Vec<u8>,
     /// Bytes on their way out, from `gathered_at`.
@@ -64,7 +79,11 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(inner: Stream, info: Arc<ConnectionInfo>) -> Self {
-        let bounds = info.listener.shared.store.load().snapshot.bounds;
+        let serving = info.listener.shared.store.load();
+        let bounds = serving.snapshot.bounds;
+        let read = &serving.snapshot.rules.read;
+        let max_head_bytes = read.max_uri + read.max_header_bytes + REQUEST_LINE_REST;
+        drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let mut connection = Connection {
             inner,
@@ -75,6 +94,10 @@ impl Connection {
             write_deadline: None,
             write_idle: bounds.write_idle,
             head: Vec::new(),
+            head_bytes: 0,
+            head_lines: 0,
+            max_head_bytes,
+            preface_left: 0,
             peeked: Vec::new(),
             gathered: Vec::new(),
             gathered_at: 0,
@@ -90,36 +113,61 @@ impl Connection {
     fn become_http2(&mut self) {
         self.info.set_phase(Phase::Http2);
         self.sealer = Some(Sealer::default());
+        self.preface_left = HTTP2_PREFACE.len();
     }
 
-    /// Takes note of what arrived. False if it can't be the beginning of a request.
-    fn arrived(&mut self, bytes: &[u8]) -> bool {
+    /// Takes note of what arrived. A denial if it can't become a request.
+    fn arrived(&mut self, bytes: &[u8]) -> Result<(), Denial> {
         match self.info.phase() {
-            Phase::Idle if !bytes.is_empty() => {
-                if bytes.len() >= HTTP2_PREFACE.len() && is_beginning_of_preface(bytes) && self.info.tls.is_none() {
-                    self.become_http2();
-                    return true;
-                }
+            // Empty lines before a request line are to be ignored (RFC 9112 §2.2).
+            Phase::Idle if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {}
+            Phase::Idle => {
                 self.head.clear();
+                self.head_bytes = 0;
+                self.head_lines = 0;
                 self.info.set_phase(Phase::Head);
                 self.remember(bytes);
                 // TLS on a plain port, most often: Pingora would wait for the end of a head that never comes.
-                return matches!(bytes[0], b'A'..=b'Z' | b'a'..=b'z' | b'\r' | b'\n');
+                if !matches!(bytes[0], b'A'..=b'Z' | b'a'..=b'z' | b'\r' | b'\n') {
+                    return Err(Denial::new(Cause::MalformedRequest, "what arrived does not begin an HTTP request"));
+                }
             }
-            Phase::Head => self.remember(bytes),
+            Phase::Head => {
+                // Pingora came back for more, so all that came before belongs to the head.
+                if self.head_bytes > self.max_head_bytes {
+                    let detail = format!("the head is longer than {} bytes", self.max_head_bytes);
+                    return Err(Denial::new(Cause::HeadersTooLarge, detail));
+                }
+                self.remember(bytes);
+            }
+            Phase::Http2 => self.preface_left = self.preface_left.saturating_sub(bytes.len()),
             _ => {}
         }
-        true
+        Ok(())
     }
 
     fn remember(&mut self, bytes: &[u8]) {
+        self.head_bytes += bytes.len();
+        self.head_lines += bytes.iter().filter(|byte| **byte == b'\n').count();
         let room = HEAD_MEMORY.saturating_sub(self.head.len());
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
+    /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
+    fn lost_while_peeking(&self, denial: Denial) {
+        if !self.peeked.is_empty() {
+            self.info.lost(&self.peeked, denial);
+        }
+    }
+
     /// Whether the head took too long. Called when a read found nothing, so that a head that arrives whole costs no timer.
     fn head_overdue(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.info.phase() != Phase::Head {
+        let awaits = match self.info.phase() {
+            Phase::Head => true,
+            Phase::Http2 => self.preface_left > 0,
+            _ => false,
+        };
+        if !awaits {
             self.head_deadline = None;
             return false;
         }
@@ -132,6 +180,11 @@ impl Connection {
     fn replace(&mut self, answer: &[u8]) {
         let denial = match answer.get(9..12) {
             Some(b"405") => Denial::new(Cause::ConnectRefused, "CONNECT is not supported"),
+            // Pingora's parser has its own bound, and answers 400 like for any other head that it can't parse.
+            _ if self.head_lines > defaults::HARD_MAX_HEADER_COUNT => {
+                let detail = format!("more than {} header fields", defaults::HARD_MAX_HEADER_COUNT);
+                Denial::new(Cause::HeadersTooMany, detail)
+            }
             _ => Denial::new(Cause::MalformedRequest, "the request's head could not be parsed"),
         };
         self.refuse(denial);
@@ -214,13 +267,13 @@ impl Connection {
     }
 
     fn poll_write_http2(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.gathered.len() - self.gathered_at >= GATHER {
+        if self.gathered.len() >= GATHER {
             ready!(self.poll_gathered(cx))?;
         }
         let mut total = 0;
         for buf in bufs {
             // A client that reads slowly must not make this buffer grow: take what fits, and be asked again.
-            let room = (4 * GATHER).saturating_sub(self.gathered.len());
+            let room = HTTP2_GATHER.saturating_sub(self.gathered.len());
             let part = &buf[..buf.len().min(room)];
             self.gather_http2(part);
             total += part.len();
@@ -273,17 +326,24 @@ impl AsyncRead for Connection {
             Poll::Ready(Ok(()))
         };
         match read {
-            Poll::Ready(Ok(())) => {
-                if this.arrived(&buf.filled()[before..]) {
-                    return Poll::Ready(Ok(()));
-                }
-                let denial =
-                    Denial::new(Cause::MalformedRequest, "what arrived is not the beginning of an HTTP request");
-                this.refuse_now(cx, denial)
-            }
+            Poll::Ready(Ok(())) => match this.arrived(&buf.filled()[before..]) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(denial) => this.refuse_now(cx, denial),
+            },
             Poll::Pending if this.head_overdue(cx) => {
                 this.info.listener.shared.metrics.bound_hit(Bound::HeaderTime);
+                if this.info.phase() == Phase::Http2 {
+                    // No request was begun, and nothing in HTTP/1 can be said here.
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 this.refuse_now(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"))
+            }
+            Poll::Pending => {
+                // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
+                if this.sealer.is_none() && !this.gathered.is_empty() && this.poll_gathered(cx)?.is_ready() {
+                    let _ = Pin::new(&mut this.inner).poll_flush(cx);
+                }
+                Poll::Pending
             }
             other => other,
         }
@@ -400,13 +460,27 @@ impl Peek for Connection {
             let mut chunk = [0; 32];
             let room = chunk.len().min(buf.len() - self.peeked.len());
             let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
-            match tokio::time::timeout_at(deadline, read).await?? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.peeked.extend_from_slice(&chunk[..count]),
+            let read = match tokio::time::timeout_at(deadline, read).await {
+                Ok(read) => read?,
+                Err(_) => {
+                    self.lost_while_peeking(Denial::new(
+                        Cause::RequestTimeout,
+                        "the request's head was not complete in time",
+                    ));
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            };
+            if read == 0 {
+                self.lost_while_peeking(Denial::new(Cause::ClientClosed, "the client left within the request's head"));
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            self.peeked.extend_from_slice(&chunk[..read]);
         }
         let count = self.peeked.len().min(buf.len());
         buf[..count].copy_from_slice(&self.peeked[..count]);
+        if self.peeked == HTTP2_PREFACE {
+            self.become_http2();
+        }
         Ok(true)
     }
 }
