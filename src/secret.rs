@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
+    /// Hides `value`.
     pub fn new(value: T) -> Self {
         Secret(value)
     }

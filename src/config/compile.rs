@@ -49,6 +49,7 @@ pub trait Environment {
 pub struct DocPath(pub String);
 
 impl DocPath {
+    /// The document itself.
     pub fn root() -> Self {
         DocPath::default()
     }
@@ -74,6 +75,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Nothing is reported yet; `places` tell where things stand in the files.
     pub fn new(places: &'a Places, environment: &'a dyn Environment) -> Self {
         Context { places, environment, diagnostics: Vec::new(), response: None }
     }

@@ -37,7 +37,9 @@ const MAX_MISTAKES: usize = 200;
 /// A configuration as written, as far as it could be read.
 #[derive(Debug, Default)]
 pub struct Document {
+    /// What was written.
     pub config: raw::Config,
+    /// Where it stands in the files.
     pub places: Places,
     /// What is wrong with the shape of the document. With an error among them, `config` lacks what was wrong.
     pub diagnostics: Vec<Diagnostic>,

@@ -34,10 +34,10 @@ pub struct Config {
     /// Bounds on what one client may send, and how slowly.
     #[serde(default)]
     pub bounds: listener::Bounds,
-    /// The services behind the gateway, by name.
+    /// The services behind the gateway, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub upstreams: Entries<upstream::Upstream>,
-    /// Who can be recognised, and how, by name.
+    /// Who can be recognised, and how, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub identities: Entries<access::Identity>,
     /// Limits that every route inherits. A route overrides one by naming it.

@@ -14,32 +14,43 @@ use crate::decision::upstream::Balance;
 /// A configuration, compiled. Immutable; a reload makes a new one.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// What decisions read.
     pub rules: Rules,
+    /// In the order of the file; never empty.
     pub listeners: Vec<Listener>,
+    /// The bounds on slowness.
     pub bounds: Bounds,
     /// By [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
+    /// How requests are logged.
     pub access_log: AccessLog,
     /// Loopback only.
     pub admin: Option<SocketAddr>,
+    /// Threads and draining.
     pub process: Process,
 }
 
 impl Snapshot {
+    /// The upstream that a rule of this snapshot names. An id of another snapshot may name another one, or panic.
     pub fn upstream(&self, id: UpstreamId) -> &Upstream {
         &self.upstreams[id.0 as usize]
     }
 }
 
+/// A socket that accepts requests.
 #[derive(Clone, Debug)]
 pub struct Listener {
+    /// Unique; for logs and metrics.
     pub name: Arc<str>,
+    /// Where it listens.
     pub address: SocketAddr,
+    /// `None` for plain HTTP.
     pub tls: Option<ListenerTls>,
     /// By ALPN with TLS, by prior knowledge without.
     pub http2: bool,
 }
 
+/// The TLS of a listener: 1.2 and 1.3.
 #[derive(Clone, Debug)]
 pub struct ListenerTls {
     /// Never empty; in the order of the file.
@@ -53,58 +64,84 @@ pub struct ListenerTls {
 pub struct Certificate {
     /// DNS names of the subject alternative names, lower case; `*.example.com` for wildcards.
     pub names: Vec<String>,
+    /// The chain and its key, which fit each other.
     pub certified: Arc<CertifiedKey>,
 }
 
 /// Bounds on slowness. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
+    /// From a request's first byte until its header is complete (HTTP/1).
     pub header_time: Duration,
+    /// Between two reads of a request body (HTTP/1).
     pub body_idle: Duration,
+    /// Between two writes of an answer that the client does not take.
     pub write_idle: Duration,
+    /// Between two requests on one connection.
     pub keepalive: Duration,
+    /// For a TLS handshake.
     pub handshake: Duration,
 }
 
+/// A named group of endpoints that serve the same thing.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Never empty.
     pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen.
     pub balance: Balance,
+    /// `None`: every endpoint counts as healthy.
     pub health: Option<Health>,
     /// With every endpoint unhealthy: refuse (503) instead of using all.
     pub refuse_when_unhealthy: bool,
+    /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
     /// At least 1.
     pub connect_attempts: u32,
+    /// `None` for plain HTTP.
     pub tls: Option<UpstreamTls>,
+    /// Speak HTTP/2: by ALPN with TLS, with prior knowledge without.
     pub http2: bool,
+    /// Most requests at a time on one HTTP/2 connection, at least 1.
     pub http2_streams: u32,
+    /// Between two resolutions of the DNS names.
     pub resolve: Duration,
 }
 
+/// One address of an upstream, as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// An IP address (IPv6 without brackets) or a DNS name, lower case.
     pub host: String,
+    /// The TCP port.
     pub port: u16,
     /// 1 to 1000.
     pub weight: u32,
 }
 
+/// Bounds on waiting for an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {
+    /// For opening a connection, TLS included.
     pub connect: Duration,
+    /// Between two reads of the answer, its first byte included.
     pub response: Duration,
+    /// Between two writes of the request.
     pub send: Duration,
+    /// How long an unused connection is kept.
     pub idle: Duration,
 }
 
+/// Probes that find out which endpoints work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
+    /// What is asked of an endpoint.
     pub probe: Probe,
+    /// Between two probes of an endpoint.
     pub interval: Duration,
+    /// For one probe.
     pub timeout: Duration,
     /// Successes in a row, at least 1.
     pub healthy_after: u32,
@@ -112,30 +149,39 @@ pub struct Health {
     pub unhealthy_after: u32,
 }
 
+/// What an endpoint must do to pass a probe.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Probe {
+    /// Accept a connection.
     Tcp,
+    /// Answer a GET.
     Http {
+        /// The path to ask for.
         path: String,
-        /// `None`: the endpoint's address.
+        /// The `Host` to ask for. `None`: the first endpoint's `host:port`.
         host: Option<String>,
+        /// The statuses that pass.
         expected: Vec<u16>,
     },
 }
 
+/// TLS to the endpoints, whose certificates are always verified.
 #[derive(Clone, Debug)]
 pub struct UpstreamTls {
     /// Never empty: an empty name would switch verification off.
     pub sni: String,
     /// Instead of the system's authorities.
     pub authorities: Option<Vec<CertificateDer<'static>>>,
+    /// For endpoints that ask for one.
     pub client_certificate: Option<ClientCertificate>,
 }
 
 /// A chain and its key in DER, as Pingora takes them.
 #[derive(Clone)]
 pub struct ClientCertificate {
+    /// The client's own certificate first.
     pub chain: Vec<Vec<u8>>,
+    /// The key of the first certificate.
     pub key: crate::secret::Secret<Vec<u8>>,
 }
 
@@ -145,31 +191,44 @@ impl std::fmt::Debug for ClientCertificate {
     }
 }
 
+/// How requests are logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessLog {
+    /// How a request becomes a line.
     pub format: LogFormat,
+    /// Where the lines go.
     pub output: LogOutput,
+    /// Most lines that may wait to be written, at least 1.
     pub queue: usize,
 }
 
+/// How a request becomes a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogFormat {
+    /// One JSON object.
     Json,
+    /// The `combined` format of NCSA and Apache.
     Combined,
     /// Checked: every field is known.
     Template(String),
 }
 
+/// Where the lines of the access log go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogOutput {
+    /// Nowhere.
     Off,
+    /// Standard output.
     Stdout,
+    /// The end of this file, which is reopened on SIGUSR1.
     File(PathBuf),
 }
 
+/// The process itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Process {
     /// Worker threads of a listener.
     pub threads: usize,
+    /// After SIGTERM: how long requests in flight may take to finish.
     pub drain: Duration,
 }

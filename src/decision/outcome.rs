@@ -138,6 +138,7 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// A refusal for `cause`; `detail` is the true reason, for the log.
     pub fn new(cause: Cause, detail: impl Into<Cow<'static, str>>) -> Self {
         Denial { cause, detail: detail.into(), challenge: None, allow: None, retry_after: None, limit: None }
     }

@@ -29,9 +29,12 @@ pub struct ReadRules {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// How a request came, or goes: without TLS or with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
+    /// Without TLS.
     Http,
+    /// With TLS.
     Https,
 }
 
@@ -44,6 +47,7 @@ impl Scheme {
         }
     }
 
+    /// As in a URI.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scheme::Http => "http",

@@ -24,6 +24,7 @@ pub use refusal::{Body, refusal_body, refusal_headers};
 pub trait Headers {
     /// All values of `name`, in order.
     fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue>;
+    /// Whether there is any value of `name`.
     fn contains(&self, name: &HeaderName) -> bool;
     /// Removes every value of `name`.
     fn remove(&mut self, name: &HeaderName);
@@ -81,6 +82,7 @@ pub struct Operations {
 }
 
 impl Rules {
+    /// `framing` goes into the policies that `operations` write, too.
     pub fn new(mut operations: Operations, framing: Option<Framing>, pages: Pages) -> Self {
         if let Some(framing) = &framing {
             // The owner's own policies get their `frame-ancestors` here, so that no answer pays for the edit.
@@ -94,14 +96,17 @@ impl Rules {
         Rules { operations, framing, pages }
     }
 
+    /// The operations, with the framing policy already in their values.
     pub fn operations(&self) -> &Operations {
         &self.operations
     }
 
+    /// Who may frame the answers; `None` leaves it to the origin and the operations.
     pub fn framing(&self) -> Option<&Framing> {
         self.framing.as_ref()
     }
 
+    /// The owner's own error pages.
     pub fn pages(&self) -> &Pages {
         &self.pages
     }

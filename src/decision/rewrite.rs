@@ -17,11 +17,13 @@ use super::route::Parameters;
 /// What the origin sees instead of the client's host and path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
+    /// `None`: the client's.
     pub path: Option<PathRewrite>,
     /// The `Host` that the origin sees.
     pub host: Option<String>,
 }
 
+/// How the path changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathRewrite {
     /// `strip` (ends without `/`) is taken off and `add` (ends without `/`) is put before. Both consist of whole segments.
@@ -34,19 +36,25 @@ pub enum PathRewrite {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template(pub Vec<Piece>);
 
+/// A part of a [`Template`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
+    /// Text as it is.
     Literal(String),
     /// Index into the parameters that the route match found.
     Parameter(usize),
 }
 
+/// An answer that sends the client elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redirect {
+    /// One of 301, 302, 303, 307 and 308.
     pub status: StatusCode,
+    /// What `Location` says.
     pub target: Target,
 }
 
+/// Where a [`Redirect`] sends the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// The whole `Location`.

@@ -41,6 +41,7 @@ pub struct Match {
     pub query: Vec<(String, Condition)>,
 }
 
+/// The hosts that a route takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// Lower case, without port.
@@ -49,6 +50,7 @@ pub enum HostPattern {
     Wildcard(String),
 }
 
+/// The paths that a route takes, all in normal form.
 #[derive(Clone, Debug)]
 pub enum PathPattern {
     /// In normal form.
@@ -61,8 +63,10 @@ pub enum PathPattern {
     Regex(Regex),
 }
 
+/// What stands between two slashes of a [`PathPattern::Parameters`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
+    /// This text.
     Literal(String),
     /// One whole, non-empty segment, by its name.
     Parameter(String),
@@ -72,9 +76,11 @@ pub enum Segment {
 /// [`Condition::Exact`] nor [`Condition::Regex`].
 #[derive(Clone, Debug)]
 pub enum Condition {
+    /// This value.
     Exact(HeaderValue),
     /// Anchored at both ends.
     Regex(Regex),
+    /// Present with any value, or (false) absent.
     Present(bool),
 }
 
@@ -94,6 +100,7 @@ type Map<V> = HashMap<Box<str>, V, foldhash::fast::FixedState>;
 /// The answer of [`Table::find`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
+    /// One route takes the request.
     Route {
         id: RouteId,
         /// Values of the path's parameters in the order of the pattern, as byte ranges of the normalised path.
@@ -101,6 +108,7 @@ pub enum Found {
     },
     /// Routes match but for the method: these are allowed, sorted.
     MethodNotAllowed(Vec<Method>),
+    /// No route matches.
     NotFound,
 }
 

@@ -22,7 +22,9 @@ pub struct UpstreamId(pub u32);
 /// Everything that decisions read, compiled.
 #[derive(Debug)]
 pub struct Rules {
+    /// How a request is read, and what is refused unread.
     pub read: ReadRules,
+    /// Finds the route of a request.
     pub table: route::Table,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
@@ -35,12 +37,17 @@ pub struct Rules {
 /// A route, compiled.
 #[derive(Debug)]
 pub struct Route {
+    /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Where the file says so, for `explain`.
     pub place: Place,
+    /// Who may use it.
     pub access: access::Rules,
+    /// In the order in which they are asked, the inherited ones first.
     pub limits: Vec<LimitId>,
+    /// What happens to an admitted request.
     pub action: Action,
+    /// What its answers carry.
     pub response: Arc<response::Rules>,
     /// Largest request body in bytes.
     pub max_body: u64,
@@ -49,12 +56,16 @@ pub struct Route {
 /// What happens to an admitted request.
 #[derive(Debug)]
 pub enum Action {
+    /// It goes to an endpoint of this upstream.
     Forward { upstream: UpstreamId, upstream_name: Arc<str>, rewrite: rewrite::Rules },
+    /// It is answered without an origin.
     Respond(response::Fixed),
+    /// The client is sent elsewhere.
     Redirect(rewrite::Redirect),
 }
 
-/// A fail-safe default for durations that the file leaves open, in one place so that docs and code agree.
+/// Fail-safe defaults for the durations, sizes and counts that the file leaves open, in one place so that docs and code
+/// agree.
 pub mod defaults {
     use super::Duration;
 

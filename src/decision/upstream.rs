@@ -26,6 +26,7 @@ use weights::Weights;
 pub enum Balance {
     /// Smooth: an endpoint's turns are spread evenly over the round.
     RoundRobin,
+    /// In proportion to the weights.
     Random,
     /// The less busy of two random choices, relative to their weights.
     LeastRequests,
@@ -36,9 +37,13 @@ pub enum Balance {
 /// What the hash is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HashKey {
+    /// The value of this request header.
     Header(HeaderName),
+    /// The value of this cookie.
     Cookie(String),
+    /// The client's address.
     ClientAddress,
+    /// The path.
     Path,
 }
 
@@ -78,6 +83,7 @@ pub enum Wants<'a> {
 
 /// What may change between two choices, by the member's index.
 pub trait Live {
+    /// Whether probes speak for the member.
     fn healthy(&self, member: usize) -> bool;
     /// Whether this request has tried the member before, in vain.
     fn tried(&self, member: usize) -> bool;
@@ -88,6 +94,7 @@ pub trait Live {
 /// What [`choose`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
+    /// A healthy member, by its index.
     Healthy(usize),
     /// No healthy member is left that was not tried: one of the unhealthy, for owners who would rather use all of them
     /// than trust a probe that says that nothing works.
@@ -112,6 +119,7 @@ pub fn choose(_permit: &Permit, balanced: &Balanced, live: &impl Live, number: u
 }
 
 impl Balanced {
+    /// Prepares choices among `members`.
     pub fn new(balance: &Balance, members: &[Member]) -> Self {
         let weights = Weights::new(members.iter().map(|member| member.weight));
         let method = match balance {

@@ -47,6 +47,7 @@ impl Tokens {
         self.cache.len()
     }
 
+    /// Whether no token is remembered.
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
     }

@@ -50,6 +50,7 @@ pub struct Resolved {
 }
 
 impl Upstreams {
+    /// Without any upstream yet.
     pub fn new() -> Self {
         Upstreams::default()
     }
@@ -76,6 +77,7 @@ impl Upstreams {
 }
 
 impl UpstreamState {
+    /// The state of an upstream that was not there before. Its DNS names have no endpoints yet.
     pub fn new(upstream: &snapshot::Upstream) -> Self {
         let configured = Configured::new(upstream);
         UpstreamState {
@@ -86,6 +88,7 @@ impl UpstreamState {
         }
     }
 
+    /// The upstream's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }

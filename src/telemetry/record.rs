@@ -26,6 +26,7 @@ impl Decision {
     /// Every decision, in the order of the type.
     pub const ALL: &[Decision] = &[Decision::Allow, Decision::Deny, Decision::Fail];
 
+    /// As the log writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Decision::Allow => "allow",
@@ -42,23 +43,31 @@ pub struct Record {
     pub time: SystemTime,
     /// From then to the last byte of the answer.
     pub duration: Duration,
+    /// The id that the client, the origin and the log share.
     pub request_id: String,
+    /// The name of the listener that it came by.
     pub listener: Arc<str>,
+    /// Who is believed to have sent it.
     pub client: IpAddr,
     /// The socket's other end; differs from `client` behind a trusted proxy.
     pub peer: SocketAddr,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub protocol: &'static str,
+    /// Whether it came by TLS.
     pub scheme: Scheme,
     /// `TLSv1.3`, … for TLS connections.
     pub tls: Option<&'static str>,
     /// Empty where the request could not be parsed, as are host and path.
     pub method: Method,
+    /// The normalised host.
     pub host: String,
     /// The normalised path; as received where normalising failed.
     pub path: String,
+    /// As received; credentials in it are redacted when the line is written.
     pub query: Option<String>,
+    /// As received.
     pub user_agent: Option<HeaderValue>,
+    /// As received; credentials in it are redacted when the line is written.
     pub referer: Option<HeaderValue>,
     /// 0 when no answer was sent.
     pub status: u16,
@@ -66,20 +75,26 @@ pub struct Record {
     pub bytes_sent: u64,
     /// Body bytes received from the client.
     pub bytes_received: u64,
+    /// The name of the route that took it.
     pub route: Option<Arc<str>>,
+    /// How the gateway decided.
     pub decision: Decision,
+    /// Why it was refused or failed.
     pub cause: Option<Cause>,
     /// The true reason, in words.
     pub detail: Option<Cow<'static, str>>,
     /// What a policy in report mode would have refused with.
     pub would_deny: Option<Cause>,
+    /// Who was recognised.
     pub principal: Option<Arc<Principal>>,
+    /// `None` where no upstream was asked.
     pub upstream: Option<UpstreamRecord>,
 }
 
 /// What happened beyond the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamRecord {
+    /// The upstream's name.
     pub name: Arc<str>,
     /// The endpoint tried last.
     pub endpoint: Option<SocketAddr>,

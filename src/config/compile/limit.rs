@@ -38,6 +38,7 @@ struct Entry {
 }
 
 impl Limits {
+    /// Compiles the limits that every route inherits.
     pub fn new(ctx: &mut Context, raw: &raw::Config) -> Limits {
         let mut limits = Limits { compiled: Vec::new(), inherited: Vec::new() };
         let list = DocPath::root().key("limits");

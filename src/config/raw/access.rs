@@ -16,6 +16,7 @@ pub enum Identity {
     ApiKey(ApiKey),
 }
 
+/// A signed JSON Web Token (RFC 7519), and what it must say.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
@@ -58,6 +59,7 @@ pub enum JwtKeys {
     Secret(SecretSource),
 }
 
+/// API keys, and the header that carries them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
@@ -82,6 +84,7 @@ pub enum ApiKeys {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyFile {
+    /// The known keys.
     pub keys: Vec<ApiKeyEntry>,
 }
 
@@ -93,8 +96,10 @@ pub struct ApiKeyEntry {
     pub id: String,
     /// `sha256:` and 64 hexadecimal digits.
     pub hash: String,
+    /// The scopes that the key gives.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The roles that the key gives.
     #[serde(default)]
     pub roles: Vec<String>,
     /// Further facts about the caller, for `allow: {claims: …}`.
@@ -108,7 +113,9 @@ pub struct ApiKeyEntry {
 /// Who may use a route: `public`, or a mapping with `identity`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
+    /// Everyone, recognised or not.
     Public,
+    /// Only recognised callers.
     Identified(Identified),
 }
 

@@ -10,7 +10,8 @@ use super::units::{Count, Rate};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// Unique within its list. A route's limit replaces the inherited one of the same name.
+    /// 1 to 64 letters, digits, `.`, `_` and `-`; unique within its list. A route's limit replaces the inherited one of
+    /// the same name.
     pub name: String,
     /// What is counted separately. Default `client_address`.
     #[serde(default)]
@@ -32,11 +33,14 @@ pub struct Limit {
     pub off: Option<String>,
 }
 
+/// What happens to a request that exceeds the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// Refuse it.
     #[default]
     Enforce,
+    /// Log and count it, and let it pass.
     Report,
 }
 

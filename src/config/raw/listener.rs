@@ -9,7 +9,7 @@ use super::units::{Count, Size, Span};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// Used in logs and metrics. Unique.
+    /// Used in logs and metrics. Unique; 1 to 100 printable characters.
     pub name: String,
     /// IP address and port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:443`.
     pub address: String,
@@ -33,6 +33,7 @@ pub struct Tls {
     pub unknown_name: UnknownName,
 }
 
+/// What a client gets that asks for a name which no certificate has, or for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownName {
@@ -60,25 +61,29 @@ pub struct Bounds {
     /// Longest request target. Beyond: 414. Default 8KiB.
     #[serde(default)]
     pub uri: Option<Size>,
-    /// All header fields together, names and values. Beyond: 431. Default 32KiB.
+    /// All header fields together, names and values, in HTTP/1 and HTTP/2. Beyond: 431. Default
+    /// 32KiB.
     #[serde(default)]
     pub header_bytes: Option<Size>,
-    /// Number of header fields, at most 256. Beyond: 431. Default 100.
+    /// Number of header fields, at most 256, in HTTP/1 and HTTP/2. Beyond: 431. Default 100.
     #[serde(default)]
     pub header_count: Option<Count>,
     /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
     #[serde(default)]
     pub body: Option<Size>,
-    /// From a request's first byte until its header is complete (HTTP/1). Beyond: the connection is closed. Default 10s.
+    /// From a request's first byte until its header is complete (HTTP/1). Beyond: 408, and the connection is closed. Default
+    /// 10s.
     #[serde(default)]
     pub header_time: Option<Span>,
-    /// Between two reads of a request body. Beyond: 408. Default 30s.
+    /// Between two reads of a request body (HTTP/1). Beyond: 408. Default 30s. A body that comes by HTTP/2 is bounded by the
+    /// timeouts of its upstream.
     #[serde(default)]
     pub body_idle: Option<Span>,
     /// Between two writes of an answer that the client does not take. Beyond: the connection is closed. Default 30s.
     #[serde(default)]
     pub write_idle: Option<Span>,
-    /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
+    /// Between two requests on one connection. Beyond: the connection is closed. Whole seconds, at least 1s. Default
+    /// 60s.
     #[serde(default)]
     pub keepalive: Option<Span>,
     /// TLS handshake. Beyond: the connection is closed. Default 10s.

@@ -46,7 +46,10 @@ pub enum Framing {
     /// Pages of these origins, such as `https://portal.example.com`; `same_origin` may be among them.
     Origins(Vec<String>),
     /// Left to the origin and to `response_headers`; on a route this needs a reason.
-    Off { reason: Option<String> },
+    Off {
+        /// Why the protection is switched off.
+        reason: Option<String>,
+    },
 }
 
 /// `{off: reason}`

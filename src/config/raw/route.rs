@@ -39,6 +39,7 @@ pub struct Route {
     /// Overrides the inherited operations by header name.
     #[serde(default)]
     pub response_headers: Headers,
+    /// Who may put the answers into a frame. Default: as the file says.
     #[serde(default)]
     pub framing: Option<Framing>,
     /// Overrides the inherited pages by key.
@@ -80,6 +81,7 @@ pub struct Match {
 pub enum Path {
     /// `/exact`, `/with/{parameter}` or `/prefix/*`.
     Pattern(String),
+    /// A regular expression for the whole normalised path.
     Regex(String),
 }
 
@@ -111,6 +113,7 @@ word_or_map!(Path, RegexPath);
 pub enum Value {
     /// Exactly this value.
     Exact(String),
+    /// A regular expression for the whole value.
     Regex(String),
     /// Present with any value, or (false) absent.
     Present(bool),

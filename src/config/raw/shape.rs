@@ -64,6 +64,11 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
 pub trait FromWord: Sized {
     /// What the word may be, for the message when neither fits.
     const EXPECTING: &'static str;
+    /// Reads the word.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
     fn from_word(word: &str) -> Result<Self, String>;
     /// The schema of the word form.
     fn word_schema() -> Schema {

@@ -21,11 +21,15 @@ pub struct AccessLog {
     pub queue: Option<Count>,
 }
 
+/// How a request becomes a line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {
+    /// One JSON object.
     #[default]
     Json,
+    /// The `combined` format of NCSA and Apache.
     Combined,
+    /// Text with `{field}` places.
     Template(String),
 }
 
@@ -59,11 +63,15 @@ impl From<Template> for Format {
 
 word_or_map!(Format, Template);
 
+/// Where the lines go.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Output {
+    /// Standard output.
     #[default]
     Stdout,
+    /// Nowhere.
     Off,
+    /// The end of this file.
     File(String),
 }
 

@@ -20,6 +20,7 @@ pub struct Size(pub u64);
 pub struct Rate {
     /// At least 1.
     pub count: u64,
+    /// One second, minute, hour or day.
     pub per: Duration,
 }
 
@@ -28,6 +29,11 @@ pub struct Rate {
 pub struct Count(pub u64);
 
 impl Span {
+    /// Reads a length of time.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (number, unit) = split(text);
         let millis = match unit {
@@ -46,6 +52,11 @@ impl Span {
 }
 
 impl Size {
+    /// Reads a number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (number, unit) = split(text);
         let factor = match unit {
@@ -64,6 +75,11 @@ impl Size {
 }
 
 impl Rate {
+    /// Reads events per time.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a rate; write a whole number and a period, such as `50/s` or `1000/h`");
         let Some((count, period)) = text.split_once('/') else {
@@ -87,6 +103,11 @@ impl Rate {
 }
 
 impl Count {
+    /// Reads a whole number.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         whole(text.trim()).map(Count).ok_or_else(|| format!("`{text}` is not a whole number"))
     }

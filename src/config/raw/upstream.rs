@@ -21,6 +21,7 @@ pub struct Upstream {
     /// What to do when every endpoint is unhealthy. Default `use_all`.
     #[serde(default)]
     pub all_unhealthy: AllUnhealthy,
+    /// Bounds on waiting for an endpoint.
     #[serde(default)]
     pub timeouts: Timeouts,
     /// How many endpoints one request may try when connecting fails; 1 means no second try. Default 3, at most 10.
@@ -43,7 +44,9 @@ pub struct Upstream {
 /// One address of an upstream, written `host:port` or with a weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
+    /// `host:port`
     pub address: String,
+    /// Its share among the endpoints, 1 to 1000. Default 1.
     pub weight: Option<Count>,
 }
 
@@ -76,10 +79,14 @@ word_or_map!(Endpoint, WeightedEndpoint);
 /// How an endpoint is chosen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Balance {
+    /// Each in turn, as often as its weight says.
     #[default]
     RoundRobin,
+    /// Any, as likely as its weight says.
     Random,
+    /// The less busy of two random ones.
     LeastRequests,
+    /// The same one for the same key.
     ConsistentHash(HashKey),
 }
 
@@ -178,7 +185,7 @@ pub struct HttpProbe {
     /// Default `/`.
     #[serde(default)]
     pub path: Option<String>,
-    /// The `Host` to ask for. Default: the endpoint's address.
+    /// The `Host` to ask for. Default: the first endpoint's `host:port`.
     #[serde(default)]
     pub host: Option<String>,
     /// The statuses that count as healthy. Default `[200]`.

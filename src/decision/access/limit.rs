@@ -48,12 +48,16 @@ pub enum Key {
     Principal,
     /// Falls back to the client address when absent.
     Header(HeaderName),
+    /// One count for each route.
     Route,
+    /// One count for all requests.
     Gateway,
 }
 
+/// How much a limit grants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quota {
+    /// Requests per time.
     Rate(RateQuota),
     /// Requests in progress at the same time.
     Concurrent(u32),

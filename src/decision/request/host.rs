@@ -14,11 +14,17 @@ pub struct Authority {
 /// Why a text is not a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostError {
+    /// Nothing is there.
     Empty,
+    /// More than 253 bytes.
     TooLong,
+    /// Not a letter, digit, `-`, `_` or `.`.
     Character,
+    /// Empty between two dots, or longer than 63 bytes.
     Label,
+    /// In brackets, but no IPv6 address.
     Address,
+    /// No number from 1 to 65535.
     Port,
 }
 

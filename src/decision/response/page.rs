@@ -78,13 +78,18 @@ enum Part {
 /// What a page may fill in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
+    /// The status as a number.
     Status,
+    /// The cause's name.
     Code,
+    /// What went wrong, in words for strangers.
     Title,
+    /// The id under which the log has the request.
     RequestId,
 }
 
 impl Field {
+    /// What a page writes between braces.
     pub const NAMES: [&str; 4] = ["status", "code", "title", "request_id"];
 
     fn from_name(name: &str) -> Option<Field> {
@@ -106,6 +111,7 @@ pub struct Values<'a> {
 }
 
 impl Page {
+    /// Reads the `{field}` places of `text`; other text between braces stays as it is.
     pub fn new(content_type: HeaderValue, text: &str) -> Page {
         let mut parts = Vec::new();
         let mut rest = 0;

@@ -11,6 +11,7 @@ use crate::config::snapshot::Health;
 pub struct Endpoint {
     /// `host:port` as written, for logs and metrics. A DNS name stands for several endpoints.
     pub name: Arc<str>,
+    /// Where it is, as written or as DNS says.
     pub address: SocketAddr,
     healthy: AtomicBool,
     /// Probes in a row that speak against `healthy`.
@@ -22,7 +23,9 @@ pub struct Endpoint {
 /// What a probe changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthChange {
+    /// It takes requests again.
     BecameHealthy,
+    /// It is left out.
     BecameUnhealthy,
 }
 
@@ -30,6 +33,7 @@ pub enum HealthChange {
 #[must_use = "dropping it ends the request's claim on the endpoint"]
 #[derive(Debug)]
 pub struct Chosen {
+    /// Where the request goes.
     pub endpoint: Arc<Endpoint>,
     /// Whether the endpoint was chosen although it is unhealthy, as all are.
     pub panic: bool,
@@ -47,6 +51,7 @@ impl Endpoint {
         }
     }
 
+    /// What probes said last.
     pub fn healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
     }
