@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::admin::Readiness;
 use crate::config::snapshot::Snapshot;
 use crate::proxy::health::STARTING;
-use crate::proxy::server::{self, Bound, StartError};
+use crate::proxy::server::{self, Sockets, StartError};
 use crate::proxy::serving::Shared;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -19,13 +19,29 @@ pub enum Error {
     AccessLog(std::io::Error),
 }
 
-/// Serves `snapshot` until a signal ends the process. Returns only if it can't start.
-pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, Error> {
-    let bound = Bound::new(&snapshot)?;
-    let access_log = AccessLog::start(&snapshot.access_log).map_err(Error::AccessLog)?;
-    let metrics = Arc::new(Metrics::new());
-    let readiness = Arc::new(Readiness::default());
-    readiness.block(STARTING);
-    let shared = Shared::new(snapshot, metrics, access_log);
-    server::run(bound, shared, readiness)
+/// A gateway whose sockets are bound and whose certificates are loaded: what is left can't fail for the owner's reasons.
+pub struct App {
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+}
+
+impl App {
+    /// Prepares to serve `snapshot`.
+    ///
+    /// # Errors
+    /// A port that is taken, a certificate that TLS refuses, a log file that can't be opened.
+    pub fn start(snapshot: Snapshot) -> Result<App, Error> {
+        let sockets = Sockets::bind(&snapshot)?;
+        let access_log = AccessLog::start(&snapshot.access_log).map_err(Error::AccessLog)?;
+        let readiness = Arc::new(Readiness::default());
+        readiness.block(STARTING);
+        let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
+        Ok(App { sockets, shared, readiness })
+    }
+
+    /// Serves until a signal ends the process.
+    pub fn serve(self) -> ! {
+        server::run(self.sockets, self.shared, self.readiness)
+    }
 }

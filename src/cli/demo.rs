@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use clap::Args;
 
 use super::output::{Printer, Status};
-use crate::app;
+use crate::app::App;
 use crate::config;
 use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
@@ -33,7 +33,7 @@ pub struct DemoArgs {
 /// Runs until interrupted. Returns only if it can't start.
 pub fn demo(args: &DemoArgs, printer: &mut Printer) -> Status {
     match start(args, printer) {
-        Ok(never) => match never {},
+        Ok(app) => app.serve(),
         Err(message) => {
             printer.words(message);
             Status::Unavailable
@@ -41,7 +41,7 @@ pub fn demo(args: &DemoArgs, printer: &mut Printer) -> Status {
     }
 }
 
-fn start(args: &DemoArgs, printer: &mut Printer) -> Result<std::convert::Infallible, String> {
+fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
     program_log::init();
     let folder = tempfile::Builder::new()
         .prefix("portcullis-demo-")
@@ -69,12 +69,15 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<std::convert::Infalli
         format!("the demo's configuration does not compile:\n{}", problems.join("\n"))
     })?;
 
+    let app = App::start(snapshot).map_err(|e| e.to_string())?;
     printer.data(tour::text(args.listen, args.admin, &credentials, &origins));
     printer.flush();
     // The process ends inside `serve`, by a signal: the origins see their input close and end too; the folder stays
     // for the lines that were printed, and the system clears it.
     let _ = folder.keep();
-    app::serve(snapshot).map_err(|e| e.to_string())
+    // They live as long as this process does.
+    std::mem::forget(origins);
+    Ok(app)
 }
 
 /// One origin in a process of its own, so that it can be killed by its pid.

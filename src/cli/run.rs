@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::check::report;
 use super::output::{Printer, Status};
-use crate::app;
+use crate::app::App;
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
@@ -21,8 +21,8 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     let (snapshot, diagnostics) = config::open(&args.path, &SystemEnvironment);
     report(&diagnostics, printer);
     match snapshot {
-        Some(snapshot) => match app::serve(snapshot) {
-            Ok(never) => match never {},
+        Some(snapshot) => match App::start(snapshot) {
+            Ok(app) => app.serve(),
             Err(error) => {
                 printer.words(format_args!("portcullis cannot start: {error}"));
                 Status::Unavailable

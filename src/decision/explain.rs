@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
 use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::access::limit::{Key, Limit, LimitId, Quota, Taken, rate_limit_headers};
@@ -170,12 +170,13 @@ fn explain_route(
 
 fn forward(route: &Route, rules: &rewrite::Rules, permit: &Permit, asked: &Asked<'_>) -> Verdict {
     let normal = asked.view.normal;
-    let request_id = normal.request_id.as_deref().unwrap_or(REQUEST_ID);
+    let kept = normal.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+    let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
     let credentials = route.access.credential_headers();
     Verdict::Forward {
         target: rules.target(normal, &asked.parameters).into_owned(),
         host: rules.host(normal).into_owned(),
-        edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, request_id).into_vec(),
+        edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, &request_id).into_vec(),
     }
 }
 

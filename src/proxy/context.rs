@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::Method;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
@@ -29,6 +30,10 @@ pub struct Context {
     /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
     pub record: Option<Box<Record>>,
     pub connection: Option<Arc<ConnectionInfo>>,
+    /// The record's id, as a value that is shared by the request to the origin and the answer.
+    pub request_id: HeaderValue,
+    /// As received, for the log line of a request that has no normal form.
+    pub target: Option<PathAndQuery>,
     pub normal: Option<Normal>,
     pub route: Option<RouteId>,
     pub parameters: Parameters,
@@ -70,6 +75,8 @@ impl Context {
             started: Instant::now(),
             record: None,
             connection: None,
+            target: None,
+            request_id: HeaderValue::from_static(""),
             normal: None,
             route: None,
             parameters: Parameters::new(),
@@ -90,8 +97,12 @@ impl Context {
         }
     }
 
-    pub fn request_id(&self) -> &str {
-        self.record.as_ref().map_or("", |record| &record.request_id)
+    /// Goes by `id` from here on, in the log and in every header.
+    pub fn identify_as(&mut self, id: String) {
+        self.request_id = request_id_value(&id);
+        if let Some(record) = &mut self.record {
+            record.request_id = id;
+        }
     }
 
     /// Writes the log line and counts the request. Does nothing the second time.
@@ -99,11 +110,19 @@ impl Context {
         let Some(mut record) = self.record.take() else { return };
         let now = Instant::now();
         record.duration = now - self.started;
-        if let Some(normal) = self.normal.take() {
-            record.host = normal.host;
-            record.path = normal.path;
-            record.client = normal.client;
-            record.scheme = normal.scheme;
+        match (self.normal.take(), &self.target) {
+            (Some(normal), _) => {
+                record.host = normal.host;
+                record.path = normal.path;
+                record.query = normal.query;
+                record.client = normal.client;
+                record.scheme = normal.scheme;
+            }
+            (None, Some(target)) => {
+                record.path = target.path().to_owned();
+                record.query = target.query().map(str::to_owned);
+            }
+            (None, None) => {}
         }
         record.route = self.route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = &self.permit {
@@ -244,7 +263,7 @@ pub fn new_request_id() -> String {
 }
 
 /// A request id as a header value, without a check that its characters already passed.
-pub fn request_id_value(id: &str) -> http::HeaderValue {
-    http::HeaderValue::from_maybe_shared(Bytes::copy_from_slice(id.as_bytes()))
-        .unwrap_or_else(|_| http::HeaderValue::from_static("invalid"))
+pub fn request_id_value(id: &str) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(id.as_bytes()))
+        .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }

@@ -77,14 +77,11 @@ impl Schedule {
             let state = &serving_upstream.state;
             if let Some(every) = state.resolve_every()
                 && due(&mut self.resolve, &upstream.name, every, now)
-            {
-                if let Some(running) =
+                && let Some(running) =
                     self.resolving.insert(upstream.name.clone(), tokio::spawn(resolve(state.clone())))
-                    && !running.is_finished()
-                {
-                    // A resolver that hangs must not be asked again and again.
-                    running.abort();
-                }
+            {
+                // Does nothing if it has finished; a resolver that hangs must not be asked again and again.
+                running.abort();
             }
             if let Some(health) = &upstream.health
                 && due(&mut self.probe, &upstream.name, health.interval, now)

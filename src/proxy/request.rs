@@ -11,7 +11,7 @@ use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
-use super::context::{Context, begin_record};
+use super::context::{Context, begin_record, request_id_value};
 use super::gateway::nanos_since;
 use super::listener::keepalive_seconds;
 use super::reply::{self, Reply};
@@ -39,16 +39,12 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     ctx.two_lengths = has_two_lengths(session);
     let header = session.req_header();
     let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut record = begin_record(
-        &connection,
-        header.method.clone(),
-        header.raw_path(),
-        protocol(header.version),
-        scheme,
-        SystemTime::now(),
-    );
+    let mut record =
+        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
+    ctx.target = header.uri.path_and_query().cloned();
+    ctx.request_id = request_id_value(&record.request_id);
     ctx.record = Some(Box::new(record));
     ctx.connection = Some(connection);
 }
@@ -86,10 +82,11 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
         let detail = "the request has both Content-Length and Transfer-Encoding";
         return Err(Denial::new(Cause::MalformedRequest, detail));
     }
-    let normal = ctx.normal.insert(read(&rules.read, &raw(request, peer, scheme))?);
-    if let (Some(id), Some(record)) = (normal.request_id.take(), &mut ctx.record) {
-        record.request_id = id;
+    let mut normal = read(&rules.read, &raw(request, peer, scheme))?;
+    if let Some(id) = normal.request_id.take() {
+        ctx.identify_as(id);
     }
+    let normal = ctx.normal.insert(normal);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
 
     let (id, parameters) = rules.table.find(&view).taken()?;

@@ -8,7 +8,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::{Context, request_id_value};
+use super::context::Context;
 use super::reply::{self, Reply};
 use super::request::drainable;
 use crate::decision::access::limit::rate_limit_headers;
@@ -32,7 +32,8 @@ const HOP_BY_HOP: [HeaderName; 3] = [
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
     let accept = session.req_header().headers.get(http::header::ACCEPT);
     let limits = &ctx.serving.snapshot.rules.limits;
-    let reply = reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id());
+    let reply =
+        reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id.to_str().unwrap_or_default());
     ctx.denial = Some(denial);
     answer(session, ctx, reply).await
 }
@@ -112,7 +113,7 @@ fn seal(header: &mut ResponseHeader, ctx: &Context) {
             set(header, &name, value);
         }
     }
-    set(header, &REQUEST_ID, request_id_value(ctx.request_id()));
+    set(header, &REQUEST_ID, ctx.request_id.clone());
 }
 
 fn set(header: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {

@@ -24,7 +24,7 @@ use crate::state::upstreams::Endpoint;
 use crate::telemetry::metrics::set_total;
 
 /// Sockets that are bound, and certificates that are loaded: nothing that can still fail for the owner's reasons.
-pub struct Bound {
+pub struct Sockets {
     listeners: Vec<(crate::config::snapshot::Listener, StdListener, Option<pingora::listeners::tls::Acceptor>)>,
     admin: Option<StdListener>,
 }
@@ -38,9 +38,9 @@ pub enum StartError {
     Tls { name: String, source: rustls::Error },
 }
 
-impl Bound {
+impl Sockets {
     /// Binds every socket of `snapshot`, or says which one failed.
-    pub fn new(snapshot: &Snapshot) -> Result<Bound, StartError> {
+    pub fn bind(snapshot: &Snapshot) -> Result<Sockets, StartError> {
         tls::install_provider();
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
@@ -65,12 +65,12 @@ impl Bound {
             }
             None => None,
         };
-        Ok(Bound { listeners, admin })
+        Ok(Sockets { listeners, admin })
     }
 }
 
 /// Serves until a signal ends it, then drains and ends the process.
-pub fn run(bound: Bound, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
+pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
     let process = shared.store.load().snapshot.process;
     let conf = Arc::new(server_conf(process));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(process));
@@ -78,13 +78,13 @@ pub fn run(bound: Bound, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
 
-    for (listener, socket, acceptor) in bound.listeners {
+    for (listener, socket, acceptor) in sockets.listeners {
         let metrics = shared.metrics.listener(&listener.name);
         info!("listening on {} ({})", listener.address, listener.name);
         let runtime = Arc::new(Listener { name: listener.name.clone(), shared: shared.clone(), metrics });
         server.add_service(ListenerService::new(runtime, socket, acceptor, listener.http2, proxy.clone()));
     }
-    if let Some(socket) = bound.admin {
+    if let Some(socket) = sockets.admin {
         let app = Arc::new(AdminApp(Admin { metrics: shared.metrics.clone(), readiness: readiness.clone() }));
         server.add_service(AdminService { socket: Some(socket), app });
     }

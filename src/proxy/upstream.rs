@@ -29,7 +29,8 @@ pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer
             let address = chosen.endpoint.address;
             ctx.attempt.tried.push(address);
             ctx.attempt.count += 1;
-            ctx.attempt.began = Some(Instant::now());
+            // The first choice follows the request's beginning so closely that the clock need not be asked again.
+            ctx.attempt.began = Some(if ctx.attempt.count == 1 { ctx.started } else { Instant::now() });
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address);
@@ -136,7 +137,7 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
     }
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
     let credentials = route.access.credential_headers();
-    for edit in rewrite::forwarded(permit, &view, record.peer.ip(), credentials, &record.request_id) {
+    for edit in rewrite::forwarded(permit, &view, record.peer.ip(), credentials, &ctx.request_id) {
         match edit {
             Edit::Remove(name) => {
                 upstream.remove_header(&name);

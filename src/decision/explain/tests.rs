@@ -2,7 +2,7 @@ use std::hash::RandomState;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 

@@ -47,7 +47,7 @@ pub fn forwarded<'a>(
     request: &RequestView<'_>,
     peer: IpAddr,
     credentials: impl IntoIterator<Item = &'a HeaderName>,
-    request_id: &str,
+    request_id: &HeaderValue,
 ) -> Edits {
     let mut edits = Edits::new();
     edits.extend(credentials.into_iter().cloned().map(Edit::Remove));
@@ -55,7 +55,7 @@ pub fn forwarded<'a>(
     if let Some(principal) = permit.principal() {
         caller(principal, &mut edits);
     }
-    set(&mut edits, REQUEST_ID, HeaderValue::from_str(request_id).ok());
+    set(&mut edits, REQUEST_ID, Some(request_id.clone()));
     for name in request.headers.keys() {
         let forged = is_ours(name.as_str()) || (!request.normal.trusted_peer && is_forwarding(name));
         if forged && !edits.iter().any(|edit| edit.name() == name) {

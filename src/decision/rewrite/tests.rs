@@ -95,7 +95,8 @@ impl Asked {
         let request = RequestView { method: &Method::GET, normal: &normal, headers: &self.headers };
         let peer = if self.trusted { [10, 0, 0, 1].into() } else { normal.client };
         let permit = Permit::for_caller(self.principal);
-        let edits = forwarded(&permit, &request, peer, &[http::header::AUTHORIZATION], "id-1");
+        let edits =
+            forwarded(&permit, &request, peer, &[http::header::AUTHORIZATION], &HeaderValue::from_static("id-1"));
         let mut shown = self.headers.clone();
         for (index, edit) in edits.iter().enumerate() {
             assert!(edits[..index].iter().all(|earlier| earlier.name() != edit.name()), "{edit:?} is made twice");
