@@ -7,6 +7,7 @@
 //! ([`h2_seal`]). It also gathers small writes, so that a head and a short body leave in one packet.
 
 pub mod h2_seal;
+mod outgoing;
 mod stream;
 
 use std::net::SocketAddr;

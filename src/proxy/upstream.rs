@@ -56,9 +56,7 @@ pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer
 pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
     let cause = upstream_cause(&e);
     ctx.denial = Some(Denial::new(cause, detail(&e)));
-    if let Some(chosen) = ctx.attempt.chosen.take() {
-        chosen.endpoint.record_connect_failure();
-    }
+    ctx.attempt.chosen = None;
     if let Some(id) = ctx.attempt.upstream {
         let upstream = ctx.serving.upstream(id);
         upstream.metrics.connect_failed();

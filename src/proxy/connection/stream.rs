@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::h2_seal::{Scan, Sealer};
+use super::outgoing::{GATHER, Outgoing};
 use super::{ConnectionInfo, Phase};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::defaults;
@@ -30,15 +31,9 @@ const HEAD_MEMORY: usize = 512;
 /// What a request line has besides the target: method, version, spaces; and the empty line that ends the head.
 const REQUEST_LINE_REST: usize = 64;
 
-/// Writes below this are gathered until the next flush; an answer's head with a short body fits.
-const GATHER: usize = 8 << 10;
-
 /// The same for HTTP/2, whose frames are all copied on their way through the sealer. Above [`GATHER`], so that a write always
 /// finds room.
 const HTTP2_GATHER: usize = 4 * GATHER;
-
-/// A gathering buffer that grew beyond this is given back, so that idle connections stay small.
-const KEEP: usize = 2 << 10;
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,9 +50,6 @@ pub struct Connection {
     /// Runs while a head is incomplete.
     head_deadline: Option<Pin<Box<Sleep>>>,
     header_time: Duration,
-    /// Runs while the client takes nothing.
-    write_deadline: Option<Pin<Box<Sleep>>>,
-    write_idle: Duration,
     /// The beginning of the current head.
     head: Vec<u8>,
     /// Bytes and lines that have arrived since the current head began.
@@ -69,9 +61,7 @@ pub struct Connection {
     preface_left: usize,
     /// Bytes that were read to see which protocol begins, and are to be read again.
     peeked: Vec<u8>,
-    /// Bytes on their way out, from `gathered_at`.
-    gathered: Vec<u8>,
-    gathered_at: usize,
+    outgoing: Outgoing,
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
     sealer: Option<Sealer>,
@@ -88,19 +78,16 @@ impl Connection {
         let mut connection = Connection {
             inner,
             digest: info_digest(&info),
-            info,
             head_deadline: None,
             header_time: bounds.header_time,
-            write_deadline: None,
-            write_idle: bounds.write_idle,
             head: Vec::new(),
             head_bytes: 0,
             head_lines: 0,
             max_head_bytes,
             preface_left: 0,
             peeked: Vec::new(),
-            gathered: Vec::new(),
-            gathered_at: 0,
+            outgoing: Outgoing::new(bounds.write_idle, info.listener.shared.metrics.clone()),
+            info,
             replaced: false,
             sealer: None,
         };
@@ -192,7 +179,8 @@ impl Connection {
 
     /// Queues a sealed refusal; nothing else will be sent on this connection.
     fn refuse(&mut self, denial: Denial) {
-        self.gathered.extend(self.info.seal(denial, &self.head));
+        let answer = self.info.seal(denial, &self.head);
+        self.outgoing.extend(&answer);
         self.replaced = true;
         self.info.set_phase(Phase::Closing);
     }
@@ -202,78 +190,25 @@ impl Connection {
     fn refuse_now(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
         let reason = io::Error::new(io::ErrorKind::InvalidData, denial.cause.code());
         self.refuse(denial);
-        if self.poll_gathered(cx).is_ready() {
+        if self.poll_send(cx).is_ready() {
             let _ = Pin::new(&mut self.inner).poll_flush(cx);
         }
         Poll::Ready(Err(reason))
     }
 
-    /// Sends what is gathered. Fails when the client takes nothing for too long.
-    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.gathered_at < self.gathered.len() {
-            let poll = Pin::new(&mut self.inner).poll_write(cx, &self.gathered[self.gathered_at..]);
-            let written = ready!(self.within_write_idle(cx, poll))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.gathered_at += written;
-        }
-        self.gathered.clear();
-        self.gathered_at = 0;
-        self.gathered.shrink_to(KEEP);
-        Poll::Ready(Ok(()))
-    }
-
-    fn within_write_idle<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.write_deadline = None;
-            return poll;
-        }
-        let idle = self.write_idle;
-        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        ready!(deadline.as_mut().poll(cx));
-        self.info.listener.shared.metrics.bound_hit(Bound::WriteIdle);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
-    }
-
-    fn poll_write_http1(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.gathered.len() - self.gathered_at + bytes.len() <= GATHER {
-            self.gathered.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        // A long body: send it together with what is gathered, without copying it.
-        loop {
-            let waiting = self.gathered.len() - self.gathered_at;
-            let slices = [IoSlice::new(&self.gathered[self.gathered_at..]), IoSlice::new(bytes)];
-            let poll = if waiting == 0 {
-                Pin::new(&mut self.inner).poll_write(cx, bytes)
-            } else {
-                Pin::new(&mut self.inner).poll_write_vectored(cx, &slices)
-            };
-            let written = ready!(self.within_write_idle(cx, poll))?;
-            if written == 0 {
-                return Poll::Ready(Ok(0));
-            }
-            if written < waiting {
-                self.gathered_at += written;
-                continue;
-            }
-            self.gathered.clear();
-            self.gathered_at = 0;
-            if written > waiting {
-                return Poll::Ready(Ok(written - waiting));
-            }
-        }
+    /// Sends what is gathered.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.poll_send(&mut self.inner, cx)
     }
 
     fn poll_write_http2(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.gathered.len() >= GATHER {
-            ready!(self.poll_gathered(cx))?;
+        if self.outgoing.len() >= GATHER {
+            ready!(self.poll_send(cx))?;
         }
         let mut total = 0;
         for buf in bufs {
             // A client that reads slowly must not make this buffer grow: take what fits, and be asked again.
-            let room = HTTP2_GATHER.saturating_sub(self.gathered.len());
+            let room = HTTP2_GATHER.saturating_sub(self.outgoing.len());
             let part = &buf[..buf.len().min(room)];
             self.gather_http2(part);
             total += part.len();
@@ -290,12 +225,12 @@ impl Connection {
         while !bytes.is_empty() {
             match sealer.scan(bytes, &serving.h2_fields) {
                 Scan::Pass(count) => {
-                    self.gathered.extend_from_slice(&bytes[..count]);
+                    self.outgoing.extend(&bytes[..count]);
                     bytes = &bytes[count..];
                     sealer.wrote(count);
                 }
                 Scan::Replace { consumed, bytes: replacement, sealed } => {
-                    self.gathered.extend_from_slice(replacement);
+                    self.outgoing.extend(replacement);
                     bytes = &bytes[consumed..];
                     if let Some(sealed) = sealed {
                         self.info.sealed_http2(sealed.status);
@@ -340,7 +275,7 @@ impl AsyncRead for Connection {
             }
             Poll::Pending => {
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
-                if this.sealer.is_none() && !this.gathered.is_empty() && this.poll_gathered(cx)?.is_ready() {
+                if this.sealer.is_none() && !this.outgoing.is_empty() && this.poll_send(cx)?.is_ready() {
                     let _ = Pin::new(&mut this.inner).poll_flush(cx);
                 }
                 Poll::Pending
@@ -362,7 +297,7 @@ impl AsyncWrite for Connection {
         if this.replaced {
             return Poll::Ready(Ok(bytes.len()));
         }
-        this.poll_write_http1(cx, bytes)
+        this.outgoing.poll_write(&mut this.inner, cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -384,16 +319,16 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_gathered(cx))?;
+        ready!(this.poll_send(cx))?;
         Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Some(sealer) = &mut this.sealer {
-            this.gathered.extend_from_slice(sealer.finish());
+            this.outgoing.extend(sealer.finish());
         }
-        ready!(this.poll_gathered(cx))?;
+        ready!(this.poll_send(cx))?;
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::config::snapshot::Health;
 
@@ -17,7 +17,6 @@ pub struct Endpoint {
     /// Probes in a row that speak against `healthy`.
     contradictions: AtomicU32,
     active: AtomicUsize,
-    connect_failures: AtomicU64,
 }
 
 /// What a probe changed.
@@ -47,7 +46,6 @@ impl Endpoint {
             healthy: AtomicBool::new(true),
             contradictions: AtomicU32::new(0),
             active: AtomicUsize::new(0),
-            connect_failures: AtomicU64::new(0),
         }
     }
 
@@ -59,15 +57,6 @@ impl Endpoint {
     /// Requests in progress.
     pub fn active(&self) -> usize {
         self.active.load(Ordering::Relaxed)
-    }
-
-    pub fn connect_failures(&self) -> u64 {
-        self.connect_failures.load(Ordering::Relaxed)
-    }
-
-    /// Counts a connection that a request could not open.
-    pub fn record_connect_failure(&self) {
-        self.connect_failures.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn record_probe(&self, health: &Health, ok: bool) -> Option<HealthChange> {

@@ -1,0 +1,112 @@
+//! What leaves a connection: small writes gathered into one, and a deadline for a client that takes nothing.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pingora::protocols::Stream;
+use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
+
+use crate::telemetry::metrics::{Bound, Metrics};
+
+/// Writes below this are gathered until the next flush; an answer's head with a short body fits.
+pub(super) const GATHER: usize = 8 << 10;
+
+/// A buffer that grew beyond this is given back, so that idle connections stay small.
+const KEEP: usize = 2 << 10;
+
+/// Bytes on their way to the client.
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    /// How many of `bytes` are sent already.
+    sent: usize,
+    idle: Duration,
+    /// Runs while the client takes nothing.
+    deadline: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Outgoing {
+    /// `idle` bounds the time between two writes that the client takes.
+    pub fn new(idle: Duration, metrics: Arc<Metrics>) -> Self {
+        Outgoing { bytes: Vec::new(), sent: 0, idle, deadline: None, metrics }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Length of the buffer, with what is sent already and not yet given back.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Sends everything. Fails when the client takes nothing for too long.
+    pub fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let poll = Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..]);
+            let written = ready!(self.in_time(cx, poll))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written;
+        }
+        self.clear();
+        self.bytes.shrink_to(KEEP);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gathers `bytes`, or sends them, with what is gathered before them, without copying them.
+    pub fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.bytes.len() - self.sent + bytes.len() <= GATHER {
+            self.extend(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        loop {
+            let waiting = self.bytes.len() - self.sent;
+            let poll = if waiting == 0 {
+                Pin::new(&mut *stream).poll_write(cx, bytes)
+            } else {
+                let slices = [IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(bytes)];
+                Pin::new(&mut *stream).poll_write_vectored(cx, &slices)
+            };
+            let written = ready!(self.in_time(cx, poll))?;
+            if written == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            if written < waiting {
+                self.sent += written;
+                continue;
+            }
+            self.clear();
+            if written > waiting {
+                return Poll::Ready(Ok(written - waiting));
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+    }
+
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.deadline = None;
+            return poll;
+        }
+        let idle = self.idle;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(deadline.as_mut().poll(cx));
+        self.metrics.bound_hit(Bound::WriteIdle);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+}
