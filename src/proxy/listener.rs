@@ -85,9 +85,9 @@ impl ListenerService {
         let shutdown = shutdown.clone();
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
-            let Some((stream, version)) = establish(socket, tls.as_deref(), handshake, &listener, peer).await else {
-                return;
-            };
+            // Boxed: an idle connection must not carry the room that its handshake needed.
+            let establish = Box::pin(establish(socket, tls.as_deref(), handshake, &listener, peer));
+            let Some((stream, version)) = establish.await else { return };
             let info = Arc::new(ConnectionInfo::new(listener, peer, version));
             let connection: Stream = Box::new(Connection::new(stream, info));
             let mut next = app.process_new(connection, &shutdown).await;

@@ -16,9 +16,6 @@ use crate::telemetry::metrics::{Bound, Metrics};
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
 pub(super) const GATHER: usize = 8 << 10;
 
-/// A buffer that grew beyond this is given back, so that idle connections stay small.
-const KEEP: usize = 2 << 10;
-
 /// Bytes on their way to the client.
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
@@ -59,8 +56,9 @@ impl Outgoing {
             }
             self.sent += written;
         }
-        self.clear();
-        self.bytes.shrink_to(KEEP);
+        self.sent = 0;
+        // Given back whole, so that idle connections stay small.
+        self.bytes = Vec::new();
         Poll::Ready(Ok(()))
     }
 

@@ -244,7 +244,7 @@ impl Connection {
 fn info_digest(info: &Arc<ConnectionInfo>) -> Arc<ProxyDigest> {
     // The digest is the only thing that both an HTTP/1 session and an HTTP/2 stream carry from their connection; its
     // response header belongs to a use of Pingora's that we don't have.
-    let unused = pingora::http::ResponseHeader::build(200, None).expect("BUG: 200 is a valid status");
+    let unused = pingora::http::ResponseHeader::build_no_case(200, Some(0)).expect("BUG: 200 is a valid status");
     Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(info.clone()))))
 }
 
