@@ -81,8 +81,9 @@ fn a_good_token_is_let_in_by_every_algorithm_of_the_key_set() {
             with_token(&gateway, "/corp", &token).expect_status(200);
         }
     }
-    let line = &gateway.logged(4)[3];
-    assert_eq!((&line["principal"], &line["decision"]), (&json!("ann"), &json!("allow")));
+    for line in gateway.logged(4) {
+        assert_eq!((&line["principal"], &line["decision"]), (&json!("ann"), &json!("allow")));
+    }
 }
 
 #[test]
@@ -239,9 +240,10 @@ fn a_missing_role_or_claim_is_403() {
     with_token(&gateway, "/claim", &token(json!({ "plan": "platinum" }))).expect_status(200);
     with_token(&gateway, "/claim", &token(json!({ "plan": "silver" }))).expect_status(403);
     with_token(&gateway, "/claim", &token(json!({}))).expect_status(403);
-    let causes: Vec<_> =
-        gateway.logged(5).iter().filter_map(|line| line["cause"].as_str().map(str::to_owned)).collect();
-    assert_eq!(causes, ["role_missing", "claim_mismatch", "claim_mismatch"]);
+    let lines = gateway.logged(5);
+    let mut causes: Vec<_> = lines.iter().filter_map(|line| line["cause"].as_str()).collect();
+    causes.sort_unstable();
+    assert_eq!(causes, ["claim_mismatch", "claim_mismatch", "role_missing"]);
 }
 
 #[test]

@@ -280,7 +280,7 @@ impl Gateway {
         self.eventually_logged(|line| line["path"] == path)
     }
 
-    /// Waits until the log has `count` lines and gives them.
+    /// Waits until the log has `count` lines and gives them. Those of different connections come in no order.
     #[track_caller]
     pub fn logged(&self, count: usize) -> Vec<Value> {
         wait::until("enough log lines", || Some(self.log_lines()).filter(|lines| lines.len() >= count))
