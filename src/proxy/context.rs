@@ -250,8 +250,7 @@ fn without_authority(target: &[u8]) -> &[u8] {
 
 /// 128 random bits in hexadecimal.
 ///
-/// Long and random on purpose: it goes into every answer, and by its length `connection::h2_seal` tells our answers from
-/// the bare ones that the HTTP/2 library writes on its own.
+/// Long enough that no two requests of a fleet share one, and that nobody guesses another's.
 pub fn new_request_id() -> String {
     let mut id = String::with_capacity(32);
     let bits = fastrand::u128(..);

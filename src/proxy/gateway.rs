@@ -144,8 +144,3 @@ impl ProxyHttp for Gateway {
         true
     }
 }
-
-/// Time as the hooks need it, so that nobody reads the clock twice for the same purpose.
-pub(super) fn nanos_since(epoch: Instant, now: Instant) -> u64 {
-    u64::try_from(now.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX)
-}

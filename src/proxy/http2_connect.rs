@@ -5,10 +5,9 @@ use std::time::SystemTime;
 use http::header::ACCEPT;
 use pingora::protocols::http::ServerSession;
 
-use super::context::{begin_record, request_id_value};
+use super::context::begin_record;
 use super::reply;
 use super::request::connection_of;
-use super::response::{REQUEST_ID, Sealed};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
 
@@ -23,9 +22,8 @@ pub async fn refuse(mut session: ServerSession) {
     let target = header.raw_path();
     let mut record = begin_record(&connection, header.method.clone(), target, "HTTP/2", scheme, SystemTime::now());
 
-    let mut reply = reply::refusal(rules, &denial, &[], header.headers.get(ACCEPT), &record.request_id);
-    rules.apply(&mut Sealed(&mut reply.header));
-    let _ = reply.header.insert_header(REQUEST_ID, request_id_value(&record.request_id));
+    let accept = header.headers.get(ACCEPT);
+    let reply = reply::sealed_refusal(rules, &denial, accept, &record.request_id);
     record.status = denial.cause.status().as_u16();
     record.bytes_sent = reply.body.len() as u64;
     #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the header is sealed above")]

@@ -68,11 +68,17 @@ fn internal() -> ResponseHeader {
     ResponseHeader::build(StatusCode::INTERNAL_SERVER_ERROR, None).expect("BUG: 500 is a valid status")
 }
 
-/// A sealed refusal in HTTP/1 wire form, for answers given below Pingora's hooks. Ends the connection.
-pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
-    let mut reply = refusal(rules, denial, &[], None, request_id);
+/// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
+pub fn sealed_refusal(rules: &Rules, denial: &Denial, accept: Option<&HeaderValue>, request_id: &str) -> Reply {
+    let mut reply = refusal(rules, denial, &[], accept, request_id);
     rules.apply(&mut Sealed(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
+    reply
+}
+
+/// [`sealed_refusal`] in HTTP/1 wire form. Ends the connection.
+pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
+    let mut reply = sealed_refusal(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
     if let Ok(date) = date.format(&IMF_FIXDATE) {

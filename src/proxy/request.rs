@@ -1,7 +1,7 @@
 //! Read, route, access: the part of a request's way before any origin is asked.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use http::Version;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
 use super::context::{Context, begin_record, request_id_value};
-use super::gateway::nanos_since;
 use super::listener::keepalive_seconds;
 use super::reply::{self, Reply};
 use crate::decision::access::{self, Facts};
@@ -161,6 +160,11 @@ pub(super) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme
         peer,
         scheme,
     }
+}
+
+/// Limits count time in nanoseconds since the process began.
+fn nanos_since(epoch: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn protocol(version: Version) -> &'static str {
