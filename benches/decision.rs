@@ -74,8 +74,7 @@ fn reading(criterion: &mut Criterion) {
             target: target.as_bytes(),
             authority: None,
             headers: &headers,
-            http2: false,
-            http10: false,
+            version: http::Version::HTTP_11,
             peer: IpAddr::V4(Ipv4Addr::from(peer)),
             scheme: Scheme::Https,
         };

@@ -92,8 +92,7 @@ impl Request {
             target: self.target.as_bytes(),
             authority: None,
             headers: &self.headers,
-            http2: false,
-            http10: false,
+            version: http::Version::HTTP_11,
             peer,
             scheme: self.scheme,
         }

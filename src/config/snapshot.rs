@@ -1,6 +1,7 @@
 //! What one request reads: a configuration, compiled and complete.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use crate::decision::rules::{Rules, UpstreamId};
+use crate::decision::rules::{Pacing, Rules, UpstreamId};
 use crate::decision::upstream::Balance;
 
 /// A configuration, compiled. Immutable; a reload makes a new one.
@@ -71,16 +72,29 @@ pub struct Certificate {
 /// Bounds on slowness. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
+    /// From a connection's beginning until the first byte of its first request.
+    pub first_request: Duration,
     /// From a request's first byte until its header is complete (HTTP/1).
     pub header_time: Duration,
-    /// Between two reads of a request body (HTTP/1).
+    /// Longest silence within a request body.
     pub body_idle: Duration,
-    /// Between two writes of an answer that the client does not take.
+    /// Slowest request body, in bytes a second. `None`: no bound.
+    pub body_rate: Option<NonZeroU64>,
+    /// Longest silence of a client that does not take its answer.
     pub write_idle: Duration,
+    /// Slowest answer, in bytes a second. `None`: no bound.
+    pub answer_rate: Option<NonZeroU64>,
     /// Between two requests on one connection.
     pub keepalive: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
+}
+
+impl Bounds {
+    /// How slowly the body of a request may come that no route has taken.
+    pub fn body_pacing(&self) -> Pacing {
+        Pacing { idle: Some(self.body_idle), rate: self.body_rate }
+    }
 }
 
 /// A named group of endpoints that serve the same thing.

@@ -48,6 +48,9 @@ macro_rules! causes {
 causes! {
     // read
     MalformedRequest = "malformed_request" 400 "The request could not be understood";
+    MethodTooLong = "method_too_long" 501 "The request's method is not supported";
+    VersionUnsupported = "version_unsupported" 505 "The request's HTTP version is not supported";
+    TransferCodingUnknown = "transfer_coding_unknown" 501 "The request's transfer coding is not supported";
     HostMissing = "host_missing" 400 "The request names no host";
     HostInvalid = "host_invalid" 400 "The request's host is not valid";
     PathInvalid = "path_invalid" 400 "The request's path is not valid";

@@ -3,6 +3,9 @@
 //! What a rule matches is what is forwarded (invariant 3): [`read`] either gives the one reading of a request or refuses
 //! it; nothing after it looks at the raw bytes again.
 
+pub mod chunked;
+pub mod framing;
+pub mod head;
 pub mod host;
 pub mod path;
 
@@ -12,10 +15,11 @@ mod tests;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Version, header};
 use ipnet::IpNet;
 
 use super::outcome::{Cause, Denial};
+use framing::Measure;
 
 /// What [`read`] goes by.
 #[derive(Clone, Debug)]
@@ -65,10 +69,8 @@ pub struct RawRequest<'a> {
     /// `:authority` of HTTP/2, or the authority of an absolute-form target.
     pub authority: Option<&'a str>,
     pub headers: &'a HeaderMap,
-    /// Whether the request came by HTTP/2, where `Host` may be absent.
-    pub http2: bool,
-    /// HTTP/1.0 may come without `Host`.
-    pub http10: bool,
+    /// In HTTP/2 and HTTP/1.0 `Host` may be absent.
+    pub version: Version,
     pub peer: IpAddr,
     pub scheme: Scheme,
 }
@@ -158,25 +160,12 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
     Ok(())
 }
 
-/// A body has one length: what two parties could measure differently is how requests are smuggled (RFC 9112 §11.2).
+/// A body has one length.
 fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let malformed = |detail: &'static str| Err(Denial::new(Cause::MalformedRequest, detail));
-    let mut lengths = raw.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return malformed("more than one Content-Length");
-    }
-    if length.is_some_and(|l| l.is_empty() || !l.as_bytes().iter().all(u8::is_ascii_digit)) {
-        return malformed("Content-Length is not a number");
-    }
-    let mut codings = raw.headers.get_all(header::TRANSFER_ENCODING).iter();
-    match codings.next() {
-        None => Ok(()),
-        Some(_) if length.is_some() => malformed("both Content-Length and Transfer-Encoding"),
-        Some(_) if raw.http10 || raw.http2 => malformed("Transfer-Encoding belongs to HTTP/1.1 alone"),
-        Some(coding) if codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        Some(_) => malformed("Transfer-Encoding is not exactly `chunked`"),
-    }
+    let mut measure = Measure::default();
+    raw.headers.get_all(header::CONTENT_LENGTH).iter().try_for_each(|value| measure.length(value.as_bytes()))?;
+    raw.headers.get_all(header::TRANSFER_ENCODING).iter().try_for_each(|value| measure.coding(value.as_bytes()))?;
+    measure.framing(raw.version).map(|_| ())
 }
 
 /// A request target, cut into its parts but not yet judged.
@@ -250,7 +239,7 @@ fn one_authority(raw: &RawRequest<'_>, target: Option<&str>, scheme: Scheme) -> 
         Some(Ok(host)) => Some(host),
         Some(Err(_)) => return Err(Denial::new(Cause::HostInvalid, host::HostError::Character.as_str())),
     };
-    if sent.is_none() && !raw.http2 && !raw.http10 {
+    if sent.is_none() && raw.version == Version::HTTP_11 {
         return Err(Denial::new(Cause::HostMissing, "HTTP/1.1 requires a Host"));
     }
     let parse = |text: &str| host::parse(text).map_err(|e| Denial::new(Cause::HostInvalid, e.as_str()));
@@ -270,7 +259,7 @@ fn one_authority(raw: &RawRequest<'_>, target: Option<&str>, scheme: Scheme) -> 
     }
     match agreed {
         Some((_, authority)) => Ok(authority),
-        None if raw.http10 => Ok(host::Authority { host: String::new(), port: None }),
+        None if raw.version == Version::HTTP_10 => Ok(host::Authority { host: String::new(), port: None }),
         None => Err(Denial::new(Cause::HostMissing, "neither `:authority` nor Host is present")),
     }
 }

@@ -1,5 +1,6 @@
 //! The compiled configuration that decisions read. It cannot hold a wrong value: `config::compile` made sure.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,18 @@ pub struct Route {
     pub response: Arc<response::Rules>,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// How slowly a request body may come.
+    pub body_pacing: Pacing,
+}
+
+/// How slowly a client may send a body or take an answer. Waiting for the client uses up `idle`; each byte that moves gives
+/// some of it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// The longest silence. `None`: no bound.
+    pub idle: Option<Duration>,
+    /// Bytes a second that give back what waiting for them took. `None`: any byte gives back everything.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// What happens to an admitted request.
@@ -67,7 +80,7 @@ pub enum Action {
 /// Fail-safe defaults for the durations, sizes and counts that the file leaves open, in one place so that docs and code
 /// agree.
 pub mod defaults {
-    use super::Duration;
+    use super::{Duration, NonZeroU64};
 
     pub const MAX_URI_BYTES: usize = 8 << 10;
     pub const MAX_HEADER_BYTES: usize = 32 << 10;
@@ -77,6 +90,11 @@ pub mod defaults {
     pub const MAX_BODY_BYTES: u64 = 10 << 20;
     pub const HEADER_TIME: Duration = Duration::from_secs(10);
     pub const BODY_IDLE: Duration = Duration::from_secs(30);
+    /// Bytes a second. A modem brought more; Apache's `mod_reqtimeout` asks for as much.
+    pub const BODY_RATE: NonZeroU64 = NonZeroU64::new(500).expect("BUG: not zero");
+    pub const ANSWER_RATE: NonZeroU64 = NonZeroU64::new(500).expect("BUG: not zero");
+    /// Browsers open connections ahead of their requests.
+    pub const FIRST_REQUEST: Duration = Duration::from_secs(30);
     pub const WRITE_IDLE: Duration = Duration::from_secs(30);
     pub const KEEPALIVE: Duration = Duration::from_secs(60);
     pub const HANDSHAKE: Duration = Duration::from_secs(10);

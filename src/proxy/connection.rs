@@ -1,18 +1,24 @@
 //! One client connection, wrapped: what no hook reaches is reached here.
 //!
-//! Pingora answers a malformed head (400) and CONNECT (405) before any hook, and waits for a trickled head as long as each
-//! read brings a byte. The wrapper stands between Pingora and the socket, so it sees both: an answer that leaves while no
-//! hook has taken the request over is replaced by a sealed refusal ([`super::reply`]), logged and counted; a head that
-//! is not complete in time ends the connection. On HTTP/2 it finishes the bare answers of the HTTP/2 library
-//! ([`h2_seal`]). It also gathers small writes, so that a head and a short body leave in one packet.
+//! The wrapper stands between Pingora and the socket. It reads HTTP/1 one message at a time, so that Pingora's forgiving parser
+//! gets only heads and chunks with one reading ([`incoming`]); it ends the wait for a client that is too slow with any of
+//! it ([`patience`], [`pace`]). What is wrong it refuses itself, sealed, logged and counted ([`super::reply`]), as it does with
+//! an answer that Pingora gives before any hook: 405 for CONNECT, 400 for what it finds wrong. On HTTP/2 it finishes the
+//! bare answers of the HTTP/2 library ([`h2_seal`]). It also gathers small writes, so that a head and a short body leave
+//! in one packet, and closes so that the client can read what it was told ([`farewell`]).
 
+mod farewell;
 pub mod h2_seal;
+mod incoming;
 mod outgoing;
+mod pace;
+mod patience;
 mod stream;
+mod timer;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::Method;
@@ -22,6 +28,7 @@ use super::listener::Listener;
 use super::reply;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
+use crate::decision::rules::Pacing;
 use crate::telemetry::record::{Decision, Record};
 
 pub use stream::Connection;
@@ -33,6 +40,10 @@ pub struct ConnectionInfo {
     /// `TLSv1.3`, … for TLS connections.
     pub tls: Option<&'static str>,
     phase: AtomicU8,
+    /// Of the request body at hand.
+    pacing: Mutex<Option<Pacing>>,
+    /// Why the request at hand can't go on, known here and not to Pingora, which only sees that reading failed.
+    failure: Mutex<Option<Denial>>,
 }
 
 /// Where an HTTP/1 connection stands.
@@ -41,10 +52,12 @@ pub struct ConnectionInfo {
 enum Phase {
     /// Between requests: the next byte begins a head.
     Idle,
-    /// A head is arriving. An answer in this phase is Pingora's own.
+    /// Pingora has a head. An answer in this phase is Pingora's own.
     Head,
     /// A hook has taken the request over.
     Claimed,
+    /// The client and an origin talk to each other.
+    Tunnel,
     /// No further request will be read; what is left is the rest of the last answer.
     Closing,
     /// HTTP/2: requests are streams, and no hook needs to say when one begins.
@@ -53,14 +66,40 @@ enum Phase {
 
 impl ConnectionInfo {
     pub fn new(listener: Arc<Listener>, peer: SocketAddr, tls: Option<&'static str>) -> Self {
-        ConnectionInfo { listener, peer, tls, phase: AtomicU8::new(Phase::Idle as u8) }
+        let phase = AtomicU8::new(Phase::Idle as u8);
+        ConnectionInfo { listener, peer, tls, phase, pacing: Mutex::default(), failure: Mutex::default() }
     }
 
     /// A hook takes the request over that has just been read.
     pub fn request_began(&self) {
         if self.phase() != Phase::Http2 {
+            *lock(&self.pacing) = None;
             self.set_phase(Phase::Claimed);
         }
+    }
+
+    /// The request's body may come as slowly as `pacing` says. Until a route says so, the file's bounds hold.
+    pub fn pace_body(&self, pacing: Pacing) {
+        *lock(&self.pacing) = Some(pacing);
+    }
+
+    fn pacing(&self) -> Pacing {
+        lock(&self.pacing).unwrap_or_else(|| self.listener.shared.store.load().snapshot.bounds.body_pacing())
+    }
+
+    /// The origin has switched protocols: what follows is no HTTP.
+    pub fn tunnel_began(&self) {
+        self.set_phase(Phase::Tunnel);
+    }
+
+    /// Notes why the request at hand can't go on. The first reason stays.
+    fn fail(&self, denial: Denial) {
+        lock(&self.failure).get_or_insert(denial);
+    }
+
+    /// Why the request at hand can't go on, if this connection knows.
+    pub fn take_failure(&self) -> Option<Denial> {
+        lock(&self.failure).take()
     }
 
     /// The request's log line is written. `reusable`: another request may follow.
@@ -75,7 +114,8 @@ impl ConnectionInfo {
             0 => Phase::Idle,
             1 => Phase::Head,
             2 => Phase::Claimed,
-            3 => Phase::Closing,
+            3 => Phase::Tunnel,
+            4 => Phase::Closing,
             _ => Phase::Http2,
         }
     }
@@ -126,6 +166,10 @@ impl ConnectionInfo {
         }
         self.listener.shared.access_log.record(record);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Method and target of a head that may be cut off or malformed, as far as they can be told.

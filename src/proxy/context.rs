@@ -41,8 +41,6 @@ pub struct Context {
     /// Why the request was refused or failed, once that is known.
     pub denial: Option<Denial>,
     pub attempt: Attempt,
-    /// The head says both `Content-Length` and `Transfer-Encoding`.
-    pub two_lengths: bool,
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
@@ -83,7 +81,6 @@ impl Context {
             permit: None,
             denial: None,
             attempt: Attempt::default(),
-            two_lengths: false,
             body_seen: 0,
             concurrency: SmallVec::new(),
         }

@@ -6,18 +6,16 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::context::Context;
 use super::response;
 use crate::decision::outcome::{Cause, Denial};
-use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
 /// when nobody is there to read one.
 pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 {
-    let denial = match ctx.denial.take() {
+    // What the connection says about its client is closer to the truth than how Pingora failed for it.
+    let failure = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
+    let denial = match failure.or_else(|| ctx.denial.take()) {
         Some(denial) => denial,
         None => Denial::new(cause(e), detail(e)),
     };
-    if denial.cause == Cause::RequestTimeout {
-        ctx.shared.metrics.bound_hit(Bound::BodyIdle);
-    }
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
     if answered(session) || denial.cause == Cause::ClientClosed {

@@ -203,8 +203,8 @@ impl HttpServerApp for HttpApp {
             });
         }
         if session.get_keepalive().is_some() {
-            // How long a connection may stay silent, before its first request too. Absent while draining.
-            session.set_keepalive(Some(keepalive_seconds(&self.shared)));
+            // Without a bound of Pingora's own: the connection knows how long to wait, to the millisecond.
+            session.set_keepalive(Some(0));
         }
         self.proxy.process_new_http(session, shutdown)
     }
@@ -230,11 +230,6 @@ impl HttpServerApp for HttpApp {
     {
         self.proxy.http_cleanup()
     }
-}
-
-/// Pingora takes whole seconds.
-pub(super) fn keepalive_seconds(shared: &Shared) -> u64 {
-    shared.store.load().snapshot.bounds.keepalive.as_secs().max(1)
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

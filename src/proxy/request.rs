@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
 use super::context::{Context, begin_record, request_id_value};
-use super::listener::keepalive_seconds;
 use super::reply::{self, Reply};
 use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
@@ -24,18 +23,12 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(connection) = connection_of(session) else { return };
     connection.request_began();
     let bounds = ctx.serving.snapshot.bounds;
-    session.set_read_timeout(Some(bounds.body_idle));
     if session.is_http2() {
-        // On HTTP/1 the connection watches its writes, the head's included; here the client's window may be what is full.
+        // On HTTP/1 the connection watches reads and writes itself; here the client's window may be what is full.
         session.set_write_timeout(Some(bounds.write_idle));
     }
     session.set_total_drain_timeout(Some(bounds.body_idle));
-    // Pingora turns this to "forever" once it has read a request, unless it is set again.
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(keepalive_seconds(&ctx.shared)));
-    }
 
-    ctx.two_lengths = has_two_lengths(session);
     let header = session.req_header();
     let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
     let mut record =
@@ -46,20 +39,6 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     ctx.request_id = request_id_value(&record.request_id);
     ctx.record = Some(Box::new(record));
     ctx.connection = Some(connection);
-}
-
-/// Whether the head says both `Content-Length` and `Transfer-Encoding`: the two readings of request smuggling (RFC 9112
-/// §6.1). Pingora drops the length before any hook, so this looks at the head as it came.
-fn has_two_lengths(session: &Session) -> bool {
-    if !session.req_header().headers.contains_key(http::header::TRANSFER_ENCODING) {
-        return false;
-    }
-    let Some(session) = session.as_http1() else { return false };
-    let head = session.get_headers_raw_bytes();
-    head.split(|byte| *byte == b'\n').any(|line| {
-        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(b"content-length")
-    })
 }
 
 /// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
@@ -77,10 +56,6 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
         None => return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection")),
     };
 
-    if ctx.two_lengths {
-        let detail = "the request has both Content-Length and Transfer-Encoding";
-        return Err(Denial::new(Cause::MalformedRequest, detail));
-    }
     let mut normal = read(&rules.read, &raw(request, peer, scheme))?;
     if let Some(id) = normal.request_id.take() {
         ctx.identify_as(id);
@@ -92,6 +67,9 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     ctx.route = Some(id);
     ctx.parameters = parameters;
     let route = serving.route(id);
+    if let Some(connection) = &ctx.connection {
+        connection.pace_body(route.body_pacing);
+    }
 
     if content_length(request).is_some_and(|length| length > route.max_body) {
         return Err(body_too_large(route.max_body));
@@ -155,8 +133,7 @@ pub(super) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme
         target: request.raw_path(),
         authority: request.uri.authority().map(|authority| authority.as_str()),
         headers: &request.headers,
-        http2: request.version == Version::HTTP_2,
-        http10: request.version == Version::HTTP_10,
+        version: request.version,
         peer,
         scheme,
     }

@@ -74,6 +74,9 @@ pub fn check_upgrade(session: &mut Session, header: &ResponseHeader, ctx: &mut C
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "unsolicited 101").map_err(|e| e.into_up());
     }
     session.set_read_timeout(Some(TUNNEL_IDLE));
+    if let Some(connection) = &ctx.connection {
+        connection.tunnel_began();
+    }
     Ok(())
 }
 

@@ -206,8 +206,12 @@ pub enum Bound {
     HeaderCount,
     Body,
     HeaderTime,
+    FirstRequest,
     BodyIdle,
+    BodyRate,
     WriteIdle,
+    AnswerRate,
+    Keepalive,
     Handshake,
 }
 
@@ -219,8 +223,12 @@ impl Bound {
         Bound::HeaderCount,
         Bound::Body,
         Bound::HeaderTime,
+        Bound::FirstRequest,
         Bound::BodyIdle,
+        Bound::BodyRate,
         Bound::WriteIdle,
+        Bound::AnswerRate,
+        Bound::Keepalive,
         Bound::Handshake,
     ];
 
@@ -232,8 +240,12 @@ impl Bound {
             Bound::HeaderCount => "header_count",
             Bound::Body => "body",
             Bound::HeaderTime => "header_time",
+            Bound::FirstRequest => "first_request",
             Bound::BodyIdle => "body_idle",
+            Bound::BodyRate => "body_rate",
             Bound::WriteIdle => "write_idle",
+            Bound::AnswerRate => "answer_rate",
+            Bound::Keepalive => "keepalive",
             Bound::Handshake => "handshake",
         }
     }

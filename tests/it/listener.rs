@@ -150,9 +150,10 @@ fn prior_knowledge_is_refused_where_it_is_not_allowed() {
     let gateway = Gateway::start(ROUTES);
     let mut client = gateway.connect();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let response = client.read_response().expect_status(400).expect_no_header("Server");
-    assert_eq!(response.json()["code"], "malformed_request");
-    assert_eq!(gateway.eventually_logged(|line| line["status"] == 400)["cause"], "malformed_request");
+    let response = client.read_response().expect_status(505).expect_no_header("Server");
+    assert_eq!(response.json()["code"], "version_unsupported");
+    let line = gateway.eventually_logged(|line| line["status"] == 505);
+    assert_eq!((&line["cause"], &line["method"]), (&"version_unsupported".into(), &"PRI".into()));
 }
 
 #[test]

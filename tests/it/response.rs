@@ -236,7 +236,7 @@ fn a_preface_of_http2_in_the_midst_of_http1_carries_them() {
     let mut client = gateway.connect();
     client.get("/").expect_status(200);
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    protected(client.read_response().expect_status(400));
+    protected(client.read_response().expect_status(505));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Context, DocPath, Environment, access, limit, listener, names, respo
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Bounds, Snapshot};
 use crate::decision::access::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
@@ -44,7 +44,7 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
     let response = response::rules(ctx, raw, None);
-    let (routes, table, limits) = routes(ctx, raw);
+    let (routes, table, limits) = routes(ctx, raw, &bounds);
     if !has_errors(&document.diagnostics) {
         warn_of_unused(ctx, raw);
     }
@@ -52,7 +52,7 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     Some(Snapshot { rules, listeners, bounds, upstreams, access_log, admin, process })
 }
 
-fn routes(ctx: &mut Context, raw: &raw::Config) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
+fn routes(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
     let list = DocPath::root().key("routes");
     if raw.routes.is_empty() {
         let help = "add a route, such as `- {name: all, access: public, upstream: app}`";
@@ -75,13 +75,14 @@ fn routes(ctx: &mut Context, raw: &raw::Config) -> (Option<Vec<Route>>, Option<T
         let limits = limits.route(ctx, &path, written);
         let response = response::rules(ctx, raw, Some((&path, written)));
         let max_body = written.body.or(raw.bounds.body).map_or(defaults::MAX_BODY_BYTES, |size| size.0);
+        let body_pacing = listener::body_pacing(ctx, &path, written, bounds);
         places.push((path.clone(), name.clone()));
         matches.extend(matched);
         // One route that lacks something leaves no routes at all: the snapshot is complete or there is none.
         routes = match (routes, action, access) {
             (Some(mut routes), Some(action), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route { name, place, access, limits, action, response, max_body });
+                routes.push(Route { name, place, access, limits, action, response, max_body, body_pacing });
                 Some(routes)
             }
             _ => None,

@@ -13,7 +13,7 @@ use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
 use crate::config::snapshot::{Listener, ListenerTls};
 
-pub use bounds::{bounds, process, read_rules};
+pub use bounds::{body_pacing, bounds, process, read_rules};
 
 /// The listeners whose address and certificates are right.
 pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {

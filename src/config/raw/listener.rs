@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::units::{Count, Size, Span};
+use super::shape::OrOff;
+use super::units::{Count, Size, Span, Speed};
 
 /// A socket that accepts requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -71,19 +72,29 @@ pub struct Bounds {
     /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
     #[serde(default)]
     pub body: Option<Size>,
+    /// From a connection's beginning (the TLS handshake included) until the first byte of its first request. Beyond: the
+    /// connection is closed. Default 30s.
+    #[serde(default)]
+    pub first_request: Option<Span>,
     /// From a request's first byte until its header is complete (HTTP/1). Beyond: 408, and the connection is closed. Default
     /// 10s.
     #[serde(default)]
     pub header_time: Option<Span>,
-    /// Between two reads of a request body (HTTP/1). Beyond: 408. Default 30s. A body that comes by HTTP/2 is bounded by the
-    /// timeouts of its upstream.
+    /// Longest silence within a request body. Beyond: 408. A route may set its own. Default 30s.
     #[serde(default)]
     pub body_idle: Option<Span>,
-    /// Between two writes of an answer that the client does not take. Beyond: the connection is closed. Default 30s.
+    /// Slowest request body. A client that sends less, over the time that the gateway waits for it, is refused (408) when it has
+    /// fallen `body_idle` behind. A route may set its own. `{off: reason}` switches it off. Default `500B/s`.
+    #[serde(default)]
+    pub body_rate: Option<OrOff<Speed>>,
+    /// Longest silence of a client that does not take its answer. Beyond: the connection is closed. Default 30s.
     #[serde(default)]
     pub write_idle: Option<Span>,
-    /// Between two requests on one connection. Beyond: the connection is closed. Whole seconds, at least 1s. Default
-    /// 60s.
+    /// Slowest answer. A client that takes less, over the time that the gateway waits for it, is cut off when it has fallen
+    /// `write_idle` behind. `{off: reason}` switches it off. Default `500B/s`.
+    #[serde(default)]
+    pub answer_rate: Option<OrOff<Speed>>,
+    /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
     #[serde(default)]
     pub keepalive: Option<Span>,
     /// TLS handshake. Beyond: the connection is closed. Default 10s.

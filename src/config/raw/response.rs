@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value};
 
-use super::shape::{Entries, OneOrMany};
+use super::shape::{Entries, Off, OneOrMany};
 
 /// Operations on the headers of an answer, applied in this order: remove, rename, replace, default, set, append.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -50,14 +50,6 @@ pub enum Framing {
         /// Why the protection is switched off.
         reason: Option<String>,
     },
-}
-
-/// `{off: reason}`
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Off {
-    /// Why the protection is switched off.
-    off: String,
 }
 
 impl<'de> Deserialize<'de> for Framing {

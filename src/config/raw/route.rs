@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::access::Access;
 use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
-use super::shape::{Entries, FromWord, OneOrMany, word_or_map};
-use super::units::{Count, Size};
+use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
+use super::units::{Count, Size, Span, Speed};
 
 /// A set of requests and what happens to them. Exactly one of `upstream`, `respond` and `redirect`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -48,6 +48,13 @@ pub struct Route {
     /// Largest request body. Default: `bounds.body`.
     #[serde(default)]
     pub body: Option<Size>,
+    /// Longest silence within a request body, or `{off: reason}`, as for streams on which a client may have nothing to say for
+    /// long. Default: `bounds.body_idle`.
+    #[serde(default)]
+    pub body_idle: Option<OrOff<Span>>,
+    /// Slowest request body, or `{off: reason}`. Default: `bounds.body_rate`.
+    #[serde(default)]
+    pub body_rate: Option<OrOff<Speed>>,
 }
 
 /// Which requests a route takes. Everything given must match.

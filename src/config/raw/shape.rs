@@ -60,6 +60,66 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
+/// A value, or `{off: reason}`: a protection is never switched off without saying why.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrOff<T> {
+    /// The protection, with this value.
+    On(T),
+    /// No protection, for this reason.
+    Off(String),
+}
+
+/// `{off: reason}`
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Off {
+    /// Why the protection is switched off.
+    pub off: String,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = OrOff<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a value, or `{off: reason}`")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                if text == "off" {
+                    return self.visit_bool(false);
+                }
+                T::deserialize(value::StrDeserializer::new(text)).map(OrOff::On)
+            }
+            fn visit_u64<E: Error>(self, v: u64) -> Result<Self::Value, E> {
+                T::deserialize(value::U64Deserializer::new(v)).map(OrOff::On)
+            }
+            // YAML 1.1 reads a bare `off` as false.
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+                Err(E::custom("a protection is switched off with the reason why: `{off: reason}`"))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                match Off::deserialize(value::MapAccessDeserializer::new(map))?.off {
+                    reason if reason.trim().is_empty() => Err(A::Error::custom("the reason is empty")),
+                    reason => Ok(OrOff::Off(reason)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrOff<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OrOff_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let on = generator.subschema_for::<T>();
+        let off = generator.subschema_for::<Off>();
+        json_schema!({ "anyOf": [on, off] })
+    }
+}
+
 /// Something that may be written as a bare word instead of its full mapping, such as `upstream: 127.0.0.1:9001`.
 pub trait FromWord: Sized {
     /// What the word may be, for the message when neither fits.

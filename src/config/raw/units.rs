@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -23,6 +24,10 @@ pub struct Rate {
     /// One second, minute, hour or day.
     pub per: Duration,
 }
+
+/// Bytes a second, written `500B/s` or `64KiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Speed(pub NonZeroU64);
 
 /// A whole number, as a YAML number or (after `${VAR}` was put in) as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +107,20 @@ impl Rate {
     }
 }
 
+impl Speed {
+    /// Reads bytes a second.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a speed; write a size a second, such as `500B/s`");
+        let size = text.trim().strip_suffix("/s").ok_or_else(wrong)?;
+        let Size(bytes) = Size::parse(size).map_err(|_| wrong())?;
+        NonZeroU64::new(bytes).map(Speed).ok_or_else(|| format!("`{text}` is no bound"))
+    }
+}
+
 impl Count {
     /// Reads a whole number.
     ///
@@ -167,6 +186,7 @@ macro_rules! quantity {
 quantity!(Span, "duration", r"^\d+(ms|s|m|h|d)$", "5s");
 quantity!(Size, "size", r"^\d+(B|KiB|MiB|GiB)$", "8KiB");
 quantity!(Rate, "rate", r"^\d+/(s|m|h|d)$", "50/s");
+quantity!(Speed, "speed", r"^\d+(B|KiB|MiB|GiB)/s$", "500B/s");
 quantity!(Count, "whole number", r"^\d+$", "10");
 
 #[cfg(test)]
@@ -188,6 +208,14 @@ mod tests {
         assert_eq!(Size::parse("8KiB"), Ok(Size(8192)));
         assert!(Size::parse("8KB").is_err());
         assert!(Size::parse("8").unwrap_err().contains("no unit"));
+    }
+
+    #[test]
+    fn a_speed_is_a_size_a_second() {
+        assert_eq!(Speed::parse("2KiB/s").map(|speed| speed.0.get()), Ok(2048));
+        for wrong in ["500", "500B", "500/s", "0B/s", "500B/m"] {
+            assert!(Speed::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -11,8 +11,7 @@ struct Asked {
     target: Cow<'static, str>,
     authority: Option<&'static str>,
     headers: HeaderMap,
-    http2: bool,
-    http10: bool,
+    version: Version,
     peer: &'static str,
 }
 
@@ -23,8 +22,7 @@ fn get(target: impl Into<Cow<'static, str>>) -> Asked {
         target: target.into(),
         authority: None,
         headers,
-        http2: false,
-        http10: false,
+        version: Version::HTTP_11,
         peer: "192.0.2.1",
     }
 }
@@ -63,8 +61,7 @@ impl Asked {
                 target: self.target.as_bytes(),
                 authority: self.authority,
                 headers: &self.headers,
-                http2: self.http2,
-                http10: self.http10,
+                version: self.version,
                 peer: self.peer.parse().unwrap(),
                 scheme: Scheme::Http,
             },
@@ -149,12 +146,12 @@ fn exactly_one_host_is_accepted() {
     assert_eq!(get("/").without_host().cause(), Cause::HostMissing);
     assert_eq!(get("/").host("").cause(), Cause::HostMissing);
     assert_eq!(get("/").host("a b").cause(), Cause::HostInvalid);
-    assert_eq!(Asked { http10: true, ..get("/").without_host() }.normal().host, "");
+    assert_eq!(Asked { version: Version::HTTP_10, ..get("/").without_host() }.normal().host, "");
 }
 
 #[test]
 fn http2_takes_the_authority() {
-    let h2 = |authority, request: Asked| Asked { http2: true, authority, ..request };
+    let h2 = |authority, request: Asked| Asked { version: Version::HTTP_2, authority, ..request };
     assert_eq!(h2(Some("API.example"), get("/").without_host()).normal().host, "api.example");
     assert_eq!(h2(Some("example.com:80"), get("/")).normal().port, Some(80));
     assert_eq!(h2(None, get("/")).normal().host, "example.com");
@@ -170,9 +167,9 @@ fn two_lengths_are_refused() {
         let request = get("/").with("content-length", "3").with(name, value);
         assert_eq!(request.cause(), Cause::MalformedRequest);
     }
-    assert_eq!(get("/").with("transfer-encoding", "gzip, chunked").cause(), Cause::MalformedRequest);
+    assert_eq!(get("/").with("transfer-encoding", "gzip, chunked").cause(), Cause::TransferCodingUnknown);
     assert_eq!(get("/").with("content-length", "+3").cause(), Cause::MalformedRequest);
-    let old = Asked { http10: true, ..get("/").with("transfer-encoding", "chunked") };
+    let old = Asked { version: Version::HTTP_10, ..get("/").with("transfer-encoding", "chunked") };
     assert_eq!(old.cause(), Cause::MalformedRequest);
 }
 

@@ -1,16 +1,17 @@
 //! What leaves a connection: small writes gathered into one, and a deadline for a client that takes nothing.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::Instant;
 
 use pingora::protocols::Stream;
 use tokio::io::AsyncWrite;
-use tokio::time::Sleep;
 
+use super::pace::{Pace, TooSlow};
+use super::timer::Timer;
+use crate::decision::rules::Pacing;
 use crate::telemetry::metrics::{Bound, Metrics};
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
@@ -21,16 +22,15 @@ pub(super) struct Outgoing {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent already.
     sent: usize,
-    idle: Duration,
-    /// Runs while the client takes nothing.
-    deadline: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    timer: Timer,
     metrics: Arc<Metrics>,
 }
 
 impl Outgoing {
-    /// `idle` bounds the time between two writes that the client takes.
-    pub fn new(idle: Duration, metrics: Arc<Metrics>) -> Self {
-        Outgoing { bytes: Vec::new(), sent: 0, idle, deadline: None, metrics }
+    /// `pacing` bounds how slowly the client may take what is sent.
+    pub fn new(pacing: Pacing, metrics: Arc<Metrics>) -> Self {
+        Outgoing { bytes: Vec::new(), sent: 0, pace: Pace::new(pacing), timer: Timer::default(), metrics }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -96,15 +96,21 @@ impl Outgoing {
         self.sent = 0;
     }
 
-    fn in_time<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.deadline = None;
-            return poll;
+    fn in_time(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match poll {
+            Poll::Ready(Ok(taken)) => {
+                self.pace.moved(taken, Instant::now);
+                return poll;
+            }
+            Poll::Ready(Err(_)) => return poll,
+            Poll::Pending => {}
         }
-        let idle = self.idle;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        ready!(deadline.as_mut().poll(cx));
-        self.metrics.bound_hit(Bound::WriteIdle);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        let Some(due) = self.pace.wait(Instant::now()) else { return Poll::Pending };
+        ready!(self.timer.poll(due, cx));
+        self.metrics.bound_hit(match self.pace.too_slow(due) {
+            Some(TooSlow::Rate) => Bound::AnswerRate,
+            _ => Bound::WriteIdle,
+        });
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too little")))
     }
 }

@@ -1,12 +1,10 @@
 //! The stream that Pingora reads and writes in place of the socket.
 
 use std::fmt;
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -16,14 +14,16 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
+use super::farewell::Farewell;
 use super::h2_seal::{Scan, Sealer};
+use super::incoming::Incoming;
 use super::outgoing::{GATHER, Outgoing};
+use super::patience::{Awaited, Late, Patience};
 use super::{ConnectionInfo, Phase};
+use crate::config::snapshot::Bounds;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::rules::defaults;
-use crate::telemetry::metrics::Bound;
+use crate::decision::rules::Pacing;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
 const HEAD_MEMORY: usize = 512;
@@ -47,23 +47,19 @@ pub struct Connection {
     inner: Stream,
     info: Arc<ConnectionInfo>,
     digest: Arc<ProxyDigest>,
-    /// Runs while a head is incomplete.
-    head_deadline: Option<Pin<Box<Sleep>>>,
-    header_time: Duration,
-    /// The beginning of the current head.
+    bounds: Bounds,
+    incoming: Incoming,
+    patience: Patience,
+    /// The beginning of the head that Pingora has, for the log line of a request that Pingora refuses itself.
     head: Vec<u8>,
-    /// Bytes and lines that have arrived since the current head began.
-    head_bytes: usize,
-    head_lines: usize,
-    /// Longest head that can still be within the bounds of the file.
-    max_head_bytes: usize,
     /// Bytes of the HTTP/2 preface that are still to come.
     preface_left: usize,
-    /// Bytes that were read to see which protocol begins, and are to be read again.
-    peeked: Vec<u8>,
     outgoing: Outgoing,
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
+    farewell: Option<Farewell>,
+    /// Reading has failed for good, which the hooks know by now.
+    failed: bool,
     sealer: Option<Sealer>,
 }
 
@@ -72,23 +68,24 @@ impl Connection {
         let serving = info.listener.shared.store.load();
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
-        let max_head_bytes = read.max_uri + read.max_header_bytes + REQUEST_LINE_REST;
+        let max_line = read.max_uri + REQUEST_LINE_REST;
+        let incoming = Incoming::new(max_line, max_line + read.max_header_bytes);
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
+        let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
         let mut connection = Connection {
             inner,
             digest: info_digest(&info),
-            head_deadline: None,
-            header_time: bounds.header_time,
+            bounds,
+            incoming,
+            patience: Patience::default(),
             head: Vec::new(),
-            head_bytes: 0,
-            head_lines: 0,
-            max_head_bytes,
             preface_left: 0,
-            peeked: Vec::new(),
-            outgoing: Outgoing::new(bounds.write_idle, info.listener.shared.metrics.clone()),
+            outgoing: Outgoing::new(answer, info.listener.shared.metrics.clone()),
             info,
             replaced: false,
+            farewell: None,
+            failed: false,
             sealer: None,
         };
         if http2 {
@@ -99,101 +96,104 @@ impl Connection {
 
     fn become_http2(&mut self) {
         self.info.set_phase(Phase::Http2);
+        self.incoming.become_raw();
         self.sealer = Some(Sealer::default());
         self.preface_left = HTTP2_PREFACE.len();
     }
 
-    /// Takes note of what arrived. A denial if it can't become a request.
-    fn arrived(&mut self, bytes: &[u8]) -> Result<(), Denial> {
+    /// Takes note of what is handed over to Pingora.
+    fn handed_over(&mut self, bytes: &[u8]) {
         match self.info.phase() {
-            // Empty lines before a request line are to be ignored (RFC 9112 §2.2).
-            Phase::Idle if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {}
-            Phase::Idle => {
-                self.head.clear();
-                self.head_bytes = 0;
-                self.head_lines = 0;
+            Phase::Idle if !bytes.is_empty() => {
                 self.info.set_phase(Phase::Head);
-                self.remember(bytes);
-                // TLS on a plain port, most often: Pingora would wait for the end of a head that never comes.
-                if !matches!(bytes[0], b'A'..=b'Z' | b'a'..=b'z' | b'\r' | b'\n') {
-                    return Err(Denial::new(Cause::MalformedRequest, "what arrived does not begin an HTTP request"));
-                }
-            }
-            Phase::Head => {
-                // Pingora came back for more, so all that came before belongs to the head.
-                if self.head_bytes > self.max_head_bytes {
-                    let detail = format!("the head is longer than {} bytes", self.max_head_bytes);
-                    return Err(Denial::new(Cause::HeadersTooLarge, detail));
-                }
-                self.remember(bytes);
+                self.head.clear();
+                self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD_MEMORY)]);
+                self.patience.message_began();
             }
             Phase::Http2 => self.preface_left = self.preface_left.saturating_sub(bytes.len()),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, bytes: &[u8]) {
-        self.head_bytes += bytes.len();
-        self.head_lines += bytes.iter().filter(|byte| **byte == b'\n').count();
-        let room = HEAD_MEMORY.saturating_sub(self.head.len());
-        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
-    fn lost_while_peeking(&self, denial: Denial) {
-        if !self.peeked.is_empty() {
-            self.info.lost(&self.peeked, denial);
+            _ => self.patience.moved(bytes.len()),
         }
     }
 
-    /// Whether the head took too long. Called when a read found nothing, so that a head that arrives whole costs no timer.
-    fn head_overdue(&mut self, cx: &mut Context<'_>) -> bool {
-        let awaits = match self.info.phase() {
-            Phase::Head => true,
-            Phase::Http2 => self.preface_left > 0,
-            _ => false,
-        };
-        if !awaits {
-            self.head_deadline = None;
-            return false;
+    /// What the client is waited for.
+    fn awaited(&self) -> Awaited {
+        match self.info.phase() {
+            Phase::Http2 if self.preface_left > 0 => Awaited::Head,
+            _ if self.incoming.awaits_head() => match self.incoming.partial_head() {
+                [] => Awaited::Request,
+                _ => Awaited::Head,
+            },
+            Phase::Claimed if self.incoming.awaits_body() => Awaited::Body,
+            _ => Awaited::Nothing,
         }
-        let time = self.header_time;
-        let deadline = self.head_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
-        deadline.as_mut().poll(cx).is_ready()
+    }
+
+    /// Ends the wait for a client that took too long.
+    fn too_late(&mut self, cx: &mut Context<'_>, late: Late) -> Poll<io::Result<()>> {
+        self.info.listener.shared.metrics.bound_hit(late.bound());
+        let head = matches!(late, Late::Head) && self.info.phase() != Phase::Http2;
+        if head && !is_blank(self.incoming.partial_head()) {
+            return self.refuse(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"));
+        }
+        if matches!(late, Late::Body(_)) {
+            return self.fail(Denial::new(Cause::RequestTimeout, "the request's body came too slowly"));
+        }
+        // No request was begun: the connection ends as if the client had ended it.
+        Poll::Ready(Ok(()))
+    }
+
+    /// What arrived is no request, or no body of one.
+    fn malformed(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
+        if self.info.phase() == Phase::Idle {
+            return self.refuse(cx, denial);
+        }
+        self.fail(denial)
+    }
+
+    /// Ends the request at hand: Pingora sees that reading failed, and the hooks find out why.
+    fn fail(&mut self, denial: Denial) -> Poll<io::Result<()>> {
+        let reason = io::Error::new(io::ErrorKind::InvalidData, denial.cause.code());
+        self.info.fail(denial);
+        self.failed = true;
+        Poll::Ready(Err(reason))
+    }
+
+    /// Refuses a head that Pingora never sees. To Pingora it looks as if the client left.
+    fn refuse(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
+        let head = self.incoming.partial_head();
+        let answer = self.info.seal(denial, &head[..head.len().min(HEAD_MEMORY)]);
+        self.close_with(&answer);
+        self.poll_farewell(cx)
     }
 
     /// Puts a sealed refusal in place of the answer that Pingora gives before any hook.
     fn replace(&mut self, answer: &[u8]) {
         let denial = match answer.get(9..12) {
             Some(b"405") => Denial::new(Cause::ConnectRefused, "CONNECT is not supported"),
-            // Pingora's parser has its own bound, and answers 400 like for any other head that it can't parse.
-            _ if self.head_lines > defaults::HARD_MAX_HEADER_COUNT => {
-                let detail = format!("more than {} header fields", defaults::HARD_MAX_HEADER_COUNT);
-                Denial::new(Cause::HeadersTooMany, detail)
-            }
             _ => Denial::new(Cause::MalformedRequest, "the request's head could not be parsed"),
         };
-        self.refuse(denial);
+        let answer = self.info.seal(denial, &self.head);
+        self.close_with(&answer);
     }
 
-    /// Queues a sealed refusal; nothing else will be sent on this connection.
-    fn refuse(&mut self, denial: Denial) {
-        let answer = self.info.seal(denial, &self.head);
-        self.outgoing.extend(&answer);
+    /// Nothing else than `answer` will be sent on this connection.
+    fn close_with(&mut self, answer: &[u8]) {
+        self.outgoing.extend(answer);
         self.replaced = true;
         self.info.set_phase(Phase::Closing);
     }
 
-    /// Refuses a head that Pingora would go on waiting for: the answer leaves as far as the socket takes it now, and
-    /// Pingora is told that the connection broke.
-    fn refuse_now(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
-        let reason = io::Error::new(io::ErrorKind::InvalidData, denial.cause.code());
-        self.refuse(denial);
-        if self.poll_send(cx).is_ready() {
-            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+    /// Sends what is gathered, and closes in a way that lets the client read it.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.outgoing.poll_send(&mut self.inner, cx))?;
+        self.farewell.get_or_insert_default().poll(&mut self.inner, cx).map(Ok)
+    }
+
+    /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
+    fn lost_while_peeking(&self, head: &[u8], cause: Cause, detail: &'static str) {
+        if !is_blank(head) {
+            self.info.lost(head, Denial::new(cause, detail));
         }
-        Poll::Ready(Err(reason))
     }
 
     /// Sends what is gathered.
@@ -248,39 +248,44 @@ fn info_digest(info: &Arc<ConnectionInfo>) -> Arc<ProxyDigest> {
     Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(info.clone()))))
 }
 
+/// Empty lines before a request line are no request (RFC 9112 §2.2).
+fn is_blank(head: &[u8]) -> bool {
+    head.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.farewell.is_some() {
+            return this.poll_farewell(cx);
+        }
+        if this.failed {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        match this.info.phase() {
+            Phase::Idle => this.incoming.next_message(),
+            Phase::Tunnel => this.incoming.become_raw(),
+            _ => {}
+        }
         let before = buf.filled().len();
-        let read = if this.peeked.is_empty() {
-            Pin::new(&mut this.inner).poll_read(cx, buf)
-        } else {
-            let count = this.peeked.len().min(buf.remaining());
-            buf.put_slice(&this.peeked[..count]);
-            this.peeked.drain(..count);
-            Poll::Ready(Ok(()))
-        };
-        match read {
-            Poll::Ready(Ok(())) => match this.arrived(&buf.filled()[before..]) {
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(denial) => this.refuse_now(cx, denial),
-            },
-            Poll::Pending if this.head_overdue(cx) => {
-                this.info.listener.shared.metrics.bound_hit(Bound::HeaderTime);
-                if this.info.phase() == Phase::Http2 {
-                    // No request was begun, and nothing in HTTP/1 can be said here.
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-                this.refuse_now(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"))
+        match this.incoming.poll_read(&mut this.inner, cx, buf) {
+            Poll::Ready(Ok(Ok(()))) => {
+                this.handed_over(&buf.filled()[before..]);
+                Poll::Ready(Ok(()))
             }
+            Poll::Ready(Ok(Err(denial))) => this.malformed(cx, denial),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Pending => {
+                let awaited = this.awaited();
+                if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || this.info.pacing(), cx) {
+                    return this.too_late(cx, late);
+                }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
                 if this.sealer.is_none() && !this.outgoing.is_empty() && this.poll_send(cx)?.is_ready() {
                     let _ = Pin::new(&mut this.inner).poll_flush(cx);
                 }
                 Poll::Pending
             }
-            other => other,
         }
     }
 }
@@ -292,6 +297,7 @@ impl AsyncWrite for Connection {
             return this.poll_write_http2(cx, &[IoSlice::new(bytes)]);
         }
         if this.info.phase() == Phase::Head {
+            // The status line of Pingora's answer, which comes in one piece.
             this.replace(bytes);
         }
         if this.replaced {
@@ -335,8 +341,15 @@ impl AsyncWrite for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.info.phase() == Phase::Head {
-            self.info.lost(&self.head, Denial::new(Cause::ClientClosed, "the client left within the request's head"));
+        let left =
+            |head| self.info.lost(head, Denial::new(Cause::ClientClosed, "the client left within its request's head"));
+        match self.info.phase() {
+            Phase::Head => left(&self.head),
+            Phase::Idle if !is_blank(self.incoming.partial_head()) => {
+                let head = self.incoming.partial_head();
+                left(&head[..head.len().min(HEAD_MEMORY)]);
+            }
+            _ => {}
         }
     }
 }
@@ -344,6 +357,10 @@ impl Drop for Connection {
 #[async_trait]
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
+        if self.sealer.is_none() {
+            let _ = std::future::poll_fn(|cx| self.poll_farewell(cx)).await;
+            return;
+        }
         // What is gathered must leave before the connection closes, and a client that takes nothing must not keep it.
         let _ = tokio::io::AsyncWriteExt::flush(self).await;
         self.inner.shutdown().await;
@@ -390,30 +407,37 @@ impl Peek for Connection {
     /// Reads ahead as far as it takes to tell an HTTP/2 preface from anything else. Pingora's own streams would wait for
     /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        let deadline = tokio::time::Instant::now() + self.header_time;
-        while self.peeked.len() < buf.len() && is_beginning_of_preface(&self.peeked) {
+        let mut peeked = Vec::new();
+        let mut deadline = tokio::time::Instant::now() + self.bounds.first_request;
+        while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {
             let mut chunk = [0; 32];
-            let room = chunk.len().min(buf.len() - self.peeked.len());
+            let room = chunk.len().min(buf.len() - peeked.len());
             let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
             let read = match tokio::time::timeout_at(deadline, read).await {
                 Ok(read) => read?,
                 Err(_) => {
-                    self.lost_while_peeking(Denial::new(
+                    let late = if peeked.is_empty() { Late::FirstRequest } else { Late::Head };
+                    self.info.listener.shared.metrics.bound_hit(late.bound());
+                    self.lost_while_peeking(
+                        &peeked,
                         Cause::RequestTimeout,
                         "the request's head was not complete in time",
-                    ));
+                    );
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             };
             if read == 0 {
-                self.lost_while_peeking(Denial::new(Cause::ClientClosed, "the client left within the request's head"));
+                self.lost_while_peeking(&peeked, Cause::ClientClosed, "the client left within its request's head");
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.peeked.extend_from_slice(&chunk[..read]);
+            if peeked.is_empty() {
+                deadline = tokio::time::Instant::now() + self.bounds.header_time;
+            }
+            peeked.extend_from_slice(&chunk[..read]);
         }
-        let count = self.peeked.len().min(buf.len());
-        buf[..count].copy_from_slice(&self.peeked[..count]);
-        if self.peeked == HTTP2_PREFACE {
+        buf[..peeked.len()].copy_from_slice(&peeked);
+        self.incoming.push_ahead(&peeked);
+        if peeked == HTTP2_PREFACE {
             self.become_http2();
         }
         Ok(true)

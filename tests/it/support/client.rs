@@ -227,6 +227,19 @@ impl Client {
             }
     }
 
+    /// Whether the other side has sent something that is not read yet, or has closed.
+    pub fn has_input(&mut self) -> bool {
+        self.socket.set_nonblocking(true).expect("a socket");
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).expect("a socket");
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// What comes, as it comes.
+    pub fn stream(&mut self) -> &mut impl Read {
+        &mut self.stream
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish_sending(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);

@@ -1,17 +1,18 @@
 //! Compile: `bounds`, `process`, `trusted_proxies`.
 
 use std::net::IpAddr;
-use std::num::NonZero;
+use std::num::{NonZero, NonZeroU64};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::config::compile::{Context, DocPath};
 use crate::config::raw;
-use crate::config::raw::units::{Count, Size, Span};
+use crate::config::raw::shape::OrOff;
+use crate::config::raw::units::{Count, Size, Span, Speed};
 use crate::config::snapshot::{Bounds, Process};
 use crate::decision::request::ReadRules;
-use crate::decision::rules::defaults;
+use crate::decision::rules::{Pacing, defaults};
 
 /// Pingora's reader holds no more than this, whatever the file says.
 const HARD_MAX_HEADER_BYTES: usize = 1 << 20;
@@ -25,11 +26,32 @@ pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
     let raw = &raw.bounds;
     let mut wait = |name, span, default| self::wait(ctx, &path.key(name), span, default);
     Bounds {
+        first_request: wait("first_request", raw.first_request, defaults::FIRST_REQUEST),
         header_time: wait("header_time", raw.header_time, defaults::HEADER_TIME),
         body_idle: wait("body_idle", raw.body_idle, defaults::BODY_IDLE),
+        body_rate: rate(raw.body_rate.as_ref(), Some(defaults::BODY_RATE)),
         write_idle: wait("write_idle", raw.write_idle, defaults::WRITE_IDLE),
+        answer_rate: rate(raw.answer_rate.as_ref(), Some(defaults::ANSWER_RATE)),
         keepalive: wait("keepalive", raw.keepalive, defaults::KEEPALIVE),
         handshake: wait("handshake", raw.handshake, defaults::HANDSHAKE),
+    }
+}
+
+/// How slowly a request body may come on `route`, which stands at `path`.
+pub fn body_pacing(ctx: &mut Context, path: &DocPath, route: &raw::route::Route, bounds: &Bounds) -> Pacing {
+    let idle = match &route.body_idle {
+        Some(OrOff::Off(_)) => None,
+        Some(OrOff::On(span)) => Some(wait(ctx, &path.key("body_idle"), Some(*span), bounds.body_idle)),
+        None => Some(bounds.body_idle),
+    };
+    Pacing { idle, rate: rate(route.body_rate.as_ref(), bounds.body_rate) }
+}
+
+fn rate(written: Option<&OrOff<Speed>>, default: Option<NonZeroU64>) -> Option<NonZeroU64> {
+    match written {
+        None => default,
+        Some(OrOff::Off(_)) => None,
+        Some(OrOff::On(Speed(rate))) => Some(*rate),
     }
 }
 

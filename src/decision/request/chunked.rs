@@ -1,0 +1,208 @@
+//! The chunks of a request body, judged as bytes (RFC 9112 §7.1).
+//!
+//! A size that two parsers read differently, or an extension in which one of them finds the end of a line and the other does
+//! not, ends a body in two places. So sizes are plain, lines end in CR LF, and extensions are bounded: they reach no origin, and
+//! a body made of them would cost a server more than it brings.
+
+use crate::decision::outcome::{Cause, Denial};
+
+use super::head::{is_text, is_token};
+
+/// Follows a chunked body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chunks {
+    state: State,
+    /// Bytes of extensions, trailers and leading zeros so far.
+    extra: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    SizeBegins,
+    Size(u64),
+    Extension(u64),
+    SizeLf(u64),
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// At the beginning of a line after the last chunk.
+    Trailer,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+/// Extensions and trailers that one body may have, in bytes. Nobody is known to use them in requests, and they are dropped.
+const MAX_EXTRA_BYTES: usize = 4096;
+
+impl Chunks {
+    /// Follows `bytes`, and says how many of them belong to the body: all, unless it ends among them.
+    ///
+    /// # Errors
+    /// [`Cause::MalformedRequest`] for everything but the plain form.
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Done {
+            if let State::Data(left) = self.state {
+                let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                at += count;
+                self.state = match left - count as u64 {
+                    0 => State::DataCr,
+                    left => State::Data(left),
+                };
+                continue;
+            }
+            self.state = self.step(bytes[at])?;
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    /// Whether the body is complete.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    fn step(&mut self, byte: u8) -> Result<State, Denial> {
+        Ok(match (self.state, byte) {
+            (State::SizeBegins, _) => State::Size(digit(byte)?),
+            (State::Size(size), b'\r') => State::SizeLf(size),
+            (State::Size(size), b';') => State::Extension(size),
+            (State::Size(size), _) => {
+                let digit = digit(byte)?;
+                match size.checked_mul(16) {
+                    // Leading zeros would never end otherwise.
+                    Some(0) => self.extra(State::Size(digit))?,
+                    Some(size) => State::Size(size | digit),
+                    None => return malformed("a chunk's size is too large"),
+                }
+            }
+            (State::Extension(size), b'\r') => State::SizeLf(size),
+            (State::Extension(size), _) if is_text(byte) => self.extra(State::Extension(size))?,
+            (State::Extension(_), _) => return malformed("a chunk's extension has a control character"),
+            (State::SizeLf(0), b'\n') => State::Trailer,
+            (State::SizeLf(size), b'\n') => State::Data(size),
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::SizeBegins,
+            (State::Trailer, b'\r') => State::EndLf,
+            (State::Trailer, _) if is_token(&[byte]) => self.extra(State::TrailerName)?,
+            (State::TrailerName, b':') => self.extra(State::TrailerValue)?,
+            (State::TrailerName, _) if is_token(&[byte]) => self.extra(State::TrailerName)?,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerValue, _) if is_text(byte) => self.extra(State::TrailerValue)?,
+            (State::TrailerLf, b'\n') => State::Trailer,
+            (State::EndLf, b'\n') => State::Done,
+            (State::Trailer | State::TrailerName | State::TrailerValue, _) => return malformed("a malformed trailer"),
+            _ => return malformed("a chunk does not end in CR LF"),
+        })
+    }
+
+    fn extra(&mut self, next: State) -> Result<State, Denial> {
+        self.extra += 1;
+        if self.extra > MAX_EXTRA_BYTES {
+            return malformed("the chunks' extensions and trailers are too long");
+        }
+        Ok(next)
+    }
+}
+
+fn digit(byte: u8) -> Result<u64, Denial> {
+    match char::from(byte).to_digit(16) {
+        Some(digit) => Ok(digit.into()),
+        None => malformed("a chunk's size is not a hexadecimal number"),
+    }
+}
+
+fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
+    Err(Denial::new(Cause::MalformedRequest, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn follow(body: &str) -> Result<(usize, bool), Cause> {
+        let mut chunks = Chunks::default();
+        chunks.follow(body.as_bytes()).map(|count| (count, chunks.is_done())).map_err(|denial| denial.cause)
+    }
+
+    #[test]
+    fn a_body_is_followed_to_its_end() {
+        for body in [
+            "0\r\n\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "A\r\n0123456789\r\n0a\r\n0123456789\r\n00\r\n\r\n",
+            "5;name=value; other=\"a b\"\r\nhello\r\n0;last\r\n\r\n",
+            "0\r\nX-Sum: 1\r\nY:\r\n\r\n",
+            "2\r\n\r\n\r\n0\r\n\r\n",
+        ] {
+            assert_eq!(follow(body), Ok((body.len(), true)), "{body:?}");
+            assert_eq!(follow(&format!("{body}GET / HTTP/1.1\r\n")), Ok((body.len(), true)), "{body:?}");
+            assert_eq!(follow(&body[..body.len() - 1]), Ok((body.len() - 1, false)), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_with_two_readings_is_malformed() {
+        for body in [
+            "\r\n",
+            " 5\r\nhello\r\n",
+            "5 \r\nhello\r\n",
+            "5 ;x\r\nhello\r\n",
+            "+5\r\nhello\r\n",
+            "-1\r\n",
+            "0x5\r\nhello\r\n",
+            "5\nhello\r\n",
+            "5\rhello\r\n",
+            "5;x\nhello\r\n",
+            "5;x\0\r\nhello\r\n",
+            "5\r\nhello0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhello\r0\r\n\r\n",
+            "10000000000000000\r\n",
+            "0\r\nX: a\n\r\n",
+            "0\r\nX : a\r\n\r\n",
+            "0\r\n folded\r\n\r\n",
+            "0\r\nGET / HTTP/1.1\r\n\r\n",
+            "0\r\n\n",
+            "g\r\n",
+        ] {
+            assert_eq!(follow(body), Err(Cause::MalformedRequest), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_are_bounded() {
+        let body = format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(5);
+        assert_eq!(follow(&body), Err(Cause::MalformedRequest));
+        assert_eq!(follow(&"0".repeat(5000)), Err(Cause::MalformedRequest));
+    }
+
+    #[test]
+    fn the_largest_size_does_not_overflow() {
+        assert_eq!(follow("ffffffffffffffff\r\n"), Ok((18, false)));
+        assert_eq!(follow("00000000000000001\r\nx\r\n0\r\n\r\n").map(|(_, done)| done), Ok(true));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_followed_as_the_whole(body in "([0-3]{1,2}(;x)?(\r\n|\n)[a-c]{0,3}(\r\n)?){0,5}(0\r\n\r\n)?.{0,3}", cut in any::<prop::sample::Index>()) {
+            let cut = cut.index(body.len() + 1);
+            let mut pieces = Chunks::default();
+            let (first, second) = body.as_bytes().split_at(cut);
+            let followed = pieces.follow(first).and_then(|count| Ok(count + pieces.follow(second)?));
+            let followed = followed.map(|count| (count, pieces.is_done())).map_err(|denial| denial.cause);
+            prop_assert_eq!(followed, follow(&body));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(body: Vec<u8>) {
+            let _ = Chunks::default().follow(&body);
+        }
+    }
+}

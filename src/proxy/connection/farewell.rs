@@ -1,0 +1,56 @@
+//! A close that lets the client read the answer.
+//!
+//! Closing a socket with unread bytes makes the kernel reset the connection, and the reset may overtake the answer: a client
+//! whose upload is refused would see a broken connection instead of the refusal (RFC 9112 §9.6). So the end is announced
+//! first, and what still comes is read and forgotten, for a while.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::timer::Timer;
+
+/// The end of one connection.
+#[derive(Default)]
+pub(super) struct Farewell {
+    until: Option<Instant>,
+    forgotten: usize,
+    timer: Timer,
+}
+
+/// How long a client may go on sending. A round trip and some patience: its answer has left already.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of it is read.
+const LINGER_BYTES: usize = 1 << 20;
+
+impl Farewell {
+    /// Ready when `stream` may be dropped.
+    pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+        let until = match self.until {
+            Some(until) => until,
+            None => {
+                let closed = ready!(Pin::new(&mut *stream).poll_shutdown(cx));
+                let until = Instant::now() + LINGER;
+                self.until = Some(until);
+                if closed.is_err() {
+                    self.forgotten = LINGER_BYTES;
+                }
+                until
+            }
+        };
+        let mut waste = [0; 4096];
+        while self.forgotten < LINGER_BYTES {
+            let mut buf = ReadBuf::new(&mut waste);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.forgotten += buf.filled().len(),
+                Poll::Ready(_) => break,
+                Poll::Pending => return self.timer.poll(until, cx),
+            }
+        }
+        Poll::Ready(())
+    }
+}
