@@ -258,3 +258,20 @@ impl<V: JsonSchema> JsonSchema for Entries<V> {
         json_schema!({ "type": "object", "additionalProperties": value })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::units::Size;
+
+    #[test]
+    fn a_protection_is_switched_off_only_with_a_reason() {
+        let parse = |text| serde_yaml::from_str::<OrOff<Size>>(text).map_err(|error| error.to_string());
+        assert_eq!(parse("8KiB"), Ok(OrOff::On(Size(8192))));
+        assert_eq!(parse("{off: streams}"), Ok(OrOff::Off("streams".into())));
+        for wrong in ["off", "false", "{off: ''}", "{off: a, on: b}", "[8KiB]"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse("off").unwrap_err().contains("{off: reason}"));
+    }
+}

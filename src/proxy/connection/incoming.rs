@@ -130,6 +130,11 @@ impl Incoming {
         matches!(self.expect, Expect::Body(_))
     }
 
+    /// Whether nothing is under way: the last message is complete, and nothing came after it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.expect, Expect::Nothing | Expect::Raw) && self.ahead.is_empty()
+    }
+
     /// What has arrived of a head that is not complete.
     pub fn partial_head(&self) -> &[u8] {
         if self.awaits_head() { &self.ahead } else { b"" }

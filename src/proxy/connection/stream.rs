@@ -185,7 +185,10 @@ impl Connection {
 
     /// Sends what is gathered, and closes in a way that lets the client read it.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.outgoing.poll_send(&mut self.inner, cx))?;
+        ready!(self.poll_send(cx))?;
+        if self.incoming.is_settled() {
+            return Pin::new(&mut self.inner).poll_shutdown(cx);
+        }
         self.farewell.get_or_insert_default().poll(&mut self.inner, cx).map(Ok)
     }
 
@@ -256,7 +259,7 @@ fn is_blank(head: &[u8]) -> bool {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.farewell.is_some() {
+        if this.replaced {
             return this.poll_farewell(cx);
         }
         if this.failed {
