@@ -20,6 +20,7 @@
 pub mod access;
 pub mod explain;
 pub mod outcome;
+pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod rewrite;

@@ -6,7 +6,7 @@
 //! # The way of a request
 //!
 //! ```text
-//! accept    TCP, TLS; deadlines                              proxy::listener, proxy::tls, proxy::connection
+//! accept    TCP, PROXY protocol, TLS; room; deadlines        proxy::listener, proxy::accept, proxy::tls, proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
 //! access    identity -> authorization -> limits -> a Permit  decision::access
@@ -23,7 +23,7 @@
 //! * [`config`]: files -> [`config::raw`] (as written) -> [`config::compile`] (every check, all diagnostics at once) ->
 //!   [`config::snapshot`] -> [`config::store`] (one atomic load a request).
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
-//! * [`state`]: what changes while running and survives a reload: limits, verified tokens, endpoints.
+//! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints.
 //! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.

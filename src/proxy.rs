@@ -5,9 +5,12 @@
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
 //! [`request`], [`upstream`], [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes.
 
+pub mod accept;
 pub mod admin;
+mod announce;
 pub mod connection;
 pub mod context;
+mod descriptors;
 pub mod error;
 pub mod gateway;
 pub mod health;

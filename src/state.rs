@@ -1,5 +1,6 @@
 //! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints.
 
+pub mod connections;
 pub mod limits;
 pub mod tokens;
 pub mod upstreams;

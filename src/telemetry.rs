@@ -8,4 +8,5 @@ pub mod access_log;
 pub mod metrics;
 pub mod program_log;
 pub mod record;
+pub mod seldom;
 mod timestamp;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
+use crate::decision::proxy_protocol;
 use crate::decision::rules::{Pacing, Rules, UpstreamId};
 use crate::decision::upstream::Balance;
 
@@ -19,7 +21,7 @@ pub struct Snapshot {
     pub rules: Rules,
     /// In the order of the file; never empty.
     pub listeners: Vec<Listener>,
-    /// The bounds on slowness.
+    /// The bounds on slowness and on connections.
     pub bounds: Bounds,
     /// By [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
@@ -49,6 +51,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// By ALPN with TLS, by prior knowledge without.
     pub http2: bool,
+    /// Load balancers whose connections must begin with a PROXY header.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// The TLS of a listener: 1.2 and 1.3.
@@ -69,7 +73,7 @@ pub struct Certificate {
     pub certified: Arc<CertifiedKey>,
 }
 
-/// Bounds on slowness. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
+/// Bounds on slowness and on connections. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// From a connection's beginning until the first byte of its first request.
@@ -86,8 +90,14 @@ pub struct Bounds {
     pub answer_rate: Option<NonZeroU64>,
     /// Between two requests on one connection.
     pub keepalive: Duration,
-    /// For a TLS handshake.
+    /// For a PROXY header and a TLS handshake together.
     pub handshake: Duration,
+    /// Open connections of all listeners together, at least 1.
+    pub connections: u32,
+    /// Open connections of one IPv4 address or IPv6 /64, at least 1.
+    pub connections_per_address: u32,
+    /// At least 1.
+    pub requests_per_connection: u32,
 }
 
 impl Bounds {
@@ -122,6 +132,8 @@ pub struct Upstream {
     pub http2_streams: u32,
     /// Between two resolutions of the DNS names.
     pub resolve: Duration,
+    /// How connections to the endpoints announce the client, if they do.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
 }
 
 /// One address of an upstream, as written.

@@ -98,6 +98,9 @@ pub mod defaults {
     pub const WRITE_IDLE: Duration = Duration::from_secs(30);
     pub const KEEPALIVE: Duration = Duration::from_secs(60);
     pub const HANDSHAKE: Duration = Duration::from_secs(10);
+    pub const CONNECTIONS: u32 = 10_000;
+    pub const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
+    pub const REQUESTS_PER_CONNECTION: u32 = 10_000;
     pub const DRAIN: Duration = Duration::from_secs(30);
     pub const CONNECT: Duration = Duration::from_secs(2);
     pub const RESPONSE: Duration = Duration::from_secs(30);

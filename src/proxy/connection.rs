@@ -23,6 +23,7 @@ use std::time::SystemTime;
 
 use http::Method;
 
+use super::accept::Ends;
 use super::context::{begin_record, bound_of};
 use super::listener::Listener;
 use super::reply;
@@ -36,7 +37,12 @@ pub use stream::Connection;
 /// What a connection knows about itself, shared with the hooks of its requests.
 pub struct ConnectionInfo {
     pub listener: Arc<Listener>,
+    /// The client, or the last proxy before this one that speaks HTTP.
     pub peer: SocketAddr,
+    /// The load balancer whose PROXY header announced `peer`.
+    pub via: Option<SocketAddr>,
+    /// Where a PROXY header says that `peer` connected to.
+    pub destination: Option<SocketAddr>,
     /// `TLSv1.3`, … for TLS connections.
     pub tls: Option<&'static str>,
     phase: AtomicU8,
@@ -65,9 +71,11 @@ enum Phase {
 }
 
 impl ConnectionInfo {
-    pub fn new(listener: Arc<Listener>, peer: SocketAddr, tls: Option<&'static str>) -> Self {
+    pub fn new(listener: Arc<Listener>, ends: Ends, tls: Option<&'static str>) -> Self {
+        let Ends { peer, via, destination } = ends;
         let phase = AtomicU8::new(Phase::Idle as u8);
-        ConnectionInfo { listener, peer, tls, phase, pacing: Mutex::default(), failure: Mutex::default() }
+        let (pacing, failure) = Default::default();
+        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure }
     }
 
     /// A hook takes the request over that has just been read.

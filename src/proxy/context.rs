@@ -216,6 +216,7 @@ pub fn begin_record(
         listener: connection.listener.name.clone(),
         client: connection.peer.ip(),
         peer: connection.peer,
+        via: connection.via,
         protocol,
         scheme,
         tls: connection.tls,

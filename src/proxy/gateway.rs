@@ -62,7 +62,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        upstream::choose(session.req_header(), ctx)
+        upstream::choose(session, ctx)
     }
 
     fn fail_to_connect(

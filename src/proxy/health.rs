@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use log::{info, warn};
+use pingora::connectors::L4Connect;
 use pingora::http::RequestHeader;
 use pingora::lb::Backend;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
@@ -13,6 +14,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::task::JoinHandle;
 
+use super::announce::Announcer;
 use super::peer::PeerTemplate;
 use super::serving::Shared;
 use crate::admin::Readiness;
@@ -165,12 +167,15 @@ fn checker(upstream: &Upstream, health: &Health) -> Checker {
             let mut check = TcpHealthCheck::default();
             check.peer_template.options.connection_timeout = Some(health.timeout);
             check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
+            check.peer_template.options.custom_l4 = upstream
+                .proxy_protocol
+                .map(|version| -> Arc<dyn L4Connect + Send + Sync> { Announcer::local(version) });
             Box::new(check)
         }
         Probe::Http { path, host, expected } => {
             let host = host.clone().unwrap_or_else(|| first_host(upstream));
             let mut check: HttpHealthCheck = HttpHealthCheck::new(&host, upstream.tls.is_some());
-            check.peer_template = *PeerTemplate::new(upstream).to(([0, 0, 0, 0], 0).into());
+            check.peer_template = PeerTemplate::new(upstream).probing();
             check.peer_template.options.connection_timeout = Some(health.timeout);
             check.peer_template.options.read_timeout = Some(health.timeout);
             if let Ok(mut request) = RequestHeader::build("GET", path.as_bytes(), None) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use log::{debug, error, info};
+use nix::errno::Errno;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
@@ -24,12 +25,16 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
+use super::accept::{Admitted, Gate};
 use super::connection::{Connection, ConnectionInfo};
 use super::gateway::Gateway;
 use super::http2_connect;
 use super::serving::Shared;
+use crate::config::snapshot;
 use crate::telemetry::metrics::{Bound, ListenerMetrics};
+use crate::telemetry::seldom::Seldom;
 
 /// What the connections of one listener share.
 pub struct Listener {
@@ -55,6 +60,8 @@ const BACKLOG: i32 = 4096;
 /// Serves one bound socket.
 pub struct ListenerService {
     listener: Arc<Listener>,
+    gate: Arc<Gate>,
+    accept_failures: Seldom,
     socket: Option<StdListener>,
     tls: Option<Arc<Acceptor>>,
     handshake: Duration,
@@ -66,19 +73,32 @@ impl ListenerService {
         listener: Arc<Listener>,
         socket: StdListener,
         tls: Option<Acceptor>,
-        http2: bool,
+        settings: &snapshot::Listener,
         proxy: Arc<HttpProxy<Gateway>>,
     ) -> Self {
         let bounds = listener.shared.store.load().snapshot.bounds;
         let mut options = HttpServerOptions::default();
-        options.h2c = http2 && tls.is_none();
+        options.h2c = settings.http2 && tls.is_none();
         options.h2_idle_timeout = Some(bounds.keepalive);
+        // Pingora counts how often a connection may be used again.
+        options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
         let app = Arc::new(HttpApp { proxy, options, shared: listener.shared.clone() });
-        ListenerService { listener, socket: Some(socket), tls: tls.map(Arc::new), handshake: bounds.handshake, app }
+        let gate = Arc::new(Gate::new(listener.clone(), settings.proxy_protocol.clone()));
+        ListenerService {
+            listener,
+            gate,
+            accept_failures: Seldom::new(),
+            socket: Some(socket),
+            tls: tls.map(Arc::new),
+            handshake: bounds.handshake,
+            app,
+        }
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr, shutdown: &ShutdownWatch) {
+        let Some(mut admitted) = self.gate.admit(peer) else { return };
         let listener = self.listener.clone();
+        let gate = self.gate.clone();
         let tls = self.tls.clone();
         let app = self.app.clone();
         let handshake = self.handshake;
@@ -86,35 +106,43 @@ impl ListenerService {
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
-            let establish = Box::pin(establish(socket, tls.as_deref(), handshake, &listener, peer));
+            let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
             let Some((stream, version)) = establish.await else { return };
-            let info = Arc::new(ConnectionInfo::new(listener, peer, version));
+            drop(gate);
+            let Admitted { ends, place, .. } = admitted;
+            let info = Arc::new(ConnectionInfo::new(listener, ends, version));
             let connection: Stream = Box::new(Connection::new(stream, info));
             let mut next = app.process_new(connection, &shutdown).await;
             while let Some(stream) = next {
                 next = app.process_new(stream, &shutdown).await;
             }
-            drop(open);
+            drop((open, place));
         });
     }
 }
 
-/// Shakes hands if this is a TLS listener.
+/// Reads the PROXY header where one is due, and shakes hands if this is a TLS listener, both within `bound`.
 async fn establish(
-    socket: TcpStream,
+    mut socket: TcpStream,
+    gate: &Gate,
+    admitted: &mut Admitted,
     tls: Option<&Acceptor>,
     bound: Duration,
     listener: &Listener,
-    peer: SocketAddr,
 ) -> Option<(Stream, Option<&'static str>)> {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = socket.set_nodelay(true);
+    let deadline = Instant::now() + bound;
+    if !gate.identify(&mut socket, admitted, deadline).await {
+        return None;
+    }
+    let peer = admitted.ends.peer;
     let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
     let _ = digest.peer_addr.set(Some(peer.into()));
     let mut stream = L4Stream::from(socket);
     stream.set_socket_digest(digest);
     let Some(acceptor) = tls else { return Some((Box::new(stream), None)) };
-    match tokio::time::timeout(bound, acceptor.tls_handshake(stream)).await {
+    match tokio::time::timeout_at(deadline, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) => {
             let version = stream.get_ssl_digest().map(|digest| tls_version(&digest.version));
             Some((Box::new(stream), version))
@@ -151,11 +179,15 @@ impl Service for ListenerService {
             tokio::select! {
                 accepted = socket.accept() => match accepted {
                     Ok((stream, peer)) => self.serve(stream, peer, &shutdown),
-                    Err(e) => {
-                        error!("listener {} failed to accept: {e}", self.listener.name);
-                        // Out of descriptors or memory: accepting again at once would fail again at once.
+                    Err(e) if is_exhausted(&e) => {
+                        if let Some(count) = self.accept_failures.count() {
+                            error!("listener {} failed to accept {count} times: {e}", self.listener.name);
+                        }
+                        // Accepting again at once would fail again at once.
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
+                    // The fault of this one connection, such as a client that left while it waited.
+                    Err(e) => debug!("listener {} lost a connection before it was accepted: {e}", self.listener.name),
                 },
                 changed = shutdown.changed() => {
                     if changed.is_err() || *shutdown.borrow() {
@@ -172,6 +204,12 @@ impl Service for ListenerService {
     fn name(&self) -> &str {
         &self.listener.name
     }
+}
+
+/// Whether the process or the machine is out of descriptors or memory.
+fn is_exhausted(e: &io::Error) -> bool {
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    e.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
 }
 
 /// After a failed accept.

@@ -1,6 +1,6 @@
 //! From a chosen endpoint to Pingora's peer.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,10 +8,18 @@ use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 
+use super::announce::Announcer;
 use crate::config::snapshot::{Upstream, UpstreamTls};
+use crate::decision::proxy_protocol::{Announced, Version};
 
 /// An upstream's peer but for the address, made once at publish.
-pub struct PeerTemplate(HttpPeer);
+pub struct PeerTemplate {
+    peer: HttpPeer,
+    /// How connections announce the client, if they do.
+    announces: Option<Version>,
+    /// Keyed, so that no client can choose an address whose connections another client's requests would share.
+    hasher: RandomState,
+}
 
 impl PeerTemplate {
     pub fn new(upstream: &Upstream) -> Self {
@@ -37,13 +45,27 @@ impl PeerTemplate {
                 .as_ref()
                 .map(|client| Arc::new(CertKey::new(client.chain.clone(), client.key.expose().clone())));
         }
-        PeerTemplate(peer)
+        PeerTemplate { peer, announces: upstream.proxy_protocol, hasher: RandomState::new() }
     }
 
-    /// The peer at `address`.
-    pub fn to(&self, address: SocketAddr) -> Box<HttpPeer> {
-        let mut peer = Box::new(self.0.clone());
+    /// The peer at `address`, for a request of `client`. Its pooled connections are those that announced the same client.
+    pub fn to(&self, address: SocketAddr, client: impl FnOnce() -> Announced) -> Box<HttpPeer> {
+        let mut peer = Box::new(self.peer.clone());
         peer._address = address.into();
+        if let Some(version) = self.announces {
+            let client = client();
+            peer.group_key = self.hasher.hash_one((peer.group_key, client));
+            peer.options.custom_l4 = Some(Announcer::client(version, client));
+        }
+        peer
+    }
+
+    /// The peer of health probes, which bring an address of their own.
+    pub fn probing(self) -> HttpPeer {
+        let mut peer = self.peer;
+        if let Some(version) = self.announces {
+            peer.options.custom_l4 = Some(Announcer::local(version));
+        }
         peer
     }
 }

@@ -17,6 +17,7 @@ use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{RawRequest, RequestView, Scheme, read};
 use crate::decision::rules::Action;
+use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
@@ -28,6 +29,10 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
         session.set_write_timeout(Some(bounds.write_idle));
     }
     session.set_total_drain_timeout(Some(bounds.body_idle));
+
+    if session.get_keepalive_reuses_remaining() == Some(0) {
+        ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
+    }
 
     let header = session.req_header();
     let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };

@@ -13,6 +13,7 @@ use pingora::services::background::background_service;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::{AdminApp, AdminService};
+use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
@@ -42,6 +43,7 @@ impl Sockets {
     /// Binds every socket of `snapshot`, or says which one failed.
     pub fn bind(snapshot: &Snapshot) -> Result<Sockets, StartError> {
         tls::install_provider();
+        descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
             let name = || listener.name.to_string();
@@ -82,7 +84,7 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> 
         let metrics = shared.metrics.listener(&listener.name);
         info!("listening on {} ({})", listener.address, listener.name);
         let runtime = Arc::new(Listener { name: listener.name.clone(), shared: shared.clone(), metrics });
-        server.add_service(ListenerService::new(runtime, socket, acceptor, listener.http2, proxy.clone()));
+        server.add_service(ListenerService::new(runtime, socket, acceptor, &listener, proxy.clone()));
     }
     if let Some(socket) = sockets.admin {
         let app = Arc::new(AdminApp(Admin { metrics: shared.metrics.clone(), readiness: readiness.clone() }));
@@ -136,7 +138,7 @@ fn server_conf(process: Process) -> ServerConf {
         work_stealing: false,
         // All attempts of one request, whatever the upstream allows.
         max_retries: 16,
-        upstream_keepalive_pool_size: 512,
+        upstream_keepalive_pool_size: descriptors::IDLE_UPSTREAM,
         // Only the hard bound: the process ends as soon as the last request is done (`drain`).
         grace_period_seconds: Some(process.drain.as_secs().max(1)),
         graceful_shutdown_timeout_seconds: Some(1),

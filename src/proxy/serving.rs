@@ -12,6 +12,7 @@ use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
+use crate::state::connections::Connections;
 use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
 use crate::state::tokens::Tokens;
 use crate::state::upstreams::{UpstreamState, Upstreams};
@@ -82,6 +83,7 @@ pub struct State {
     pub limits: Limits,
     pub tokens: Tokens,
     pub upstreams: Upstreams,
+    pub connections: Arc<Connections>,
 }
 
 /// Shared by all listeners of the process.
@@ -99,8 +101,12 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(snapshot: Snapshot, metrics: Arc<Metrics>, access_log: AccessLog) -> Arc<Shared> {
-        let state =
-            State { limits: Limits::new(DEFAULT_MAX_KEYS), tokens: Tokens::default(), upstreams: Upstreams::new() };
+        let state = State {
+            limits: Limits::new(DEFAULT_MAX_KEYS),
+            tokens: Tokens::default(),
+            upstreams: Upstreams::new(),
+            connections: Connections::new(),
+        };
         let serving = Serving::assemble(snapshot, &state, &metrics);
         Arc::new(Shared {
             store: Store::new(serving),

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::announce::announced;
 use super::context::Context;
 use super::error::{detail, upstream_cause};
 use super::response::TUNNEL_IDLE;
@@ -18,8 +19,11 @@ use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
 
 /// Chooses an endpoint that was not tried yet.
-pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    let (Some(permit), Some(normal), Some(id)) = (&ctx.permit, &ctx.normal, ctx.attempt.upstream) else {
+pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    let request = session.req_header();
+    let (Some(permit), Some(normal), Some(id), Some(connection)) =
+        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
+    else {
         return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
     };
     let upstream = ctx.serving.upstream(id);
@@ -33,7 +37,7 @@ pub fn choose(request: &RequestHeader, ctx: &mut Context) -> Result<Box<HttpPeer
             ctx.attempt.began = Some(if ctx.attempt.count == 1 { ctx.started } else { Instant::now() });
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
-            let mut peer = upstream.peer.to(address);
+            let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
             if request.headers.contains_key(UPGRADE) {
                 // Pingora bounds a tunnel's silence with what bounds an answer's.
                 peer.options.read_timeout = Some(TUNNEL_IDLE);

@@ -71,6 +71,7 @@ struct Families {
     connections: IntGaugeVec,
     connections_total: IntCounterVec,
     handshake_failures: IntCounterVec,
+    proxy_header_failures: IntCounterVec,
 }
 
 impl Metrics {
@@ -194,6 +195,7 @@ impl Families {
             connections: gauge_vec(registry, names::CONNECTIONS),
             connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),
             handshake_failures: counter_vec(registry, names::HANDSHAKE_FAILURES),
+            proxy_header_failures: counter_vec(registry, names::PROXY_HEADER_FAILURES),
         }
     }
 }
@@ -213,6 +215,9 @@ pub enum Bound {
     AnswerRate,
     Keepalive,
     Handshake,
+    Connections,
+    ConnectionsPerAddress,
+    RequestsPerConnection,
 }
 
 impl Bound {
@@ -230,6 +235,9 @@ impl Bound {
         Bound::AnswerRate,
         Bound::Keepalive,
         Bound::Handshake,
+        Bound::Connections,
+        Bound::ConnectionsPerAddress,
+        Bound::RequestsPerConnection,
     ];
 
     /// The name in the file and in the label.
@@ -247,6 +255,9 @@ impl Bound {
             Bound::AnswerRate => "answer_rate",
             Bound::Keepalive => "keepalive",
             Bound::Handshake => "handshake",
+            Bound::Connections => "connections",
+            Bound::ConnectionsPerAddress => "connections_per_address",
+            Bound::RequestsPerConnection => "requests_per_connection",
         }
     }
 }

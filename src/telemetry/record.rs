@@ -49,8 +49,10 @@ pub struct Record {
     pub listener: Arc<str>,
     /// Who is believed to have sent it.
     pub client: IpAddr,
-    /// The socket's other end; differs from `client` behind a trusted proxy.
+    /// The connection's other end, as a PROXY header announced it where one did; differs from `client` behind a trusted proxy.
     pub peer: SocketAddr,
+    /// The load balancer whose PROXY header announced `peer`.
+    pub via: Option<SocketAddr>,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub protocol: &'static str,
     /// Whether it came by TLS.

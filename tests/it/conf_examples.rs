@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::certs::Authority;
-use crate::support::client::{Client, Tls};
+use crate::support::client::{Client, Tls, open_from};
+use crate::support::proxy_protocol::v1;
 use crate::support::{Answer, Gateway, Origin, Response, Setup, jwt};
 
 /// The files may name ports of their own beside `LISTEN`, so only one of them runs at a time.
@@ -34,6 +35,9 @@ fn files() -> Vec<PathBuf> {
 const KEYS: &str =
     "keys: [{ id: nobody, hash: \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }]\n";
 
+/// Another address of this machine than the one that the tests' own requests come from.
+const BALANCER: &str = "127.0.0.9";
+
 struct World {
     origins: [Origin; 2],
     authority: Authority,
@@ -55,6 +59,7 @@ impl World {
         let setup = Setup::existing(file)
             .variable("ORIGIN", self.origins[0].address())
             .variable("ORIGIN_2", self.origins[1].address())
+            .variable("BALANCERS", BALANCER)
             .variable("ISSUER", jwt::ISSUER)
             .variable("AUDIENCE", jwt::AUDIENCE)
             .variable("JWT_SECRET", jwt::SECRET)
@@ -89,6 +94,7 @@ fn the_promised_scenarios_exist() {
         "tls.yaml",
         "load-balancing.yaml",
         "routing.yaml",
+        "proxy-protocol.yaml",
     ] {
         assert!(names.iter().any(|found| found == name), "conf has no {name}");
     }
@@ -169,6 +175,22 @@ fn load_balancing_uses_both_origins_and_outlives_one() {
     for _ in 0..20 {
         gateway.get("/").expect_status(200);
     }
+}
+
+#[test]
+fn proxy_protocol_believes_the_load_balancers_and_nobody_else() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("proxy-protocol.yaml");
+    let header = v1("203.0.113.7:1".parse().unwrap(), "198.51.100.1:443".parse().unwrap());
+    let mut balanced = Client::over(open_from(BALANCER.parse().unwrap(), gateway.address())).unwrap();
+    balanced.send(&header);
+    balanced.get("/balanced").expect_status(200);
+    assert_eq!(gateway.logged_path("/balanced")["client"], "203.0.113.7");
+    let mut spoofed = gateway.connect();
+    spoofed.send(&header);
+    spoofed.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    spoofed.read_response().expect_status(400);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test shows what its gateway said")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should fail where it stands")]
 
+mod accept;
 mod access;
 mod access_log;
 mod admin;

@@ -8,6 +8,7 @@ pub mod h2_origin;
 pub mod jwt;
 pub mod origin;
 pub mod ports;
+pub mod proxy_protocol;
 pub mod wait;
 
 pub use client::{Client, Response, get};

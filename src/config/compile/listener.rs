@@ -8,6 +8,8 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
@@ -30,6 +32,8 @@ pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
         let path = list.index(index);
         let address_path = path.key("address");
         let tls = written.tls.as_ref().map(|tls| self::tls(ctx, &path.key("tls"), tls));
+        let announcers = written.proxy_protocol.as_ref();
+        let proxy_protocol = announcers.map_or(Vec::new(), |written| proxy_protocol(ctx, &path, written));
         let Some(address) = parse_address(ctx, &address_path, &written.address) else { continue };
         if let Some((other, first)) = taken.iter().find(|(other, _)| overlap(address, *other)) {
             let message = format!("{address} overlaps with {other} at {}", ctx.place(first));
@@ -37,7 +41,7 @@ pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
         }
         taken.push((address, address_path));
         let http2 = written.http2.unwrap_or(tls.is_some());
-        listeners.push(Listener { name: written.name.as_str().into(), address, tls, http2 });
+        listeners.push(Listener { name: written.name.as_str().into(), address, tls, http2, proxy_protocol });
     }
     listeners
 }
@@ -54,6 +58,16 @@ fn tls(ctx: &mut Context, path: &DocPath, written: &raw::listener::Tls) -> Liste
         .filter_map(|(index, files)| certificate::load(ctx, &list.index(index), files))
         .collect();
     ListenerTls { certificates, first_for_unknown: written.unknown_name == UnknownName::First }
+}
+
+/// The load balancers that announce their clients to the listener at `path`.
+fn proxy_protocol(ctx: &mut Context, path: &DocPath, written: &raw::listener::ProxyProtocol) -> Vec<IpNet> {
+    let list = path.key("proxy_protocol").key("from");
+    if written.from.is_empty() {
+        let help = "name your load balancers, such as `from: [10.0.0.0/8]`, or remove `proxy_protocol`";
+        ctx.error_with_help(&list, "ranges_missing", "nobody is listed who could announce a client", help);
+    }
+    bounds::ranges(ctx, &list, &written.from, "name the addresses of your own load balancers only")
 }
 
 /// The IP address and port that `text` says, or a diagnostic at `path`.

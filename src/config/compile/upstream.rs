@@ -15,6 +15,7 @@ use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::snapshot::{Endpoint, Timeouts, Upstream};
+use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
 
@@ -72,6 +73,10 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             defaults::HTTP2_STREAMS,
         ),
         resolve: numbers::span(ctx, &path.key("resolve"), raw.resolve, defaults::RESOLVE),
+        proxy_protocol: raw.proxy_protocol.map(|version| match version {
+            raw::upstream::ProxyProtocol::V1 => proxy_protocol::Version::V1,
+            raw::upstream::ProxyProtocol::V2 => proxy_protocol::Version::V2,
+        }),
     }
 }
 

@@ -21,6 +21,24 @@ pub struct Listener {
     /// default false) beside HTTP/1.1.
     #[serde(default)]
     pub http2: Option<bool>,
+    /// Which load balancers announce their clients by the PROXY protocol, version 1 or 2, before TLS or HTTP begins. Default:
+    /// none.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Load balancers that announce their clients by the PROXY protocol.
+///
+/// A connection from one of them must begin with a complete header within `bounds.handshake`, or it is closed and counted.
+/// The announced address is the client's from then on: for limits, `trusted_proxies`, rules, logs and `X-Forwarded-For`. A
+/// connection that the load balancer opens for itself (`LOCAL`, `UNKNOWN`) keeps its own address.
+///
+/// Everyone else is served without a header; one that they send is refused like any other malformed request.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Addresses or CIDR ranges, at least one.
+    pub from: Vec<String>,
 }
 
 /// TLS 1.2 and 1.3 with certificates chosen by server name.
@@ -97,9 +115,23 @@ pub struct Bounds {
     /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
     #[serde(default)]
     pub keepalive: Option<Span>,
-    /// TLS handshake. Beyond: the connection is closed. Default 10s.
+    /// PROXY header and TLS handshake together. Beyond: the connection is closed. Default 10s.
     #[serde(default)]
     pub handshake: Option<Span>,
+    /// Open connections of all listeners together, 1 to 10,000,000. Beyond: a new connection is closed at once, before TLS.
+    /// The process needs about two file descriptors for each. Default 10,000, which take some 300 MiB while they are idle.
+    #[serde(default)]
+    pub connections: Option<Count>,
+    /// Open connections of one IPv4 address, or of one IPv6 /64 network, on all listeners together. Beyond: a new connection
+    /// is closed at once, before TLS. Where a PROXY header announces the client, it is the client's address that counts.
+    /// Addresses in `trusted_proxies`, and load balancers listed under `proxy_protocol`, are exempt, since they bring
+    /// many clients. Default 1,000: room for an office behind one address, and a tenth of all `connections`.
+    #[serde(default)]
+    pub connections_per_address: Option<Count>,
+    /// Requests on one connection. The answer to the last says that the connection ends, and the client opens another one.
+    /// Default 10,000.
+    #[serde(default)]
+    pub requests_per_connection: Option<Count>,
 }
 
 /// The process itself. Changes here need a restart.

@@ -39,6 +39,21 @@ pub struct Upstream {
     /// How often DNS names are resolved again. The last good answer is kept. Default 10s.
     #[serde(default)]
     pub resolve: Option<Span>,
+    /// Begin each connection with a PROXY header of this version, `v1` or `v2`, that announces the request's client, before
+    /// TLS. A connection is reused only for the same client, so expect more of them. Health probes announce nobody
+    /// (`LOCAL`, `UNKNOWN`). Default: none.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// One line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// One address of an upstream, written `host:port` or with a weight.

@@ -28,6 +28,7 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
         http2: false,
         http2_streams: 100,
         resolve: second,
+        proxy_protocol: None,
     }
 }
 

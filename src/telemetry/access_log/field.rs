@@ -39,8 +39,10 @@ fields! {
     RequestId = "request_id";
     Listener = "listener";
     Client = "client";
-    /// The socket's other end, with its port.
+    /// The connection's other end, with its port; where a PROXY header announced one, as it says.
     Peer = "peer";
+    /// The load balancer whose PROXY header announced the peer.
+    Via = "via";
     Protocol = "protocol";
     Scheme = "scheme";
     /// The protocol version, on TLS connections.
@@ -97,6 +99,7 @@ impl Field {
             Field::Listener => text(&record.listener),
             Field::Client => Some(Value::Address(record.client)),
             Field::Peer => Some(Value::Socket(record.peer)),
+            Field::Via => record.via.map(Value::Socket),
             Field::Protocol => text(record.protocol),
             Field::Scheme => text(record.scheme.as_str()),
             Field::Tls => record.tls.and_then(text),

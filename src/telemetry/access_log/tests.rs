@@ -22,6 +22,7 @@ fn record() -> Record {
         listener: "public".into(),
         client: "203.0.113.7".parse().unwrap(),
         peer: "[2001:db8::1]:4711".parse().unwrap(),
+        via: None,
         protocol: "HTTP/2",
         scheme: Scheme::Https,
         tls: Some("TLSv1.3"),

@@ -128,6 +128,7 @@ pub struct ListenerMetrics {
     connections: IntGauge,
     accepted: IntCounter,
     handshake_failures: IntCounter,
+    proxy_header_failures: IntCounter,
 }
 
 impl ListenerMetrics {
@@ -136,6 +137,7 @@ impl ListenerMetrics {
             connections: families.connections.with_label_values(&[name]),
             accepted: families.connections_total.with_label_values(&[name]),
             handshake_failures: families.handshake_failures.with_label_values(&[name]),
+            proxy_header_failures: families.proxy_header_failures.with_label_values(&[name]),
         }
     }
 
@@ -148,6 +150,11 @@ impl ListenerMetrics {
     /// Counts a TLS handshake that did not complete.
     pub fn handshake_failed(&self) {
         self.handshake_failures.inc();
+    }
+
+    /// Counts a connection of a listed load balancer that did not begin with a PROXY header.
+    pub fn proxy_header_failed(&self) {
+        self.proxy_header_failures.inc();
     }
 }
 

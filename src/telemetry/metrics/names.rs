@@ -52,6 +52,8 @@ metrics! {
     // Connections.
     CONNECTIONS = "portcullis_connections" ["listener"] "Open connections of clients.";
     CONNECTIONS_TOTAL = "portcullis_connections_total" ["listener"] "Accepted connections of clients.";
+    PROXY_HEADER_FAILURES = "portcullis_proxy_header_failures_total" ["listener"]
+        "Connections of listed load balancers that did not begin with a PROXY header.";
     HANDSHAKE_FAILURES = "portcullis_tls_handshake_failures_total" ["listener"] "TLS handshakes that did not complete.";
 
     // The gateway itself.

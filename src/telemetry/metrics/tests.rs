@@ -17,6 +17,7 @@ fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
         listener: "public".into(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        via: None,
         protocol: "HTTP/1.1",
         scheme: Scheme::Http,
         tls: None,

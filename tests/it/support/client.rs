@@ -1,11 +1,12 @@
 //! A plain HTTP/1.1 client that sends exactly the bytes it is given and hides nothing of the answer.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, SupportedProtocolVersion};
+use socket2::{Domain, Socket, Type};
 
 use super::wait::DEADLINE;
 
@@ -132,13 +133,21 @@ impl Client {
     }
 
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let socket = open(address)?;
+        Client::over(open(address)?)
+    }
+
+    /// Goes on with a connection that something was sent on already.
+    pub fn over(socket: TcpStream) -> io::Result<Client> {
         Ok(Client { stream: Box::new(socket.try_clone()?), socket, buffer: Vec::new() })
     }
 
     /// Connects and completes the handshake; gives what was agreed too.
     pub fn tls(address: SocketAddr, tls: &Tls) -> io::Result<(Client, Agreed)> {
-        let mut socket = open(address)?;
+        Client::tls_over(open(address)?, tls)
+    }
+
+    /// Completes the handshake on a connection that something was sent on already.
+    pub fn tls_over(mut socket: TcpStream, tls: &Tls) -> io::Result<(Client, Agreed)> {
         let mut connection = ClientConnection::new(tls.config(), tls.name()).map_err(io::Error::other)?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
@@ -332,8 +341,20 @@ pub struct Agreed {
     pub certificate: CertificateDer<'static>,
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+/// A connection from `source`, which is an address of this machine, such as any of 127.0.0.0/8.
+#[track_caller]
+pub fn open_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of this machine");
+    socket.connect_timeout(&address.into(), DEADLINE).expect("a connection");
+    prepared(socket.into()).expect("an open socket")
+}
+
+pub fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    prepared(TcpStream::connect_timeout(&address, DEADLINE)?)
+}
+
+fn prepared(socket: TcpStream) -> io::Result<TcpStream> {
     socket.set_read_timeout(Some(DEADLINE))?;
     socket.set_write_timeout(Some(DEADLINE))?;
     socket.set_nodelay(true)?;

@@ -29,6 +29,8 @@ pub struct Setup {
     admin: SocketAddr,
     /// Runs this file as it is, instead of `yaml`.
     existing: Option<PathBuf>,
+    /// Arguments of `ulimit` for the process.
+    ulimit: Option<String>,
 }
 
 impl Setup {
@@ -50,7 +52,7 @@ impl Setup {
             ("admin".to_owned(), admin.to_string()),
             ("dir".to_owned(), dir.path().display().to_string()),
         ];
-        Setup { yaml, values, variables: Vec::new(), dir, address, admin, existing: None }
+        Setup { yaml, values, variables: Vec::new(), dir, address, admin, existing: None, ulimit: None }
     }
 
     /// A file of the project as it is. It must take its listener from `LISTEN`.
@@ -84,6 +86,12 @@ impl Setup {
     /// Sets an environment variable of the process.
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Limits the process's resources, by the arguments that the shell's `ulimit` knows.
+    pub fn ulimit(mut self, arguments: &str) -> Self {
+        self.ulimit = Some(arguments.to_owned());
         self
     }
 
@@ -142,7 +150,14 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match &self.ulimit {
+            None => Command::new(BINARY),
+            Some(arguments) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit {arguments} && exec \"$0\" \"$@\""), BINARY]);
+                shell
+            }
+        };
         command.envs(self.variables.iter().cloned()).stdin(Stdio::null());
         command
     }
@@ -214,6 +229,11 @@ impl Gateway {
     /// The folder of the configuration.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A new connection to the listener `main`.

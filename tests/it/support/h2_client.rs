@@ -34,13 +34,31 @@ impl H2 {
         Ok(H2 { runtime, sender })
     }
 
+    /// With prior knowledge on a connection that something was sent on already.
+    #[track_caller]
+    pub fn prior_knowledge_over(socket: std::net::TcpStream) -> H2 {
+        let runtime = runtime();
+        let sender = runtime.block_on(in_time(async { handshake(asynchronous(socket)).await }));
+        H2 { runtime, sender: sender.expect("HTTP/2 with prior knowledge") }
+    }
+
     /// HTTP/2 over TLS, offered by ALPN; panics when the server does not pick it.
     #[track_caller]
     pub fn tls(address: SocketAddr, server_name: &str, root: &rustls::pki_types::CertificateDer<'static>) -> H2 {
+        H2::tls_over(super::client::open(address).expect("a connection"), server_name, root)
+    }
+
+    /// Like [`H2::tls`], on a connection that something was sent on already.
+    #[track_caller]
+    pub fn tls_over(
+        socket: std::net::TcpStream,
+        server_name: &str,
+        root: &rustls::pki_types::CertificateDer<'static>,
+    ) -> H2 {
         let tls = Tls::new(server_name, root).alpn("h2").alpn("http/1.1");
         let runtime = runtime();
         let sender = runtime.block_on(in_time(async {
-            let stream = TcpStream::connect(address).await.expect("a connection");
+            let stream = asynchronous(socket);
             let connector = tokio_rustls::TlsConnector::from(tls.config());
             let stream = connector.connect(tls.name(), stream).await.expect("a TLS handshake");
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "HTTP/2 was not picked by ALPN");
@@ -97,6 +115,12 @@ impl H2 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }));
     }
+}
+
+/// To be called within a runtime.
+fn asynchronous(socket: std::net::TcpStream) -> TcpStream {
+    socket.set_nonblocking(true).expect("an open socket");
+    TcpStream::from_std(socket).expect("a runtime")
 }
 
 fn runtime() -> Runtime {

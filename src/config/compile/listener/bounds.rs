@@ -17,10 +17,12 @@ use crate::decision::rules::{Pacing, defaults};
 /// Pingora's reader holds no more than this, whatever the file says.
 const HARD_MAX_HEADER_BYTES: usize = 1 << 20;
 const MAX_THREADS: u64 = 1024;
+/// More connections than a machine has memory for, and more requests than a connection lives for.
+const MAX_COUNT: u32 = 10_000_000;
 /// Longer than any of these waits makes sense; a bound of years is none.
 const MAX_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Bounds on slowness.
+/// Bounds on slowness and on connections.
 pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
     let path = DocPath::root().key("bounds");
     let raw = &raw.bounds;
@@ -34,6 +36,19 @@ pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
         answer_rate: rate(raw.answer_rate.as_ref(), Some(defaults::ANSWER_RATE)),
         keepalive: wait("keepalive", raw.keepalive, defaults::KEEPALIVE),
         handshake: wait("handshake", raw.handshake, defaults::HANDSHAKE),
+        connections: count(ctx, &path.key("connections"), raw.connections, defaults::CONNECTIONS),
+        connections_per_address: count(
+            ctx,
+            &path.key("connections_per_address"),
+            raw.connections_per_address,
+            defaults::CONNECTIONS_PER_ADDRESS,
+        ),
+        requests_per_connection: count(
+            ctx,
+            &path.key("requests_per_connection"),
+            raw.requests_per_connection,
+            defaults::REQUESTS_PER_CONNECTION,
+        ),
     }
 }
 
@@ -94,8 +109,12 @@ pub fn read_rules(ctx: &mut Context, raw: &raw::Config) -> ReadRules {
     }
 }
 
-fn trusted_proxies(ctx: &mut Context, ranges: &[String]) -> Vec<IpNet> {
-    let list = DocPath::root().key("trusted_proxies");
+fn trusted_proxies(ctx: &mut Context, written: &[String]) -> Vec<IpNet> {
+    ranges(ctx, &DocPath::root().key("trusted_proxies"), written, "name the addresses of your own proxies only")
+}
+
+/// The addresses and ranges at `list` of those who are believed about clients. Who lists everyone is warned with `narrower`.
+pub(super) fn ranges(ctx: &mut Context, list: &DocPath, ranges: &[String], narrower: &str) -> Vec<IpNet> {
     let mut trusted = Vec::with_capacity(ranges.len());
     for (index, text) in ranges.iter().enumerate() {
         let path = list.index(index);
@@ -106,8 +125,7 @@ fn trusted_proxies(ctx: &mut Context, ranges: &[String]) -> Vec<IpNet> {
             continue;
         };
         if range.prefix_len() == 0 {
-            let help = "name the addresses of your own proxies only";
-            ctx.warning(&path, "everyone_trusted", "everyone may say which client a request is from", help);
+            ctx.warning(&path, "everyone_trusted", "everyone may say which client a request is from", narrower);
         } else if range.trunc() != range {
             let message = format!("`{text}` has address bits beyond its length: it means `{}`", range.trunc());
             ctx.warning(&path, "range_not_exact", message, format!("write `{}`", range.trunc()));
@@ -130,6 +148,17 @@ fn wait(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: Duration
             default
         }
         Some(Span(wait)) => wait,
+    }
+}
+
+fn count(ctx: &mut Context, path: &DocPath, count: Option<Count>, default: u32) -> u32 {
+    let Some(Count(count)) = count else { return default };
+    match u32::try_from(count) {
+        Ok(count) if (1..=MAX_COUNT).contains(&count) => count,
+        _ => {
+            ctx.error(path, "out_of_range", format!("{count} is not between 1 and {MAX_COUNT}"));
+            default
+        }
     }
 }
 

@@ -147,6 +147,10 @@ fn bounds_have_bounds() {
         ("bounds: {header_count: 257}", "bounds.header_count out_of_range"),
         ("bounds: {keepalive: 0s}", "bounds.keepalive out_of_range"),
         ("bounds: {body_idle: 2d}", "bounds.body_idle out_of_range"),
+        ("bounds: {connections: 0}", "bounds.connections out_of_range"),
+        ("bounds: {connections_per_address: 10000001}", "bounds.connections_per_address out_of_range"),
+        ("bounds: {requests_per_connection: 0}", "bounds.requests_per_connection out_of_range"),
+        ("bounds: {connections: 1, connections_per_address: 1, requests_per_connection: 1}", ""),
         ("process: {threads: 0}", "process.threads out_of_range"),
         ("trusted_proxies: [ten]", "trusted_proxies[0] invalid_range"),
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies[0] everyone_trusted"),
@@ -160,5 +164,26 @@ fn bounds_have_bounds() {
         ("trusted_proxies: [10.0.0.0/8, '::1', 192.0.2.1]", ""),
     ] {
         assert_eq!(wrong(text, &fake()).join("; "), expected, "{text}");
+    }
+}
+
+#[test]
+fn load_balancers_that_announce_clients_are_named() {
+    for (from, expected) in [
+        ("[]", "ranges_missing"),
+        ("[balancer.example]", "invalid_range"),
+        ("[0.0.0.0/0]", "everyone_trusted"),
+        ("['::/0']", "everyone_trusted"),
+        ("[10.1.2.3/8]", "range_not_exact"),
+        ("[10.0.0.0/8, '2001:db8::1']", ""),
+    ] {
+        let text = format!("listeners: [{{name: a, address: 127.0.0.1:80, proxy_protocol: {{from: {from}}}}}]");
+        let said = wrong(&text, &fake()).join("; ");
+        let at = if expected == "ranges_missing" { "" } else { "[0]" };
+        let expected = match expected {
+            "" => String::new(),
+            code => format!("listeners[0].proxy_protocol.from{at} {code}"),
+        };
+        assert_eq!(said, expected, "{from}");
     }
 }

@@ -57,6 +57,7 @@ fn what_is_not_written_has_a_default() {
     assert_eq!(upstream.timeouts.idle, defaults::UPSTREAM_IDLE);
     assert_eq!(upstream.connect_attempts, defaults::CONNECT_ATTEMPTS);
     assert_eq!(upstream.resolve, defaults::RESOLVE);
+    assert_eq!(upstream.proxy_protocol, None);
 }
 
 #[test]
@@ -71,7 +72,8 @@ fn what_is_written_counts() {
     connect_attempts: 1
     http2: true
     http2_streams: 7
-    resolve: 1m");
+    resolve: 1m
+    proxy_protocol: v2");
     assert_eq!(upstream.balance, Balance::ConsistentHash(HashKey::Cookie("Sid".to_owned())));
     assert_eq!(
         upstream.health,
@@ -91,6 +93,7 @@ fn what_is_written_counts() {
     assert_eq!(upstream.timeouts.response, Duration::from_millis(250));
     assert_eq!((upstream.connect_attempts, upstream.http2_streams), (1, 7));
     assert_eq!(upstream.resolve, Duration::from_secs(60));
+    assert_eq!(upstream.proxy_protocol, Some(proxy_protocol::Version::V2));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Accept: which connections may stay, and which client each is from.
+//!
+//! What can be decided before the first byte of TLS or HTTP is decided here, while a connection is at its cheapest: whether
+//! there is room for it, and whom it is from where a load balancer says so by the PROXY protocol.
+
+mod header;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use log::{debug, warn};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::listener::Listener;
+use crate::state::connections::Place;
+use crate::telemetry::metrics::Bound;
+use crate::telemetry::seldom::Seldom;
+use header::Unannounced;
+
+/// Lets the connections of one listener in, or turns them away.
+pub struct Gate {
+    listener: Arc<Listener>,
+    /// Load balancers whose connections begin with a PROXY header.
+    announcers: Vec<IpNet>,
+    full: Seldom,
+    crowded: Seldom,
+    unannounced: Seldom,
+}
+
+/// A connection that may stay, for as long as its place is held.
+pub struct Admitted {
+    pub ends: Ends,
+    /// Whether its first bytes must be a PROXY header.
+    announces: bool,
+    pub place: Place,
+}
+
+/// The two ends of a client's connection, as far as they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// The client, or the last proxy before this one that speaks HTTP.
+    pub peer: SocketAddr,
+    /// The load balancer whose PROXY header announced `peer`: the socket's true other end.
+    pub via: Option<SocketAddr>,
+    /// Where the PROXY header says that `peer` connected to.
+    pub destination: Option<SocketAddr>,
+}
+
+impl Gate {
+    /// `announcers` are the peers whose connections must begin with a PROXY header.
+    pub fn new(listener: Arc<Listener>, announcers: Vec<IpNet>) -> Self {
+        let (full, crowded, unannounced) = (Seldom::new(), Seldom::new(), Seldom::new());
+        Gate { listener, announcers, full, crowded, unannounced }
+    }
+
+    /// Whether a connection from `peer` may stay, before anything of it is read.
+    pub fn admit(&self, peer: SocketAddr) -> Option<Admitted> {
+        let shared = &self.listener.shared;
+        let most = shared.store.load().snapshot.bounds.connections;
+        let Some(place) = shared.state.connections.enter(most) else {
+            shared.metrics.bound_hit(Bound::Connections);
+            if let Some(count) = self.full.count() {
+                warn!("{count} connections closed: {most} are open, as many as `bounds.connections` allows");
+            }
+            return None;
+        };
+        let ends = Ends { peer, via: None, destination: None };
+        let mut admitted = Admitted { ends, announces: contains(&self.announcers, peer.ip()), place };
+        // Whose connection a load balancer brings is not known yet.
+        (admitted.announces || self.client_known(&mut admitted)).then_some(admitted)
+    }
+
+    /// Reads the PROXY header, where one is due. False when the connection is to be closed.
+    ///
+    /// Nothing beyond the header is read: that belongs to TLS or HTTP.
+    pub async fn identify(&self, socket: &mut TcpStream, admitted: &mut Admitted, deadline: Instant) -> bool {
+        if !admitted.announces {
+            return true;
+        }
+        let balancer = admitted.ends.peer;
+        let failed = match tokio::time::timeout_at(deadline, header::read(socket)).await {
+            Ok(Ok(header)) => {
+                if let Some(announced) = header.announced {
+                    admitted.ends =
+                        Ends { peer: announced.client, via: Some(balancer), destination: Some(announced.destination) };
+                }
+                return self.client_known(admitted);
+            }
+            Ok(Err(Unannounced::Silent)) => {
+                // Load balancers look in this way whether anybody listens.
+                debug!("{balancer} left listener {} without a word", self.listener.name);
+                return false;
+            }
+            Ok(Err(failed)) => failed,
+            Err(_) => {
+                self.listener.shared.metrics.bound_hit(Bound::Handshake);
+                Unannounced::Late
+            }
+        };
+        self.listener.metrics.proxy_header_failed();
+        if let Some(count) = self.unannounced.count() {
+            let name = &self.listener.name;
+            warn!(
+                "listener {name}: {count} connections closed without a PROXY header, the last from {balancer}: {failed}"
+            );
+        }
+        false
+    }
+
+    /// The address of the connection's client is known from here on, from the socket or from a PROXY header: what depends
+    /// on nothing else is decided here, once for each connection. False when it is to be closed.
+    fn client_known(&self, admitted: &mut Admitted) -> bool {
+        let shared = &self.listener.shared;
+        let serving = shared.store.load();
+        let peer = admitted.ends.peer;
+        // A load balancer brings many clients, and its own probes besides.
+        let speaks_for_itself = admitted.announces && admitted.ends.via.is_none();
+        if speaks_for_itself || contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {
+            return true;
+        }
+        let most = serving.snapshot.bounds.connections_per_address;
+        if admitted.place.count_for(peer.ip(), most) {
+            return true;
+        }
+        shared.metrics.bound_hit(Bound::ConnectionsPerAddress);
+        if let Some(count) = self.crowded.count() {
+            let address = peer.ip();
+            warn!(
+                "{count} connections closed, the last from {address}: {most} of one address are open, as many as \
+                 `bounds.connections_per_address` allows"
+            );
+        }
+        false
+    }
+}
+
+/// A dual-stack socket shows IPv4 peers as mapped IPv6 addresses.
+fn contains(ranges: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    ranges.iter().any(|range| range.contains(&address))
+}
