@@ -3,7 +3,7 @@
 //! [`server`] builds the services and runs them until drained. [`listener`] accepts, [`tls`] shakes hands, and
 //! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
-//! [`request`], [`upstream`], [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes.
+//! [`request`], [`upstream`] (and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes.
 
 pub mod accept;
 pub mod admin;
@@ -24,4 +24,5 @@ pub mod response;
 pub mod server;
 pub mod serving;
 pub mod tls;
+pub mod tunnel;
 pub mod upstream;

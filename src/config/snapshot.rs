@@ -90,6 +90,8 @@ pub struct Bounds {
     pub answer_rate: Option<NonZeroU64>,
     /// Between two requests on one connection.
     pub keepalive: Duration,
+    /// Silence of a tunnel, over both directions together.
+    pub tunnel_idle: Duration,
     /// For a PROXY header and a TLS handshake together.
     pub handshake: Duration,
     /// Open connections of all listeners together, at least 1.

@@ -60,7 +60,10 @@ causes! {
     BodyTooLarge = "body_too_large" 413 "The request body is too large";
     /// The client was too slow with its header or body.
     RequestTimeout = "request_timeout" 408 "The request took too long to arrive";
+    /// An `Expect` other than `100-continue`.
+    ExpectationFailed = "expectation_failed" 417 "The request expects what is not supported";
     ConnectRefused = "connect_refused" 405 "CONNECT is not supported";
+    TraceRefused = "trace_refused" 405 "TRACE is not supported";
     // route
     RouteNotFound = "route_not_found" 404 "Not found";
     MethodNotAllowed = "method_not_allowed" 405 "Method not allowed";

@@ -113,14 +113,18 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 /// Gives the one reading of `raw`, or refuses what has two.
 ///
 /// The causes are [`Cause::UriTooLong`], [`Cause::HeadersTooMany`], [`Cause::HeadersTooLarge`],
-/// [`Cause::ConnectRefused`], [`Cause::PathInvalid`],
+/// [`Cause::ConnectRefused`], [`Cause::TraceRefused`], [`Cause::ExpectationFailed`], [`Cause::PathInvalid`],
 /// [`Cause::HostMissing`], [`Cause::HostInvalid`], and [`Cause::MalformedRequest`] where two parts contradict each other.
 pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
     within_bounds(rules, raw)?;
     if raw.method == Method::CONNECT {
         return Err(Denial::new(Cause::ConnectRefused, "CONNECT would open a tunnel past every rule"));
     }
+    if raw.method == Method::TRACE {
+        return Err(Denial::new(Cause::TraceRefused, "TRACE would show a page the credentials of its own request"));
+    }
     one_length(raw)?;
+    known_expectation(raw)?;
     let target = Target::split(raw.target, raw.method)?;
     let sender = client::sender(rules, raw);
     if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
@@ -166,6 +170,15 @@ fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
     raw.headers.get_all(header::CONTENT_LENGTH).iter().try_for_each(|value| measure.length(value.as_bytes()))?;
     raw.headers.get_all(header::TRANSFER_ENCODING).iter().try_for_each(|value| measure.coding(value.as_bytes()))?;
     measure.framing(raw.version).map(|_| ())
+}
+
+/// `100-continue` is the only expectation there is (RFC 9110 §10.1.1).
+fn known_expectation(raw: &RawRequest<'_>) -> Result<(), Denial> {
+    let mut expectations = raw.headers.get_all(header::EXPECT).iter();
+    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
+    }
+    Err(Denial::new(Cause::ExpectationFailed, "`Expect` is not exactly `100-continue`"))
 }
 
 /// A request target, cut into its parts but not yet judged.

@@ -8,6 +8,7 @@
 
 mod accept;
 pub mod framing;
+pub mod grpc;
 pub mod page;
 pub mod refusal;
 

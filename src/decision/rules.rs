@@ -97,6 +97,7 @@ pub mod defaults {
     pub const FIRST_REQUEST: Duration = Duration::from_secs(30);
     pub const WRITE_IDLE: Duration = Duration::from_secs(30);
     pub const KEEPALIVE: Duration = Duration::from_secs(60);
+    pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
     pub const HANDSHAKE: Duration = Duration::from_secs(10);
     pub const CONNECTIONS: u32 = 10_000;
     pub const CONNECTIONS_PER_ADDRESS: u32 = 1_000;

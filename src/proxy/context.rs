@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
 use super::serving::{Serving, Shared};
+use super::tunnel::Tunnel;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{Normal, Scheme};
@@ -40,6 +41,8 @@ pub struct Context {
     pub permit: Option<Permit>,
     /// Why the request was refused or failed, once that is known.
     pub denial: Option<Denial>,
+    /// The refusal was said in gRPC's own words: its status is not the one of the answer.
+    pub grpc_refused: bool,
     pub attempt: Attempt,
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
@@ -60,6 +63,10 @@ pub struct Attempt {
     pub answered: Option<Instant>,
     /// The status of the origin's answer.
     pub status: Option<u16>,
+    /// Interim answers (1xx) of the origin.
+    pub interim: u32,
+    /// Of a request that asks for an upgrade.
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 impl Context {
@@ -80,6 +87,7 @@ impl Context {
             parameters: Parameters::new(),
             permit: None,
             denial: None,
+            grpc_refused: false,
             attempt: Attempt::default(),
             body_seen: 0,
             concurrency: SmallVec::new(),

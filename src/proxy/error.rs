@@ -6,10 +6,20 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::context::Context;
 use super::response;
 use crate::decision::outcome::{Cause, Denial};
+use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
 /// when nobody is there to read one.
 pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 {
+    if answered(session) && ctx.attempt.tunnel.as_ref().is_some_and(|tunnel| tunnel.timed_out()) {
+        // An end like any other for a tunnel, not a failure of the origin.
+        ctx.denial = None;
+        ctx.shared.metrics.bound_hit(Bound::TunnelIdle);
+        if let Some(record) = &mut ctx.record {
+            record.detail = Some("the tunnel was silent for longer than `bounds.tunnel_idle`".into());
+        }
+        return 0;
+    }
     // What the connection says about its client is closer to the truth than how Pingora failed for it.
     let failure = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
     let denial = match failure.or_else(|| ctx.denial.take()) {
@@ -70,6 +80,11 @@ fn downstream_cause(e: &Error) -> Cause {
     }
 }
 
+/// Whether the connection itself gave up waiting.
+fn is_timeout(e: &Error) -> bool {
+    e.root_cause().downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut)
+}
+
 /// The cause of a failure beyond the gateway.
 pub fn upstream_cause(e: &Error) -> Cause {
     match e.etype() {
@@ -79,6 +94,7 @@ pub fn upstream_cause(e: &Error) -> Cause {
         | ErrorType::HandshakeError
         | ErrorType::TLSWantX509Lookup => Cause::UpstreamTlsFailed,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Cause::UpstreamTimeout,
+        ErrorType::ReadError | ErrorType::WriteError if is_timeout(e) => Cause::UpstreamTimeout,
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Cause::UpstreamClosed,
         ErrorType::ConnectRefused
         | ErrorType::ConnectNoRoute

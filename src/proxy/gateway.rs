@@ -51,12 +51,22 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<()> {
         if session.was_upgraded() {
             // What flows in a tunnel is no request body.
             return Ok(());
+        }
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            // HTTP/2 may end a body with an empty frame. As a chunk for an HTTP/1 origin it would be the last one, after
+            // which Pingora writes the last one: five bytes that the origin takes for the beginning of the next request.
+            *body = None;
+        }
+        if let Some(tunnel) = &ctx.attempt.tunnel
+            && end_of_stream
+        {
+            tunnel.request_ended();
         }
         request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))
     }
@@ -104,7 +114,8 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        response::check_upgrade(session, upstream_response, ctx)?;
+        response::check(session, upstream_response, ctx)?;
+        response::frame(session, upstream_response);
         response::seal_proxied(upstream_response, ctx);
         Ok(())
     }

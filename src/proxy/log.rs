@@ -9,7 +9,11 @@ use super::error::answered;
 pub fn finish(session: &mut Session, ctx: &mut Context) {
     if let Some(record) = &mut ctx.record {
         let written = session.response_written().filter(|_| answered(session));
-        record.status = written.map_or(0, |header| header.status.as_u16());
+        record.status = match &ctx.denial {
+            // The caller reads the refusal from `grpc-status`; people look for what it is.
+            Some(denial) if ctx.grpc_refused && written.is_some() => denial.cause.status().as_u16(),
+            _ => written.map_or(0, |header| header.status.as_u16()),
+        };
         record.bytes_sent = session.body_bytes_sent() as u64;
         record.bytes_received = session.body_bytes_read() as u64;
     }

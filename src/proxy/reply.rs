@@ -10,7 +10,7 @@ use super::response::{REQUEST_ID, Sealed};
 use crate::decision::access::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::request::Normal;
-use crate::decision::response::{self, Fixed, Rules, refusal_body, refusal_headers};
+use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
 use crate::decision::rewrite::Redirect;
 use crate::decision::route::Parameters;
 
@@ -34,6 +34,24 @@ pub fn refusal(
         denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
     for (name, value) in refusal_headers(denial, standing.into_iter().flatten()) {
         // Appended: a refusal may carry several challenges.
+        let _ = reply.header.append_header(name, value);
+    }
+    reply
+}
+
+/// The answer that refuses a gRPC call, of the form Trailers-Only: one block of fields that ends the stream. Its HTTP status
+/// is 200, as the protocol wants it; the refusal stands in `grpc-status`.
+pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
+    let mut reply = new(StatusCode::OK, &grpc::CONTENT_TYPE, Bytes::new());
+    reply.header.remove_header(&CONTENT_LENGTH);
+    let standing =
+        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
+    let own = [
+        (CONTENT_TYPE, grpc::CONTENT_TYPE),
+        (grpc::STATUS, HeaderValue::from(grpc::status(denial.cause))),
+        (grpc::MESSAGE, HeaderValue::from_static(denial.cause.title())),
+    ];
+    for (name, value) in own.into_iter().chain(refusal_headers(denial, standing.into_iter().flatten())) {
         let _ = reply.header.append_header(name, value);
     }
     reply

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use http::Version;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
@@ -29,7 +30,12 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
         session.set_write_timeout(Some(bounds.write_idle));
     }
     session.set_total_drain_timeout(Some(bounds.body_idle));
-
+    if session.req_header().version == Version::HTTP_10
+        && let ServerSession::H1(http1) = session.as_mut()
+    {
+        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+        http1.set_ignore_info_resp(true);
+    }
     if session.get_keepalive_reuses_remaining() == Some(0) {
         ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
     }

@@ -1,10 +1,9 @@
 //! Respond: every answer leaves through one of these functions, sealed with the owner's headers.
 
-use std::time::Duration;
-
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
@@ -13,13 +12,13 @@ use super::reply::{self, Reply};
 use super::request::drainable;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::Headers;
+use crate::decision::response::{Headers, grpc::is_grpc};
 
 /// `X-Request-Id`, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long a tunnel (WebSocket) may be silent.
-pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+/// Interim answers (1xx) that one request may get. More than a few hints and a 100 have no use.
+const MAX_INTERIM: u32 = 32;
 
 /// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 3] = [
@@ -32,8 +31,12 @@ const HOP_BY_HOP: [HeaderName; 3] = [
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
     let accept = session.req_header().headers.get(http::header::ACCEPT);
     let limits = &ctx.serving.snapshot.rules.limits;
-    let reply =
-        reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id.to_str().unwrap_or_default());
+    let reply = if session.is_http2() && is_grpc(&session.req_header().headers) {
+        ctx.grpc_refused = true;
+        reply::grpc_refusal(&denial, limits)
+    } else {
+        reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id.to_str().unwrap_or_default())
+    };
     ctx.denial = Some(denial);
     answer(session, ctx, reply).await
 }
@@ -54,6 +57,11 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) 
         session.set_close_on_response_before_downstream_finish(false);
     }
     let bodyless = session.req_header().method == http::Method::HEAD || reply.body.is_empty();
+    if bodyless && session.is_http2() {
+        // One frame with the end of the stream: gRPC clients look for their status in the last one.
+        session.write_response_tasks(vec![HttpTask::Header(Box::new(reply.header), true)]).await?;
+        return Ok(());
+    }
     session.write_response_header(Box::new(reply.header), bodyless).await?;
     // Without a body too: this is what ends an HTTP/2 stream, and what flushes an HTTP/1 head.
     session.write_response_body((!bodyless).then_some(reply.body), true).await?;
@@ -63,30 +71,82 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) 
     Ok(())
 }
 
-/// A 101 that nobody asked for would turn the rest of the connection into bytes that no rule sees. One that was asked for
-/// begins a tunnel, which may be silent for longer than a request body.
-pub fn check_upgrade(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) -> Result<()> {
-    if header.status != StatusCode::SWITCHING_PROTOCOLS {
+/// Refuses what an origin must not say: what the client's side would read in another way, or what has no end.
+pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+    let refuse = |ctx: &mut Context, detail: &'static str| {
+        ctx.denial = Some(Denial::new(Cause::UpstreamProtocol, detail));
+        Error::e_explain(ErrorType::InvalidHTTPHeader, detail).map_err(|e| e.into_up())
+    };
+    if header.status == StatusCode::SWITCHING_PROTOCOLS {
+        // It would turn the rest of the connection into bytes that no rule sees.
+        let Some(tunnel) = ctx.attempt.tunnel.as_ref().filter(|_| !session.is_http2() && session.is_upgrade_req())
+        else {
+            return refuse(ctx, "the origin switched protocols unasked");
+        };
+        tunnel.opened();
+        if let Some(connection) = &ctx.connection {
+            connection.tunnel_began();
+        }
+        // From here on the connection to the origin watches the silence of both sides.
+        session.set_read_timeout(None);
         return Ok(());
     }
-    if session.is_http2() || !session.is_upgrade_req() {
-        ctx.denial = Some(Denial::new(Cause::UpstreamProtocol, "the origin switched protocols unasked"));
-        return Error::e_explain(ErrorType::InvalidHTTPHeader, "unsolicited 101").map_err(|e| e.into_up());
+    if header.status.is_informational() {
+        ctx.attempt.interim += 1;
+        if ctx.attempt.interim > MAX_INTERIM {
+            return refuse(ctx, "the origin gives interim answers without end");
+        }
+        return Ok(());
     }
-    session.set_read_timeout(Some(TUNNEL_IDLE));
-    if let Some(connection) = &ctx.connection {
-        connection.tunnel_began();
+    // What the body is coded with besides would be passed on as if the client had asked for it (RFC 9112 §6.1).
+    let mut codings = header.headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !chunked || codings.next().is_some() {
+        return refuse(ctx, "the origin's Transfer-Encoding is not exactly `chunked`");
     }
     Ok(())
 }
 
+/// Frames an answer as its receiver understands it.
+pub fn frame(session: &mut Session, header: &mut ResponseHeader) {
+    if header.status.is_informational() || header.status == StatusCode::NO_CONTENT {
+        // They have no body, and may not say how long it is (RFC 9110 §8.6, RFC 9112 §6.1).
+        header.remove_header(&CONTENT_LENGTH);
+        header.remove_header(&TRANSFER_ENCODING);
+    } else if session.req_header().version == Version::HTTP_10 {
+        // HTTP/1.0 knows no chunks: a body of unknown length ends with the connection (RFC 9112 §6.1).
+        header.remove_header(&TRANSFER_ENCODING);
+        if !header.headers.contains_key(CONTENT_LENGTH) {
+            session.set_keepalive(None);
+        }
+    }
+    one_length(header);
+}
+
+/// Says an agreed length once (RFC 9110 §8.6); lengths that differ were refused when the head was read.
+fn one_length(header: &mut ResponseHeader) {
+    let mut lengths = header.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    let single = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if (lengths.next().is_some() || single.len() < first.len())
+        && let Ok(single) = HeaderValue::from_bytes(single)
+    {
+        set(header, &CONTENT_LENGTH, single);
+    }
+}
+
 /// Seals an answer of the origin. Informational ones pass: they are not the answer (RFC 9110 §15.2).
 pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
+    strip_hop_by_hop(header);
     if header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
     ctx.attempt.answered = Some(std::time::Instant::now());
     ctx.attempt.status = Some(header.status.as_u16());
+    seal(header, ctx);
+}
+
+fn strip_hop_by_hop(header: &mut ResponseHeader) {
     for name in &HOP_BY_HOP {
         header.remove_header(name);
     }
@@ -97,7 +157,6 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
         header.remove_header(&UPGRADE);
         header.remove_header(&CONNECTION);
     }
-    seal(header, ctx);
 }
 
 /// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's.

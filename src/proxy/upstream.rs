@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use http::header::{COOKIE, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
+use pingora::protocols::ALPN;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -12,7 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::announce::announced;
 use super::context::Context;
 use super::error::{detail, upstream_cause};
-use super::response::TUNNEL_IDLE;
+use super::tunnel::Tunnel;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
@@ -38,9 +39,14 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
-            if request.headers.contains_key(UPGRADE) {
-                // Pingora bounds a tunnel's silence with what bounds an answer's.
-                peer.options.read_timeout = Some(TUNNEL_IDLE);
+            let config = ctx.serving.snapshot.upstream(id);
+            // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
+            let tunnels = !config.http2 || config.tls.is_some();
+            ctx.attempt.tunnel = (tunnels && asks_for_tunnel(request))
+                .then(|| Tunnel::through(&mut peer, config.timeouts.response, ctx.serving.snapshot.bounds.tunnel_idle));
+            if request.version == Version::HTTP_10 && config.tls.is_some() {
+                // Pingora gives what came by HTTP/2 without a length away in chunks, which HTTP/1.0 does not know.
+                peer.options.alpn = ALPN::H1;
             }
             Ok(peer)
         }
@@ -69,6 +75,15 @@ pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
         e.set_retry(ctx.attempt.count < attempts && untried);
     }
     e
+}
+
+/// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
+/// as if it had not asked, as an origin may do too (RFC 9110 §7.8).
+fn asks_for_tunnel(request: &RequestHeader) -> bool {
+    let body = request.headers.contains_key(TRANSFER_ENCODING)
+        || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let websocket = request.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    websocket && !body && request.version == Version::HTTP_11
 }
 
 /// HTTP/2 clients may split `Cookie` into crumbs; in HTTP/1 they must be one field again (RFC 9113 §8.2.3).
@@ -136,6 +151,17 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
     }
     if request.version == Version::HTTP_2 {
         join_cookies(upstream)?;
+    }
+    if request.version == Version::HTTP_10 {
+        // To be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.
+        upstream.remove_header(&EXPECT);
+    }
+    match &ctx.attempt.tunnel {
+        Some(tunnel) => tunnel.asking(upstream.headers.contains_key(UPGRADE)),
+        None => {
+            upstream.remove_header(&UPGRADE);
+            upstream.remove_header(&CONNECTION);
+        }
     }
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
     let credentials = route.access.credential_headers();

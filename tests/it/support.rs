@@ -5,10 +5,12 @@ pub mod client;
 pub mod gateway;
 pub mod h2_client;
 pub mod h2_origin;
+pub mod h2_script;
 pub mod jwt;
 pub mod origin;
 pub mod ports;
 pub mod proxy_protocol;
+pub mod raw_origin;
 pub mod wait;
 
 pub use client::{Client, Response, get};

@@ -115,6 +115,9 @@ pub struct Bounds {
     /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
     #[serde(default)]
     pub keepalive: Option<Span>,
+    /// Silence of a tunnel (WebSocket), counted over both directions together. Beyond: the tunnel is closed. Default 1h.
+    #[serde(default)]
+    pub tunnel_idle: Option<Span>,
     /// PROXY header and TLS handshake together. Beyond: the connection is closed. Default 10s.
     #[serde(default)]
     pub handshake: Option<Span>,

@@ -265,3 +265,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_100_continue_may_be_expected() {
+    assert!(get("/").with("expect", "100-Continue").read().is_ok());
+    for expected in ["", "100-continue, 200-ok", "200-ok"] {
+        let denial = get("/").with("expect", expected).read().unwrap_err();
+        assert_eq!((denial.cause, denial.cause.status().as_u16()), (Cause::ExpectationFailed, 417), "{expected}");
+    }
+    let denial = get("/").with("expect", "100-continue").with("expect", "more").read().unwrap_err();
+    assert_eq!(denial.cause, Cause::ExpectationFailed);
+}
+
+#[test]
+fn trace_is_refused() {
+    let denial = Asked { method: Method::TRACE, ..get("/") }.read().unwrap_err();
+    assert_eq!((denial.cause, denial.cause.status().as_u16()), (Cause::TraceRefused, 405));
+}

@@ -222,6 +222,11 @@ impl Gateway {
         self.address
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }

@@ -35,6 +35,7 @@ pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
         write_idle: wait("write_idle", raw.write_idle, defaults::WRITE_IDLE),
         answer_rate: rate(raw.answer_rate.as_ref(), Some(defaults::ANSWER_RATE)),
         keepalive: wait("keepalive", raw.keepalive, defaults::KEEPALIVE),
+        tunnel_idle: wait("tunnel_idle", raw.tunnel_idle, defaults::TUNNEL_IDLE),
         handshake: wait("handshake", raw.handshake, defaults::HANDSHAKE),
         connections: count(ctx, &path.key("connections"), raw.connections, defaults::CONNECTIONS),
         connections_per_address: count(
