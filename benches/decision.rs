@@ -1,13 +1,16 @@
-//! What a request costs before anything is fetched: reading it, and finding its route among few and many.
+//! What a request costs before anything is fetched: reading it, finding its route among few and many, and finding its
+//! client in address lists, short and long.
 //!
 //! `find` must stay flat from 1 to 100,000 routes; what growth remains is the processor's cache. `build` is paid at each
-//! load of a configuration, off the request path.
+//! load of a configuration, off the request path. `address` is what a rule adds to a request.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, RequestView, Scheme, read};
 use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
 use portcullis::decision::rules::{RouteId, defaults};
@@ -123,5 +126,33 @@ fn building(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, reading, finding, building);
+/// Lists of as many ranges as their name says, half of them IPv4, asked for 4096 addresses of which half are in them.
+fn addresses(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("address");
+    let mut random = fastrand::Rng::with_seed(1);
+    for size in [10, 1000, 100_000] {
+        let ranges: Vec<IpNet> = (0..size)
+            .map(|index| match index % 2 {
+                0 => Ipv4Net::new_assert(Ipv4Addr::from(random.u32(..)), 28).into(),
+                _ => Ipv6Net::new_assert(Ipv6Addr::from(random.u128(..)), 56).into(),
+            })
+            .collect();
+        let set: AddressSet = ranges.iter().copied().collect();
+        for (name, version) in [("ipv4", 0), ("ipv6", 1)] {
+            let asked: Vec<IpAddr> = (0..4096)
+                .map(|index| match (index % 2, version) {
+                    (0, _) => ranges[random.usize(..ranges.len() / 2) * 2 + version].broadcast(),
+                    (_, 0) => Ipv4Addr::from(random.u32(..)).into(),
+                    _ => Ipv6Addr::from(random.u128(..)).into(),
+                })
+                .collect();
+            let mut next = asked.iter().cycle();
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter(|| next.next().map(|address| set.contains(black_box(*address))));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, reading, finding, building, addresses);
 criterion_main!(benches);

@@ -7,7 +7,7 @@
 //!
 //! 1. [`request`]: one normal form of host, path and client address; bounds.
 //! 2. [`route`]: which route takes it.
-//! 3. [`access`]: identity, authorization, limits. Only this stage makes a [`access::Permit`].
+//! 3. [`access`]: address rules, identity, authorization, limits. Only this stage makes a [`access::Permit`].
 //! 4. [`upstream`]: which endpoint. Needs the permit.
 //! 5. [`rewrite`]: what the origin is shown. Needs the permit.
 //! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.

@@ -6,24 +6,26 @@
 //! # The way of a request
 //!
 //! ```text
-//! accept    TCP, PROXY protocol, TLS; room; deadlines        proxy::listener, proxy::accept, proxy::tls, proxy::connection
+//! accept    TCP, PROXY protocol, room, addresses, TLS        proxy::listener, proxy::accept, proxy::tls, proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
-//! access    identity -> authorization -> limits -> a Permit  decision::access
+//! access    addresses, identity, authorization, limits       decision::access
 //! upstream  which endpoint, whether another one              decision::upstream, state::upstreams
 //! rewrite   what the origin is shown                         decision::rewrite
 //! respond   the declared headers, the bodies of refusals     decision::response
 //! record    access log, metrics                              telemetry
 //! ```
 //!
-//! Access has a fixed order: the body's bound, identity, authorization, limits. There is no plugin order to get wrong.
+//! Access has a fixed order: the body's bound, address rules, identity, authorization, limits; only then there is a permit.
+//! There is no plugin order to get wrong.
 //!
 //! # The parts
 //!
 //! * [`config`]: files -> [`config::raw`] (as written) -> [`config::compile`] (every check, all diagnostics at once) ->
 //!   [`config::snapshot`] -> [`config::store`] (one atomic load a request).
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
-//! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints.
+//! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints,
+//!   address lists.
 //! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.

@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod health;
 mod http2_connect;
 pub mod listener;
+pub mod lists;
 pub mod log;
 pub mod peer;
 pub mod reply;

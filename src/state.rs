@@ -1,5 +1,7 @@
-//! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints.
+//! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints,
+//! address lists.
 
+pub mod addresses;
 pub mod connections;
 pub mod limits;
 pub mod tokens;

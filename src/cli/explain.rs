@@ -17,9 +17,12 @@ use super::check::report;
 use super::output::{Printer, Status};
 use crate::config;
 use crate::config::load::SystemEnvironment;
+use crate::config::snapshot::Snapshot;
 use crate::decision::access::BucketHasher;
 use crate::decision::explain as decision;
+use crate::decision::outcome::Denial;
 use crate::decision::request::{RawRequest, Scheme};
+use crate::diagnostics::Place;
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -78,11 +81,30 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
         SystemTime::now(),
         &BucketHasher::new(RandomState::new(), RandomState::new()),
     );
+    let connections = connections(&snapshot, args.client_ip);
     match args.format {
-        Format::Text => printer.data(render::text(&explanation, &snapshot)),
-        Format::Json => printer.data(format_args!("{:#}\n", render::json(&explanation, &snapshot))),
+        Format::Text => printer.data(render::text(&explanation, &snapshot, &connections)),
+        Format::Json => printer.data(format_args!("{:#}\n", render::json(&explanation, &snapshot, &connections))),
     }
     Status::Success
+}
+
+/// What a listener with address rules says to the one who connects.
+struct Connection<'s> {
+    listener: &'s str,
+    /// Why it is disconnected; `None` if it may connect.
+    against: Option<Denial>,
+    place: &'s Place,
+}
+
+/// What each listener with address rules says to `peer`: which one a request comes by is not known.
+fn connections(snapshot: &Snapshot, peer: IpAddr) -> Vec<Connection<'_>> {
+    let lists = snapshot.rules.address_lists.as_slice();
+    let ruled = snapshot.listeners.iter().filter_map(|listener| {
+        let rules = listener.addresses.as_ref()?;
+        Some(Connection { listener: &listener.name, against: rules.check(peer, lists).err(), place: &rules.place })
+    });
+    ruled.collect()
 }
 
 impl Request {

@@ -4,6 +4,7 @@
 //! [`compile`] calls them in order.
 
 pub mod access;
+pub mod address;
 pub mod limit;
 pub mod listener;
 pub mod response;
@@ -112,6 +113,20 @@ impl<'a> Context<'a> {
         let place = self.places.find(&path.0);
         let path = self.places.as_written(&path.0).into_owned();
         self.diagnostics.push(Diagnostic { code, severity, place, path, message, help });
+    }
+
+    /// Reports what stands at `place` in a file that the configuration names at `path`.
+    pub fn report_at(
+        &mut self,
+        severity: Severity,
+        place: Place,
+        path: &DocPath,
+        code: &'static str,
+        message: String,
+        help: String,
+    ) {
+        let path = self.places.as_written(&path.0).into_owned();
+        self.diagnostics.push(Diagnostic { code, severity, place, path, message, help: Some(help) });
     }
 
     /// Where `path` stands in the files; the nearest parent's place when `path` itself was not written.

@@ -3,6 +3,7 @@
 //! One file a stage of the request's way. The doc comments are the owner's reference: they become `conf/schema.json`.
 
 pub mod access;
+pub mod address;
 pub mod limit;
 pub mod listener;
 pub mod response;

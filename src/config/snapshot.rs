@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
+use crate::decision::access::address;
 use crate::decision::proxy_protocol;
 use crate::decision::rules::{Pacing, Rules, UpstreamId};
 use crate::decision::upstream::Balance;
@@ -34,6 +35,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The listener called `name`.
+    pub fn listener(&self, name: &str) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| &*listener.name == name)
+    }
+
     /// The upstream that a rule of this snapshot names. An id of another snapshot may name another one, or panic.
     pub fn upstream(&self, id: UpstreamId) -> &Upstream {
         &self.upstreams[id.0 as usize]
@@ -53,6 +59,8 @@ pub struct Listener {
     pub http2: bool,
     /// Load balancers whose connections must begin with a PROXY header.
     pub proxy_protocol: Vec<IpNet>,
+    /// Which addresses may connect. `None`: all. Never report only.
+    pub addresses: Option<address::Rules>,
 }
 
 /// The TLS of a listener: 1.2 and 1.3.

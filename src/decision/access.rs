@@ -1,9 +1,11 @@
 //! Access: who is it, may they, how much. The only stage that makes a [`Permit`].
 //!
-//! The order is fixed: identity, authorization, limits. It is I/O-free: [`needs`] says which facts would help, the
-//! adapter fetches them, [`clear`] decides identity and authorization, [`Cleared::takes`] says what to take from which
-//! limit, the adapter takes, and [`Cleared::admit`] decides.
+//! The order is fixed: address rules, identity, authorization, limits. Each step makes the value that the next one takes,
+//! so that none can be left out: [`enter`] a [`Stranger`], [`Stranger::identify`] a [`Caller`], [`Caller::clear`] what is
+//! [`Cleared`], [`Cleared::admit`] the permit. It is I/O-free: [`Stranger::needs`] says which facts would help and
+//! [`Cleared::takes`] what to take from which limit, and the adapter fetches and takes.
 
+pub mod address;
 pub mod allow;
 pub mod api_key;
 mod bucket;
@@ -83,7 +85,7 @@ pub struct Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CredentialDigest(pub [u8; 32]);
 
-/// What [`clear`] would like to know beforehand.
+/// What [`Stranger::identify`] would like to know beforehand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Needs {
     /// A token that may have been verified before.
@@ -97,12 +99,20 @@ pub struct Facts {
     pub verified: Option<Arc<Principal>>,
 }
 
+/// The client's address may come in; identity, authorization and limits are still owed.
+#[derive(Debug)]
+pub struct Stranger<'r> {
+    rules: &'r Rules,
+    would_deny: Option<Cause>,
+}
+
 /// Identity is decided; authorization and limits are still owed.
 #[derive(Debug)]
 pub struct Caller {
     principal: Option<Arc<Principal>>,
     /// A fresh verification to remember under this digest.
     remember: Option<CredentialDigest>,
+    would_deny: Option<Cause>,
 }
 
 /// Identity and authorization passed; limits are still owed.
@@ -110,6 +120,7 @@ pub struct Caller {
 pub struct Cleared {
     principal: Option<Arc<Principal>>,
     takes: SmallVec<[Take; 4]>,
+    would_deny: Option<Cause>,
 }
 
 /// Evidence that access was decided. Cache lookup and upstream choice take it, so that skipping access does not compile.
@@ -120,29 +131,55 @@ pub struct Permit {
     would_deny: Option<Cause>,
 }
 
-/// Which facts would help [`clear`] to decide about `request`.
-pub fn needs(rules: &Rules, request: &RequestView<'_>) -> Needs {
-    let verified = match rules {
-        Rules::Public => None,
-        Rules::Identified(rules) => identify::digest(rules, request.headers),
-    };
-    Needs { verified }
+/// Decides by the client's address whether it may use `route` at all, before anyone asks who it is.
+///
+/// `lists` are what the list files hold now, by the ids of the rules that `route` comes from.
+pub fn enter<'r>(
+    route: &'r rules::Route,
+    lists: &(impl address::Lists + ?Sized),
+    request: &RequestView<'_>,
+) -> Result<Stranger<'r>, Denial> {
+    let mut would_deny = None;
+    if let Some(addresses) = &route.addresses
+        && let Err(denial) = addresses.check(request.normal.client, lists)
+    {
+        if !addresses.report_only {
+            return Err(denial);
+        }
+        would_deny = Some(denial.cause);
+    }
+    Ok(Stranger { rules: &route.access, would_deny })
 }
 
-/// Recognises the caller. A missing or bad credential is a denial with the challenge of RFC 6750 §3.
-pub fn identify(rules: &Rules, request: &RequestView<'_>, facts: Facts, now: SystemTime) -> Result<Caller, Denial> {
-    match rules {
-        Rules::Public => Ok(Caller { principal: None, remember: None }),
-        Rules::Identified(rules) => identify::identify(rules, request.headers, facts, now),
+impl Stranger<'_> {
+    /// Which facts would help to recognise who sent `request`.
+    pub fn needs(&self, request: &RequestView<'_>) -> Needs {
+        let verified = match self.rules {
+            Rules::Public => None,
+            Rules::Identified(rules) => identify::digest(rules, request.headers),
+        };
+        Needs { verified }
+    }
+
+    /// Recognises the caller. A missing or bad credential is a denial with the challenge of RFC 6750 §3.
+    pub fn identify(self, request: &RequestView<'_>, facts: Facts, now: SystemTime) -> Result<Caller, Denial> {
+        let (principal, remember) = match self.rules {
+            Rules::Public => (None, None),
+            Rules::Identified(rules) => {
+                let recognised = identify::identify(rules, request.headers, facts, now)?;
+                (Some(recognised.principal), recognised.remember)
+            }
+        };
+        Ok(Caller { principal, remember, would_deny: self.would_deny })
+    }
+
+    /// Takes it for granted that the caller is `principal`, for `explain`.
+    pub(super) fn assume(self, principal: Principal) -> Caller {
+        Caller { principal: Some(Arc::new(principal)), remember: None, would_deny: self.would_deny }
     }
 }
 
 impl Caller {
-    /// A caller whose identity is taken for granted, for `explain`.
-    pub(super) fn assumed(principal: Principal) -> Self {
-        Caller { principal: Some(Arc::new(principal)), remember: None }
-    }
-
     /// Who it is; `None` on public routes.
     pub fn principal(&self) -> Option<&Arc<Principal>> {
         self.principal.as_ref()
@@ -170,6 +207,7 @@ impl Caller {
         Ok(Cleared {
             takes: owed(route, limits, request, self.principal.as_deref(), hasher),
             principal: self.principal,
+            would_deny: self.would_deny,
         })
     }
 }
@@ -269,7 +307,7 @@ impl Cleared {
     /// Decides on the limits. `taken` answers [`Cleared::takes`] in the same order.
     pub fn admit(self, limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
         let mut standing: Option<Standing> = None;
-        let mut would_deny = None;
+        let mut would_deny = self.would_deny;
         for (take, &taken) in self.takes.iter().zip(taken) {
             let limit = &limits[take.limit.0 as usize];
             let found = Standing { limit: take.limit, taken };
@@ -322,7 +360,7 @@ impl Permit {
         self.standing
     }
 
-    /// What a limit in report mode would have refused with.
+    /// What the first address rule or limit in report mode would have refused with.
     pub fn would_deny(&self) -> Option<Cause> {
         self.would_deny
     }

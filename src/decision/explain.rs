@@ -1,7 +1,8 @@
 //! Explain: the same way of a request, with a recorder.
 //!
 //! Every decision here is made by the stage that makes it for real traffic; this only writes down what they said. It
-//! assumes what a single request can't show: limits count from zero.
+//! assumes what a single request can't show: limits count from zero, and list files hold what they held when the
+//! configuration was loaded.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::access::limit::{Key, Limit, LimitId, Quota, Taken, rate_limit_headers};
-use super::access::{self, BucketHasher, Caller, Facts, Permit, Principal};
+use super::access::{self, BucketHasher, Facts, Permit, Principal};
 use super::outcome::{Cause, Denial};
 use super::request::{self, Normal, RawRequest, RequestView};
 use super::response::{self, refusal_headers};
@@ -35,6 +36,8 @@ pub struct Explanation {
     pub route: Option<RouteId>,
     /// The other routes, and why each did not take the request.
     pub passed_over: Vec<PassedOver>,
+    /// What the route's address rule says to the client; `None` where it has none.
+    pub addresses: Option<AddressVerdict>,
     /// The recognised caller.
     pub principal: Option<Arc<Principal>>,
     /// The limits that the request counts in.
@@ -49,6 +52,17 @@ pub struct Explanation {
 pub struct PassedOver {
     pub route: RouteId,
     pub why: String,
+}
+
+/// What an address rule says to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddressVerdict {
+    /// Why the client may not come in; `None` if it may.
+    pub against: Option<Denial>,
+    /// Whether it comes in all the same.
+    pub report_only: bool,
+    /// Where the file says so.
+    pub place: Place,
 }
 
 /// A limit that the request counts in.
@@ -148,6 +162,7 @@ fn explain_route(
         Err(denial) => {
             headers.extend(refusal_headers(&denial, []));
             let place = match denial.cause {
+                Cause::AddressDenied => route.addresses.as_ref().map(|addresses| addresses.place.clone()),
                 Cause::ScopeMissing | Cause::RoleMissing | Cause::ClaimMismatch => {
                     route.access.allow().map(|allow| allow.place.clone())
                 }
@@ -161,6 +176,11 @@ fn explain_route(
         normal: None,
         route: Some(id),
         passed_over: Vec::new(),
+        addresses: route.addresses.as_ref().map(|addresses| AddressVerdict {
+            against: addresses.check(asked.view.normal.client, rules.address_lists.as_slice()).err(),
+            report_only: addresses.report_only,
+            place: addresses.place.clone(),
+        }),
         principal,
         limits,
         verdict,
@@ -189,13 +209,14 @@ fn admit(
     now: SystemTime,
     hasher: &BucketHasher,
 ) -> Result<(Permit, Vec<Touched>), Denial> {
+    let stranger = access::enter(route, rules.address_lists.as_slice(), view)?;
     let by_token = route.access.identities().iter().find_map(|identity| match &identity.method {
         access::Method::Jwt(jwt) => Some((identity, jwt)),
         access::Method::ApiKey(_) => None,
     });
     let caller = match (claims, by_token) {
-        (Some(claims), Some((identity, jwt))) => Caller::assumed(jwt.principal(&identity.name, claims)?),
-        _ => access::identify(&route.access, view, Facts::default(), now)?,
+        (Some(claims), Some((identity, jwt))) => stranger.assume(jwt.principal(&identity.name, claims)?),
+        _ => stranger.identify(view, Facts::default(), now)?,
     };
     let cleared = caller.clear(route, &rules.limits, view, hasher)?;
     let ids: Vec<LimitId> = cleared.takes().iter().map(|take| take.limit).collect();
@@ -246,6 +267,7 @@ fn unrouted(rules: &Rules, denial: Denial) -> Explanation {
         normal: None,
         route: None,
         passed_over: Vec::new(),
+        addresses: None,
         principal: None,
         limits: Vec::new(),
         verdict: Verdict::Refuse { denial, place: None },

@@ -67,6 +67,8 @@ causes! {
     // route
     RouteNotFound = "route_not_found" 404 "Not found";
     MethodNotAllowed = "method_not_allowed" 405 "Method not allowed";
+    // access: address rules
+    AddressDenied = "address_denied" 403 "Requests from this address are not accepted";
     // access: identity
     CredentialsMissing = "credentials_missing" 401 "Authentication is required";
     /// More than one credential of the same kind.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access;
+use super::access::address;
 use super::access::limit::{Limit, LimitId};
 use super::request::ReadRules;
 use super::response;
@@ -31,6 +32,8 @@ pub struct Rules {
     pub routes: Vec<Route>,
     /// By [`LimitId`]. A limit that several routes inherit stands here once.
     pub limits: Vec<Limit>,
+    /// By [`address::ListId`]. A list file that several rules name stands here once.
+    pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
     pub response: Arc<response::Rules>,
 }
@@ -42,6 +45,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Where the file says so, for `explain`.
     pub place: Place,
+    /// Which client addresses may use it. `None`: all.
+    pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
     pub access: access::Rules,
     /// In the order in which they are asked, the inherited ones first.
@@ -118,4 +123,6 @@ pub mod defaults {
     pub const UNHEALTHY_AFTER: u32 = 3;
     pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
     pub const LOG_QUEUE: usize = 8192;
+    /// Largest file that a configuration may name (a key set, a certificate, an error page, a list of addresses).
+    pub const NAMED_FILE_BYTES: u64 = 16 << 20;
 }

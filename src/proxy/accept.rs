@@ -113,11 +113,17 @@ impl Gate {
     /// on nothing else is decided here, once for each connection. False when it is to be closed.
     fn client_known(&self, admitted: &mut Admitted) -> bool {
         let shared = &self.listener.shared;
-        let serving = shared.store.load();
         let peer = admitted.ends.peer;
         // A load balancer brings many clients, and its own probes besides.
         let speaks_for_itself = admitted.announces && admitted.ends.via.is_none();
-        if speaks_for_itself || contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {
+        if speaks_for_itself {
+            return true;
+        }
+        if !self.listener.admits(peer.ip()) {
+            return false;
+        }
+        let serving = shared.store.load();
+        if contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {
             return true;
         }
         let most = serving.snapshot.bounds.connections_per_address;

@@ -1,4 +1,4 @@
-//! Background work for upstreams: active health checks and name resolution, off the request path.
+//! Background work, off the request path: active health checks and name resolution of upstreams, and [`ListUpkeep`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use pingora::services::background::BackgroundService;
 use tokio::task::JoinHandle;
 
 use super::announce::Announcer;
+use super::lists::ListUpkeep;
 use super::peer::PeerTemplate;
 use super::serving::Shared;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
-/// Probes endpoints and resolves names for as long as the process runs.
+/// Probes endpoints, resolves names and keeps address lists current for as long as the process runs.
 pub struct Upkeep {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
@@ -34,10 +35,12 @@ const TICK: Duration = Duration::from_millis(100);
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut schedule = Schedule::default();
+        let mut lists = ListUpkeep::default();
         let began = Instant::now();
         let mut starting = true;
         loop {
             schedule.run(&self.shared);
+            lists.run(&self.shared);
             // A name without an answer costs its own upstream (503), not the others their readiness.
             if starting && (schedule.resolved_once() || began.elapsed() > FIRST_RESOLVE) {
                 self.readiness.clear(STARTING);

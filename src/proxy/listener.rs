@@ -1,11 +1,11 @@
-//! Accept: bound sockets, TLS handshakes, and a wrapped connection for each client.
+//! Accept: bound sockets, address rules, TLS handshakes, and a wrapped connection for each client.
 //!
 //! Pingora's own listening service would retry a taken port in the background and then die alone, leaving a process that is
 //! up and deaf; it logs an error for every scanner and waits a fixed minute for a handshake. So sockets are bound before
 //! anything starts ([`bind`]), and accepted here.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use super::gateway::Gateway;
 use super::http2_connect;
 use super::serving::Shared;
 use crate::config::snapshot;
-use crate::telemetry::metrics::{Bound, ListenerMetrics};
+use crate::telemetry::metrics::{Bound, ConnectionRefusal, ListenerMetrics};
 use crate::telemetry::seldom::Seldom;
 
 /// What the connections of one listener share.
@@ -41,6 +41,25 @@ pub struct Listener {
     pub name: Arc<str>,
     pub shared: Arc<Shared>,
     pub metrics: ListenerMetrics,
+}
+
+impl Listener {
+    /// Whether a client at `address` may connect, by the listener's `addresses`. A refusal is counted and logged; what is
+    /// left is to close the connection.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let serving = self.shared.store.load();
+        let rules = match serving.snapshot.listener(&self.name) {
+            Some(listener) => listener.addresses.as_ref(),
+            // A configuration without this listener does not know who may use it.
+            None => return false,
+        };
+        let Some(Err(denial)) = rules.map(|rules| rules.check(address, serving.address_lists.as_slice())) else {
+            return true;
+        };
+        self.metrics.refused(ConnectionRefusal::Address);
+        debug!("listener {} refused a connection: {}", self.name, denial.detail);
+        false
+    }
 }
 
 /// Binds `address` now, so that a taken port ends the start and not the service.

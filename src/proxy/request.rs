@@ -86,10 +86,11 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
         return Err(body_too_large(route.max_body));
     }
 
-    let needs = access::needs(&route.access, &view);
+    let stranger = access::enter(route, serving.address_lists.as_slice(), &view)?;
+    let needs = stranger.needs(&view);
     let tokens = &ctx.shared.state.tokens;
     let facts = Facts { verified: needs.verified.and_then(|digest| tokens.get(&digest, now)) };
-    let caller = access::identify(&route.access, &view, facts, now)?;
+    let caller = stranger.identify(&view, facts, now)?;
     if let Some((digest, principal)) = caller.remember() {
         tokens.insert(digest, principal);
     }

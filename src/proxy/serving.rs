@@ -12,6 +12,7 @@ use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
+use crate::state::addresses::{AddressList, AddressLists};
 use crate::state::connections::Connections;
 use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
 use crate::state::tokens::Tokens;
@@ -27,6 +28,8 @@ pub struct Serving {
     pub limits: Vec<Arc<LimitState>>,
     /// By limit id.
     pub limit_refusals: Vec<IntCounter>,
+    /// By list id.
+    pub address_lists: Vec<Arc<AddressList>>,
     /// By upstream id.
     pub upstreams: Vec<ServingUpstream>,
     /// By route id.
@@ -47,6 +50,7 @@ impl Serving {
     /// Joins `snapshot` with the state that survives reloads.
     pub fn assemble(snapshot: Snapshot, state: &State, metrics: &Metrics) -> Serving {
         let limits = state.limits.handles(&snapshot.rules.limits);
+        let address_lists = state.address_lists.handles(&snapshot.rules.address_lists);
         let upstreams = state
             .upstreams
             .reconcile(&snapshot.upstreams)
@@ -61,7 +65,8 @@ impl Serving {
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
-        Serving { limits, limit_refusals, upstreams, routes, no_route: metrics.route(""), h2_fields, snapshot }
+        let no_route = metrics.route("");
+        Serving { limits, limit_refusals, address_lists, upstreams, routes, no_route, h2_fields, snapshot }
     }
 
     pub fn route(&self, id: RouteId) -> &Route {
@@ -81,6 +86,7 @@ impl Serving {
 /// What survives a reload.
 pub struct State {
     pub limits: Limits,
+    pub address_lists: AddressLists,
     pub tokens: Tokens,
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
@@ -103,6 +109,7 @@ impl Shared {
     pub fn new(snapshot: Snapshot, metrics: Arc<Metrics>, access_log: AccessLog) -> Arc<Shared> {
         let state = State {
             limits: Limits::new(DEFAULT_MAX_KEYS),
+            address_lists: AddressLists::default(),
             tokens: Tokens::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),

@@ -20,7 +20,7 @@ use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-pub use self::handle::{ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
+pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
 use self::names::Spec;
 use self::process::Process;
 
@@ -70,8 +70,11 @@ struct Families {
     endpoint_healthy: IntGaugeVec,
     connections: IntGaugeVec,
     connections_total: IntCounterVec,
+    connections_refused: IntCounterVec,
     handshake_failures: IntCounterVec,
     proxy_header_failures: IntCounterVec,
+    address_list_entries: IntGaugeVec,
+    address_list_stale: IntGaugeVec,
 }
 
 impl Metrics {
@@ -144,6 +147,17 @@ impl Metrics {
         }
     }
 
+    /// Replaces what is known of all address lists, as (file, entries, stale). For [`Metrics::on_scrape`].
+    pub fn set_address_lists<'a>(&self, lists: impl IntoIterator<Item = (&'a str, usize, bool)>) {
+        self.families.address_list_entries.reset();
+        self.families.address_list_stale.reset();
+        for (file, entries, stale) in lists {
+            let entries = entries.try_into().unwrap_or(i64::MAX);
+            self.families.address_list_entries.with_label_values(&[file]).set(entries);
+            self.families.address_list_stale.with_label_values(&[file]).set(stale.into());
+        }
+    }
+
     /// Registers what is to be asked at each scrape, for values that are kept elsewhere. It must not render or register.
     pub fn on_scrape(&self, callback: impl Fn(&Metrics) + Send + Sync + 'static) {
         self.scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
@@ -194,8 +208,11 @@ impl Families {
             endpoint_healthy: gauge_vec(registry, names::ENDPOINT_HEALTHY),
             connections: gauge_vec(registry, names::CONNECTIONS),
             connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),
+            connections_refused: counter_vec(registry, names::CONNECTIONS_REFUSED),
             handshake_failures: counter_vec(registry, names::HANDSHAKE_FAILURES),
             proxy_header_failures: counter_vec(registry, names::PROXY_HEADER_FAILURES),
+            address_list_entries: gauge_vec(registry, names::ADDRESS_LIST_ENTRIES),
+            address_list_stale: gauge_vec(registry, names::ADDRESS_LIST_STALE),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The files in `conf/`: each compiles, starts and does what it says.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -95,6 +96,7 @@ fn the_promised_scenarios_exist() {
         "load-balancing.yaml",
         "routing.yaml",
         "proxy-protocol.yaml",
+        "addresses.yaml",
     ] {
         assert!(names.iter().any(|found| found == name), "conf has no {name}");
     }
@@ -191,6 +193,18 @@ fn proxy_protocol_believes_the_load_balancers_and_nobody_else() {
     spoofed.send(&header);
     spoofed.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     spoofed.read_response().expect_status(400);
+}
+
+#[test]
+fn addresses_lets_in_whom_it_names() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("addresses.yaml");
+    let from = |last: [u8; 4]| Client::connect_from(IpAddr::from(last), gateway.address());
+    assert_eq!(from([127, 0, 0, 1]).get("/admin/").expect_status(200).text(), "one");
+    from([127, 0, 0, 9]).get("/admin/").expect_status(403).expect_header("X-Frame-Options", "DENY");
+    from([127, 0, 0, 9]).get("/").expect_status(200);
+    assert!(from([127, 66, 6, 6]).is_closed());
 }
 
 #[test]

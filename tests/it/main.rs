@@ -9,6 +9,7 @@
 mod accept;
 mod access;
 mod access_log;
+mod address;
 mod admin;
 mod architecture;
 mod body;

@@ -6,18 +6,25 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
+use super::Connection;
 use crate::config::snapshot::{Endpoint, Snapshot, Upstream};
 use crate::decision::access::limit::{Limit, Quota};
-use crate::decision::explain::{Explanation, Verdict};
+use crate::decision::explain::{AddressVerdict, Explanation, Verdict};
 use crate::decision::rewrite::Edit;
 use crate::decision::rules::{Action, RouteId};
 use crate::decision::upstream::{Balance, HashKey};
 
-pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot) -> String {
+pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: &[Connection<'_>]) -> String {
     let mut out = String::new();
     let mut line = |label: &str, text: &str| {
         let _ = writeln!(out, "{label:<10} {text}");
     };
+    for Connection { listener, against, place } in connections {
+        match against {
+            Some(denial) => line("listener", &format!("{listener}: no connection: {} ({place})", denial.detail)),
+            None => line("listener", &format!("{listener}: may connect ({place})")),
+        }
+    }
     if let Some(normal) = &explanation.normal {
         line("host", &normal.host);
         line("path", &normal.path);
@@ -37,6 +44,13 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot) -> String {
     for passed in &explanation.passed_over {
         let route = &rules.routes[passed.route.0 as usize];
         line("  not", &format!("{}: {} ({})", route.name, passed.why, route.place));
+    }
+    if let Some(AddressVerdict { against, report_only, place }) = &explanation.addresses {
+        match (against, report_only) {
+            (None, _) => line("addresses", &format!("may come in ({place})")),
+            (Some(denial), false) => line("addresses", &format!("{} ({place})", denial.detail)),
+            (Some(denial), true) => line("addresses", &format!("{}, reports only ({place})", denial.detail)),
+        }
     }
     if let Some(principal) = &explanation.principal {
         line("principal", &format!("{} of {}", principal.id, principal.identity));
@@ -81,7 +95,7 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot) -> String {
     out
 }
 
-pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot) -> Value {
+pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: &[Connection<'_>]) -> Value {
     let rules = &snapshot.rules;
     let route = |id: RouteId| {
         let route = &rules.routes[id.0 as usize];
@@ -91,6 +105,22 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot) -> Value {
         let mut entry = route(passed.route);
         entry["why"] = passed.why.as_str().into();
         entry
+    });
+    let connections = connections.iter().map(|Connection { listener, against, place }| {
+        json!({
+            "name": listener,
+            "may_connect": against.is_none(),
+            "detail": against.as_ref().map(|denial| &denial.detail),
+            "place": place.to_string(),
+        })
+    });
+    let addresses = explanation.addresses.as_ref().map(|verdict| {
+        json!({
+            "may_come_in": verdict.against.is_none(),
+            "detail": verdict.against.as_ref().map(|denial| &denial.detail),
+            "report_only": verdict.report_only,
+            "place": verdict.place.to_string(),
+        })
     });
     let limits = explanation.limits.iter().map(|touched| {
         let limit = &rules.limits[touched.limit.0 as usize];
@@ -139,6 +169,8 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot) -> Value {
         })),
         "route": explanation.route.map(route),
         "passed_over": passed_over.collect::<Vec<_>>(),
+        "listeners": connections.collect::<Vec<_>>(),
+        "addresses": addresses,
         "principal": explanation.principal.as_ref().map(|principal| json!({
             "id": principal.id,
             "identity": &*principal.identity,

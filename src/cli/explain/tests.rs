@@ -43,10 +43,15 @@ fn headers_are_added_and_a_given_host_wins() {
 }
 
 fn explained(args: &[&str]) -> (Status, String, String) {
+    explained_by(CONFIGURATION, args)
+}
+
+fn explained_by(configuration: &str, args: &[&str]) -> (Status, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
     let folder_name = folder.path().to_str().unwrap();
-    std::fs::write(&file, CONFIGURATION.replace("FOLDER", folder_name)).unwrap();
+    std::fs::write(&file, configuration.replace("FOLDER", folder_name)).unwrap();
+    std::fs::write(folder.path().join("blocked.txt"), "192.0.2.0/24\n").unwrap();
     std::fs::write(folder.path().join("secret"), [b'x'; 32]).unwrap();
     std::fs::write(folder.path().join("claims.json"), r#"{"sub": "ann", "scope": "orders.read"}"#).unwrap();
     let args: Vec<String> = args.iter().map(|arg| arg.replace("FOLDER", folder_name)).collect();
@@ -151,6 +156,49 @@ fn an_admitted_request_is_explained_to_the_origin() {
     header     ratelimit: "per-caller";r=99;t=1
     header     x-frame-options: DENY
     "#);
+}
+
+const ADDRESSES: &str = r#"
+version: 1
+listeners:
+  - {name: public, address: "127.0.0.1:8080", addresses: {deny: [{file: "FOLDER/blocked.txt"}]}}
+  - {name: other, address: "127.0.0.1:8081"}
+routes:
+  - {name: all, access: public, addresses: {allow: [198.51.100.0/24]}, respond: {body: ok}}
+"#;
+
+#[test]
+fn address_rules_say_what_they_say_to_the_client() {
+    let of = |client| explained_by(ADDRESSES, &["GET", "http://x.example/", "--client-ip", client]).1;
+    insta::assert_snapshot!(of("198.51.100.7"), @r#"
+    listener   public: may connect (/gateway.yaml:4:47)
+    host       x.example
+    path       /
+    client     198.51.100.7
+    route      all (/gateway.yaml:7:5)
+    addresses  may come in (/gateway.yaml:7:33)
+    verdict    allow
+    answer     200, 2 bytes
+    header     content-type: text/plain; charset=utf-8
+    "#);
+    insta::assert_snapshot!(of("192.0.2.7"), @r#"
+    listener   public: no connection: 192.0.2.7 is denied by `/blocked.txt` (/gateway.yaml:4:47)
+    host       x.example
+    path       /
+    client     192.0.2.7
+    route      all (/gateway.yaml:7:5)
+    addresses  192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
+    verdict    refuse: 403 address_denied: 192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
+    header     cache-control: no-store
+    "#);
+    let args = ["GET", "http://x.example/", "--client-ip", "192.0.2.7", "--format", "json"];
+    let report: Value = serde_json::from_str(&explained_by(ADDRESSES, &args).1).unwrap();
+    assert_eq!(report["verdict"]["cause"], "address_denied");
+    assert_eq!(report["addresses"]["may_come_in"], false);
+    assert_eq!(
+        (&report["listeners"][0]["name"], &report["listeners"][0]["may_connect"]),
+        (&"public".into(), &false.into())
+    );
 }
 
 #[test]

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Context, DocPath, Environment, access, limit, listener, names, response, route, telemetry, upstream};
+use super::{
+    Context, DocPath, Environment, access, address, limit, listener, names, response, route, telemetry, upstream,
+};
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::snapshot::{Bounds, Snapshot};
+use crate::decision::access::address::Rules as AddressRules;
 use crate::decision::access::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
@@ -36,7 +39,8 @@ pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagn
 /// `None` only if something was reported.
 fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let raw = &document.config;
-    let listeners = listener::listeners(ctx, raw);
+    let mut lists = address::Lists::default();
+    let listeners = listener::listeners(ctx, &mut lists, raw);
     let read = listener::read_rules(ctx, raw);
     let bounds = listener::bounds(ctx, raw);
     let process = listener::process(ctx, raw);
@@ -44,15 +48,21 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
     let response = response::rules(ctx, raw, None);
-    let (routes, table, limits) = routes(ctx, raw, &bounds);
+    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds);
     if !has_errors(&document.diagnostics) {
         warn_of_unused(ctx, raw);
     }
-    let rules = Rules { read, table: table?, routes: routes?, limits, response };
+    let address_lists = lists.finish();
+    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response };
     Some(Snapshot { rules, listeners, bounds, upstreams, access_log, admin, process })
 }
 
-fn routes(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
+fn routes(
+    ctx: &mut Context,
+    lists: &mut address::Lists,
+    raw: &raw::Config,
+    bounds: &Bounds,
+) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
     let list = DocPath::root().key("routes");
     if raw.routes.is_empty() {
         let help = "add a route, such as `- {name: all, access: public, upstream: app}`";
@@ -71,6 +81,7 @@ fn routes(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> (Option<Vec<
         let name: Arc<str> = written.name.as_str().into();
         let matched = route::matches(ctx, &path, id, written);
         let action = action(ctx, &path, id, written, matched.as_ref(), raw);
+        let addresses = addresses(ctx, lists, &path, written);
         let access = access::access(ctx, &path, written.access.as_ref(), &identities);
         let limits = limits.route(ctx, &path, written);
         let response = response::rules(ctx, raw, Some((&path, written)));
@@ -79,10 +90,10 @@ fn routes(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> (Option<Vec<
         places.push((path.clone(), name.clone()));
         matches.extend(matched);
         // One route that lacks something leaves no routes at all: the snapshot is complete or there is none.
-        routes = match (routes, action, access) {
-            (Some(mut routes), Some(action), Some(access)) => {
+        routes = match (routes, action, addresses, access) {
+            (Some(mut routes), Some(action), Some(addresses), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route { name, place, access, limits, action, response, max_body, body_pacing });
+                routes.push(Route { name, place, addresses, access, limits, action, response, max_body, body_pacing });
                 Some(routes)
             }
             _ => None,
@@ -90,6 +101,20 @@ fn routes(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> (Option<Vec<
     }
     let table = route::table(ctx, matches, &places);
     (routes, table, limits.finish())
+}
+
+/// The route's address rules, if it has any; `None` if they are wrong.
+fn addresses(
+    ctx: &mut Context,
+    lists: &mut address::Lists,
+    path: &DocPath,
+    written: &raw::route::Route,
+) -> Option<Option<Box<AddressRules>>> {
+    match &written.addresses {
+        None => Some(None),
+        Some(addresses) => address::rules(ctx, lists, &path.key("addresses"), address::Scope::Route, addresses)
+            .map(|rules| Some(Box::new(rules))),
+    }
 }
 
 /// The route's action; checked, as far as that makes sense, even if what the route matches is wrong.

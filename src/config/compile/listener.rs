@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::address::{self, Scope};
 use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
@@ -17,8 +18,8 @@ use crate::config::snapshot::{Listener, ListenerTls};
 
 pub use bounds::{body_pacing, bounds, process, read_rules};
 
-/// The listeners whose address and certificates are right.
-pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
+/// The listeners whose address is right. What else is wrong with one is reported, so that it never serves.
+pub fn listeners(ctx: &mut Context, lists: &mut address::Lists, raw: &raw::Config) -> Vec<Listener> {
     let list = DocPath::root().key("listeners");
     if raw.listeners.is_empty() {
         let help = "add a listener, such as `- {name: public, address: \"127.0.0.1:8080\"}`";
@@ -34,6 +35,10 @@ pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
         let tls = written.tls.as_ref().map(|tls| self::tls(ctx, &path.key("tls"), tls));
         let announcers = written.proxy_protocol.as_ref();
         let proxy_protocol = announcers.map_or(Vec::new(), |written| proxy_protocol(ctx, &path, written));
+        let addresses = written
+            .addresses
+            .as_ref()
+            .and_then(|addresses| address::rules(ctx, lists, &path.key("addresses"), Scope::Listener, addresses));
         let Some(address) = parse_address(ctx, &address_path, &written.address) else { continue };
         if let Some((other, first)) = taken.iter().find(|(other, _)| overlap(address, *other)) {
             let message = format!("{address} overlaps with {other} at {}", ctx.place(first));
@@ -41,7 +46,8 @@ pub fn listeners(ctx: &mut Context, raw: &raw::Config) -> Vec<Listener> {
         }
         taken.push((address, address_path));
         let http2 = written.http2.unwrap_or(tls.is_some());
-        listeners.push(Listener { name: written.name.as_str().into(), address, tls, http2, proxy_protocol });
+        let name = written.name.as_str().into();
+        listeners.push(Listener { name, address, tls, http2, proxy_protocol, addresses });
     }
     listeners
 }

@@ -4,9 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 
 use crate::config::compile::Environment;
-
-/// Largest file that a configuration may name (a key set, a certificate, an error page) in bytes.
-const MAX_BYTES: u64 = 16 << 20;
+use crate::decision::rules::defaults::NAMED_FILE_BYTES as MAX_BYTES;
 
 /// The [`Environment`] of a running program.
 #[derive(Clone, Copy, Debug, Default)]

@@ -33,7 +33,7 @@ pub struct Limit {
     pub off: Option<String>,
 }
 
-/// What happens to a request that exceeds the limit.
+/// What happens to a request that is to be refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::address::Addresses;
 use super::shape::OrOff;
 use super::units::{Count, Size, Span, Speed};
 
@@ -21,6 +22,11 @@ pub struct Listener {
     /// default false) beside HTTP/1.1.
     #[serde(default)]
     pub http2: Option<bool>,
+    /// Which addresses may connect. The others are disconnected before TLS, without an answer, and counted in
+    /// `portcullis_connections_refused_total`. Default: all. Where a PROXY header announces the client, its address is
+    /// what counts; where an HTTP proxy stands in front, the proxy's, and clients are told apart by the `addresses` of routes.
+    #[serde(default)]
+    pub addresses: Option<Addresses>,
     /// Which load balancers announce their clients by the PROXY protocol, version 1 or 2, before TLS or HTTP begins. Default:
     /// none.
     #[serde(default)]

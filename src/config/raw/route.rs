@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::Access;
+use super::address::Addresses;
 use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
 use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
@@ -18,6 +19,10 @@ pub struct Route {
     /// Which requests. Default: all.
     #[serde(rename = "match", default)]
     pub matches: Match,
+    /// Which client addresses may use it. The others get 403 (`address_denied`) before anyone asks who they are. A client
+    /// behind one of the `trusted_proxies` counts by the address that the proxy names. Default: all.
+    #[serde(default)]
+    pub addresses: Option<Addresses>,
     /// Who may use it. Required: write `public` to let everyone in.
     #[serde(default)]
     pub access: Option<Access>,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use http::{HeaderMap, HeaderName};
 
-use super::{Caller, CredentialDigest, Facts, Identified, Identity, Method, api_key, challenge, jwt};
+use super::{CredentialDigest, Facts, Identified, Identity, Method, Principal, api_key, challenge, jwt};
 use crate::decision::outcome::{Cause, Denial};
 
 /// What a request shows to one identity.
@@ -29,6 +29,13 @@ impl<'a> Presented<'a> {
     }
 }
 
+/// Who it is.
+pub(super) struct Recognised {
+    pub principal: Arc<Principal>,
+    /// A fresh verification to remember under this digest.
+    pub remember: Option<CredentialDigest>,
+}
+
 /// Recognises the caller. The first identity whose credential is present decides: a bad credential never falls through to
 /// the next one.
 pub(super) fn identify(
@@ -36,7 +43,7 @@ pub(super) fn identify(
     headers: &HeaderMap,
     facts: Facts,
     now: SystemTime,
-) -> Result<Caller, Denial> {
+) -> Result<Recognised, Denial> {
     match presented(rules, headers) {
         None => Err(Denial {
             challenge: rules.missing.clone(),
@@ -102,7 +109,7 @@ fn recognise_token(
     token: &[u8],
     facts: Facts,
     now: SystemTime,
-) -> Result<Caller, Denial> {
+) -> Result<Recognised, Denial> {
     // Several issuers may share one header; they are told apart by the token's own claim to be from one of them, which
     // that issuer's keys then prove or not.
     let sharing = || {
@@ -117,7 +124,7 @@ fn recognise_token(
         && let Some((_, rules)) = sharing().find(|(identity, _)| identity.name == known.identity)
     {
         rules.check_expiry(expires, now)?;
-        return Ok(Caller { principal: Some(known), remember: None });
+        return Ok(Recognised { principal: known, remember: None });
     }
 
     let parsed = jwt::Token::parse(token)?;
@@ -130,18 +137,23 @@ fn recognise_token(
         (identity, deciding) = named;
     }
     let principal = deciding.verify(&identity.name, &parsed, now)?;
-    Ok(Caller { principal: Some(Arc::new(principal)), remember: Some(token_digest(rules.seed, token)) })
+    Ok(Recognised { principal: Arc::new(principal), remember: Some(token_digest(rules.seed, token)) })
 }
 
 /// The identities that read the same header are one set of keys: a key that one of them does not know may be another's.
-fn recognise_key(rules: &Identified, first: &api_key::Rules, key: &[u8], now: SystemTime) -> Result<Caller, Denial> {
+fn recognise_key(
+    rules: &Identified,
+    first: &api_key::Rules,
+    key: &[u8],
+    now: SystemTime,
+) -> Result<Recognised, Denial> {
     let hash = api_key::hash(key)?;
     let found = rules.identities.iter().find_map(|identity| match &identity.method {
         Method::ApiKey(rules) if rules.header == first.header => rules.find(&hash),
         _ => None,
     });
     let principal = api_key::check(found, now)?;
-    Ok(Caller { principal: Some(Arc::clone(principal)), remember: None })
+    Ok(Recognised { principal: Arc::clone(principal), remember: None })
 }
 
 /// Hashes twice instead of hashing a concatenation: the token stays where it is, and nothing is allocated.

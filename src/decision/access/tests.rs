@@ -60,6 +60,7 @@ fn route(access: Rules, limits: &[u32]) -> rules::Route {
     rules::Route {
         name: "orders".into(),
         place: Place::default(),
+        addresses: None,
         access,
         limits: limits.iter().copied().map(LimitId).collect(),
         action: rules::Action::Respond(Fixed {
@@ -111,8 +112,15 @@ impl Request {
     }
 }
 
+/// Whoever sent `request`, past the address rules of `route`, which name no list files.
+fn entered<'r>(route: &'r rules::Route, request: &Request) -> Result<Stranger<'r>, Denial> {
+    let no_lists: &[address::List] = &[];
+    enter(route, no_lists, &request.view())
+}
+
 fn clear_with(route: &rules::Route, request: &Request, facts: Facts, now: SystemTime) -> Result<Cleared, Denial> {
-    identify(&route.access, &request.view(), facts, now)?.clear(route, &[], &request.view(), &HASHER)
+    let caller = entered(route, request)?.identify(&request.view(), facts, now)?;
+    caller.clear(route, &[], &request.view(), &HASHER)
 }
 
 fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Cleared, Denial> {
@@ -139,7 +147,47 @@ fn public_routes_ask_for_nothing() {
     let route = route(Rules::Public, &[]);
     let cleared = decide(&route, &[("authorization", "Bearer junk")]).unwrap();
     assert!(cleared.principal.is_none() && cleared.takes().is_empty());
-    assert_eq!(needs(&route.access, &request(&[("authorization", "Bearer junk")]).view()), Needs::default());
+    let request = request(&[("authorization", "Bearer junk")]);
+    assert_eq!(entered(&route, &request).unwrap().needs(&request.view()), Needs::default());
+}
+
+/// `route`, not for clients in 192.0.2.0/24.
+fn denying(mut route: rules::Route, report_only: bool) -> rules::Route {
+    let ranges = [address::parse_range("192.0.2.0/24").unwrap()].into_iter().collect();
+    let deny = address::Addresses { ranges, lists: Vec::new() };
+    route.addresses = Some(Box::new(address::Rules { allow: None, deny, report_only, place: Place::default() }));
+    route
+}
+
+#[test]
+fn address_rules_hold_on_public_routes_too() {
+    let route = denying(route(Rules::Public, &[]), false);
+    let cause =
+        |client| clear_with(&route, &from(client, &[]), Facts::default(), now()).err().map(|denial| denial.cause);
+    assert_eq!(cause("192.0.2.9"), Some(Cause::AddressDenied));
+    assert_eq!(cause("::ffff:192.0.2.9"), Some(Cause::AddressDenied));
+    assert_eq!(cause("198.51.100.9"), None);
+}
+
+#[test]
+fn address_rules_are_asked_before_the_credentials() {
+    let route = denying(identified(vec![corp("corp", testing::ISSUER)]), false);
+    assert_eq!(refused(&route, &[]), (Cause::AddressDenied, String::new()));
+    assert_eq!(refused(&route, &[("authorization", "Bearer junk")]).0, Cause::AddressDenied);
+}
+
+#[test]
+fn an_address_rule_that_reports_is_what_the_permit_tells_first() {
+    let route = denying(route(Rules::Public, &[]), true);
+    let cleared = clear_with(&route, &request(&[]), Facts::default(), now()).unwrap();
+    assert_eq!(cleared.admit(&[], &[]).unwrap().would_deny(), Some(Cause::AddressDenied));
+
+    let route = denying(super::tests::route(Rules::Public, &[0]), true);
+    let limits = [limit(Key::Gateway, rate(), true)];
+    let caller =
+        entered(&route, &request(&[])).unwrap().identify(&request(&[]).view(), Facts::default(), now()).unwrap();
+    let cleared = caller.clear(&route, &limits, &request(&[]).view(), &HASHER).unwrap();
+    assert_eq!(cleared.admit(&limits, &[taken(false, 0)]).unwrap().would_deny(), Some(Cause::AddressDenied));
 }
 
 #[test]
@@ -235,15 +283,16 @@ fn identities_that_share_a_header_are_told_apart() {
 fn a_verified_token_is_remembered_and_checked_again() {
     let route = identified(vec![corp("corp", testing::ISSUER)]);
     let request = request(&[("authorization", &bearer(&claims()))]);
-    let digest = needs(&route.access, &request.view()).verified.unwrap();
-    let caller = identify(&route.access, &request.view(), Facts::default(), now()).unwrap();
+    let digest = entered(&route, &request).unwrap().needs(&request.view()).verified.unwrap();
+    let caller = entered(&route, &request).unwrap().identify(&request.view(), Facts::default(), now()).unwrap();
     let (remembered, principal) = caller.remember().unwrap();
     assert_eq!(remembered, digest);
 
     let facts = || Facts { verified: Some(Arc::clone(&principal)) };
     let again = clear_with(&route, &request, facts(), now()).unwrap();
     assert!(again.principal.is_some());
-    assert!(identify(&route.access, &request.view(), facts(), now()).unwrap().remember().is_none());
+    let caller = entered(&route, &request).unwrap().identify(&request.view(), facts(), now()).unwrap();
+    assert!(caller.remember().is_none());
     let late = now() + Duration::from_secs(330);
     assert_eq!(clear_with(&route, &request, facts(), late).unwrap_err().cause, Cause::TokenExpired);
 
@@ -254,14 +303,17 @@ fn a_verified_token_is_remembered_and_checked_again() {
     assert_eq!(clear_with(&stricter, &request, facts(), now()).unwrap_err().cause, Cause::ScopeMissing);
 
     let elsewhere = identified(vec![corp("branch", "https://other.example")]);
-    assert_ne!(needs(&elsewhere.access, &request.view()).verified, Some(digest));
+    assert_ne!(entered(&elsewhere, &request).unwrap().needs(&request.view()).verified, Some(digest));
     assert_eq!(clear_with(&elsewhere, &request, facts(), now()).unwrap_err().cause, Cause::TokenIssuerMismatch);
 }
 
 #[test]
 fn only_tokens_of_bearable_length_are_looked_up() {
     let route = identified(vec![partners("partners", 1, None), corp("corp", testing::ISSUER)]);
-    let needs = |headers: &[(&'static str, &str)]| needs(&route.access, &request(headers).view()).verified;
+    let needs = |headers: &[(&'static str, &str)]| {
+        let request = request(headers);
+        entered(&route, &request).unwrap().needs(&request.view()).verified
+    };
     assert!(needs(&[("authorization", "Bearer a.b.c")]).is_some());
     assert_ne!(needs(&[("authorization", "Bearer a.b.c")]), needs(&[("authorization", "Bearer a.b.d")]));
     assert_eq!(needs(&[("authorization", "Bearer a.b.c"), ("x-api-key", "k")]), None, "the key decides");
@@ -336,7 +388,7 @@ fn admit(limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
     let ids: Vec<u32> = (0..limits.len() as u32).collect();
     let route = route(Rules::Public, &ids);
     let request = request(&[]);
-    let caller = identify(&route.access, &request.view(), Facts::default(), now()).unwrap();
+    let caller = entered(&route, &request).unwrap().identify(&request.view(), Facts::default(), now()).unwrap();
     caller.clear(&route, limits, &request.view(), &HASHER).unwrap().admit(limits, taken)
 }
 

@@ -7,6 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use super::*;
+use crate::decision::access::address::{self, List, ListId};
 use crate::decision::access::limit::RateQuota;
 use crate::decision::access::{Identity, allow, jwt, testing};
 use crate::decision::request::{ReadRules, Scheme};
@@ -45,6 +46,7 @@ fn rules() -> Rules {
         routes: vec![Route {
             name: "orders".into(),
             place: place(5),
+            addresses: None,
             access: access::Rules::identified(vec![Arc::new(identity)], allow, false),
             limits: vec![LimitId(0), LimitId(1)],
             action: Action::Respond(Fixed {
@@ -60,6 +62,10 @@ fn rules() -> Rules {
             Limit::new("per-caller".into(), "per-caller".into(), Key::Principal, rate, false),
             Limit::new("at-once".into(), "at-once".into(), Key::ClientAddress, Quota::Concurrent(3), false),
         ],
+        address_lists: vec![List {
+            file: "blocked.txt".into(),
+            loaded: Arc::new(["2001:db8:1::/48"].iter().filter_map(|range| address::parse_range(range)).collect()),
+        }],
         response,
     }
 }
@@ -141,4 +147,22 @@ fn the_origin_is_shown_what_it_would_be_shown() {
     assert!(edits.contains(&Edit::Remove(HeaderName::from_static("authorization"))));
     let principal = HeaderName::from_static("x-portcullis-principal");
     assert!(edits.contains(&Edit::Set(principal, HeaderValue::from_static("ann"))));
+}
+
+#[test]
+fn an_address_rule_refuses_before_anyone_asks_who_it_is() {
+    let mut rules = rules();
+    let deny = address::Addresses { lists: vec![(ListId(0), "blocked.txt".into())], ..address::Addresses::default() };
+    let addresses = address::Rules { allow: None, deny, report_only: false, place: place(7) };
+    rules.routes[0].addresses = Some(Box::new(addresses));
+    let explanation = explained_by(&rules, None);
+    assert_eq!(refused(&explanation), (Cause::AddressDenied, Some(place(7))));
+    assert_eq!(explanation.response_headers["x-frame-options"], "DENY");
+    let verdict = explanation.addresses.unwrap();
+    assert_eq!(verdict.against.unwrap().detail, "2001:db8:1:2::9 is denied by `blocked.txt`");
+
+    rules.routes[0].addresses.as_mut().unwrap().report_only = true;
+    let explanation = explained_by(&rules, None);
+    assert_eq!(refused(&explanation).0, Cause::CredentialsMissing);
+    assert!(explanation.addresses.is_some_and(|verdict| verdict.report_only && verdict.against.is_some()));
 }

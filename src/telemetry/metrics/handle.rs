@@ -127,6 +127,7 @@ impl UpstreamMetrics {
 pub struct ListenerMetrics {
     connections: IntGauge,
     accepted: IntCounter,
+    refused: [IntCounter; ConnectionRefusal::ALL.len()],
     handshake_failures: IntCounter,
     proxy_header_failures: IntCounter,
 }
@@ -136,6 +137,8 @@ impl ListenerMetrics {
         ListenerMetrics {
             connections: families.connections.with_label_values(&[name]),
             accepted: families.connections_total.with_label_values(&[name]),
+            refused: ConnectionRefusal::ALL
+                .map(|reason| families.connections_refused.with_label_values(&[name, reason.as_str()])),
             handshake_failures: families.handshake_failures.with_label_values(&[name]),
             proxy_header_failures: families.proxy_header_failures.with_label_values(&[name]),
         }
@@ -147,6 +150,11 @@ impl ListenerMetrics {
         Open::new(&self.connections)
     }
 
+    /// Counts a connection that was closed before anything was read from it.
+    pub fn refused(&self, reason: ConnectionRefusal) {
+        self.refused[reason as usize].inc();
+    }
+
     /// Counts a TLS handshake that did not complete.
     pub fn handshake_failed(&self) {
         self.handshake_failures.inc();
@@ -155,6 +163,25 @@ impl ListenerMetrics {
     /// Counts a connection of a listed load balancer that did not begin with a PROXY header.
     pub fn proxy_header_failed(&self) {
         self.proxy_header_failures.inc();
+    }
+}
+
+/// Why a connection was closed before anything was read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// By the listener's `addresses`.
+    Address,
+}
+
+impl ConnectionRefusal {
+    /// Every reason, in the order of the type.
+    pub const ALL: [ConnectionRefusal; 1] = [ConnectionRefusal::Address];
+
+    /// The value of the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ConnectionRefusal::Address => "address",
+        }
     }
 }
 
@@ -224,6 +251,9 @@ mod tests {
         }
         for (position, decision) in Decision::ALL.iter().enumerate() {
             assert_eq!(*decision as usize, position);
+        }
+        for (position, reason) in ConnectionRefusal::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, position);
         }
         assert_eq!(StatusClass::ServerError as usize, StatusClass::COUNT - 1);
     }

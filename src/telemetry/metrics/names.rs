@@ -37,6 +37,12 @@ metrics! {
         "Keys that shared a bucket because the table of limits was full.";
     BOUND_HITS = "portcullis_bound_hits_total" ["bound"] "Requests and connections that ran into a bound of the file.";
 
+    // Address lists.
+    ADDRESS_LIST_ENTRIES = "portcullis_address_list_entries" ["file"]
+        "Addresses and ranges of a list file that are in force.";
+    ADDRESS_LIST_STALE = "portcullis_address_list_stale" ["file"]
+        "1 where a list file cannot be used and what it held before stays in force.";
+
     // Upstreams.
     UPSTREAM_REQUESTS = "portcullis_upstream_requests_total" ["upstream", "status_class"]
         "Requests sent to an upstream; status_class is none where it gave no answer.";
@@ -54,6 +60,8 @@ metrics! {
     CONNECTIONS_TOTAL = "portcullis_connections_total" ["listener"] "Accepted connections of clients.";
     PROXY_HEADER_FAILURES = "portcullis_proxy_header_failures_total" ["listener"]
         "Connections of listed load balancers that did not begin with a PROXY header.";
+    CONNECTIONS_REFUSED = "portcullis_connections_refused_total" ["listener", "reason"]
+        "Connections of clients that were closed unread, by reason.";
     HANDSHAKE_FAILURES = "portcullis_tls_handshake_failures_total" ["listener"] "TLS handshakes that did not complete.";
 
     // The gateway itself.

@@ -146,6 +146,23 @@ fn a_scrape_asks_for_what_is_kept_elsewhere() {
 }
 
 #[test]
+fn address_lists_show_their_entries_and_whether_they_are_stale() {
+    let metrics = Metrics::new();
+    metrics.set_address_lists([("gone.txt", 1, false)]);
+    metrics.set_address_lists([("blocked.txt", 3, true)]);
+    has(&metrics, r#"portcullis_address_list_entries{file="blocked.txt"} 3"#);
+    has(&metrics, r#"portcullis_address_list_stale{file="blocked.txt"} 1"#);
+    assert!(!metrics.render().contains("gone.txt"));
+}
+
+#[test]
+fn a_refused_connection_counts_by_its_reason() {
+    let metrics = Metrics::new();
+    metrics.listener("public").refused(ConnectionRefusal::Address);
+    has(&metrics, r#"portcullis_connections_refused_total{listener="public",reason="address"} 1"#);
+}
+
+#[test]
 fn an_applied_configuration_tells_its_generation_and_time() {
     let metrics = Metrics::new();
     metrics.config_applied(3, UNIX_EPOCH + Duration::from_secs(10));
@@ -167,6 +184,7 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     metrics.listener("l").handshake_failed();
     metrics.limit_refusals("per-caller").inc();
     metrics.bound_hit(Bound::Uri);
+    metrics.set_address_lists([("blocked.txt", 3, true)]);
     metrics.set_endpoints([("u", "127.0.0.1:9001".to_owned(), true)]);
 
     let text = metrics.render();

@@ -141,6 +141,12 @@ impl Client {
         Ok(Client { stream: Box::new(socket.try_clone()?), socket, buffer: Vec::new() })
     }
 
+    /// Connects from the address `from`: all of 127.0.0.0/8 is this machine.
+    #[track_caller]
+    pub fn connect_from(from: IpAddr, address: SocketAddr) -> Client {
+        Client::over(open_from(from, address)).expect("an open socket")
+    }
+
     /// Connects and completes the handshake; gives what was agreed too.
     pub fn tls(address: SocketAddr, tls: &Tls) -> io::Result<(Client, Agreed)> {
         Client::tls_over(open(address)?, tls)

@@ -1,12 +1,11 @@
 //! Compile: `bounds`, `process`, `trusted_proxies`.
 
-use std::net::IpAddr;
 use std::num::{NonZero, NonZeroU64};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::compile::{Context, DocPath};
+use crate::config::compile::{Context, DocPath, address};
 use crate::config::raw;
 use crate::config::raw::shape::OrOff;
 use crate::config::raw::units::{Count, Size, Span, Speed};
@@ -119,19 +118,11 @@ pub(super) fn ranges(ctx: &mut Context, list: &DocPath, ranges: &[String], narro
     let mut trusted = Vec::with_capacity(ranges.len());
     for (index, text) in ranges.iter().enumerate() {
         let path = list.index(index);
-        let text = text.trim();
-        let Some(range) = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) else {
-            let help = "write an address or a range, such as `10.0.0.1` or `10.0.0.0/8`";
-            ctx.error_with_help(&path, "invalid_range", format!("`{text}` is not an IP address or range"), help);
-            continue;
-        };
+        let Some(range) = address::range(ctx, &path, text) else { continue };
         if range.prefix_len() == 0 {
             ctx.warning(&path, "everyone_trusted", "everyone may say which client a request is from", narrower);
-        } else if range.trunc() != range {
-            let message = format!("`{text}` has address bits beyond its length: it means `{}`", range.trunc());
-            ctx.warning(&path, "range_not_exact", message, format!("write `{}`", range.trunc()));
         }
-        trusted.push(range.trunc());
+        trusted.push(range);
     }
     trusted
 }
