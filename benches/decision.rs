@@ -11,7 +11,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portcullis::decision::access::address::AddressSet;
-use portcullis::decision::request::{Normal, RawRequest, ReadRules, RequestView, Scheme, read};
+use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};
 use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
 use portcullis::decision::rules::{RouteId, defaults};
 
@@ -37,6 +37,7 @@ fn routes(count: u32) -> Vec<Match> {
                 methods: vec![],
                 headers: vec![],
                 query: vec![],
+                encoded_separators: Default::default(),
             }
         })
         .collect()
@@ -98,19 +99,21 @@ fn finding(criterion: &mut Criterion) {
             ("prefix", "/static/8/css/site.css"),
             ("missing", "/v2/nothing/here"),
         ] {
-            let normal = Normal {
+            let mut normal = Normal {
                 host: host.clone(),
                 port: None,
                 path: path.into(),
                 query: None,
                 path_changed: false,
+                spelling: Default::default(),
                 client: Ipv4Addr::LOCALHOST.into(),
                 scheme: Scheme::Https,
                 trusted_peer: false,
                 request_id: None,
             };
-            let view = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
-            group.bench_function(BenchmarkId::new(name, size), |bencher| bencher.iter(|| table.find(black_box(&view))));
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter(|| table.find(&Method::GET, &headers, black_box(&mut normal)));
+            });
         }
     }
 }

@@ -104,20 +104,21 @@ pub fn explain(
     now: SystemTime,
     hasher: &BucketHasher,
 ) -> Explanation {
-    let normal = match request::read(&rules.read, raw) {
+    let mut normal = match request::read(&rules.read, raw) {
         Ok(normal) => normal,
         Err(denial) => return unrouted(rules, denial),
     };
+    let found = rules.table.find(raw.method, raw.headers, &mut normal).taken();
     let view = RequestView { method: raw.method, normal: &normal, headers: raw.headers };
-    let mut explanation = match rules.table.find(&view).taken() {
+    let mut explanation = match found {
         Ok((id, parameters)) => {
             let asked = Asked { view, parameters, peer: raw.peer };
             explain_route(rules, id, &asked, claims, now, hasher)
         }
         Err(denial) => unrouted(rules, denial),
     };
-    explanation.passed_over =
-        rules.table.explain(&view).into_iter().map(|(route, why)| PassedOver { route, why: why.to_string() }).collect();
+    let passed_over = rules.table.explain(&view, explanation.route).into_iter();
+    explanation.passed_over = passed_over.map(|(route, why)| PassedOver { route, why: why.to_string() }).collect();
     explanation.normal = Some(normal);
     explanation
 }

@@ -89,6 +89,8 @@ pub struct Normal {
     pub query: Option<String>,
     /// Whether `path` differs from what the client sent, so that the target must be rewritten before forwarding.
     pub path_changed: bool,
+    /// What in `path` origins read differently; finding the route settles it.
+    pub spelling: path::Spelling,
     /// The client's address: the peer's, or what a trusted proxy says.
     pub client: IpAddr,
     /// What the client spoke, as far as a trusted proxy says otherwise.
@@ -125,16 +127,17 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
     }
     one_length(raw)?;
     known_expectation(raw)?;
+    one_hop(raw)?;
     let target = Target::split(raw.target, raw.method)?;
     let sender = client::sender(rules, raw);
     if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
         return Err(Denial::new(Cause::MalformedRequest, "the target names another scheme than the connection has"));
     }
     let host::Authority { host, port } = one_authority(raw, target.authority, sender.scheme)?;
-    let path = if target.path == b"*" {
-        "*".into()
+    let path::Reading { path, spelling } = if target.path == b"*" {
+        path::Reading { path: "*".into(), spelling: path::Spelling::default() }
     } else {
-        path::normalise(target.path).map_err(|e| Denial::new(Cause::PathInvalid, e.as_str()))?
+        path::read(target.path).map_err(|e| Denial::new(Cause::PathInvalid, e.as_str()))?
     };
     Ok(Normal {
         host,
@@ -142,6 +145,7 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
         // An absolute-form target carries more than the path, so what is forwarded must be written anew.
         path_changed: target.authority.is_some() || path.as_bytes() != target.path,
         path: path.into_owned(),
+        spelling,
         query: target.query.map(str::to_owned),
         client: sender.client,
         scheme: sender.scheme,
@@ -179,6 +183,35 @@ fn known_expectation(raw: &RawRequest<'_>) -> Result<(), Denial> {
         return Ok(());
     }
     Err(Denial::new(Cause::ExpectationFailed, "`Expect` is not exactly `100-continue`"))
+}
+
+/// What a request may say in `Connection`. None of them names a field that a rule or an origin goes by.
+const CONNECTION_OPTIONS: [&[u8]; 5] = [b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"];
+
+/// Most options in `Connection`; Pingora fails on more when it forwards.
+const MAX_CONNECTION_OPTIONS: usize = 9;
+
+/// `Connection` names fields that end at the next hop (RFC 9110 §7.6.1): a client that names a field which a route matched on,
+/// or which the gateway adds, has it stripped on the way to the origin. So it may name only what always ends here.
+/// HTTP/2 has no such field (RFC 9113 §8.2.2).
+fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
+    let malformed = |detail: &'static str| Err(Denial::new(Cause::MalformedRequest, detail));
+    let mut lines = raw.headers.get_all(header::CONNECTION).iter().peekable();
+    if raw.version == Version::HTTP_2 && lines.peek().is_some() {
+        return malformed("Connection does not belong to HTTP/2");
+    }
+    let options = lines.flat_map(|line| line.as_bytes().split(|&b| b == b',')).map(<[u8]>::trim_ascii);
+    let mut count = 0;
+    for option in options.filter(|option| !option.is_empty()) {
+        count += 1;
+        if !CONNECTION_OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known)) {
+            return malformed("Connection names a field of the request, to have it stripped");
+        }
+    }
+    if count > MAX_CONNECTION_OPTIONS {
+        return malformed("Connection has too many options");
+    }
+    Ok(())
 }
 
 /// A request target, cut into its parts but not yet judged.

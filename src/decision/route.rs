@@ -9,13 +9,14 @@ mod ambiguity;
 mod condition;
 mod explain;
 mod paths;
+mod reading;
 mod specificity;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 
 pub use self::explain::Mismatch;
@@ -23,7 +24,7 @@ pub use self::specificity::Specificity;
 
 use self::paths::{Candidate, Paths};
 use super::outcome::{Cause, Denial};
-use super::request::RequestView;
+use super::request::{Normal, RequestView};
 use super::rules::RouteId;
 
 /// The conditions of one route, as the configuration gives them. All must hold; within a list any one.
@@ -39,6 +40,19 @@ pub struct Match {
     pub headers: Vec<(HeaderName, Condition)>,
     /// By name of the (percent-decoded) query parameter.
     pub query: Vec<(String, Condition)>,
+    pub encoded_separators: EncodedSeparators,
+}
+
+/// What a route does with a path that holds encoded separators (`%2F`, `%5C`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSeparators {
+    /// It does not take the request.
+    #[default]
+    Reject,
+    /// It takes the path as it is: the owner vouches that the origin does not decode them either.
+    Keep,
+    /// It takes the path with every `%2F` decoded; `%5C` is refused.
+    Decode,
 }
 
 /// The hosts that a route takes.
@@ -103,13 +117,16 @@ pub enum Found {
     /// One route takes the request.
     Route {
         id: RouteId,
-        /// Values of the path's parameters in the order of the pattern, as byte ranges of the normalised path.
+        /// Values of the path's parameters in the order of the pattern, as byte ranges of the normalised path that
+        /// [`Table::find`] leaves behind.
         parameters: Parameters,
     },
     /// Routes match but for the method: these are allowed, sorted.
     MethodNotAllowed(Vec<Method>),
     /// No route matches.
     NotFound,
+    /// The path can be read in more than one way, and that matters here: why, in words for the log.
+    PathRefused(&'static str),
 }
 
 /// Parameter values as byte ranges of the normalised path.
@@ -136,6 +153,7 @@ impl Found {
                 denial.allow = HeaderValue::try_from(list).ok();
                 Err(denial)
             }
+            Found::PathRefused(why) => Err(Denial::new(Cause::PathInvalid, why)),
         }
     }
 }
@@ -170,21 +188,42 @@ impl Table {
         Ok(table)
     }
 
-    /// The route that takes `request`: the most specific of those that match. Among paths given as regular expressions,
+    /// The route that takes the request: the most specific of those that match. Among paths given as regular expressions,
     /// which can't be compared, the longer text goes before the shorter and the earlier route before the later.
-    pub fn find(&self, request: &RequestView<'_>) -> Found {
-        let mut search = Search { matches: &self.matches, request, allowed: Vec::new() };
+    ///
+    /// A path with encoded separators or other spellings that origins read differently is settled here (see [`reading`]):
+    /// `normal` then holds the one path that was matched and is to be forwarded.
+    pub fn find(&self, method: &Method, headers: &HeaderMap, normal: &mut Normal) -> Found {
+        let settled = self.settle(&RequestView { method, normal, headers });
+        let (candidate, decoded) = match settled {
+            Ok(settled) => settled,
+            Err(found) => return found,
+        };
+        if let Some(decoded) = decoded {
+            normal.path = decoded.path.into_owned();
+            normal.spelling = decoded.spelling;
+            normal.path_changed = true;
+        }
+        let matched = &self.matches[candidate.matched as usize];
+        let parameters = match matched.paths.get(candidate.path as usize) {
+            Some(PathPattern::Parameters(pattern)) => paths::parameters(pattern, &normal.path),
+            _ => Parameters::new(),
+        };
+        Found::Route { id: matched.route, parameters }
+    }
+
+    /// The conditions of every route, in the order of the file.
+    pub fn matches(&self) -> &[Match] {
+        &self.matches
+    }
+
+    /// What takes the request if its path is `path`, whatever else that may stand for.
+    fn look_up(&self, request: &RequestView<'_>, path: &str) -> Result<Candidate, Found> {
+        let mut search = Search { matches: &self.matches, request, path, allowed: Vec::new() };
         match self.take(&mut search) {
-            Some(candidate) => {
-                let matched = &self.matches[candidate.matched as usize];
-                let parameters = match matched.paths.get(candidate.path as usize) {
-                    Some(PathPattern::Parameters(pattern)) => paths::parameters(pattern, &request.normal.path),
-                    _ => Parameters::new(),
-                };
-                Found::Route { id: matched.route, parameters }
-            }
-            None if search.allowed.is_empty() => Found::NotFound,
-            None => Found::MethodNotAllowed(search.into_allowed()),
+            Some(candidate) => Ok(candidate),
+            None if search.allowed.is_empty() => Err(Found::NotFound),
+            None => Err(Found::MethodNotAllowed(search.into_allowed())),
         }
     }
 
@@ -210,6 +249,8 @@ impl Table {
 struct Search<'a> {
     matches: &'a [Match],
     request: &'a RequestView<'a>,
+    /// Instead of the request's own: one of its readings.
+    path: &'a str,
     /// Methods of the routes that matched but for the method.
     allowed: Vec<Method>,
 }

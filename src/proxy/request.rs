@@ -72,9 +72,9 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
         ctx.identify_as(id);
     }
     let normal = ctx.normal.insert(normal);
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
 
-    let (id, parameters) = rules.table.find(&view).taken()?;
+    let (id, parameters) = rules.table.find(&request.method, &request.headers, normal).taken()?;
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
     ctx.route = Some(id);
     ctx.parameters = parameters;
     let route = serving.route(id);

@@ -22,6 +22,7 @@ mod grpc;
 mod limit;
 mod listener;
 mod origin_faults;
+mod paths;
 mod read;
 mod response;
 mod route;

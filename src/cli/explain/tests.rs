@@ -99,6 +99,11 @@ routes:
     match: {path: /health}
     access: public
     respond: {body: ok}
+  - name: files
+    match: {path: /files/*}
+    access: public
+    encoded_separators: decode
+    upstream: orders
 "#;
 
 #[test]
@@ -111,6 +116,7 @@ fn a_refusal_is_explained_with_its_line() {
     client     127.0.0.1
     route      orders (/gateway.yaml:11:5)
       not      health: another path (/gateway.yaml:19:5)
+      not      files: another path (/gateway.yaml:23:5)
     verdict    refuse: 401 credentials_missing: no credential that this route accepts (/gateway.yaml:11:5)
     header     cache-control: no-store
     header     www-authenticate: Bearer realm="portcullis"
@@ -136,6 +142,7 @@ fn an_admitted_request_is_explained_to_the_origin() {
     client     192.0.2.7
     route      orders (/gateway.yaml:11:5)
       not      health: another path (/gateway.yaml:19:5)
+      not      files: another path (/gateway.yaml:23:5)
     principal  ann of corp
     verdict    allow
     limit      per-caller: 50 per second, burst 100, by principal ann of corp
@@ -199,6 +206,18 @@ fn address_rules_say_what_they_say_to_the_client() {
         (&report["listeners"][0]["name"], &report["listeners"][0]["may_connect"]),
         (&"public".into(), &false.into())
     );
+}
+
+#[test]
+fn a_path_is_explained_as_the_route_reads_it() {
+    let (_, decoded, _) = explained(&["GET", "http://x.example/files/a%2fb"]);
+    for line in ["path       /files/a/b\n", "route      files (", "verdict    allow\n", "  target   /files/a/b\n"] {
+        assert!(decoded.contains(line), "{decoded}");
+    }
+    let (_, refused, _) = explained(&["GET", "http://x.example/files%5ca"]);
+    for line in ["path       /files%5Ca\n", "route      none\n", "refuse: 400 path_invalid", "`encoded_separators`"] {
+        assert!(refused.contains(line), "{refused}");
+    }
 }
 
 #[test]

@@ -100,6 +100,10 @@ fn routes(
         };
     }
     let table = route::table(ctx, matches, &places);
+    if let (Some(routes), Some(table)) = (&routes, &table) {
+        let places: Vec<DocPath> = places.into_iter().map(|(place, _)| place).collect();
+        route::warn_of_open_parents(ctx, table, routes, &places);
+    }
     (routes, table, limits.finish())
 }
 
@@ -134,7 +138,7 @@ fn action(
     let redirect = written.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
     if ![rewrite, redirect].into_iter().flatten().any(|template| template.contains('{')) {
         let (hosts, paths, methods, headers, query) = Default::default();
-        let any = Match { route: id, hosts, paths, methods, headers, query };
+        let any = Match { route: id, hosts, paths, methods, headers, query, encoded_separators: Default::default() };
         route::action(ctx, path, written, &any, raw);
     }
     None

@@ -1,6 +1,7 @@
 //! Compile: `routes`.
 
 mod action;
+mod parent;
 mod pattern;
 #[cfg(test)]
 mod tests;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header};
 
 pub use self::action::action;
+pub use self::parent::warn_of_open_parents;
 
 use self::pattern::Wrong;
 use super::{Context, DocPath};
 use crate::config::raw;
 use crate::config::raw::route::{Path, Value};
-use crate::decision::route::{Condition, Match, PathPattern, Table};
+use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
 /// Compiles the route's `match`. `path` is the route's own place.
@@ -23,11 +25,48 @@ pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &raw::rout
     let path = path.key("match");
     let written = &route.matches;
     let hosts = each(ctx, &path.key("host"), &written.host.0, "invalid_host", |text| pattern::host(text));
-    let paths = each(ctx, &path.key("path"), &written.path.0, "invalid_path", path_pattern);
+    let encoded_separators = encoded_separators(route);
+    let kept = encoded_separators == EncodedSeparators::Keep;
+    let paths = each(ctx, &path.key("path"), &written.path.0, "invalid_path", |text| path_pattern(text, kept));
+    let paths = paths.filter(|paths| every_reading_is_taken(ctx, &path.key("path"), paths));
     let methods = each(ctx, &path.key("methods"), &written.methods.0, "invalid_method", |text| method(text));
     let headers = headers(ctx, &path.key("headers"), &written.headers.0);
     let query = query(ctx, &path.key("query"), &written.query.0);
-    Some(Match { route: id, hosts: hosts?, paths: paths?, methods: methods?, headers: headers?, query: query? })
+    Some(Match {
+        route: id,
+        hosts: hosts?,
+        paths: paths?,
+        methods: methods?,
+        headers: headers?,
+        query: query?,
+        encoded_separators,
+    })
+}
+
+fn encoded_separators(route: &raw::route::Route) -> EncodedSeparators {
+    match route.encoded_separators {
+        raw::route::EncodedSeparators::Reject => EncodedSeparators::Reject,
+        raw::route::EncodedSeparators::Keep => EncodedSeparators::Keep,
+        raw::route::EncodedSeparators::Decode => EncodedSeparators::Decode,
+    }
+}
+
+/// Reports patterns whose requests are refused because origins may read them as a path that the route does not take.
+fn every_reading_is_taken(ctx: &mut Context, path: &DocPath, paths: &[PathPattern]) -> bool {
+    let mut all = true;
+    for pattern in paths {
+        if let Some(reading) = pattern::other_reading(pattern)
+            && !paths.iter().any(|pattern| pattern.matches(&reading))
+        {
+            all = false;
+            let message = format!(
+                "origins may read a path with parameters (`;`) or needless escapes as `{reading}`, which this route does not \
+                 take, so that its requests would be refused"
+            );
+            ctx.error_with_help(path, "invalid_path", message, format!("write `{reading}`, or add it to the paths"));
+        }
+    }
+    all
 }
 
 /// Puts the routes' matches into one table. `names` are the routes' places and names by [`RouteId`].
@@ -71,9 +110,9 @@ fn each<T, C>(
     (compiled.len() == items.len()).then_some(compiled)
 }
 
-fn path_pattern(written: &Path) -> Result<PathPattern, Wrong> {
+fn path_pattern(written: &Path, kept_separators: bool) -> Result<PathPattern, Wrong> {
     match written {
-        Path::Pattern(text) => pattern::path(text),
+        Path::Pattern(text) => pattern::path(text, kept_separators),
         Path::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
     }
 }

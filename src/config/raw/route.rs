@@ -60,6 +60,25 @@ pub struct Route {
     /// Slowest request body, or `{off: reason}`. Default: `bounds.body_rate`.
     #[serde(default)]
     pub body_rate: Option<OrOff<Speed>>,
+    /// What becomes of a path with encoded separators, such as `/files/a%2Fb`. Default `reject`, since some origins take
+    /// `%2F` and `%5C` for separators and others do not. Dot segments between them are refused whatever this says.
+    #[serde(default)]
+    pub encoded_separators: EncodedSeparators,
+}
+
+/// What becomes of a path with encoded separators (`%2F`, `%5C`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSeparators {
+    /// Answer 400.
+    #[default]
+    Reject,
+    /// Match and forward them encoded, so that a `{parameter}` may hold them. By this you vouch that the origin never takes
+    /// them for separators: one that does would serve `/files/admin/x` to whoever may ask for `/files/{name}`.
+    Keep,
+    /// Match and forward the path with each `%2F` as `/`. A path with `%5C` or with an escape of an escape (`%252F`) is
+    /// refused.
+    Decode,
 }
 
 /// Which requests a route takes. Everything given must match.

@@ -98,6 +98,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
         path: "/".to_owned(),
         query: None,
         path_changed: false,
+        spelling: Default::default(),
         client: client.parse::<IpAddr>().unwrap(),
         scheme: Scheme::Https,
         trusted_peer: false,

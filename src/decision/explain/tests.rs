@@ -81,6 +81,7 @@ fn explained_by(rules: &Rules, claims: Option<Value>) -> Explanation {
         path: "/orders".to_owned(),
         query: None,
         path_changed: false,
+        spelling: Default::default(),
         client: "2001:db8:1:2::9".parse().unwrap(),
         scheme: Scheme::Https,
         trusted_peer: false,

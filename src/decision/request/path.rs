@@ -1,12 +1,34 @@
 //! The normal form of a path.
 //!
-//! Two paths that an origin may take for the same have the same normal form (RFC 3986 §6.2.2), and what origins are known
-//! to take differently is refused. In normal form a path begins with `/`, has no dot segment and no `//`, spells unreserved
-//! characters plainly, and every other character outside of RFC 3986's `pchar` as an escape in upper case. `%25` is never
-//! decoded, so that a second decoding behind the gateway finds what the rules have seen.
+//! Two paths that every origin takes for the same have the same normal form (RFC 3986 §6.2.2). In normal form a path begins
+//! with `/`, has no dot segment and no `//`, spells unreserved characters plainly, and every other character outside of
+//! RFC 3986's `pchar` as an escape in upper case. It is what rules match and what is forwarded, byte for byte.
+//!
+//! What only some origins take for the same is kept apart in it and told beside it, as its [`Spelling`]: `route` accepts such
+//! a path only if it leads to the same route however an origin reads it. What nobody sends in good faith is refused.
+
+mod spelling;
 
 use std::borrow::Cow;
 use std::fmt;
+
+/// A path in normal form, and what in it origins read differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// In normal form.
+    pub path: Cow<'a, str>,
+    pub spelling: Spelling,
+}
+
+/// What in a normal path origins are known to read differently. The default (nothing) is that of nearly every path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spelling {
+    /// The path holds `%2F` or `%5C`, or one of them escaped more than once (`%252F`).
+    pub encoded_separators: bool,
+    /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
+    /// separators, and without path parameters (`;…`). In normal form, but that characters of `pchar` are never escaped.
+    pub loosest: Option<String>,
+}
 
 /// Why a path has no normal form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +39,11 @@ pub enum PathError {
     Backslash,
     Delimiter,
     InvalidEscape,
+    NestedEscapes,
     NotUtf8,
     AboveRoot,
     DotParameters,
+    EncodedDots,
 }
 
 impl PathError {
@@ -32,9 +56,11 @@ impl PathError {
             PathError::Backslash => "the path contains a backslash, which some origins take for `/`",
             PathError::Delimiter => "the path contains `?` or `#`",
             PathError::InvalidEscape => "the path contains `%` without two hexadecimal digits",
+            PathError::NestedEscapes => "the path contains a character that is escaped again and again",
             PathError::NotUtf8 => "the path is not valid UTF-8 once decoded",
             PathError::AboveRoot => "the path climbs above the root",
             PathError::DotParameters => "the path contains a dot segment with parameters, such as `/..;/`",
+            PathError::EncodedDots => "the path contains a dot segment that shows only once it is decoded further",
         }
     }
 }
@@ -46,21 +72,35 @@ impl fmt::Display for PathError {
 }
 
 /// Brings `path` into normal form, or says why it has none. What is in normal form already costs one scan.
-pub fn normalise(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
+pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
     if is_plainly_normal(path)
         && let Ok(path) = std::str::from_utf8(path)
     {
-        return Ok(Cow::Borrowed(path));
+        return Ok(Reading { path: Cow::Borrowed(path), spelling: Spelling::default() });
     }
-    rebuild(path).map(Cow::Owned)
+    let path = rebuild(path, Pass::Sent)?;
+    Ok(Reading { spelling: spelling::of(&path)?, path: Cow::Owned(path) })
 }
 
-/// Whether `path` is in normal form without escapes and without a segment that begins with a dot: nearly every path is.
+/// The other reading of `normal`, a path in normal form: every `%2F` in it is a `/`.
+///
+/// A backslash stays refused, for it is a separator to some origins only; so does a separator that is escaped twice.
+pub fn decode_separators(normal: &str) -> Result<Reading<'static>, PathError> {
+    let path = rebuild(normal.replace("%2F", "/").as_bytes(), Pass::Decoded)?;
+    let spelling = spelling::of(&path)?;
+    if spelling.encoded_separators {
+        return Err(PathError::EncodedSeparator);
+    }
+    Ok(Reading { path: Cow::Owned(path), spelling })
+}
+
+/// Whether `path` is in normal form without escapes, parameters and a segment that begins with a dot: nearly every path is.
 fn is_plainly_normal(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {
         let plain = match byte {
             b'/' | b'.' => previous != b'/',
+            b';' => false,
             _ => PLAIN[byte as usize],
         };
         if !plain {
@@ -71,7 +111,18 @@ fn is_plainly_normal(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
 }
 
-fn rebuild(path: &[u8]) -> Result<String, PathError> {
+/// How a path is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// As the client sent it.
+    Sent,
+    /// Decoded further than the client's own spelling. Dot segments that appear now were hidden, and are refused.
+    Decoded,
+    /// Like [`Pass::Decoded`], and an escaped character of `pchar` counts as the character.
+    Loosest,
+}
+
+fn rebuild(path: &[u8], pass: Pass) -> Result<String, PathError> {
     let rest = path.strip_prefix(b"/").ok_or(PathError::NotRooted)?;
     let mut normal = String::with_capacity(path.len() + 8);
     normal.push('/');
@@ -80,17 +131,21 @@ fn rebuild(path: &[u8]) -> Result<String, PathError> {
     while let Some(segment) = segments.next() {
         // Here `normal` always ends with `/`.
         let start = normal.len();
-        ascii &= push_segment(&mut normal, segment)?;
+        ascii &= push_segment(&mut normal, segment, pass)?;
         match &normal[start..] {
             "" => {}
+            "." | ".." if pass != Pass::Sent => return Err(PathError::EncodedDots),
             "." => normal.truncate(start),
             ".." => {
                 let parent = normal[..start - 1].rfind('/').ok_or(PathError::AboveRoot)?;
                 normal.truncate(parent + 1);
             }
-            segment if has_dot_parameters(segment) => return Err(PathError::DotParameters),
-            _ if segments.peek().is_some() => normal.push('/'),
-            _ => {}
+            segment => {
+                spelling::refuse_dots(segment)?;
+                if segments.peek().is_some() {
+                    normal.push('/');
+                }
+            }
         }
     }
     if !ascii && percent_encoding::percent_decode(path).decode_utf8().is_err() {
@@ -100,7 +155,7 @@ fn rebuild(path: &[u8]) -> Result<String, PathError> {
 }
 
 /// Appends one segment in normal form; tells whether it decodes to ASCII.
-fn push_segment(normal: &mut String, segment: &[u8]) -> Result<bool, PathError> {
+fn push_segment(normal: &mut String, segment: &[u8], pass: Pass) -> Result<bool, PathError> {
     let mut ascii = true;
     let mut bytes = segment.iter();
     while let Some(&byte) = bytes.next() {
@@ -112,8 +167,8 @@ fn push_segment(normal: &mut String, segment: &[u8]) -> Result<bool, PathError> 
                 ascii &= decoded.is_ascii();
                 match decoded {
                     0..0x20 | 0x7f => return Err(PathError::ControlCharacter),
-                    b'/' | b'\\' => return Err(PathError::EncodedSeparator),
                     _ if is_unreserved(decoded) => normal.push(char::from(decoded)),
+                    _ if pass == Pass::Loosest && PLAIN[decoded as usize] => normal.push(char::from(decoded)),
                     _ => push_escape(normal, decoded),
                 }
             }
@@ -129,13 +184,6 @@ fn push_segment(normal: &mut String, segment: &[u8]) -> Result<bool, PathError> 
         }
     }
     Ok(ascii)
-}
-
-/// Servlet containers drop `;…` before they resolve dots, so that `/..;/` climbs there and nowhere else.
-fn has_dot_parameters(segment: &str) -> bool {
-    [".", ".."]
-        .into_iter()
-        .any(|dots| segment.strip_prefix(dots).is_some_and(|rest| rest.starts_with(';') || rest.starts_with("%3B")))
 }
 
 fn push_escape(normal: &mut String, byte: u8) {
@@ -167,7 +215,7 @@ mod tests {
     use super::*;
 
     fn normal(path: &str) -> Result<String, PathError> {
-        normalise(path.as_bytes()).map(Cow::into_owned)
+        read(path.as_bytes()).map(|reading| reading.path.into_owned())
     }
 
     #[test]
@@ -185,6 +233,8 @@ mod tests {
             ("/%61%7Eb", "/a~b"),
             ("/a%3ab", "/a%3Ab"),
             ("/a%252e%252e/b", "/a%252e%252e/b"),
+            ("/a%2fb%2Fc", "/a%2Fb%2Fc"),
+            ("/a%5cb", "/a%5Cb"),
             ("/.well-known/x", "/.well-known/x"),
             ("/.../x", "/.../x"),
             ("/caf\u{e9}", "/caf%C3%A9"),
@@ -205,8 +255,6 @@ mod tests {
             ("/..", PathError::AboveRoot),
             ("/a/../../b", PathError::AboveRoot),
             ("/%2e%2e/a", PathError::AboveRoot),
-            ("/a%2fb", PathError::EncodedSeparator),
-            ("/a%5Cb", PathError::EncodedSeparator),
             ("/a\\b", PathError::Backslash),
             ("/a%00", PathError::ControlCharacter),
             ("/a%0d%0a", PathError::ControlCharacter),
@@ -217,20 +265,48 @@ mod tests {
             ("/a%2", PathError::InvalidEscape),
             ("/a%+1", PathError::InvalidEscape),
             ("/a%c0%af", PathError::NotUtf8),
+            ("/a%25c0%25af", PathError::NotUtf8),
+            ("/a%2500", PathError::ControlCharacter),
+            ("/a%250d", PathError::ControlCharacter),
             ("/%ff/../a", PathError::NotUtf8),
             ("/a/..;/b", PathError::DotParameters),
             ("/a/.;x/b", PathError::DotParameters),
             ("/a/%2e%2e%3bx/b", PathError::DotParameters),
+            ("/a%253B%252e/../..%253Bx/b", PathError::DotParameters),
+            ("/a/..%2fb", PathError::EncodedDots),
+            ("/a/%2F..", PathError::EncodedDots),
+            ("/a%2f%2e%2e%2fb", PathError::EncodedDots),
+            ("/a%5C..", PathError::EncodedDots),
+            ("/a/.%5cb", PathError::EncodedDots),
+            ("/a/b%2F..;x%2Fc", PathError::EncodedDots),
+            ("/a/%252e%252e/b", PathError::EncodedDots),
+            ("/a/%25252e/b", PathError::EncodedDots),
+            ("/a/..%252fb", PathError::EncodedDots),
+            ("/a%252f%252e%252e", PathError::EncodedDots),
+            ("/a%2525252525252541", PathError::NestedEscapes),
             ("/a#b", PathError::Delimiter),
         ] {
             assert_eq!(normal(path), Err(expected), "{path}");
         }
-        assert_eq!(normalise(b"/\xff"), Err(PathError::NotUtf8));
+        assert_eq!(read(b"/\xff"), Err(PathError::NotUtf8));
     }
 
     #[test]
     fn a_normal_path_is_borrowed() {
-        assert!(matches!(normalise(b"/v1/orders/7.json;a=b"), Ok(Cow::Borrowed(_))));
+        let plain = read(b"/v1/orders/7.json,a=b").unwrap();
+        assert!(matches!(plain.path, Cow::Borrowed(_)));
+        assert_eq!(plain.spelling, Spelling::default());
+    }
+
+    #[test]
+    fn a_decoded_path_has_no_separator_left() {
+        let decoded = |path: &str| decode_separators(&normal(path).unwrap()).map(|reading| reading.path.into_owned());
+        assert_eq!(decoded("/a%2fb%2F%2fc%2f").as_deref(), Ok("/a/b/c/"));
+        assert_eq!(decoded("/%2fa").as_deref(), Ok("/a"));
+        assert_eq!(decoded("/a%2fb;c%2Cd").as_deref(), Ok("/a/b;c%2Cd"));
+        for path in ["/a%2fb%5cc", "/a%252fb", "/a%2fb%252fc"] {
+            assert_eq!(decoded(path), Err(PathError::EncodedSeparator), "{path}");
+        }
     }
 
     proptest! {
@@ -238,10 +314,11 @@ mod tests {
         fn normal_paths_stay_as_they_are(path in "/([a-c./;%~{ \u{e9}]|%2[e5fF]|%3[bB]|%[0-9a-fA-F]{2}|%C3%A9){0,20}") {
             let Ok(once) = normal(&path) else { return Ok(()) };
             prop_assert_eq!(normal(&once), Ok(once.clone()));
+            prop_assert_eq!(read(once.as_bytes()).map(|r| r.spelling), read(path.as_bytes()).map(|r| r.spelling));
             prop_assert!(once.starts_with('/'));
             prop_assert!(!once.contains("//"));
             prop_assert!(once.bytes().all(|b| b.is_ascii_graphic()));
-            prop_assert!(once.split('/').all(|segment| segment != "." && segment != ".."));
+            prop_assert!(once.replace("%2F", "/").split('/').all(|segment| segment != "." && segment != ".."));
             for (at, _) in once.match_indices('%') {
                 let digits = &once[at + 1..at + 3];
                 prop_assert_eq!(digits.to_ascii_uppercase(), digits);
@@ -251,7 +328,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(path: Vec<u8>) {
-            let _ = normalise(&path);
+            let _ = read(&path);
         }
     }
 }

@@ -174,6 +174,22 @@ fn two_lengths_are_refused() {
 }
 
 #[test]
+fn connection_names_only_what_ends_here_anyway() {
+    for value in ["close", "keep-alive, Upgrade", "Upgrade, HTTP2-Settings", "TE,close", "", ", close ,"] {
+        assert!(get("/").with("connection", value).read().is_ok(), "{value}");
+    }
+    for value in ["x-tenant", "close, X-Forwarded-For", "authorization", "content-length", "\"close\"", "close;x"] {
+        assert_eq!(get("/").with("connection", value).cause(), Cause::MalformedRequest, "{value}");
+        let second = get("/").with("connection", "close").with("connection", value);
+        assert_eq!(second.cause(), Cause::MalformedRequest, "{value}");
+    }
+    let many = Box::leak(["close"; 10].join(",").into_boxed_str());
+    assert_eq!(get("/").with("connection", many).cause(), Cause::MalformedRequest);
+    let h2 = Asked { version: Version::HTTP_2, ..get("/").with("connection", "keep-alive") };
+    assert_eq!(h2.cause(), Cause::MalformedRequest);
+}
+
+#[test]
 fn strangers_are_not_believed() {
     let normal = get("/")
         .with("x-forwarded-for", "203.0.113.9")

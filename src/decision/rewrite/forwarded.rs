@@ -39,9 +39,10 @@ const ROLES: HeaderName = HeaderName::from_static("x-portcullis-roles");
 /// * `X-Forwarded-For` and `Forwarded` (RFC 7239) of a trusted `peer` are continued, those of anyone else replaced and
 ///   removed; so are `X-Forwarded-Host`, `X-Forwarded-Proto`, all other `X-Forwarded-*`, and their kin ([`HEARSAY`]).
 /// * `X-Portcullis-Principal`, `-Identity`, `-Scopes` and `-Roles` name the caller whom `permit` knows, percent-encoded so
-///   that no claim can break out of its field; nothing else that begins with `X-Portcullis-` passes, also not with `_`,
-///   which CGI, WSGI and Rack take for `-`.
+///   that no claim can break out of its field; nothing else that begins with `X-Portcullis-` passes.
 /// * `credentials`, the headers that carried the caller's credentials, stay here.
+/// * A field that an origin could take for one of these, or for one that frames the request, does not pass, whoever sent
+///   it: see [`is_mistakable`].
 pub fn forwarded<'a>(
     permit: &Permit,
     request: &RequestView<'_>,
@@ -51,13 +52,16 @@ pub fn forwarded<'a>(
 ) -> Edits {
     let mut edits = Edits::new();
     edits.extend(credentials.into_iter().cloned().map(Edit::Remove));
+    let credentials = edits.len();
     client(request, peer.to_canonical(), &mut edits);
     if let Some(principal) = permit.principal() {
         caller(principal, &mut edits);
     }
     set(&mut edits, REQUEST_ID, Some(request_id.clone()));
     for name in request.headers.keys() {
-        let forged = is_ours(name.as_str()) || (!request.normal.trusted_peer && is_forwarding(name));
+        let forged = is_ours(name.as_str())
+            || (!request.normal.trusted_peer && is_forwarding(name.as_str()))
+            || is_mistakable(name.as_str(), &edits[..credentials]);
         if forged && !edits.iter().any(|edit| edit.name() == name) {
             edits.push(Edit::Remove(name.clone()));
         }
@@ -138,18 +142,40 @@ fn list(items: &[impl AsRef<str>]) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether `name` is one that only the gateway may set, in any spelling that an origin could take for it.
+/// Whether `name` is one that only the gateway may set.
 fn is_ours(name: &str) -> bool {
-    let ours = b"x-portcullis-";
-    name.as_bytes()
-        .get(..ours.len())
-        .is_some_and(|start| start.iter().zip(ours).all(|(&b, &o)| b == o || (b == b'_' && o == b'-')))
+    name.starts_with("x-portcullis-")
 }
 
 /// What else proxies tell about the client, and origins may believe.
 const HEARSAY: [&str; 4] = ["x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"];
 
-fn is_forwarding(name: &HeaderName) -> bool {
-    let name = name.as_str();
+fn is_forwarding(name: &str) -> bool {
     name.starts_with("x-forwarded-") || name == "forwarded" || HEARSAY.contains(&name)
+}
+
+/// What frames a request or says where it goes, beside the names that the gateway sets. Those without `-` have one spelling.
+const FRAMING: [&str; 6] =
+    ["content-length", "transfer-encoding", "keep-alive", "proxy-authorization", "proxy-connection", "http2-settings"];
+
+/// Whether an origin could take `name` for a field that the gateway answers for: CGI, FastCGI and WSGI put fields into
+/// variables, where every character but letters and digits becomes `_`, so that `X_Forwarded_For` and `X-Forwarded-For` are
+/// one. And `Proxy` becomes `HTTP_PROXY`, the proxy that many programs send their own requests through (CVE-2016-5385).
+fn is_mistakable(name: &str, credentials: &[Edit]) -> bool {
+    if name == "proxy" {
+        return true;
+    }
+    let is_mark = |b: u8| !b.is_ascii_alphanumeric() && b != b'-';
+    if !name.bytes().any(is_mark) {
+        return false;
+    }
+    let meant: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let answered_for = is_ours(&meant) || is_forwarding(&meant) || meant == REQUEST_ID.as_str();
+    let carries_credentials = |edit: &Edit| {
+        // A header whose own name has such a mark is removed as itself.
+        let carrier = edit.name().as_str();
+        carrier.len() == meant.len()
+            && carrier.bytes().zip(meant.bytes()).all(|(b, m)| b == m || (is_mark(b) && m == b'-'))
+    };
+    answered_for || FRAMING.contains(&meant.as_str()) || credentials.iter().any(carries_credentials)
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::RequestView;
-use crate::decision::request::path::normalise;
+use crate::decision::request::path;
 
 fn normal(path: &str) -> Normal {
     Normal {
@@ -15,6 +15,7 @@ fn normal(path: &str) -> Normal {
         path: path.into(),
         query: Some("a=b".into()),
         path_changed: false,
+        spelling: Default::default(),
         client: [203, 0, 113, 9].into(),
         scheme: Scheme::Http,
         trusted_peer: false,
@@ -153,6 +154,46 @@ fn a_trusted_peers_forwarding_headers_are_continued() {
 }
 
 #[test]
+fn what_an_origin_could_take_for_our_fields_does_not_pass() {
+    let mistakable = [
+        "x_forwarded_for",
+        "x-forwarded_proto",
+        "x_forwarded_prefix",
+        "x.forwarded.host",
+        "x_real_ip",
+        "x_request_id",
+        "x_portcullis_roles",
+        "content_length",
+        "transfer_encoding",
+        "proxy",
+    ];
+    for from in [Asked::default, trusted] {
+        let shown = mistakable.into_iter().fold(from(), |asked, name| asked.with(name, "forged")).shown();
+        assert!(shown.values().all(|value| value != "forged"), "{shown:?}");
+    }
+    let shown = Asked::default().with("x_tenant", "a").with("api_version", "2").shown();
+    assert_eq!((&shown["x_tenant"], &shown["api_version"]), (&"a".parse().unwrap(), &"2".parse().unwrap()));
+}
+
+#[test]
+fn a_credential_in_another_spelling_stays_here() {
+    let key = HeaderName::from_static("x-api-key");
+    let headers = HeaderMap::from_iter([
+        (key.clone(), HeaderValue::from_static("k")),
+        (HeaderName::from_static("x_api_key"), HeaderValue::from_static("k")),
+    ]);
+    let normal = normal("/");
+    let request = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
+    let edits_for = |credentials: &[HeaderName]| {
+        forwarded(&Permit::for_test(), &request, normal.client, credentials, &HeaderValue::from_static("id"))
+    };
+    let removed = |name: &str, edits: &Edits| edits.contains(&Edit::Remove(name.parse().unwrap()));
+    let edits = edits_for(&[key]);
+    assert!(removed("x-api-key", &edits) && removed("x_api_key", &edits));
+    assert!(!removed("x_api_key", &edits_for(&[])), "it is the origin's own where the route knows no such credential");
+}
+
+#[test]
 fn only_the_gateway_names_the_caller() {
     let forged = || {
         trusted()
@@ -180,16 +221,41 @@ fn only_the_gateway_names_the_caller() {
 proptest! {
     #[test]
     fn rewritten_paths_stay_normal(path in "/[a-c./;%2eE~]{0,16}", strip in "(/[a-c]){0,2}", add in "(/[a-c]){0,2}") {
-        let Ok(path) = normalise(path.as_bytes()) else { return Ok(()) };
+        let Ok(path::Reading { path, .. }) = path::read(path.as_bytes()) else { return Ok(()) };
         let normal = normal(&path);
         let rewritten = prefix(&strip, &add).path(&normal, &Parameters::new()).into_owned();
-        let again = normalise(rewritten.as_bytes()).map(Cow::into_owned);
+        let again = path::read(rewritten.as_bytes()).map(|reading| reading.path.into_owned());
         prop_assert_eq!(again, Ok(rewritten));
+    }
+
+    /// Whatever a parameter holds, and however separators are spelled in it, it stays one segment and no dot segment.
+    #[test]
+    fn filled_templates_stay_normal(value in "[a-c.;%25fFeE@,]{1,12}", rest in "[a-c/]{0,4}") {
+        let sent = format!("/{value}/{rest}");
+        let Ok(path::Reading { path, .. }) = path::read(sent.as_bytes()) else { return Ok(()) };
+        let Some(end) = path[1..].find('/').map(|end| end + 1).filter(|&end| end > 1) else { return Ok(()) };
+        let parameters = Parameters::from_slice(&[(1, end as u32)]);
+        let template = Template(vec![
+            Piece::Literal("/u/".into()),
+            Piece::Parameter(0),
+            Piece::Literal("/x-".into()),
+            Piece::Parameter(0),
+            Piece::Literal(".json".into()),
+        ]);
+        let filled = template.fill(&path, &parameters);
+        prop_assert_eq!(path::read(filled.as_bytes()).map(|reading| reading.path.into_owned()), Ok(filled.clone()));
+        prop_assert_eq!(filled.matches(&path[1..end]).count(), 2, "spelled as matched");
+        let from_root = Template(vec![Piece::Literal("/".into()), Piece::Parameter(0), Piece::Literal("/x".into())]);
+        let target = Target::Parts { scheme: None, host: None, path: Some(from_root), keep_query: false };
+        let redirect = Redirect { status: StatusCode::FOUND, target };
+        let location = redirect.location(&Normal { host: String::new(), port: None, ..normal(&path) }, &parameters);
+        let location = location.to_str().unwrap();
+        prop_assert!(location.starts_with('/') && !location.starts_with("//") && !location.contains('\\'), "{}", location);
     }
 
     #[test]
     fn no_request_redirects_to_another_host(target in "/[/.@:;%\\\\a-c2eE5]{0,16}") {
-        let Ok(path) = normalise(target.as_bytes()) else { return Ok(()) };
+        let Ok(path::Reading { path, .. }) = path::read(target.as_bytes()) else { return Ok(()) };
         let target = Target::Parts { scheme: None, host: None, path: None, keep_query: true };
         let redirect = Redirect { status: StatusCode::FOUND, target };
         let location = |host: &str| {

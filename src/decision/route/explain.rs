@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderName;
 
 use super::condition::Failed;
-use super::{Found, HostPattern, Match, PathPattern, Segment, Table};
+use super::{EncodedSeparators, HostPattern, Match, PathPattern, Segment, Table};
 use crate::decision::request::{Normal, RequestView};
 use crate::decision::rules::RouteId;
 
@@ -18,6 +18,8 @@ pub enum Mismatch {
     /// The name of the query parameter.
     Query(String),
     Method,
+    /// The path holds encoded separators, which the route does not take.
+    EncodedSeparators,
     /// It matches, but another route is more specific.
     LessSpecific,
 }
@@ -30,25 +32,22 @@ impl fmt::Display for Mismatch {
             Mismatch::Header(name) => write!(f, "the header `{name}` does not fit"),
             Mismatch::Query(name) => write!(f, "the query parameter `{name}` does not fit"),
             Mismatch::Method => f.write_str("another method"),
+            Mismatch::EncodedSeparators => f.write_str("does not take encoded separators"),
             Mismatch::LessSpecific => f.write_str("matches, but less specifically"),
         }
     }
 }
 
 impl Table {
-    /// For every route but the one that [`Table::find`] gives: why not. In the order of the file.
-    pub fn explain(&self, request: &RequestView<'_>) -> Vec<(RouteId, Mismatch)> {
-        let taken = match self.find(request) {
-            Found::Route { id, .. } => Some(id),
-            _ => None,
-        };
+    /// For every route but `taken`, the one that [`Table::find`] gave for this request: why not. In the order of the file.
+    pub fn explain(&self, request: &RequestView<'_>, taken: Option<RouteId>) -> Vec<(RouteId, Mismatch)> {
         let others = self.matches.iter().filter(|matched| Some(matched.route) != taken);
         others.map(|matched| (matched.route, mismatch(matched, request))).collect()
     }
 }
 
 fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
-    let Normal { host, path, .. } = request.normal;
+    let Normal { host, path, spelling, .. } = request.normal;
     if !matched.hosts.is_empty() && !matched.hosts.iter().any(|pattern| pattern.matches(host)) {
         return Mismatch::Host;
     }
@@ -59,6 +58,9 @@ fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
         Some(Failed::Header(name)) => Mismatch::Header(name.clone()),
         Some(Failed::Query(name)) => Mismatch::Query(name.to_owned()),
         None if !matched.takes_method(request.method) => Mismatch::Method,
+        None if spelling.encoded_separators && matched.encoded_separators != EncodedSeparators::Keep => {
+            Mismatch::EncodedSeparators
+        }
         None => Mismatch::LessSpecific,
     }
 }

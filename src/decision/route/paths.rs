@@ -58,7 +58,7 @@ impl Paths {
     }
 
     pub fn find(&self, search: &mut Search<'_>) -> Option<Candidate> {
-        let path = search.request.normal.path.as_str();
+        let path = search.path;
         if let Some(candidate) = self.exact.get(path).and_then(|candidates| search.first(candidates)) {
             return Some(candidate);
         }
@@ -216,7 +216,7 @@ impl Regexes {
     }
 
     fn find(&self, search: &mut Search<'_>) -> Option<Candidate> {
-        let path = search.request.normal.path.as_str();
+        let path = search.path;
         if let Some(set) = &self.set {
             return set.matches(path).into_iter().find_map(|index| search.first(&self.candidates[index..=index]));
         }

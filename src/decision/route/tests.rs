@@ -1,4 +1,5 @@
 mod naive;
+mod spellings;
 
 use http::HeaderMap;
 
@@ -31,7 +32,7 @@ fn host(text: &str) -> HostPattern {
 
 fn unconditional(id: u32) -> Match {
     let (hosts, paths, methods, headers, query) = Default::default();
-    Match { route: RouteId(id), hosts, paths, methods, headers, query }
+    Match { route: RouteId(id), hosts, paths, methods, headers, query, encoded_separators: Default::default() }
 }
 
 fn route(id: u32, host_text: &str, path_text: &str) -> Match {
@@ -51,6 +52,10 @@ impl Asked {
     fn view(&self) -> RequestView<'_> {
         RequestView { method: &self.method, normal: &self.normal, headers: &self.headers }
     }
+
+    fn find(&mut self, table: &Table) -> Found {
+        table.find(&self.method, &self.headers, &mut self.normal)
+    }
 }
 
 fn ask(method: Method, host: &str, target: &str) -> Asked {
@@ -61,6 +66,7 @@ fn ask(method: Method, host: &str, target: &str) -> Asked {
         path: path.to_owned(),
         query: query.map(str::to_owned),
         path_changed: false,
+        spelling: Default::default(),
         client: [192, 0, 2, 1].into(),
         scheme: Scheme::Http,
         trusted_peer: false,
@@ -70,7 +76,7 @@ fn ask(method: Method, host: &str, target: &str) -> Asked {
 }
 
 fn found(table: &Table, host: &str, target: &str) -> Option<u32> {
-    match table.find(&ask(Method::GET, host, target).view()) {
+    match ask(Method::GET, host, target).find(table) {
         Found::Route { id, .. } => Some(id.0),
         _ => None,
     }
@@ -129,8 +135,8 @@ fn paths_go_from_exact_to_any() {
 #[test]
 fn parameters_are_ranges_of_the_path() {
     let table = Table::build(vec![route(0, "", "/v1/{user}/orders/{id}/")]).unwrap();
-    let asked = ask(Method::GET, "h", "/v1/ada/orders/17/");
-    let Found::Route { parameters, .. } = table.find(&asked.view()) else { panic!("no route") };
+    let mut asked = ask(Method::GET, "h", "/v1/ada/orders/17/");
+    let Found::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
     let values: Vec<_> = parameters.iter().map(|&(a, b)| &asked.normal.path[a as usize..b as usize]).collect();
     assert_eq!(values, ["ada", "17"]);
     assert_eq!(found(&table, "h", "/v1//orders/17/"), None, "a parameter is never empty");
@@ -145,7 +151,7 @@ fn a_wrong_method_names_the_right_ones() {
         with(2, &[Method::PATCH], "/b"),
     ])
     .unwrap();
-    let find = |method, path| table.find(&ask(method, "h", path).view());
+    let find = |method, path| ask(method, "h", path).find(&table);
     let allowed = vec![Method::GET, Method::HEAD, Method::POST, Method::PUT];
     assert_eq!(find(Method::DELETE, "/a"), Found::MethodNotAllowed(allowed));
     assert!(matches!(find(Method::HEAD, "/a"), Found::Route { id: RouteId(0), .. }));
@@ -205,7 +211,8 @@ fn explain_says_what_kept_a_route_away() {
         route(6, "", "/{x}"),
     ])
     .unwrap();
-    let why: Vec<_> = table.explain(&ask(Method::GET, "h", "/a").view()).into_iter().map(|(_, why)| why).collect();
+    let asked = ask(Method::GET, "h", "/a");
+    let why: Vec<_> = table.explain(&asked.view(), Some(RouteId(0))).into_iter().map(|(_, why)| why).collect();
     let header = Mismatch::Header(header);
     let query = Mismatch::Query("q".into());
     assert_eq!(why, [Mismatch::Host, Mismatch::Path, Mismatch::Method, header, query, Mismatch::LessSpecific]);

@@ -230,6 +230,7 @@ fn hash_of(key: &HashKey, client: &str, path: &str, headers: &[(&'static str, &'
         path: path.to_owned(),
         query: None,
         path_changed: false,
+        spelling: Default::default(),
         client: client.parse::<IpAddr>().unwrap(),
         scheme: Scheme::Http,
         trusted_peer: false,

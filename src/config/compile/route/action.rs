@@ -10,7 +10,7 @@ use crate::config::raw::units::Count;
 use crate::decision::request::Scheme;
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Target};
-use crate::decision::route::Match;
+use crate::decision::route::{EncodedSeparators, Match};
 use crate::decision::rules::{Action, UpstreamId};
 use crate::diagnostics::nearest;
 
@@ -82,8 +82,9 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
         valid = false;
     };
+    let kept_separators = matches.encoded_separators == EncodedSeparators::Keep;
     let mut take_prefix = |ctx: &mut Context, key: &str, text: &Option<String>| {
-        let prefix = text.as_deref().map(pattern::prefix).transpose();
+        let prefix = text.as_deref().map(|text| pattern::prefix(text, kept_separators)).transpose();
         prefix.map_err(|wrong| report(ctx, key, wrong)).ok().flatten().unwrap_or_default()
     };
     let strip = take_prefix(ctx, "strip_prefix", &written.strip_prefix);

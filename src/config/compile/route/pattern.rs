@@ -6,9 +6,9 @@ use regex::{Regex, RegexBuilder};
 
 use super::{Context, DocPath};
 use crate::decision::request::host as authority;
-use crate::decision::request::path::normalise;
+use crate::decision::request::path as normal_path;
 use crate::decision::rewrite::{Piece, Template};
-use crate::decision::route::{HostPattern, Match, PathPattern, Segment};
+use crate::decision::route::{EncodedSeparators, HostPattern, Match, PathPattern, Segment};
 use crate::diagnostics::nearest;
 
 /// Most segments of a path with parameters: the table descends as deep.
@@ -70,8 +70,8 @@ pub(super) fn host_and_port(text: &str) -> Result<authority::Authority, Wrong> {
     authority::parse(text).map_err(|why| Wrong::new(format!("`{text}` is not a host: {why}"), help))
 }
 
-/// `/exact`, `/with/{parameter}` or `/prefix/*`.
-pub(super) fn path(text: &str) -> Result<PathPattern, Wrong> {
+/// `/exact`, `/with/{parameter}` or `/prefix/*`; with encoded separators only if the route keeps them.
+pub(super) fn path(text: &str, kept_separators: bool) -> Result<PathPattern, Wrong> {
     let prefix = text.strip_suffix("/*").map(|start| format!("{start}/"));
     let body = prefix.as_deref().unwrap_or(text);
     if body.contains('*') {
@@ -88,7 +88,7 @@ pub(super) fn path(text: &str) -> Result<PathPattern, Wrong> {
         }
     }
     let parameters = !names.is_empty();
-    normal(text, body, &segments.iter().map(literally).collect::<String>())?;
+    normal(text, body, &segments.iter().map(literally).collect::<String>(), kept_separators)?;
     match prefix {
         Some(_) if parameters => Err(Wrong::new(
             format!("`{text}`: a path with parameters has a fixed number of segments and can't end in `/*`"),
@@ -138,11 +138,16 @@ fn literally(segment: &Segment) -> String {
 }
 
 /// Checks that `literal`, which is `body` with its parameters replaced, is in normal form.
-fn normal(text: &str, body: &str, literal: &str) -> Result<(), Wrong> {
-    match normalise(literal.as_bytes()) {
+fn normal(text: &str, body: &str, literal: &str, kept_separators: bool) -> Result<(), Wrong> {
+    match normal_path::read(literal.as_bytes()) {
         Err(why) => Err(Wrong::new(format!("`{text}` is no path that a request can have: {why}"), NORMAL_FORM)),
-        Ok(normal) if normal == literal => Ok(()),
-        Ok(normal) => {
+        Ok(reading) if reading.spelling.encoded_separators && !kept_separators => Err(Wrong::new(
+            format!("`{text}` contains an encoded separator, and the route does not keep them"),
+            "write `/`, or give the route `encoded_separators: keep`",
+        )),
+        Ok(reading) if reading.path == literal => Ok(()),
+        Ok(reading) => {
+            let normal = reading.path;
             let help = if literal == body {
                 format!("write `{normal}{}`; {NORMAL_FORM}", if text == body { "" } else { "*" })
             } else {
@@ -153,8 +158,18 @@ fn normal(text: &str, body: &str, literal: &str) -> Result<(), Wrong> {
     }
 }
 
+/// What the loosest origin takes a path of `pattern` for, if that is another path.
+pub(super) fn other_reading(pattern: &PathPattern) -> Option<String> {
+    let literal = match pattern {
+        PathPattern::Exact(path) | PathPattern::Prefix(path) => path.clone(),
+        PathPattern::Parameters(segments) => segments.iter().map(literally).collect(),
+        PathPattern::Regex(_) => return None,
+    };
+    normal_path::read(literal.as_bytes()).ok()?.spelling.loosest
+}
+
 /// A path without parameters whose trailing slash does not matter, without that slash: `/api/` gives `/api`.
-pub(super) fn prefix(text: &str) -> Result<String, Wrong> {
+pub(super) fn prefix(text: &str, kept_separators: bool) -> Result<String, Wrong> {
     if !text.starts_with('/') {
         return Err(Wrong::new(format!("`{text}` does not begin with `/`"), format!("write `/{text}`")));
     }
@@ -162,7 +177,7 @@ pub(super) fn prefix(text: &str) -> Result<String, Wrong> {
         let message = format!("`{text}`: a prefix is taken as it stands, without parameters and `*`");
         return Err(Wrong::new(message, "write it as `/api`; for parameters use `path`"));
     }
-    normal(text, text, text)?;
+    normal(text, text, text, kept_separators)?;
     Ok(text.strip_suffix('/').unwrap_or(text).to_owned())
 }
 
@@ -171,6 +186,9 @@ pub(super) fn template(text: &str, matched: &Match) -> Result<Template, Wrong> {
     if !text.starts_with('/') {
         return Err(Wrong::new(format!("`{text}` does not begin with `/`"), format!("write `/{text}`")));
     }
+    let kept_separators = matched.encoded_separators == EncodedSeparators::Keep;
+    // What a parameter holds may begin and end with a separator, which dots beside it would turn into dot segments.
+    let placeholder = if kept_separators { "%2F" } else { "x" };
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -188,14 +206,14 @@ pub(super) fn template(text: &str, matched: &Match) -> Result<Template, Wrong> {
             pieces.push(Piece::Literal(before.to_owned()));
         }
         pieces.push(Piece::Parameter(parameter(name, matched)?));
-        literal.push('x');
+        literal.push_str(placeholder);
         rest = after;
     }
     if !rest.is_empty() {
         pieces.push(Piece::Literal(rest.to_owned()));
     }
     literal.push_str(rest);
-    normal(text, text, &literal)?;
+    normal(text, text, &literal, kept_separators)?;
     Ok(Template(pieces))
 }
 

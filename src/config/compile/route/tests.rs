@@ -87,6 +87,17 @@ fn every_form_of_a_match_is_compiled() {
 }
 
 #[test]
+fn separators_are_rejected_unless_the_route_says_otherwise() {
+    let policy = |text: &str| compiled(&format!("{text}\nupstream: orders")).unwrap().0.encoded_separators;
+    assert_eq!(policy("match: {path: '/a'}"), EncodedSeparators::Reject);
+    assert_eq!(policy("encoded_separators: reject"), EncodedSeparators::Reject);
+    assert_eq!(policy("match: {path: '/a%2Fb/{x}'}\nencoded_separators: keep"), EncodedSeparators::Keep);
+    assert_eq!(policy("encoded_separators: decode"), EncodedSeparators::Decode);
+    // A path with parameters is taken by a route that takes it without them too.
+    assert_eq!(matched("{path: ['/a;v=1', '/{x}']}").paths.len(), 2);
+}
+
+#[test]
 fn hosts_that_no_request_has_are_refused() {
     refused(&[
         ("match: {host: 'bücher.example'}\nupstream: orders", &["routes[0].match.host: invalid_host", "punycode"]),
@@ -107,7 +118,11 @@ fn paths_that_no_request_has_are_refused() {
         ("match: {path: '/%7euser'}\nupstream: orders", &["write `/~user`"]),
         ("match: {path: '/café'}\nupstream: orders", &["write `/caf%C3%A9`"]),
         ("match: {path: '/a/../b/{x}'}\nupstream: orders", &["not in normal form", "no dot segments"]),
-        ("match: {path: '/a%2Fb'}\nupstream: orders", &["encoded separator"]),
+        ("match: {path: '/a%2Fb'}\nupstream: orders", &["encoded separator", "encoded_separators: keep"]),
+        ("match: {path: '/a%2Fb'}\nencoded_separators: decode\nupstream: orders", &["encoded separator", "write `/`"]),
+        ("match: {path: '/a/%2F..'}\nencoded_separators: keep\nupstream: orders", &["dot segment"]),
+        ("match: {path: '/a;v=1/{x}'}\nupstream: orders", &["`/a/x`", "does not take"]),
+        ("match: {path: '/a%2Cb/*'}\nupstream: orders", &["write `/a,b/`"]),
         ("match: {path: '/a?b=c'}\nupstream: orders", &["`?`"]),
         ("match: {path: '/a*'}\nupstream: orders", &["last segment `/*`"]),
         ("match: {path: '/*/a'}\nupstream: orders", &["last segment `/*`"]),
@@ -215,6 +230,12 @@ fn values_of_actions_are_checked() {
         ("match: {path: '/{id}'}\nredirect: {path: '/{id'}", &["without `}`"]),
         ("match: {path: '/{id}'}\nredirect: {path: '/a//{id}'}", &["normal form"]),
         ("match: {path: '/{id}'}\nredirect: {path: '/{id}?a=b'}", &["`?`"]),
+        ("match: {path: '/{id}'}\nencoded_separators: keep\nredirect: {path: '/{id}..'}", &["dot segment"]),
+        (
+            "match: {path: '/{a}/{b}'}\nencoded_separators: keep\nupstream: orders\nrewrite: {path: '/{a}.{b}'}",
+            &["dot segment"],
+        ),
+        ("match: {path: '/{id}'}\nupstream: orders\nrewrite: {strip_prefix: '/a%2Fb'}", &["encoded separator"]),
     ]);
 }
 

@@ -1,0 +1,160 @@
+//! What in a normal path origins read differently.
+//!
+//! Some decode reserved characters before they compare, some decode twice, some drop path parameters, as servlet containers
+//! do. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
+//! any of these origins takes for the same have the same loosest reading.
+
+use super::{PLAIN, Pass, PathError, Spelling, rebuild};
+
+/// Most times that a character may be escaped; every decoding costs a pass over the path.
+const MAX_NESTING: usize = 4;
+
+/// The spelling of `normal`, a path in normal form. Fails where the path says something else once it is decoded further.
+pub(super) fn of(normal: &str) -> Result<Spelling, PathError> {
+    if !has_other_readings(normal.as_bytes()) {
+        return Ok(Spelling::default());
+    }
+    let mut loosest = rebuild(normal.as_bytes(), Pass::Loosest)?;
+    let mut nesting = 1;
+    while let Some(unnested) = unnest(&loosest) {
+        nesting += 1;
+        if nesting > MAX_NESTING {
+            return Err(PathError::NestedEscapes);
+        }
+        loosest = rebuild(unnested.as_bytes(), Pass::Loosest)?;
+    }
+    let encoded_separators = loosest.contains("%2F") || loosest.contains("%5C");
+    if loosest.contains(';') {
+        // Segments that become empty are merged.
+        loosest = rebuild(without_parameters(&loosest).as_bytes(), Pass::Loosest)?;
+    }
+    Ok(Spelling { encoded_separators, loosest: (loosest != normal).then_some(loosest) })
+}
+
+/// Whether `normal` holds a parameter, or an escape that some origin may read as more than that character in a name: of a
+/// reserved character, of a separator, of `%`.
+fn has_other_readings(normal: &[u8]) -> bool {
+    normal.iter().enumerate().any(|(at, &byte)| match byte {
+        b';' => true,
+        b'%' => escaped(&normal[at..]).is_some_and(|byte| matches!(byte, b'%' | b'/' | b'\\') || PLAIN[byte as usize]),
+        _ => false,
+    })
+}
+
+/// Decodes every `%25` that begins another escape; `None` if there is none.
+fn unnest(path: &str) -> Option<String> {
+    let mut unnested = String::new();
+    let mut rest = path;
+    let mut from = 0;
+    while let Some(at) = rest[from..].find("%25").map(|at| at + from) {
+        let behind = &rest[at + "%25".len()..];
+        if is_digits(behind.as_bytes()) {
+            unnested.push_str(&rest[..=at]);
+            (rest, from) = (behind, 0);
+        } else {
+            from = at + "%25".len();
+        }
+    }
+    if unnested.is_empty() {
+        return None;
+    }
+    unnested.push_str(rest);
+    Some(unnested)
+}
+
+/// The character that an escape at the beginning of `text` stands for.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    Some((digit(1)? << 4 | digit(2)?) as u8)
+}
+
+fn is_digits(text: &[u8]) -> bool {
+    text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
+}
+
+fn without_parameters(path: &str) -> String {
+    let mut bare = String::with_capacity(path.len());
+    for segment in path.split_inclusive('/') {
+        match segment.split_once(';') {
+            Some((name, _)) => {
+                bare.push_str(name);
+                bare.push_str(if segment.ends_with('/') { "/" } else { "" });
+            }
+            None => bare.push_str(segment),
+        }
+    }
+    bare
+}
+
+/// Refuses a segment with dots that turn into a dot segment where parameters are dropped, as servlet containers do before
+/// they resolve dots, or where separators are decoded: `..;`, `..%2F`. No policy makes that a name.
+pub(super) fn refuse_dots(segment: &str) -> Result<(), PathError> {
+    let mut rest = segment;
+    while !rest.is_empty() {
+        let end = rest.match_indices('%').map(|(at, _)| at).find(|&at| is_separator(&rest[at..]));
+        let piece = &rest[..end.unwrap_or(rest.len())];
+        let name = piece.split(';').next().unwrap_or_default();
+        let name = name.split("%3B").next().unwrap_or_default();
+        if matches!(name, "." | "..") {
+            let whole = piece.len() == segment.len();
+            return Err(if whole { PathError::DotParameters } else { PathError::EncodedDots });
+        }
+        rest = end.map_or("", |end| &rest[end + "%2F".len()..]);
+    }
+    Ok(())
+}
+
+fn is_separator(text: &str) -> bool {
+    text.starts_with("%2F") || text.starts_with("%5C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+
+    fn loosest(path: &str) -> Option<String> {
+        read(path.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}")).spelling.loosest
+    }
+
+    #[test]
+    fn the_loosest_reading_has_no_parameters_and_no_escapes_of_escapes() {
+        for (path, expected) in [
+            ("/admin;a=b/x", "/admin/x"),
+            ("/admin%3Ba=b/x;y", "/admin/x"),
+            ("/admin%253ba/x", "/admin/x"),
+            ("/;x/admin", "/admin"),
+            ("/a/;x", "/a/"),
+            ("/a;x/", "/a/"),
+            ("/%2561dmin", "/admin"),
+            ("/%252561dmin", "/admin"),
+            ("/%25%2536%2531dmin", "/admin"),
+            ("/users/%40me", "/users/@me"),
+            ("/a%2Cb%253Ac", "/a,b:c"),
+            ("/a;%2Fb", "/a"),
+            ("/a%252fb", "/a%2Fb"),
+            ("/a%2520b", "/a%20b"),
+            ("/a%25%31", "/a%251"),
+        ] {
+            let reading = loosest(path).unwrap_or_else(|| read(path.as_bytes()).unwrap().path.into_owned());
+            assert_eq!(reading, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_all_origins_read_alike_has_no_other_reading() {
+        for path in ["/a%20b", "/caf%C3%A9", "/100%25", "/50%25off", "/a%5Bb%5D", "/a,b=c:@d", "/a%2Fb"] {
+            assert_eq!(loosest(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn encoded_separators_are_noticed_however_deep() {
+        let noticed = |path: &str| read(path.as_bytes()).unwrap().spelling.encoded_separators;
+        for path in ["/a%2fb", "/a%2Fb", "/a%5cb", "/a%252Fb", "/a%25255cb", "/a;x%2Fb", "/a%25%32Fb"] {
+            assert!(noticed(path), "{path}");
+        }
+        for path in ["/a/b", "/a%20b", "/a;b", "/a%252b", "/2F%255"] {
+            assert!(!noticed(path), "{path}");
+        }
+    }
+}
