@@ -1,14 +1,16 @@
 //! The admin listener: `/metrics`, `/livez`, `/readyz` as plain `http::Request -> http::Response` handlers.
 //!
-//! | path | answer |
-//! |---|---|
-//! | `/` | this list |
-//! | `/livez` | 200 whenever the process can answer |
-//! | `/readyz` | 200 when traffic should be sent here, else 503 with the reasons, as JSON |
-//! | `/metrics` | every metric, in Prometheus' text format |
+//! | path | answer | `admin.token` |
+//! |---|---|---|
+//! | `/` | this list | asked for |
+//! | `/livez` | 200 whenever the process can answer | open |
+//! | `/readyz` | 200 when traffic should be sent here, else 503 with the reasons, as JSON | open, but the reasons are not |
+//! | `/metrics` | every metric, in Prometheus' text format | asked for |
 //!
-//! It has no authentication and therefore listens on loopback only. It reads and never changes anything, and its answers
-//! carry the headers that keep a browser from framing, guessing or keeping them.
+//! Without a token it has no authentication, and therefore listens on loopback only. With one, whatever the table does not
+//! call open is 401 (RFC 6750) for whoever does not present it, paths that do not exist included. Health stays open because
+//! probes of load balancers and of Kubernetes carry no credentials. The listener reads and never changes anything, and its
+//! answers carry the headers that keep a browser from framing, guessing or keeping them.
 
 mod readiness;
 
@@ -20,6 +22,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 pub use self::readiness::Readiness;
+use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
 
 /// What the admin listener answers from.
@@ -27,6 +30,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    /// `None`: everyone who reaches the listener may ask.
+    pub token: Option<Secret<Vec<u8>>>,
 }
 
 const PATHS: &str = "/livez\n/metrics\n/readyz\n";
@@ -45,10 +50,19 @@ const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
 impl Admin {
     /// Answers `request`. The answer to HEAD has the header of GET's (RFC 9110 §9.3.2) and no body.
     pub fn handle(&self, request: &Request<()>) -> Response<Bytes> {
-        let answer: fn(&Admin) -> Answer = match request.uri().path() {
+        let path = request.uri().path();
+        let authorized = self.authorizes(request);
+        if !authorized && !matches!(path, "/livez" | "/readyz") {
+            let mut response =
+                Answer::new(StatusCode::UNAUTHORIZED, TEXT, "a token is needed\n").respond(request.method());
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        let answer: fn(&Admin) -> Answer = match path {
             "/" => |_| Answer::new(StatusCode::OK, TEXT, PATHS),
             "/livez" => |_| Answer::new(StatusCode::OK, TEXT, "ok\n"),
-            "/readyz" => Admin::ready,
+            "/readyz" if authorized => |admin| admin.ready(true),
+            "/readyz" => |admin| admin.ready(false),
             "/metrics" => |admin| Answer::new(StatusCode::OK, METRICS, admin.metrics.render()),
             _ => return Answer::new(StatusCode::NOT_FOUND, TEXT, "not found\n").respond(request.method()),
         };
@@ -61,10 +75,33 @@ impl Admin {
         answer(self).respond(request.method())
     }
 
-    fn ready(&self) -> Answer {
+    /// Refuses what is no request that could be handled.
+    pub fn refuse(&self, status: StatusCode) -> Response<Bytes> {
+        let body = format!("{}\n", status.canonical_reason().unwrap_or_default().to_ascii_lowercase());
+        Answer::new(status, TEXT, body).respond(&Method::GET)
+    }
+
+    /// Whether `request` presents the token, or none is asked for.
+    fn authorizes(&self, request: &Request<()>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+        // Of two credentials it could not be said which one counts.
+        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        value
+            .as_bytes()
+            .split_first_chunk::<7>()
+            .is_some_and(|(scheme, presented)| scheme.eq_ignore_ascii_case(b"bearer ") && token.equals(presented))
+    }
+
+    /// The reasons name upstreams, which a stranger need not know.
+    fn ready(&self, with_reasons: bool) -> Answer {
         let reasons = self.readiness.reasons();
         let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        Answer::new(status, JSON, format!("{}\n", json!({ "ready": reasons.is_empty(), "reasons": reasons })))
+        let mut body = json!({ "ready": reasons.is_empty() });
+        if with_reasons {
+            body["reasons"] = reasons.into();
+        }
+        Answer::new(status, JSON, format!("{body}\n"))
     }
 }
 
@@ -96,7 +133,19 @@ mod tests {
     use super::*;
 
     fn admin() -> Admin {
-        Admin { metrics: Arc::default(), readiness: Arc::default() }
+        Admin { metrics: Arc::default(), readiness: Arc::default(), token: None }
+    }
+
+    fn guarded() -> Admin {
+        Admin { token: Some(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
+    }
+
+    fn ask_with(admin: &Admin, path: &str, authorization: &[&str]) -> Response<Bytes> {
+        let mut request = Request::builder().uri(path);
+        for value in authorization {
+            request = request.header(header::AUTHORIZATION, *value);
+        }
+        admin.handle(&request.body(()).unwrap())
     }
 
     fn ask(admin: &Admin, method: Method, path: &str) -> Response<Bytes> {
@@ -142,6 +191,42 @@ mod tests {
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(body(&response), "{\"ready\":true,\"reasons\":[]}\n");
+    }
+
+    #[test]
+    fn everything_but_health_asks_for_the_token() {
+        let admin = guarded();
+        for path in ["/", "/metrics", "/other"] {
+            for wrong in [
+                &[][..],
+                &["Bearer 0123456789abcde"],
+                &["Bearer 0123456789abcdeff"],
+                &["Bearer  0123456789abcdef"],
+                &["Basic 0123456789abcdef"],
+                &["0123456789abcdef"],
+                &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
+            ] {
+                let response = ask_with(&admin, path, wrong);
+                assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path} {wrong:?}");
+                assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+                assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY");
+            }
+        }
+        assert_eq!(ask(&admin, Method::POST, "/metrics").status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(ask_with(&admin, "/metrics", &["Bearer 0123456789abcdef"]).status(), StatusCode::OK);
+        assert_eq!(ask_with(&admin, "/", &["bearer 0123456789abcdef"]).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn health_is_open_and_tells_strangers_no_reasons() {
+        let admin = guarded();
+        admin.readiness.block("upstream orders unresolved");
+        assert_eq!(ask(&admin, Method::GET, "/livez").status(), StatusCode::OK);
+        let response = ask(&admin, Method::GET, "/readyz");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body(&response), "{\"ready\":false}\n");
+        let response = ask_with(&admin, "/readyz", &["Bearer 0123456789abcdef"]);
+        assert!(body(&response).contains("upstream orders unresolved"));
     }
 
     #[test]

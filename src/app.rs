@@ -1,9 +1,13 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use log::warn;
+
 use crate::admin::Readiness;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{LogOutput, Snapshot, User};
+use crate::privileges;
 use crate::proxy::health::STARTING;
 use crate::proxy::server::{self, Sockets, StartError};
 use crate::proxy::serving::Shared;
@@ -15,8 +19,11 @@ use crate::telemetry::metrics::Metrics;
 pub enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the access log cannot be opened: {0}")]
-    AccessLog(std::io::Error),
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
+    /// With the user that was to open it, where the file names one.
+    #[error("{}{source}", user.as_ref().map(|user| format!("as `{user}` (process.user): ")).unwrap_or_default())]
+    AccessLog { user: Option<User>, source: std::io::Error },
 }
 
 /// A gateway whose sockets are bound and whose certificates are loaded: what is left can't fail for the owner's reasons.
@@ -30,10 +37,14 @@ impl App {
     /// Prepares to serve `snapshot`.
     ///
     /// # Errors
-    /// A port that is taken, a certificate that TLS refuses, a log file that can't be opened.
+    /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
+    /// opened.
     pub fn start(snapshot: Snapshot) -> Result<App, Error> {
         let sockets = Sockets::bind(&snapshot)?;
-        let access_log = AccessLog::start(&snapshot.access_log).map_err(Error::AccessLog)?;
+        restrict(&snapshot)?;
+        // The first thread: from here on, no credential of the process may change.
+        let access_log = AccessLog::start(&snapshot.access_log)
+            .map_err(|source| Error::AccessLog { user: snapshot.process.user.clone(), source })?;
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
@@ -44,4 +55,24 @@ impl App {
     pub fn serve(self) -> ! {
         server::run(self.sockets, self.shared, self.readiness)
     }
+}
+
+/// Gives up what is not needed any more, and says what is kept all the same.
+fn restrict(snapshot: &Snapshot) -> Result<(), privileges::Error> {
+    let user = snapshot.process.user.as_ref();
+    privileges::restrict(user)?;
+    let Some(user) = user else {
+        if privileges::is_root() {
+            warn!("running as root: name a user in `process.user`, or start as one that may bind the ports");
+        }
+        return Ok(());
+    };
+    if let LogOutput::File(file) = &snapshot.access_log.output {
+        let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        if !privileges::can_write_to(folder) {
+            let folder = folder.display();
+            warn!("`{user}` can't write to `{folder}`: whoever rotates the access log must make the new file for it");
+        }
+    }
+    Ok(())
 }

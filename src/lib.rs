@@ -31,6 +31,7 @@
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.
 //! * [`cli`]: one command a file. [`app`]: the composition root.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
+//! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
 //!
 //! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. The
 //! same stage words name the files in `config::raw`, `config::compile`, `decision` and `tests/it`, so that one word finds
@@ -61,6 +62,8 @@ pub mod cli;
 pub mod config;
 pub mod decision;
 pub mod diagnostics;
+pub mod faults;
+pub mod privileges;
 pub mod proxy;
 pub mod secret;
 pub mod state;

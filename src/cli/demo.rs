@@ -43,6 +43,7 @@ pub fn demo(args: &DemoArgs, printer: &mut Printer) -> Status {
 
 fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
     program_log::init();
+    program_log::report_panics();
     let folder = tempfile::Builder::new()
         .prefix("portcullis-demo-")
         .tempdir()
@@ -117,5 +118,9 @@ impl Environment for DemoEnvironment {
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         self.system.read(path)
+    }
+
+    fn mode(&self, path: &str) -> Option<u32> {
+        self.system.mode(path)
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::check::report;
 use super::output::{Printer, Status};
-use crate::app::App;
+use crate::app::{App, Error};
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
@@ -18,6 +18,7 @@ pub struct RunArgs {
 /// Serves until a signal ends the process. Returns only if it can't start.
 pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     program_log::init();
+    program_log::report_panics();
     let (snapshot, diagnostics) = config::open(&args.path, &SystemEnvironment);
     report(&diagnostics, printer);
     match snapshot {
@@ -25,7 +26,11 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
             Ok(app) => app.serve(),
             Err(error) => {
                 printer.words(format_args!("portcullis cannot start: {error}"));
-                Status::Unavailable
+                match error {
+                    // Trying again changes nothing: the file asks for what this machine or this start does not give.
+                    Error::Privileges(_) => Status::Configuration,
+                    Error::Start(_) | Error::AccessLog { .. } => Status::Unavailable,
+                }
             }
         },
         None => {

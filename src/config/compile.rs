@@ -16,6 +16,9 @@ mod driver;
 mod names;
 mod pem;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -34,6 +37,22 @@ pub trait Environment {
     fn variable(&self, name: &str) -> Option<String>;
     /// The content of a file, by the path as written.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// The permission bits of a file (`0o600`), those of what a symbolic link points to; `None` where they mean nothing, as
+    /// for a pipe.
+    fn mode(&self, path: &str) -> Option<u32> {
+        let _ = path;
+        None
+    }
+    /// Whether this machine has the user, given by name or number.
+    fn knows_user(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+    /// Whether this machine has the group, given by name or number.
+    fn knows_group(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
     /// The names in a folder, in any order; `NotADirectory` for a file.
     fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
         let _ = path;
@@ -139,6 +158,16 @@ impl<'a> Context<'a> {
         self.environment.now()
     }
 
+    /// Whether this machine has the user.
+    pub fn knows_user(&self, name: &str) -> bool {
+        self.environment.knows_user(name)
+    }
+
+    /// Whether this machine has the group.
+    pub fn knows_group(&self, name: &str) -> bool {
+        self.environment.knows_group(name)
+    }
+
     /// The content of a file that the configuration names, or a diagnostic at `path`.
     pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         match self.environment.read(file) {
@@ -148,6 +177,32 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Like [`Context::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a
+    /// warning. A group that may read is a common way to share a key with a service, and is not.
+    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        let content = self.read_file(path, file)?;
+        let mode = self.environment.mode(file).unwrap_or(0);
+        let (read, write) = (mode & 0o004 != 0, mode & 0o022 != 0);
+        if read || write {
+            let whom = if read { "every user of this machine can read" } else { "others than its owner can change" };
+            let help = format!("`chmod 600 {file}`; for a volume of Kubernetes set `defaultMode: 0400`");
+            self.warning(path, "key_readable", format!("{whom} the secret in `{file}` (mode {mode:03o})"), help);
+        }
+        Some(content)
+    }
+
+    /// Like [`Context::read_file`] for what decides who comes in, such as hashes of keys or an issuer's public key: it may be
+    /// read, but if everyone can write to it, everyone can let themselves in, which is a warning.
+    pub fn read_trusted_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        let content = self.read_file(path, file)?;
+        if let Some(mode) = self.environment.mode(file).filter(|mode| mode & 0o002 != 0) {
+            let message =
+                format!("every user of this machine can change `{file}` (mode {mode:03o}), and so let themselves in");
+            self.warning(path, "key_writable", message, format!("`chmod o-w {file}`"));
+        }
+        Some(content)
     }
 
     /// The secret that `source` points to, without a trailing line feed, or a diagnostic at `path`.
@@ -165,7 +220,7 @@ impl<'a> Context<'a> {
                 }
             },
             SecretSource::File(file) => {
-                let mut content = self.read_file(&path.key("file"), file)?;
+                let mut content = self.read_secret_file(&path.key("file"), file)?;
                 while content.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
                     content.pop();
                 }

@@ -14,6 +14,7 @@ use crate::decision::access::address;
 use crate::decision::proxy_protocol;
 use crate::decision::rules::{Pacing, Rules, UpstreamId};
 use crate::decision::upstream::Balance;
+use crate::secret::Secret;
 
 /// A configuration, compiled. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -28,9 +29,9 @@ pub struct Snapshot {
     pub upstreams: Vec<Upstream>,
     /// How requests are logged.
     pub access_log: AccessLog,
-    /// Loopback only.
-    pub admin: Option<SocketAddr>,
-    /// Threads and draining.
+    /// Metrics and health.
+    pub admin: Option<Admin>,
+    /// Threads, draining and the user.
     pub process: Process,
 }
 
@@ -218,7 +219,7 @@ pub struct ClientCertificate {
     /// The client's own certificate first.
     pub chain: Vec<Vec<u8>>,
     /// The key of the first certificate.
-    pub key: crate::secret::Secret<Vec<u8>>,
+    pub key: Secret<Vec<u8>>,
 }
 
 impl std::fmt::Debug for ClientCertificate {
@@ -249,6 +250,19 @@ pub enum LogFormat {
     Template(String),
 }
 
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// On loopback, unless there is a token.
+    pub address: SocketAddr,
+    /// What everything but health asks for.
+    pub token: Option<Secret<Vec<u8>>>,
+    /// Most connections at a time, at least 1.
+    pub connections: usize,
+    /// For one request and its answer.
+    pub time: Duration,
+}
+
 /// Where the lines of the access log go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogOutput {
@@ -261,10 +275,30 @@ pub enum LogOutput {
 }
 
 /// The process itself.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Process {
     /// Worker threads of a listener.
     pub threads: usize,
     /// After SIGTERM: how long requests in flight may take to finish.
     pub drain: Duration,
+    /// Whom the process becomes once its sockets are bound.
+    pub user: Option<User>,
+}
+
+/// A user of the operating system as written: names, or numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub name: String,
+    /// `None`: the user's own.
+    pub group: Option<String>,
+}
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.group {
+            Some(group) => write!(f, "{}:{group}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
 }

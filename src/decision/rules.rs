@@ -125,4 +125,6 @@ pub mod defaults {
     pub const LOG_QUEUE: usize = 8192;
     /// Largest file that a configuration may name (a key set, a certificate, an error page, a list of addresses).
     pub const NAMED_FILE_BYTES: u64 = 16 << 20;
+    pub const ADMIN_CONNECTIONS: usize = 100;
+    pub const ADMIN_TIME: Duration = Duration::from_secs(10);
 }

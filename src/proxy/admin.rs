@@ -1,32 +1,66 @@
 //! Mounts the admin handlers on a listener of their own.
+//!
+//! It may face more than loopback, so it holds a stranger short: one request a connection, its head of [`MAX_HEAD_BYTES`] at
+//! most and its body refused, all within `admin.time`; beyond `admin.connections` the one that has been open for the longest
+//! is closed, so that whoever opens many and says nothing keeps no probe out.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
 use log::error;
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::net::TcpListener;
+use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
+use super::reply::IMF_FIXDATE;
 use crate::admin::Admin;
+use crate::config::snapshot;
+use crate::telemetry::metrics::Bound;
 
-/// For one request and its answer.
-const EXCHANGE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Longest head of a request. Prometheus sends less than 1 KiB.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
+/// What may still arrive after the answer: closing on unread bytes would reset the connection, and the client might lose
+/// the answer.
+const LINGER_BYTES: u64 = 64 << 10;
 
 /// Serves the admin listener.
 pub struct AdminService {
-    pub socket: Option<StdListener>,
-    pub app: Arc<AdminApp>,
+    socket: Option<StdListener>,
+    admin: Arc<Admin>,
+    connections: usize,
+    time: Duration,
+}
+
+impl AdminService {
+    pub fn new(socket: StdListener, admin: Admin, settings: &snapshot::Admin) -> Self {
+        let (connections, time) = (settings.connections, settings.time);
+        AdminService { socket: Some(socket), admin: Arc::new(admin), connections, time }
+    }
+
+    fn serve(&self, stream: TcpStream) -> AbortHandle {
+        let (admin, time) = (self.admin.clone(), self.time);
+        let exchange = async move {
+            if tokio::time::timeout(time, exchange(stream, &admin)).await.is_err() {
+                admin.metrics.bound_hit(Bound::AdminTime);
+            }
+        };
+        tokio::spawn(exchange).abort_handle()
+    }
 }
 
 #[async_trait]
 impl Service for AdminService {
-    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let Some(socket) = self.socket.take() else { return };
         let socket = match TcpListener::from_std(socket) {
             Ok(socket) => socket,
@@ -35,21 +69,23 @@ impl Service for AdminService {
                 return;
             }
         };
+        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(self.connections);
         // Goes on while draining, since that is when readiness is asked for.
         loop {
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    let app = self.app.clone();
-                    let shutdown = shutdown.clone();
-                    tokio::spawn(async move {
-                        let exchange = app.process_new(Box::new(L4Stream::from(stream)), &shutdown);
-                        // One request a connection, and nobody may hold one open.
-                        let _ = tokio::time::timeout(EXCHANGE, exchange).await;
-                    });
+                    open.retain(|exchange| !exchange.is_finished());
+                    if open.len() >= self.connections
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        self.admin.metrics.bound_hit(Bound::AdminConnections);
+                        oldest.abort();
+                    }
+                    open.push_back(self.serve(stream));
                 }
                 Err(e) => {
                     error!("the admin listener failed to accept: {e}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -64,37 +100,117 @@ impl Service for AdminService {
     }
 }
 
-/// Translates between Pingora's sessions and the plain handlers.
-pub struct AdminApp(pub Admin);
+/// Reads one request and answers it. The connection ends with it.
+async fn exchange(mut stream: TcpStream, admin: &Admin) -> io::Result<()> {
+    let (method, answer) = match read_request(&mut stream).await? {
+        Ok(request) => (request.method().clone(), admin.handle(&request)),
+        Err(status) => (Method::GET, admin.refuse(status)),
+    };
+    let (mut wire, body) = head(answer);
+    if method != Method::HEAD {
+        wire.extend_from_slice(&body);
+    }
+    stream.write_all(&wire).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await.map(|_| ())
+}
 
-#[async_trait]
-impl HttpServerApp for AdminApp {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        if !matches!(session.read_request().await, Ok(true)) {
-            return None;
+/// The next request, or the status that refuses it.
+async fn read_request(stream: &mut TcpStream) -> io::Result<Result<Request<()>, StatusCode>> {
+    let mut buffer = Vec::with_capacity(1 << 10);
+    loop {
+        let mut limited = (&mut *stream).take((MAX_HEAD_BYTES - buffer.len()) as u64);
+        if limited.read_buf(&mut buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        session.set_keepalive(None);
-        let header = session.req_header();
-        let mut request = http::Request::new(());
-        *request.method_mut() = header.method.clone();
-        *request.uri_mut() = header.uri.clone();
-        *request.headers_mut() = header.headers.clone();
-        let (parts, body) = self.0.handle(&request).into_parts();
-        let mut answer = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1)).ok()?;
-        for (name, value) in &parts.headers {
-            answer.append_header(name, value).ok()?;
+        match parse(&buffer) {
+            Ok(Some(request)) => return Ok(Ok(request)),
+            Ok(None) if buffer.len() >= MAX_HEAD_BYTES => return Ok(Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+            Ok(None) => {}
+            Err(status) => return Ok(Err(status)),
         }
-        answer.insert_header(http::header::CONTENT_LENGTH, body.len()).ok()?;
-        #[expect(clippy::disallowed_methods, reason = "the admin handlers set their own headers")]
-        session.write_response_header(Box::new(answer)).await.ok()?;
-        if request.method() != http::Method::HEAD {
-            session.write_response_body(body, true).await.ok()?;
+    }
+}
+
+/// The request whose head `bytes` begin with, `None` while it is incomplete, or the status that refuses it.
+fn parse(bytes: &[u8]) -> Result<Option<Request<()>>, StatusCode> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        Err(_) => return Err(StatusCode::BAD_REQUEST),
+    }
+    let request = request(&parsed).ok_or(StatusCode::BAD_REQUEST)?;
+    let headers = request.headers();
+    // RFC 9112 §3.2
+    if parsed.version == Some(1) && headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let without_body = headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0");
+    if headers.contains_key(header::TRANSFER_ENCODING) || !without_body {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    Ok(Some(request))
+}
+
+fn request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
+    *request.uri_mut() = parsed.path?.parse::<Uri>().ok()?;
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        request.headers_mut().append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    Some(request)
+}
+
+/// The answer in HTTP/1 wire form: its head, and its body.
+fn head(answer: Response<bytes::Bytes>) -> (Vec<u8>, bytes::Bytes) {
+    let (parts, body) = answer.into_parts();
+    let mut wire = Vec::with_capacity(512 + body.len());
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    wire.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\n", parts.status.as_str()).as_bytes());
+    if let Ok(date) = OffsetDateTime::now_utc().format(&IMF_FIXDATE) {
+        wire.extend_from_slice(format!("date: {date}\r\n").as_bytes());
+    }
+    for (name, value) in &parts.headers {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            wire.extend_from_slice(piece);
         }
-        session.finish().await.ok()?;
-        None
+    }
+    wire.extend_from_slice(b"\r\n");
+    (wire, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn status(head: &str) -> Option<u16> {
+        parse(head.as_bytes()).err().map(|status| status.as_u16())
+    }
+
+    #[test]
+    fn a_head_is_read_once_it_is_complete() {
+        let head = "GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n";
+        assert!(parse(&head.as_bytes()[..head.len() - 1]).unwrap().is_none());
+        let request = parse(head.as_bytes()).unwrap().unwrap();
+        assert_eq!((request.method(), request.uri().path()), (&Method::GET, "/metrics"));
+        assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer x");
+        assert!(parse(b"GET / HTTP/1.0\r\n\r\n").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_no_plain_question_is_refused() {
+        assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), Some(400));
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), Some(400));
+        assert_eq!(status("\x16\x03\x01"), Some(400));
+        assert_eq!(status("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"), Some(413));
+        assert_eq!(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), Some(413));
+        assert_eq!(status("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), None);
+        assert_eq!(status(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS))), Some(431));
     }
 }

@@ -44,6 +44,8 @@ pub struct Context {
     /// The refusal was said in gRPC's own words: its status is not the one of the answer.
     pub grpc_refused: bool,
     pub attempt: Attempt,
+    /// A panic was met and counted.
+    panicked: bool,
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
@@ -89,6 +91,7 @@ impl Context {
             denial: None,
             grpc_refused: false,
             attempt: Attempt::default(),
+            panicked: false,
             body_seen: 0,
             concurrency: SmallVec::new(),
         }
@@ -108,6 +111,14 @@ impl Context {
         if let Some(record) = &mut self.record {
             record.request_id = id;
         }
+    }
+
+    /// Notes a fault in the gateway's own code, which is why this request fails. Counted once a request.
+    pub fn panicked(&mut self) {
+        if !std::mem::replace(&mut self.panicked, true) {
+            self.shared.metrics.panics.inc();
+        }
+        self.denial = Some(Denial::new(Cause::InternalError, "panicked while handling the request"));
     }
 
     /// Writes the log line and counts the request. Does nothing the second time.
@@ -187,11 +198,11 @@ impl Attempt {
 impl Drop for Context {
     fn drop(&mut self) {
         // A request whose task was cancelled or panicked never reaches the logging hook.
+        if std::thread::panicking() {
+            self.panicked();
+        }
         if self.record.is_some() {
-            if std::thread::panicking() {
-                self.shared.metrics.panics.inc();
-                self.denial = Some(Denial::new(Cause::InternalError, "panicked while handling the request"));
-            } else if self.denial.is_none() {
+            if self.denial.is_none() {
                 self.denial = Some(Denial::new(Cause::ClientClosed, "the request was cancelled"));
             }
             self.finish();

@@ -13,8 +13,10 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use super::context::Context;
+use super::guard::guarded;
 use super::serving::Shared;
 use super::{error, log, request, response, upstream};
+use crate::faults::{self, Place};
 
 /// Enforces on Pingora's hooks what `decision` decides.
 pub struct Gateway {
@@ -39,8 +41,9 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        request::begin(session, ctx);
-        match request::decide(session.req_header(), ctx) {
+        guarded(ctx, |ctx| request::begin(session, ctx))?;
+        faults::panic_at(Place::Task, &session.req_header().headers);
+        match guarded(ctx, |ctx| request::decide(session.req_header(), ctx))? {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => response::answer(session, ctx, reply).await.map(|()| true),
             Err(denial) => response::refuse(session, ctx, denial).await.map(|()| true),
@@ -68,11 +71,11 @@ impl ProxyHttp for Gateway {
         {
             tunnel.request_ended();
         }
-        request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))
+        guarded(ctx, |ctx| request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len())))?
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        upstream::choose(session, ctx)
+        guarded(ctx, |ctx| upstream::choose(session, ctx))?
     }
 
     fn fail_to_connect(
@@ -105,7 +108,7 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        upstream::rewrite(session.req_header(), upstream_request, ctx)
+        guarded(ctx, |ctx| upstream::rewrite(session.req_header(), upstream_request, ctx))?
     }
 
     async fn response_filter(
@@ -116,8 +119,10 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         response::check(session, upstream_response, ctx)?;
         response::frame(session, upstream_response);
-        response::seal_proxied(upstream_response, ctx);
-        Ok(())
+        guarded(ctx, |ctx| {
+            faults::panic_at(Place::Response, &session.req_header().headers);
+            response::seal_proxied(upstream_response, ctx);
+        })
     }
 
     fn error_while_proxy(

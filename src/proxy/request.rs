@@ -18,6 +18,7 @@ use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{RawRequest, RequestView, Scheme, read};
 use crate::decision::rules::Action;
+use crate::faults::{self, Place};
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
@@ -114,6 +115,7 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
             break;
         }
     }
+    faults::panic_at(Place::Request, &request.headers);
     let permit = cleared.admit(&rules.limits, &taken)?;
 
     let reply = match &route.action {

@@ -12,7 +12,7 @@ use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::admin::{AdminApp, AdminService};
+use super::admin::AdminService;
 use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
@@ -61,7 +61,7 @@ impl Sockets {
             })?;
             listeners.push((listener.clone(), socket, acceptor));
         }
-        let admin = match snapshot.admin {
+        let admin = match snapshot.admin.as_ref().map(|admin| admin.address) {
             Some(address) => {
                 Some(bind(address).map_err(|source| StartError::Bind { name: "admin".into(), address, source })?)
             }
@@ -73,9 +73,12 @@ impl Sockets {
 
 /// Serves until a signal ends it, then drains and ends the process.
 pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
-    let process = shared.store.load().snapshot.process;
-    let conf = Arc::new(server_conf(process));
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(process));
+    let (process, admin) = {
+        let serving = shared.store.load();
+        (serving.snapshot.process.clone(), serving.snapshot.admin.clone())
+    };
+    let conf = Arc::new(server_conf(&process));
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
     let mut proxy = HttpProxy::new(Gateway::new(shared.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
@@ -86,9 +89,10 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> 
         let runtime = Arc::new(Listener { name: listener.name.clone(), shared: shared.clone(), metrics });
         server.add_service(ListenerService::new(runtime, socket, acceptor, &listener, proxy.clone()));
     }
-    if let Some(socket) = sockets.admin {
-        let app = Arc::new(AdminApp(Admin { metrics: shared.metrics.clone(), readiness: readiness.clone() }));
-        server.add_service(AdminService { socket: Some(socket), app });
+    if let (Some(socket), Some(settings)) = (sockets.admin, admin) {
+        let token = settings.token.clone();
+        let admin = Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), token };
+        server.add_service(AdminService::new(socket, admin, &settings));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
@@ -134,7 +138,7 @@ fn scrape(shared: &Arc<Shared>) {
     });
 }
 
-fn server_conf(process: Process) -> ServerConf {
+fn server_conf(process: &Process) -> ServerConf {
     ServerConf {
         threads: process.threads,
         // No stealing: requests stay on the core that accepted them, which costs a tenth less CPU.

@@ -18,6 +18,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
+use crate::faults::{self, Place};
 
 /// Chooses an endpoint that was not tried yet.
 pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -132,6 +133,7 @@ pub fn exchange_failed(
 pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
     // A try that reached this point has a connection: what failed before no longer explains anything.
     ctx.denial = None;
+    faults::panic_at(Place::Upstream, &request.headers);
     let (Some(permit), Some(normal), Some(id), Some(record)) = (&ctx.permit, &ctx.normal, ctx.route, &ctx.record)
     else {
         return Error::e_explain(ErrorType::InternalError, "BUG: a request is forwarded without a permit");

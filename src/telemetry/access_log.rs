@@ -4,9 +4,12 @@
 //! ([`format`]) and hands many of them to the file at once. What does not fit is dropped and counted, because a slow disk
 //! must never slow a request.
 //!
+//! What a client sent is cut ([`cut`]) and credentials in it are replaced ([`redact`]) before it is written.
+//!
 //! The memory bound is the queue's length times what a record holds. A record's header values may share the buffer of the
 //! request's header, so with an output that stands still the bound is `queue` × `bounds.header_bytes`.
 
+mod cut;
 mod escape;
 mod field;
 mod format;

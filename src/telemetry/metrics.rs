@@ -236,6 +236,8 @@ pub enum Bound {
     Connections,
     ConnectionsPerAddress,
     RequestsPerConnection,
+    AdminConnections,
+    AdminTime,
 }
 
 impl Bound {
@@ -257,6 +259,8 @@ impl Bound {
         Bound::Connections,
         Bound::ConnectionsPerAddress,
         Bound::RequestsPerConnection,
+        Bound::AdminConnections,
+        Bound::AdminTime,
     ];
 
     /// The name in the file and in the label.
@@ -278,6 +282,8 @@ impl Bound {
             Bound::Connections => "connections",
             Bound::ConnectionsPerAddress => "connections_per_address",
             Bound::RequestsPerConnection => "requests_per_connection",
+            Bound::AdminConnections => "admin_connections",
+            Bound::AdminTime => "admin_time",
         }
     }
 }

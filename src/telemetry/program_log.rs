@@ -1,11 +1,15 @@
-//! The program's own messages: what happens to the gateway, not to one request. They go to stderr.
+//! The program's own messages: what happens to the gateway, not to one request. They go to stderr. A panic is one of them:
+//! its place, and none of what the request that met it held.
 
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
 use std::io::Write;
+use std::panic::{self, PanicHookInfo};
 use std::time::SystemTime;
 
 use env_logger::{Builder, Target};
-use log::{Level, Record};
+use log::{Level, Record, debug, error};
 
 use super::timestamp::Rfc3339;
 
@@ -24,6 +28,36 @@ pub fn init() {
         .target(Target::Stderr)
         .format(|out, record| writeln!(out, "{}", line(SystemTime::now(), record)))
         .try_init();
+}
+
+/// Makes panics messages of this log, in its form, instead of the standard library's lines.
+pub fn report_panics() {
+    panic::set_hook(Box::new(report_panic));
+}
+
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let mut message = format!("panicked at {place}");
+    if let Some(constant) = constant_message(info.payload()) {
+        message.push_str(": ");
+        message.push_str(constant);
+    }
+    // Only where RUST_BACKTRACE asks for it; it names functions, never values.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        // A string takes every character.
+        let _ = write!(message, "\n{backtrace}");
+    }
+    error!("{message}");
+    if let Some(formatted) = info.payload().downcast_ref::<String>() {
+        debug!("the panic at {place} said: {formatted}");
+    }
+}
+
+/// The message of a panic if it stands in the source as it is. One that was put together may quote what a client sent, as
+/// the standard library's does for a string that is cut within a character: it is said at the level `debug` only.
+fn constant_message(payload: &(dyn Any + Send)) -> Option<&'static str> {
+    payload.downcast_ref::<&'static str>().copied()
 }
 
 /// `2026-11-22T03:00:00.123Z INFO portcullis: message`
@@ -74,6 +108,13 @@ mod tests {
         let mut line = String::new();
         push_message(&mut line, "bad host `x\n2026-11-22T03:00:00.123Z INFO portcullis: fine\x1b[2J`\n");
         assert_eq!(line, "bad host `x\n    2026-11-22T03:00:00.123Z INFO portcullis: fine\\x1b[2J`");
+    }
+
+    #[test]
+    fn a_panic_message_that_was_put_together_is_not_repeated() {
+        let caught = |step: fn()| constant_message(&*panic::catch_unwind(step).unwrap_err());
+        assert_eq!(caught(|| panic!("BUG: a constant")), Some("BUG: a constant"));
+        assert_eq!(caught(|| panic!("{}", "what a client sent".to_owned())), None);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The admin listener: metrics that move and health that tells the truth.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::support::{Answer, Client, Gateway, Origin, client, wait};
+use crate::support::ports::free_port;
+use crate::support::{Answer, Client, Gateway, Origin, Setup, client, wait};
 
 const PASS: &str = "routes: [{ name: all, access: public, upstream: origin }]\n";
+const FIXED: &str = "routes: [{ name: all, access: public, respond: {} }]\n";
 
 #[test]
 fn requests_are_counted_and_timed_by_route() {
@@ -142,4 +145,84 @@ fn there_is_no_admin_on_the_public_listener() {
     for path in ["/metrics", "/livez", "/readyz"] {
         gateway.get(path).expect_status(404);
     }
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn on_other_addresses_metrics_need_the_token_and_health_does_not() {
+    let port = free_port();
+    let gateway =
+        Setup::new(&format!("admin: {{ address: \"0.0.0.0:<port>\", token: {{ env: ADMIN_TOKEN }} }}\n{FIXED}"))
+            .with("port", port)
+            .variable("ADMIN_TOKEN", TOKEN)
+            .start();
+    let admin = SocketAddr::from(([127, 0, 0, 1], port));
+    wait::until_true("readiness", || {
+        Client::try_connect(admin).is_ok_and(|mut client| client.get("/readyz").status == 200)
+    });
+    client::get(admin, "/livez").expect_status(200);
+    let ask =
+        |credentials: &str| Client::connect(admin).request("GET", "/metrics", &[("Authorization", credentials)], b"");
+    for answer in [client::get(admin, "/metrics"), client::get(admin, "/"), ask("Bearer wrong"), ask(TOKEN)] {
+        answer
+            .expect_status(401)
+            .expect_header("WWW-Authenticate", "Bearer")
+            .expect_header("X-Frame-Options", "DENY")
+            .expect_header("X-Content-Type-Options", "nosniff")
+            .expect_header("Cache-Control", "no-store");
+    }
+    let answer = ask(&format!("Bearer {TOKEN}")).expect_status(200);
+    assert!(answer.text().contains("portcullis_build_info"));
+    assert!(!(gateway.stderr() + &gateway.stdout()).contains(TOKEN));
+}
+
+#[test]
+fn other_addresses_without_a_token_are_refused() {
+    let setup = Setup::new(&format!("admin: {{ address: \"0.0.0.0:9900\" }}\n{FIXED}"));
+    let output = setup.output("check", &[]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{words}");
+    assert!(words.contains("error[admin_not_loopback]") && words.contains("admin.token"), "{words}");
+}
+
+#[test]
+fn a_slow_client_of_the_admin_listener_is_closed() {
+    let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", time: 300ms }}\n{FIXED}"));
+    let mut silent = Client::connect(gateway.admin());
+    let mut slow = Client::connect(gateway.admin());
+    slow.send("GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    assert!(silent.is_closed() && slow.is_closed());
+    assert_eq!(gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "admin_time")]), 2.0);
+}
+
+#[test]
+fn whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out() {
+    let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", connections: 3 }}\n{FIXED}"));
+    let mut held: Vec<Client> = (0..20).map(|_| Client::connect(gateway.admin())).collect();
+    client::get(gateway.admin(), "/livez").expect_status(200);
+    assert!(held.iter_mut().take(17).all(Client::is_closed));
+    assert!(gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "admin_connections")]) >= 17.0);
+}
+
+#[test]
+fn long_heads_and_bodies_are_refused_by_the_admin_listener() {
+    let gateway = Gateway::start(FIXED);
+    let ask = |headers: &[(&str, &str)], body: &[u8]| {
+        Client::connect(gateway.admin())
+            .request("GET", "/metrics", headers, body)
+            .expect_header("X-Frame-Options", "DENY")
+    };
+    ask(&[("X-Long", &"a".repeat(20 << 10))], b"").expect_status(431);
+    ask(&[("X-Many", "a"); 100], b"").expect_status(431);
+    ask(&[], b"body").expect_status(413);
+    ask(&[("Transfer-Encoding", "chunked")], b"").expect_status(413);
+    ask(&[("Host", "a"), ("Host", "b")], b"").expect_status(400);
+}
+
+#[test]
+fn the_answer_to_head_has_the_length_and_no_body() {
+    let gateway = Gateway::start(FIXED);
+    let answer = Client::connect(gateway.admin()).request("HEAD", "/livez", &[], b"").expect_status(200);
+    answer.expect_header("Content-Length", "3").expect_header("Connection", "close");
 }

@@ -27,7 +27,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "app",
-        may_use: &["admin", "config", "decision", "diagnostics", "proxy", "secret", "state", "telemetry"],
+        may_use: &["admin", "config", "decision", "diagnostics", "privileges", "proxy", "secret", "state", "telemetry"],
         why: "the composition root wires the parts and knows nothing of commands",
     },
     Layer {
@@ -37,12 +37,12 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "proxy",
-        may_use: &["config", "decision", "diagnostics", "secret", "state", "telemetry"],
+        may_use: &["config", "decision", "diagnostics", "faults", "secret", "state", "telemetry"],
         why: "the enforcement point is wired from above",
     },
     Layer {
         name: "admin",
-        may_use: &["config", "diagnostics", "state", "telemetry"],
+        may_use: &["config", "diagnostics", "secret", "state", "telemetry"],
         why: "the admin listener shows what is; it decides nothing",
     },
     Layer {
@@ -56,6 +56,11 @@ const LAYERS: &[Layer] = &[
         why: "state outlives configurations and reads only compiled ones",
     },
     Layer {
+        name: "privileges",
+        may_use: &["config::snapshot"],
+        why: "giving up rights needs to know for whom, nothing else",
+    },
+    Layer {
         name: "config",
         may_use: &["decision", "diagnostics", "secret"],
         why: "a configuration compiles without a gateway around it",
@@ -66,6 +71,7 @@ const LAYERS: &[Layer] = &[
         why: "decisions are pure functions over values",
     },
     Layer { name: "diagnostics", may_use: &[], why: "everything speaks it, so it knows nothing" },
+    Layer { name: "faults", may_use: &[], why: "a fault is asked for by a header, and by nothing else" },
     Layer { name: "secret", may_use: &[], why: "everything holds it, so it knows nothing" },
 ];
 

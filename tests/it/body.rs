@@ -168,7 +168,7 @@ fn skip_head(stream: &mut TcpStream) -> String {
 
 /// The most memory that the process has held, in bytes.
 fn peak(gateway: &Gateway) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("a running process");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("a running process");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
 }

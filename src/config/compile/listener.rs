@@ -2,6 +2,7 @@
 
 mod bounds;
 mod certificate;
+mod user;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
 use crate::config::snapshot::{Listener, ListenerTls};
 
+pub(super) use bounds::wait;
 pub use bounds::{body_pacing, bounds, process, read_rules};
 
 /// The listeners whose address is right. What else is wrong with one is reported, so that it never serves.

@@ -20,7 +20,7 @@ pub(super) fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Opt
 
 /// The first private key in `file`, as PKCS#8, PKCS#1 or SEC1, or a diagnostic at `path`.
 pub(super) fn private_key(ctx: &mut Context, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
-    let pem = ctx.read_file(path, file)?;
+    let pem = ctx.read_secret_file(path, file)?;
     let message = match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(key) => return Some(key),
         Err(Error::NoItemsFound) if contains(&pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => {

@@ -5,13 +5,20 @@ use std::path::PathBuf;
 
 use super::{Context, DocPath, listener};
 use crate::config::raw;
+use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
-use crate::config::snapshot::{AccessLog, LogFormat, LogOutput};
+use crate::config::raw::units::Count;
+use crate::config::snapshot::{AccessLog, Admin, LogFormat, LogOutput};
 use crate::decision::rules::defaults;
+use crate::secret::Secret;
 use crate::telemetry::access_log::Template;
 
 /// Most lines that may wait: some hundred MiB of memory when the disk stands still.
 const MAX_QUEUE: u64 = 1 << 20;
+/// Beyond, they are no bound: probes and scrapers are a handful.
+const MAX_ADMIN_CONNECTIONS: u64 = 10_000;
+/// 128 bits, if it is random bytes; hexadecimal ones still have 64.
+const MIN_TOKEN_BYTES: usize = 16;
 
 /// The access log.
 pub fn access_log(ctx: &mut Context, raw: &raw::Config) -> AccessLog {
@@ -44,15 +51,36 @@ pub fn access_log(ctx: &mut Context, raw: &raw::Config) -> AccessLog {
     AccessLog { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
 }
 
-/// The address of the admin listener.
-pub fn admin(ctx: &mut Context, raw: &raw::Config) -> Option<SocketAddr> {
-    let path = DocPath::root().key("admin").key("address");
-    let address = listener::parse_address(ctx, &path, &raw.admin.as_ref()?.address)?;
-    if !address.ip().to_canonical().is_loopback() {
+/// The admin listener.
+pub fn admin(ctx: &mut Context, raw: &raw::Config) -> Option<Admin> {
+    let written = raw.admin.as_ref()?;
+    let path = DocPath::root().key("admin");
+    // Each of them reports by itself, so all are asked before any may end this.
+    let token = written.token.as_ref().map(|source| token(ctx, &path.key("token"), source));
+    let connections = connections(ctx, &path.key("connections"), written.connections);
+    let time = listener::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
+    let address = admin_address(ctx, &path.key("address"), raw, &written.address, token.is_some())?;
+    let token = match token {
+        Some(token) => Some(token?),
+        None => None,
+    };
+    Some(Admin { address, token, connections, time })
+}
+
+fn admin_address(
+    ctx: &mut Context,
+    path: &DocPath,
+    raw: &raw::Config,
+    written: &str,
+    authenticated: bool,
+) -> Option<SocketAddr> {
+    let address = listener::parse_address(ctx, path, written)?;
+    if !authenticated && !address.ip().to_canonical().is_loopback() {
         let message =
             format!("{} is not a loopback address, and the admin listener has no authentication", address.ip());
-        let help = format!("write `127.0.0.1:{}`", address.port());
-        ctx.error_with_help(&path, "admin_not_loopback", message, help);
+        let port = address.port();
+        let help = format!("write `127.0.0.1:{port}`, or set `admin.token`, such as `token: {{ env: ADMIN_TOKEN }}`");
+        ctx.error_with_help(path, "admin_not_loopback", message, help);
         return None;
     }
     let taken = |other: &raw::listener::Listener| {
@@ -61,7 +89,32 @@ pub fn admin(ctx: &mut Context, raw: &raw::Config) -> Option<SocketAddr> {
     if let Some(index) = raw.listeners.iter().position(taken) {
         let other = DocPath::root().key("listeners").index(index).key("address");
         let message = format!("{address} overlaps with the listener at {}", ctx.place(&other));
-        ctx.error(&path, "duplicate_address", message);
+        ctx.error(path, "duplicate_address", message);
     }
     Some(address)
+}
+
+/// The token, which has to be long enough that nobody guesses it, and to fit a header.
+fn token(ctx: &mut Context, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
+    let token = ctx.read_secret(path, source)?;
+    let help = "make one with `openssl rand -hex 32`";
+    if token.expose().len() < MIN_TOKEN_BYTES {
+        let message = format!("the token has fewer than {MIN_TOKEN_BYTES} characters, and could be guessed");
+        ctx.error_with_help(path, "secret_too_short", message, help);
+        return None;
+    }
+    if !token.expose().iter().all(u8::is_ascii_graphic) {
+        let message = "the token has characters that a header can't carry as they are";
+        ctx.error_with_help(path, "invalid_token", message, help);
+        return None;
+    }
+    Some(token)
+}
+
+fn connections(ctx: &mut Context, path: &DocPath, written: Option<Count>) -> usize {
+    let connections = written.map_or(defaults::ADMIN_CONNECTIONS as u64, |count| count.0);
+    if !(1..=MAX_ADMIN_CONNECTIONS).contains(&connections) {
+        ctx.error(path, "out_of_range", format!("{connections} is not between 1 and {MAX_ADMIN_CONNECTIONS}"));
+    }
+    connections.clamp(1, MAX_ADMIN_CONNECTIONS) as usize
 }

@@ -153,4 +153,10 @@ pub struct Process {
     /// After SIGTERM: how long requests in flight may take to finish. Default 30s.
     #[serde(default)]
     pub drain: Option<Span>,
+    /// Whom the process becomes once its ports are bound and its certificates and keys are read, before it accepts anything:
+    /// `portcullis` or `portcullis:web`, names or numbers. It keeps no other group, and can't become root again. Needs a
+    /// start as root, unless it is that user already. A log file is opened by this user, who must be able to write to it,
+    /// and to its folder if a rotated log is to be made anew on SIGUSR1. Default: whoever starts it.
+    #[serde(default)]
+    pub user: Option<String>,
 }

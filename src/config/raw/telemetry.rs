@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
-use super::shape::{FromWord, word_or_map};
-use super::units::Count;
+use super::shape::{FromWord, SecretSource, word_or_map};
+use super::units::{Count, Span};
 
 /// The access log: one line for each request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -109,6 +109,17 @@ word_or_map!(Output, FileOutput);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// IP address and port, on loopback: it has no authentication.
+    /// IP address and port. Any other than loopback needs a `token`.
     pub address: String,
+    /// What `/metrics` and everything but `/livez` and `/readyz` asks for, as `Authorization: Bearer …`; visible ASCII, at least
+    /// 16 characters. Without it the listener has no authentication. It is plain HTTP: keep it within a network that you
+    /// trust. Health stays open for probes, which without the token learn no reasons.
+    #[serde(default)]
+    pub token: Option<SecretSource>,
+    /// Connections at a time. Beyond: the one that has been open for the longest is closed. Default 100.
+    #[serde(default)]
+    pub connections: Option<Count>,
+    /// For one request and its answer. Beyond: the connection is closed. Default 10s.
+    #[serde(default)]
+    pub time: Option<Span>,
 }

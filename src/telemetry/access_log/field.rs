@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use super::cut::{self, cut};
 use super::redact;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::Rfc3339;
@@ -50,7 +51,8 @@ fields! {
     Method = "method";
     Host = "host";
     Path = "path";
-    /// As received, but for the values of well-known credentials.
+    /// As received, but for the values of well-known credentials. Long ones are cut, as are the other fields that a client
+    /// chooses.
     Query = "query";
     UserAgent = "user_agent";
     /// As received, but for the values of well-known credentials.
@@ -104,12 +106,15 @@ impl Field {
             Field::Scheme => text(record.scheme.as_str()),
             Field::Tls => record.tls.and_then(text),
             Field::Method if is_unparsed(record) => None,
-            Field::Method => text(record.method.as_str()),
-            Field::Host => text(&record.host),
-            Field::Path => text(&record.path),
-            Field::Query => record.query.as_deref().map(|query| Value::Bytes(redact::query(query.as_bytes()))),
-            Field::UserAgent => record.user_agent.as_ref().map(|value| Value::Bytes(value.as_bytes().into())),
-            Field::Referer => record.referer.as_ref().map(|value| Value::Bytes(redact::reference(value.as_bytes()))),
+            Field::Method => short(record.method.as_str(), cut::METHOD),
+            Field::Host => short(&record.host, cut::HOST),
+            Field::Path if record.path.is_empty() => None,
+            Field::Path => bytes(redact::path(record.path.as_bytes()), cut::URI),
+            Field::Query => record.query.as_ref().and_then(|query| bytes(redact::query(query.as_bytes()), cut::URI)),
+            Field::UserAgent => record.user_agent.as_ref().and_then(|agent| bytes(agent.as_bytes().into(), cut::TEXT)),
+            Field::Referer => {
+                record.referer.as_ref().and_then(|referer| bytes(redact::reference(referer.as_bytes()), cut::URI))
+            }
             Field::Status if record.status == 0 => None,
             Field::Status => Some(Value::Integer(record.status.into())),
             Field::BytesSent => Some(Value::Integer(record.bytes_sent)),
@@ -117,9 +122,9 @@ impl Field {
             Field::Route => record.route.as_deref().and_then(text),
             Field::Decision => text(record.decision.as_str()),
             Field::Cause => record.cause.and_then(|cause| text(cause.code())),
-            Field::Detail => record.detail.as_deref().and_then(text),
+            Field::Detail => record.detail.as_deref().and_then(|detail| short(detail, cut::TEXT)),
             Field::WouldDeny => record.would_deny.and_then(|cause| text(cause.code())),
-            Field::Principal => principal.and_then(|principal| text(&principal.id)),
+            Field::Principal => principal.and_then(|principal| short(&principal.id, cut::TEXT)),
             Field::Identity => principal.and_then(|principal| text(&principal.identity)),
             Field::Upstream => upstream.and_then(|upstream| text(&upstream.name)),
             Field::Endpoint => upstream.and_then(|upstream| upstream.endpoint).map(Value::Socket),
@@ -141,6 +146,16 @@ fn text(text: &str) -> Option<Value<'_>> {
     (!text.is_empty()).then_some(Value::Text(text))
 }
 
+/// Text that a client may have had a hand in.
+fn short(value: &str, most: usize) -> Option<Value<'_>> {
+    if value.len() <= most { text(value) } else { bytes(value.as_bytes().into(), most) }
+}
+
+/// The same for what need not be text. Redacted before it is cut: a credential is known by what stands around it.
+fn bytes(value: Cow<'_, [u8]>, most: usize) -> Option<Value<'_>> {
+    Some(Value::Bytes(cut(value, most)))
+}
+
 /// The value of a field, before it is written in one format or another.
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
@@ -154,6 +169,17 @@ pub enum Value<'a> {
     Address(IpAddr),
     Socket(SocketAddr),
     Time(SystemTime),
+}
+
+impl<'a> Value<'a> {
+    /// What is to be escaped where it is written; `None` for what is written as it is.
+    pub fn into_bytes(self) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Value::Text(text) => Some(text.as_bytes().into()),
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
 }
 
 impl Serialize for Value<'_> {

@@ -1,12 +1,12 @@
 //! How a record becomes a line: JSON, the NCSA combined format, or the owner's template.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::ser::{SerializeMap, Serializer};
 
 use super::escape::{push_escaped, push_escaped_word};
 use super::field::{Field, is_unparsed};
-use super::redact;
 use super::template::Template;
 use crate::config::snapshot::LogFormat;
 use crate::telemetry::record::Record;
@@ -57,9 +57,9 @@ fn write_json(record: &Record, line: &mut Vec<u8>) {
 fn write_combined(record: &Record, line: &mut Vec<u8>) {
     // A vector takes every byte.
     let _ = write!(line, "{} - ", record.client);
-    match &record.principal {
-        Some(principal) if !principal.id.is_empty() => push_escaped_word(line, principal.id.as_bytes()),
-        _ => line.push(b'-'),
+    match bytes(Field::Principal, record) {
+        Some(principal) => push_escaped_word(line, &principal),
+        None => line.push(b'-'),
     }
     line.extend_from_slice(b" [");
     line.extend_from_slice(Ncsa::new(record.time).as_bytes());
@@ -73,14 +73,15 @@ fn write_combined(record: &Record, line: &mut Vec<u8>) {
         0 => line.push(b'-'),
         bytes => drop(write!(line, "{bytes}")),
     }
-    push_quoted(line, record.referer.as_ref().map(|value| redact::reference(value.as_bytes())).as_deref());
-    push_quoted(line, record.user_agent.as_ref().map(|value| value.as_bytes()));
+    for field in [Field::Referer, Field::UserAgent] {
+        line.extend_from_slice(b" \"");
+        push_escaped(line, bytes(field, record).as_deref().unwrap_or(b"-"));
+        line.push(b'"');
+    }
 }
 
-fn push_quoted(line: &mut Vec<u8>, value: Option<&[u8]>) {
-    line.extend_from_slice(b" \"");
-    push_escaped(line, value.unwrap_or(b"-"));
-    line.push(b'"');
+fn bytes(field: Field, record: &Record) -> Option<Cow<'_, [u8]>> {
+    field.value(record)?.into_bytes()
 }
 
 fn push_request_line(record: &Record, line: &mut Vec<u8>) {
@@ -88,12 +89,12 @@ fn push_request_line(record: &Record, line: &mut Vec<u8>) {
         line.push(b'-');
         return;
     }
-    push_escaped(line, record.method.as_str().as_bytes());
+    push_escaped(line, &bytes(Field::Method, record).unwrap_or_default());
     line.push(b' ');
-    push_escaped(line, record.path.as_bytes());
-    if let Some(query) = &record.query {
+    push_escaped(line, &bytes(Field::Path, record).unwrap_or_default());
+    if let Some(query) = bytes(Field::Query, record) {
         line.push(b'?');
-        push_escaped(line, &redact::query(query.as_bytes()));
+        push_escaped(line, &query);
     }
     line.push(b' ');
     // Readers of this format expect two numbers.

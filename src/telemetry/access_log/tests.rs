@@ -157,10 +157,31 @@ fn a_template_escapes_values_and_marks_absent_ones() {
 fn no_format_writes_a_credential_of_the_query() {
     let mut record = record();
     record.query = Some("a=1&access_token=s3cret".to_owned());
-    record.referer = Some(HeaderValue::from_static("https://a/?token=s3cret"));
-    for format in [Format::Json, Format::Combined, template("{query} {referer}")] {
+    record.referer = Some(HeaderValue::from_static("https://ann:s3cret@a/?token=s3cret"));
+    record.path = "/app;jsessionid=s3cret".to_owned();
+    for format in [Format::Json, Format::Combined, template("{path} {query} {referer}")] {
         let line = line(&format, &record);
         assert!(!line.contains("s3cret") && line.contains("a=1&access_token=[redacted]"), "{line}");
+    }
+}
+
+#[test]
+fn no_request_makes_a_long_line() {
+    let long = "a".repeat(900_000);
+    let mut record = record();
+    record.method = Method::from_bytes(long.as_bytes()).unwrap();
+    record.host = long.clone();
+    record.path = format!("/{long}");
+    record.query = Some(long.clone());
+    record.user_agent = Some(HeaderValue::from_str(&long).unwrap());
+    record.referer = Some(HeaderValue::from_str(&long).unwrap());
+    record.detail = Some(Cow::Owned(long.clone()));
+    Arc::make_mut(record.principal.as_mut().unwrap()).id = long;
+    let every_field = FIELDS.iter().map(|field| format!("{{{field}}}")).collect::<String>();
+    for format in [Format::Json, Format::Combined, template(&every_field)] {
+        let line = line(&format, &record);
+        assert!(line.len() < 20 << 10, "{}", line.len());
+        assert!(line.contains(&format!("{}[+899968_bytes]", "a".repeat(32))), "{line}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A certificate authority of the test's own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ impl Identity {
         let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
         fs::write(&cert, &self.cert_pem).expect("a writable folder");
         fs::write(&key, &self.key_pem).expect("a writable folder");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a file of ours");
         (cert, key)
     }
 

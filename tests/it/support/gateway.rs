@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -77,9 +78,11 @@ impl Setup {
         self.with("origin", origin.address())
     }
 
-    /// Writes a file into the configuration's folder, `<dir>`.
+    /// Writes a file into the configuration's folder, `<dir>`, for its owner only: it may be a key.
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        fs::write(self.dir.path().join(name), content).expect("a writable temporary folder");
+        let path = self.dir.path().join(name);
+        fs::write(&path, content).expect("a writable temporary folder");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
         self
     }
 
@@ -222,23 +225,18 @@ impl Gateway {
         self.address
     }
 
-    /// Of the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The folder of the configuration.
     pub fn dir(&self) -> &Path {
         self.dir.path()
-    }
-
-    /// The process's id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// A new connection to the listener `main`.

@@ -102,6 +102,25 @@ impl H2 {
         }))
     }
 
+    /// Sends a GET request for each URL with its headers before it reads any answer.
+    #[track_caller]
+    pub fn get_each(&mut self, requests: &[(&str, &[(&str, &str)])]) -> Vec<Result<Response, h2::Error>> {
+        let sender = self.sender.clone();
+        self.runtime.block_on(in_time(async {
+            let tasks: Vec<_> = requests
+                .iter()
+                .map(|(url, headers)| {
+                    tokio::spawn(exchange(sender.clone(), request("GET", url, headers), Bytes::new()))
+                })
+                .collect();
+            let mut answers = Vec::new();
+            for task in tasks {
+                answers.push(task.await.expect("no panic"));
+            }
+            answers
+        }))
+    }
+
     /// Sends a request and gives it up at once.
     pub fn cancel(&mut self, url: &str) {
         let mut sender = self.sender.clone();

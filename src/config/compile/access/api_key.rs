@@ -37,7 +37,7 @@ pub(super) fn compile(ctx: &mut Context, path: &DocPath, name: &str, raw: &ApiKe
         }
         ApiKeys::File(file) => {
             let path = path.key("file");
-            let content = ctx.read_file(&path, file)?;
+            let content = ctx.read_trusted_file(&path, file)?;
             match serde_yaml::from_slice::<ApiKeyFile>(&content) {
                 Ok(read) => principals(ctx, &Source { path, file: Some(file) }, name, &read.keys),
                 Err(error) => {

@@ -143,7 +143,7 @@ fn keys(ctx: &mut Context, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprin
     match raw {
         JwtKeys::JwksFile(file) => {
             let path = path.key("jwks_file");
-            let content = ctx.read_file(&path, file)?;
+            let content = ctx.read_trusted_file(&path, file)?;
             print.add(&content);
             let set = reported(ctx, &path, "key_set_invalid", file, keys::parse_jwks(&content))?;
             if set.has_private {
@@ -158,7 +158,7 @@ fn keys(ctx: &mut Context, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprin
         }
         JwtKeys::PemFile(file) => {
             let path = path.key("pem_file");
-            let content = ctx.read_file(&path, file)?;
+            let content = ctx.read_trusted_file(&path, file)?;
             print.add(&content);
             reported(ctx, &path, "public_key_invalid", file, keys::parse_pem(&content)).map(|key| vec![key])
         }

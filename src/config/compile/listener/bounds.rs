@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::user::user;
 use crate::config::compile::{Context, DocPath, address};
 use crate::config::raw;
 use crate::config::raw::shape::OrOff;
@@ -89,7 +90,8 @@ pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
         Some(Span(Duration::ZERO)) => Duration::ZERO,
         drain => wait(ctx, &path.key("drain"), drain, defaults::DRAIN),
     };
-    Process { threads, drain }
+    let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
+    Process { threads, drain, user }
 }
 
 /// Bounds on size, and who is believed.
@@ -127,7 +129,12 @@ pub(super) fn ranges(ctx: &mut Context, list: &DocPath, ranges: &[String], narro
     trusted
 }
 
-fn wait(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: Duration) -> Duration {
+pub(in crate::config::compile) fn wait(
+    ctx: &mut Context,
+    path: &DocPath,
+    span: Option<Span>,
+    default: Duration,
+) -> Duration {
     match span {
         None => default,
         Some(Span(wait)) if wait.is_zero() => {

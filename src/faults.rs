@@ -1,0 +1,48 @@
+//! Faults on demand, so that tests can prove on the wire what a fault in the gateway's own code costs: one request.
+//!
+//! Compiled in by the feature `faults` only, which the tests switch on and nothing that is shipped does. Even then a process
+//! has to be armed by the environment variable [`VARIABLE`], so that a test build is no gateway that strangers can break.
+
+use std::sync::LazyLock;
+
+use http::HeaderMap;
+
+/// The environment variable that arms a process, by any value.
+pub const VARIABLE: &str = "PORTCULLIS_FAULTS";
+
+/// The request header that asks for a fault, by the name of a [`Place`].
+pub const HEADER: &str = "x-portcullis-fault";
+
+/// Where a request can be made to panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// While the request is decided upon, after it took its place in every limit.
+    Request,
+    /// While what the origin is shown is written.
+    Upstream,
+    /// While the origin's answer is sealed.
+    Response,
+    /// Where nothing catches it: the task of the request ends.
+    Task,
+}
+
+impl Place {
+    /// The value of the header.
+    const fn name(self) -> &'static str {
+        match self {
+            Place::Request => "panic-in-request",
+            Place::Upstream => "panic-in-upstream",
+            Place::Response => "panic-in-response",
+            Place::Task => "panic-in-task",
+        }
+    }
+}
+
+/// Panics if `headers` ask for it and the process is armed. Nothing at all without the feature.
+#[inline]
+pub fn panic_at(place: Place, headers: &HeaderMap) {
+    static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
+    if cfg!(feature = "faults") && *ARMED && headers.get(HEADER).is_some_and(|asked| asked == place.name()) {
+        panic!("a fault was asked for");
+    }
+}
