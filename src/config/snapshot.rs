@@ -109,6 +109,12 @@ pub struct Bounds {
     pub connections_per_address: u32,
     /// At least 1.
     pub requests_per_connection: u32,
+    /// Requests at once on an HTTP/2 connection.
+    pub http2_streams: u32,
+    /// Resets at once on an HTTP/2 connection.
+    pub http2_resets: u32,
+    /// Control frames at once on an HTTP/2 connection, beyond those that requests and answers call for.
+    pub http2_control_frames: u32,
 }
 
 impl Bounds {

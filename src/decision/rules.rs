@@ -116,6 +116,9 @@ pub mod defaults {
     pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
     pub const CONNECT_ATTEMPTS: u32 = 3;
     pub const HTTP2_STREAMS: u32 = 100;
+    /// A browser that leaves a page of many pictures resets them all at once.
+    pub const HTTP2_RESETS: u32 = 200;
+    pub const HTTP2_CONTROL_FRAMES: u32 = 1000;
     pub const RESOLVE: Duration = Duration::from_secs(10);
     pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
     pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,11 +4,16 @@
 //! gets only heads and chunks with one reading ([`incoming`]); it ends the wait for a client that is too slow with any of
 //! it ([`patience`], [`pace`]). What is wrong it refuses itself, sealed, logged and counted ([`super::reply`]), as it does with
 //! an answer that Pingora gives before any hook: 405 for CONNECT, 400 for what it finds wrong. On HTTP/2 it finishes the
-//! bare answers of the HTTP/2 library ([`h2_seal`]). It also gathers small writes, so that a head and a short body leave
+//! bare answers of the HTTP/2 library ([`h2_seal`]), ends connections of clients that only cost ([`h2_guard`]), and paces each
+//! request ([`h2_session`]). It also gathers small writes, so that a head and a short body leave
 //! in one packet, and closes so that the client can read what it was told ([`farewell`]).
 
 mod farewell;
+mod h2_frame;
+mod h2_guard;
 pub mod h2_seal;
+pub mod h2_session;
+mod h2_watch;
 mod incoming;
 mod outgoing;
 mod pace;
@@ -17,11 +22,13 @@ mod stream;
 mod timer;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::Method;
+use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
 
 use super::accept::Ends;
 use super::context::{begin_record, bound_of};
@@ -30,6 +37,7 @@ use super::reply;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
 use crate::decision::rules::Pacing;
+use crate::telemetry::metrics::Bound;
 use crate::telemetry::record::{Decision, Record};
 
 pub use stream::Connection;
@@ -50,6 +58,10 @@ pub struct ConnectionInfo {
     pacing: Mutex<Option<Pacing>>,
     /// Why the request at hand can't go on, known here and not to Pingora, which only sees that reading failed.
     failure: Mutex<Option<Denial>>,
+    /// HTTP/2 requests that have begun.
+    requests: AtomicU32,
+    /// Tells Pingora that the connection is to take no more requests.
+    retire: watch::Sender<bool>,
 }
 
 /// Where an HTTP/1 connection stands.
@@ -74,8 +86,8 @@ impl ConnectionInfo {
     pub fn new(listener: Arc<Listener>, ends: Ends, tls: Option<&'static str>) -> Self {
         let Ends { peer, via, destination } = ends;
         let phase = AtomicU8::new(Phase::Idle as u8);
-        let (pacing, failure) = Default::default();
-        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure }
+        let (pacing, failure, requests, retire) = Default::default();
+        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure, requests, retire }
     }
 
     /// A hook takes the request over that has just been read.
@@ -115,6 +127,26 @@ impl ConnectionInfo {
         if self.phase() != Phase::Http2 {
             self.set_phase(if reusable { Phase::Idle } else { Phase::Closing });
         }
+    }
+
+    /// An HTTP/2 request begins. The last that the bound allows retires the connection.
+    pub fn http2_request_began(&self) {
+        let bound = self.listener.shared.store.load().snapshot.bounds.requests_per_connection;
+        if self.requests.fetch_add(1, Ordering::Relaxed) + 1 == bound {
+            self.listener.shared.metrics.bound_hit(Bound::RequestsPerConnection);
+            self.retire();
+        }
+    }
+
+    /// Asks the client to go on elsewhere once its requests are answered. HTTP/2: GOAWAY, twice, so that no request is lost
+    /// that is on its way (RFC 9113 §6.8).
+    pub fn retire(&self) {
+        self.retire.send_replace(true);
+    }
+
+    /// Turns true when the connection retires.
+    pub fn retirement(&self) -> ShutdownWatch {
+        self.retire.subscribe()
     }
 
     fn phase(&self) -> Phase {

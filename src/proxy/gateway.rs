@@ -43,7 +43,9 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(Place::Task, &session.req_header().headers);
-        match guarded(ctx, |ctx| request::decide(session.req_header(), ctx))? {
+        let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
+        request::pace_body(session, ctx);
+        match decision {
             Ok(None) => Ok(false),
             Ok(Some(reply)) => response::answer(session, ctx, reply).await.map(|()| true),
             Err(denial) => response::refuse(session, ctx, denial).await.map(|()| true),

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::AsRawFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +28,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::accept::{Admitted, Gate};
+use super::connection::h2_session::paced;
 use super::connection::{Connection, ConnectionInfo};
 use super::gateway::Gateway;
 use super::http2_connect;
+use super::request::connection_of;
 use super::serving::Shared;
 use crate::config::snapshot;
+use crate::decision::request::ReadRules;
 use crate::telemetry::metrics::{Bound, ConnectionRefusal, ListenerMetrics};
 use crate::telemetry::seldom::Seldom;
 
@@ -121,7 +124,7 @@ impl ListenerService {
         let tls = self.tls.clone();
         let app = self.app.clone();
         let handshake = self.handshake;
-        let shutdown = shutdown.clone();
+        let mut shutdown = shutdown.clone();
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
@@ -130,14 +133,31 @@ impl ListenerService {
             drop(gate);
             let Admitted { ends, place, .. } = admitted;
             let info = Arc::new(ConnectionInfo::new(listener, ends, version));
-            let connection: Stream = Box::new(Connection::new(stream, info));
-            let mut next = app.process_new(connection, &shutdown).await;
-            while let Some(stream) = next {
-                next = app.process_new(stream, &shutdown).await;
+            let retirement = info.retirement();
+            let connection: Stream = Box::new(Connection::new(stream, info.clone()));
+            let serve = async {
+                let mut next = app.process_new(connection, &retirement).await;
+                while let Some(stream) = next {
+                    next = app.process_new(stream, &retirement).await;
+                }
+            };
+            let mut serve = pin!(serve);
+            let draining = tokio::select! {
+                biased;
+                () = &mut serve => false,
+                () = drain_begins(&mut shutdown) => true,
+            };
+            if draining {
+                info.retire();
+                serve.await;
             }
             drop((open, place));
         });
     }
+}
+
+async fn drain_begins(shutdown: &mut ShutdownWatch) {
+    let _ = shutdown.wait_for(|begins| *begins).await;
 }
 
 /// Reads the PROXY header where one is due, and shakes hands if this is a TLS listener, both within `bound`.
@@ -263,16 +283,27 @@ impl HttpServerApp for HttpApp {
             // Without a bound of Pingora's own: the connection knows how long to wait, to the millisecond.
             session.set_keepalive(Some(0));
         }
+        if session.is_http2()
+            && let Some(connection) = connection_of(&session)
+        {
+            connection.http2_request_began();
+        }
+        let pacing = self.shared.store.load().snapshot.bounds.body_pacing();
+        let session = paced(session, pacing, &self.shared.metrics);
         self.proxy.process_new_http(session, shutdown)
     }
 
     fn h2_options(&self) -> Option<H2Options> {
         let serving = self.shared.store.load();
-        let read = &serving.snapshot.rules.read;
-        // As RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target is a field too.
-        let list = read.max_header_bytes + read.max_uri + 32 * read.max_header_count;
         let mut options = default_h2_options();
+        let list = header_list(&serving.snapshot.rules.read);
         options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));
+        options.max_concurrent_streams(serving.snapshot.bounds.http2_streams);
+        options.initial_window_size(STREAM_WINDOW);
+        options.initial_connection_window_size(CONNECTION_WINDOW);
+        options.max_send_buffer_size(SEND_BUFFER);
+        // What the library bounds by itself stays as it is: resets of requests that are not taken up yet (20), its own resets
+        // (1024), CONTINUATION frames, small DATA frames. The connection's guard is stricter where that matters.
         Some(options)
     }
 
@@ -287,6 +318,21 @@ impl HttpServerApp for HttpApp {
     {
         self.proxy.http_cleanup()
     }
+}
+
+/// Request bytes that may wait in a stream until its origin takes them.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// The same for all streams of a connection: several slow origins must not hold up the others. With [`SEND_BUFFER`] for each
+/// stream, this is what a connection of HTTP/2 can make the gateway keep.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Answer bytes that may wait in a stream until its client takes them; the library's default is 400 KiB, and there may be a
+/// hundred streams.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// The longest header list that can be within the bounds, as RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target
+/// is a field too.
+pub(super) fn header_list(read: &ReadRules) -> usize {
+    read.max_header_bytes + read.max_uri + 32 * read.max_header_count
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

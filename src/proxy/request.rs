@@ -26,9 +26,12 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(connection) = connection_of(session) else { return };
     connection.request_began();
     let bounds = ctx.serving.snapshot.bounds;
-    if session.is_http2() {
-        // On HTTP/1 the connection watches reads and writes itself; here the client's window may be what is full.
+    if is_http2(session.req_header()) {
+        // On HTTP/1 the connection watches its writes itself; here the client's window may be what is full.
         session.set_write_timeout(Some(bounds.write_idle));
+    } else {
+        // The connection paces what it reads; Pingora's own bound would cut a body that a route lets come more slowly.
+        session.set_read_timeout(None);
     }
     session.set_total_drain_timeout(Some(bounds.body_idle));
     if session.req_header().version == Version::HTTP_10
@@ -51,6 +54,22 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     ctx.request_id = request_id_value(&record.request_id);
     ctx.record = Some(Box::new(record));
     ctx.connection = Some(connection);
+}
+
+/// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
+/// ([`super::connection::h2_session`]).
+pub(super) fn is_http2(request: &RequestHeader) -> bool {
+    request.version == Version::HTTP_2
+}
+
+/// Lets the body of a request come as slowly as its route says.
+pub fn pace_body(session: &mut Session, ctx: &Context) {
+    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).body_pacing) else { return };
+    if is_http2(session.req_header()) {
+        session.set_read_timeout(pacing.idle);
+    } else if let Some(connection) = &ctx.connection {
+        connection.pace_body(pacing);
+    }
 }
 
 /// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
@@ -79,9 +98,6 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     ctx.route = Some(id);
     ctx.parameters = parameters;
     let route = serving.route(id);
-    if let Some(connection) = &ctx.connection {
-        connection.pace_body(route.body_pacing);
-    }
 
     if content_length(request).is_some_and(|length| length > route.max_body) {
         return Err(body_too_large(route.max_body));

@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
 use super::reply::{self, Reply};
-use super::request::drainable;
+use super::request::{drainable, is_http2};
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{Headers, grpc::is_grpc};
@@ -31,7 +31,7 @@ const HOP_BY_HOP: [HeaderName; 3] = [
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
     let accept = session.req_header().headers.get(http::header::ACCEPT);
     let limits = &ctx.serving.snapshot.rules.limits;
-    let reply = if session.is_http2() && is_grpc(&session.req_header().headers) {
+    let reply = if is_http2(session.req_header()) && is_grpc(&session.req_header().headers) {
         ctx.grpc_refused = true;
         reply::grpc_refusal(&denial, limits)
     } else {
@@ -48,7 +48,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) 
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.concurrency.clear();
     // HTTP/2 resets the stream instead.
-    let drain = !session.is_http2() && !session.is_body_done();
+    let drain = !is_http2(session.req_header()) && !session.is_body_done();
     let keep = !drain || drainable(session.req_header());
     if !keep {
         session.set_keepalive(None);
@@ -57,7 +57,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) 
         session.set_close_on_response_before_downstream_finish(false);
     }
     let bodyless = session.req_header().method == http::Method::HEAD || reply.body.is_empty();
-    if bodyless && session.is_http2() {
+    if bodyless && is_http2(session.req_header()) {
         // One frame with the end of the stream: gRPC clients look for their status in the last one.
         session.write_response_tasks(vec![HttpTask::Header(Box::new(reply.header), true)]).await?;
         return Ok(());
@@ -79,7 +79,8 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
     };
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
         // It would turn the rest of the connection into bytes that no rule sees.
-        let Some(tunnel) = ctx.attempt.tunnel.as_ref().filter(|_| !session.is_http2() && session.is_upgrade_req())
+        let Some(tunnel) =
+            ctx.attempt.tunnel.as_ref().filter(|_| !is_http2(session.req_header()) && session.is_upgrade_req())
         else {
             return refuse(ctx, "the origin switched protocols unasked");
         };

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
@@ -153,6 +153,12 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
     }
     if request.version == Version::HTTP_2 {
         join_cookies(upstream)?;
+        // Pingora has taken it off. It asks for trailers, which gRPC can't do without (RFC 9110 §10.1.4, RFC 9113 §8.2.2).
+        if upstream.version == Version::HTTP_2
+            && let Some(te) = request.headers.get(TE)
+        {
+            upstream.insert_header(TE, te.clone())?;
+        }
     }
     if request.version == Version::HTTP_10 {
         // To be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.

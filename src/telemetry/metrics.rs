@@ -238,6 +238,8 @@ pub enum Bound {
     RequestsPerConnection,
     AdminConnections,
     AdminTime,
+    Http2Resets,
+    Http2ControlFrames,
 }
 
 impl Bound {
@@ -261,6 +263,8 @@ impl Bound {
         Bound::RequestsPerConnection,
         Bound::AdminConnections,
         Bound::AdminTime,
+        Bound::Http2Resets,
+        Bound::Http2ControlFrames,
     ];
 
     /// The name in the file and in the label.
@@ -284,6 +288,8 @@ impl Bound {
             Bound::RequestsPerConnection => "requests_per_connection",
             Bound::AdminConnections => "admin_connections",
             Bound::AdminTime => "admin_time",
+            Bound::Http2Resets => "http2_resets",
+            Bound::Http2ControlFrames => "http2_control_frames",
         }
     }
 }

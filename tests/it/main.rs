@@ -20,6 +20,7 @@ mod error;
 mod fault;
 mod framing;
 mod grpc;
+mod http2;
 mod limit;
 mod listener;
 mod origin_faults;

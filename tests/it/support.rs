@@ -5,6 +5,7 @@ pub mod client;
 pub mod gateway;
 pub mod h2_client;
 pub mod h2_origin;
+pub mod h2_raw;
 pub mod h2_script;
 pub mod jwt;
 pub mod origin;

@@ -100,11 +100,12 @@ pub struct Bounds {
     /// connection is closed. Default 30s.
     #[serde(default)]
     pub first_request: Option<Span>,
-    /// From a request's first byte until its header is complete (HTTP/1). Beyond: 408, and the connection is closed. Default
+    /// From a request's first byte until its header is complete. Beyond: 408 (HTTP/1), and the connection is closed. Default
     /// 10s.
     #[serde(default)]
     pub header_time: Option<Span>,
-    /// Longest silence within a request body. Beyond: 408. A route may set its own. Default 30s.
+    /// Longest silence within a request body. Beyond: 408. An HTTP/2 frame must be complete within it and a quarter more; beyond,
+    /// the connection is closed. A route may set its own. Default 30s.
     #[serde(default)]
     pub body_idle: Option<Span>,
     /// Slowest request body. A client that sends less, over the time that the gateway waits for it, is refused (408) when it has
@@ -141,6 +142,18 @@ pub struct Bounds {
     /// Default 10,000.
     #[serde(default)]
     pub requests_per_connection: Option<Count>,
+    /// Requests at once on an HTTP/2 connection. Beyond: the stream is refused, and the client may try again. An answer that its
+    /// client does not take holds some 600KiB until `write_idle` ends it. Default 100.
+    #[serde(default)]
+    pub http2_streams: Option<Count>,
+    /// Resets at once on an HTTP/2 connection, those that a client's mistakes call for included. Forgiven within ten seconds.
+    /// Beyond (rapid reset): the connection is closed. Default 200.
+    #[serde(default)]
+    pub http2_resets: Option<Count>,
+    /// HTTP/2 frames at once that move nothing: PING, SETTINGS, PRIORITY, empty DATA and the like, beyond those that requests
+    /// and answers call for. Forgiven within ten seconds. Beyond: the connection is closed. Default 1,000.
+    #[serde(default)]
+    pub http2_control_frames: Option<Count>,
 }
 
 /// The process itself. Changes here need a restart.

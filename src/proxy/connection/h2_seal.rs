@@ -18,8 +18,8 @@ mod hpack;
 
 pub use hpack::encode_literals;
 
-/// A frame's head: length, type, flags, stream (RFC 9113 §4.1).
-const HEAD: usize = 9;
+use super::h2_frame::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEAD, HEADERS, Head, PADDED, PRIORITY, RST_STREAM};
+
 /// Longest header block that can be a bare `:status`: two table size updates of six bytes at most, an index, and a value of
 /// three digits. A longer one is never held back to be looked into.
 const BARE_MAX: usize = 24;
@@ -28,16 +28,6 @@ const PAYLOAD_MAX: usize = 16_384;
 /// Streams remembered at most. A stream that the client resets never ends on our side, so this must be bounded; it is far
 /// above the number of streams that a connection may have open.
 const OPEN_MAX: usize = 1024;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
 
 /// Watches one connection's outgoing bytes. It does no I/O: [`Sealer::scan`] says what to write.
 #[derive(Debug)]
@@ -125,7 +115,7 @@ impl Sealer {
             let payload = self.payload_left.min(chunk.len() - at);
             at += payload;
             self.payload_left -= payload;
-            let Some(frame) = Frame::parse(&chunk[at..]) else { return at };
+            let Some(frame) = Head::parse(&chunk[at..]) else { return at };
             if self.may_be_bare(&frame) {
                 let block = at + HEAD;
                 match chunk.get(block..block + frame.length) {
@@ -144,7 +134,7 @@ impl Sealer {
         self.replacement.clear();
         let mut sealed = None;
         let mut consumed = self.hold(chunk, HEAD);
-        let Some(frame) = Frame::parse(&self.held[..self.held_len]) else {
+        let Some(frame) = Head::parse(&self.held[..self.held_len]) else {
             return Scan::Replace { consumed, bytes: &[], sealed };
         };
         if self.may_be_bare(&frame) {
@@ -177,7 +167,7 @@ impl Sealer {
         count
     }
 
-    fn may_be_bare(&self, frame: &Frame) -> bool {
+    fn may_be_bare(&self, frame: &Head) -> bool {
         const ASKED: u8 = END_STREAM | END_HEADERS | PADDED | PRIORITY;
         frame.kind == HEADERS
             && frame.flags & ASKED == END_STREAM | END_HEADERS
@@ -187,7 +177,7 @@ impl Sealer {
     }
 
     /// Keeps `open` right as `frame` goes out.
-    fn track(&mut self, frame: &Frame) {
+    fn track(&mut self, frame: &Head) {
         let ends = frame.flags & END_STREAM != 0;
         match frame.kind {
             HEADERS if !ends => {
@@ -212,45 +202,19 @@ impl Sealer {
     }
 }
 
-/// A frame's head, read.
-struct Frame {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-impl Frame {
-    /// The head that `bytes` begin with; `None` if it isn't whole.
-    fn parse(bytes: &[u8]) -> Option<Frame> {
-        let &[l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes.first_chunk::<HEAD>()?;
-        Some(Frame {
-            length: u32::from_be_bytes([0, l0, l1, l2]) as usize,
-            kind,
-            flags,
-            stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff,
-        })
-    }
-
-    fn write_head(&self, out: &mut Vec<u8>) {
-        let [_, length @ ..] = (self.length as u32).to_be_bytes();
-        out.extend_from_slice(&length);
-        out.extend_from_slice(&[self.kind, self.flags]);
-        out.extend_from_slice(&self.stream.to_be_bytes());
-    }
-
+impl Head {
     /// Writes this HEADERS frame with `fields` after its own `block`, in as many frames as that takes.
     fn write_sealed(&self, block: &[u8], fields: &[u8], out: &mut Vec<u8>) {
         let (here, mut rest) = fields.split_at(fields.len().min(PAYLOAD_MAX - block.len()));
         let last = |rest: &[u8]| if rest.is_empty() { END_HEADERS } else { 0 };
         let flags = self.flags & !END_HEADERS | last(rest);
-        Frame { length: block.len() + here.len(), flags, ..*self }.write_head(out);
+        Head { length: block.len() + here.len(), flags, ..*self }.write(out);
         out.extend_from_slice(block);
         out.extend_from_slice(here);
         while !rest.is_empty() {
             let (here, later) = rest.split_at(rest.len().min(PAYLOAD_MAX));
             rest = later;
-            Frame { length: here.len(), kind: CONTINUATION, flags: last(rest), stream: self.stream }.write_head(out);
+            Head { length: here.len(), kind: CONTINUATION, flags: last(rest), stream: self.stream }.write(out);
             out.extend_from_slice(here);
         }
     }

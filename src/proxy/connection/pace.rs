@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::decision::rules::Pacing;
+use crate::telemetry::metrics::Bound;
 
 /// One transfer's purse.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,16 @@ pub enum TooSlow {
     Idle,
     /// Something came, but too little.
     Rate,
+}
+
+impl TooSlow {
+    /// The bound of the file that bites a client which sends a body.
+    pub fn body_bound(self) -> Bound {
+        match self {
+            TooSlow::Idle => Bound::BodyIdle,
+            TooSlow::Rate => Bound::BodyRate,
+        }
+    }
 }
 
 impl Pace {

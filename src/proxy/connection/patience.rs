@@ -101,8 +101,7 @@ impl Late {
             Late::FirstRequest => Bound::FirstRequest,
             Late::NextRequest => Bound::Keepalive,
             Late::Head => Bound::HeaderTime,
-            Late::Body(TooSlow::Idle) => Bound::BodyIdle,
-            Late::Body(TooSlow::Rate) => Bound::BodyRate,
+            Late::Body(slow) => slow.body_bound(),
         }
     }
 }

@@ -16,7 +16,9 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::farewell::Farewell;
+use super::h2_guard::{Abuse, PREFACE};
 use super::h2_seal::{Scan, Sealer};
+use super::h2_watch::Watch;
 use super::incoming::Incoming;
 use super::outgoing::{GATHER, Outgoing};
 use super::patience::{Awaited, Late, Patience};
@@ -35,11 +37,8 @@ const REQUEST_LINE_REST: usize = 64;
 /// finds room.
 const HTTP2_GATHER: usize = 4 * GATHER;
 
-/// How an HTTP/2 connection begins (RFC 9113 §3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 fn is_beginning_of_preface(bytes: &[u8]) -> bool {
-    HTTP2_PREFACE.starts_with(&bytes[..bytes.len().min(HTTP2_PREFACE.len())])
+    PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
 }
 
 /// A client connection as Pingora sees it.
@@ -52,15 +51,15 @@ pub struct Connection {
     patience: Patience,
     /// The beginning of the head that Pingora has, for the log line of a request that Pingora refuses itself.
     head: Vec<u8>,
-    /// Bytes of the HTTP/2 preface that are still to come.
-    preface_left: usize,
     outgoing: Outgoing,
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
     farewell: Option<Farewell>,
     /// Reading has failed for good, which the hooks know by now.
     failed: bool,
+    /// These two exist on an HTTP/2 connection.
     sealer: Option<Sealer>,
+    watch: Option<Box<Watch>>,
 }
 
 impl Connection {
@@ -80,13 +79,13 @@ impl Connection {
             incoming,
             patience: Patience::default(),
             head: Vec::new(),
-            preface_left: 0,
             outgoing: Outgoing::new(answer, info.listener.shared.metrics.clone()),
             info,
             replaced: false,
             farewell: None,
             failed: false,
             sealer: None,
+            watch: None,
         };
         if http2 {
             connection.become_http2();
@@ -98,7 +97,7 @@ impl Connection {
         self.info.set_phase(Phase::Http2);
         self.incoming.become_raw();
         self.sealer = Some(Sealer::default());
-        self.preface_left = HTTP2_PREFACE.len();
+        self.watch = Some(Box::new(Watch::new(&self.info)));
     }
 
     /// Takes note of what is handed over to Pingora.
@@ -110,7 +109,6 @@ impl Connection {
                 self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD_MEMORY)]);
                 self.patience.message_began();
             }
-            Phase::Http2 => self.preface_left = self.preface_left.saturating_sub(bytes.len()),
             _ => self.patience.moved(bytes.len()),
         }
     }
@@ -118,7 +116,6 @@ impl Connection {
     /// What the client is waited for.
     fn awaited(&self) -> Awaited {
         match self.info.phase() {
-            Phase::Http2 if self.preface_left > 0 => Awaited::Head,
             _ if self.incoming.awaits_head() => match self.incoming.partial_head() {
                 [] => Awaited::Request,
                 _ => Awaited::Head,
@@ -131,8 +128,7 @@ impl Connection {
     /// Ends the wait for a client that took too long.
     fn too_late(&mut self, cx: &mut Context<'_>, late: Late) -> Poll<io::Result<()>> {
         self.info.listener.shared.metrics.bound_hit(late.bound());
-        let head = matches!(late, Late::Head) && self.info.phase() != Phase::Http2;
-        if head && !is_blank(self.incoming.partial_head()) {
+        if late == Late::Head && !is_blank(self.incoming.partial_head()) {
             return self.refuse(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"));
         }
         if matches!(late, Late::Body(_)) {
@@ -204,7 +200,23 @@ impl Connection {
         self.outgoing.poll_send(&mut self.inner, cx)
     }
 
+    /// Ends an HTTP/2 connection, as far as the socket takes the last words now.
+    fn leave_http2(&mut self, cx: &mut Context<'_>, abuse: Abuse) -> Poll<io::Result<()>> {
+        if let Some(watch) = &self.watch {
+            let last_words = watch.last_words(abuse, &self.info);
+            self.outgoing.extend(&last_words);
+        }
+        self.failed = true;
+        if self.poll_send(cx).is_ready() {
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, abuse.reason())))
+    }
+
     fn poll_write_http2(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.failed {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         if self.outgoing.len() >= GATHER {
             ready!(self.poll_send(cx))?;
         }
@@ -223,17 +235,19 @@ impl Connection {
     }
 
     fn gather_http2(&mut self, mut bytes: &[u8]) {
-        let Some(sealer) = &mut self.sealer else { return };
+        let (Some(sealer), Some(watch)) = (&mut self.sealer, &mut self.watch) else { return };
         let serving = self.info.listener.shared.store.load();
         while !bytes.is_empty() {
             match sealer.scan(bytes, &serving.h2_fields) {
                 Scan::Pass(count) => {
                     self.outgoing.extend(&bytes[..count]);
+                    watch.sent(&bytes[..count], &self.info);
                     bytes = &bytes[count..];
                     sealer.wrote(count);
                 }
                 Scan::Replace { consumed, bytes: replacement, sealed } => {
                     self.outgoing.extend(replacement);
+                    watch.sent(replacement, &self.info);
                     bytes = &bytes[consumed..];
                     if let Some(sealed) = sealed {
                         self.info.sealed_http2(sealed.status);
@@ -273,18 +287,28 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         match this.incoming.poll_read(&mut this.inner, cx, buf) {
             Poll::Ready(Ok(Ok(()))) => {
-                this.handed_over(&buf.filled()[before..]);
+                let arrived = &buf.filled()[before..];
+                if let Some(watch) = &mut this.watch
+                    && let Err(abuse) = watch.received(arrived)
+                {
+                    return this.leave_http2(cx, abuse);
+                }
+                this.handed_over(arrived);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(Err(denial))) => this.malformed(cx, denial),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Pending if this.watch.is_some() => match this.watch.as_mut().map(|watch| watch.poll_overdue(cx)) {
+                Some(Poll::Ready(abuse)) => this.leave_http2(cx, abuse),
+                _ => Poll::Pending,
+            },
             Poll::Pending => {
                 let awaited = this.awaited();
                 if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || this.info.pacing(), cx) {
                     return this.too_late(cx, late);
                 }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
-                if this.sealer.is_none() && !this.outgoing.is_empty() && this.poll_send(cx)?.is_ready() {
+                if !this.outgoing.is_empty() && this.poll_send(cx)?.is_ready() {
                     let _ = Pin::new(&mut this.inner).poll_flush(cx);
                 }
                 Poll::Pending
@@ -440,7 +464,7 @@ impl Peek for Connection {
         }
         buf[..peeked.len()].copy_from_slice(&peeked);
         self.incoming.push_ahead(&peeked);
-        if peeked == HTTP2_PREFACE {
+        if peeked == PREFACE {
             self.become_http2();
         }
         Ok(true)

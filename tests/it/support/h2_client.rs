@@ -86,6 +86,19 @@ impl H2 {
         self.runtime.block_on(in_time(exchange(sender, request, body)))
     }
 
+    /// Begins a request whose body never ends; its answer, or how the stream was refused.
+    pub fn begin(&mut self, method: &str, url: &str, piece: &[u8]) -> Result<Response, h2::Error> {
+        let mut sender = self.sender.clone();
+        let request = request(method, url, &[]);
+        let piece = Bytes::copy_from_slice(piece);
+        self.runtime.block_on(in_time(async {
+            poll_fn(|cx| sender.poll_ready(cx)).await?;
+            let (answer, mut stream) = sender.send_request(request, false)?;
+            stream.send_data(piece, false)?;
+            collect(answer).await
+        }))
+    }
+
     /// Sends `count` GET requests before it reads any answer.
     #[track_caller]
     pub fn get_together(&mut self, url: &str, headers: &[(&str, &str)], count: usize) -> Vec<Response> {

@@ -50,6 +50,14 @@ pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
             raw.requests_per_connection,
             defaults::REQUESTS_PER_CONNECTION,
         ),
+        http2_streams: count(ctx, &path.key("http2_streams"), raw.http2_streams, defaults::HTTP2_STREAMS),
+        http2_resets: count(ctx, &path.key("http2_resets"), raw.http2_resets, defaults::HTTP2_RESETS),
+        http2_control_frames: count(
+            ctx,
+            &path.key("http2_control_frames"),
+            raw.http2_control_frames,
+            defaults::HTTP2_CONTROL_FRAMES,
+        ),
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Frame { length: payload.len(), kind, flags, stream }.write_head(&mut bytes);
+    Head { length: payload.len(), kind, flags, stream }.write(&mut bytes);
     bytes.extend_from_slice(payload);
     bytes
 }

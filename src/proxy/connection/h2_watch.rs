@@ -1,0 +1,67 @@
+//! The guard of an HTTP/2 connection, with a clock.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use log::debug;
+
+use super::ConnectionInfo;
+use super::h2_guard::{Abuse, Guard, GuardBounds};
+use super::timer::Timer;
+use crate::proxy::listener::header_list;
+
+/// Tells when a connection must end, and says so in the metrics and the program log.
+pub(super) struct Watch {
+    guard: Guard,
+    timer: Timer,
+}
+
+impl Watch {
+    pub fn new(info: &ConnectionInfo) -> Self {
+        let serving = info.listener.shared.store.load();
+        let bounds = &serving.snapshot.bounds;
+        let guard = GuardBounds {
+            header_time: bounds.header_time,
+            // A little more than a body may rest: a request whose frame does not end is to be answered before the connection ends.
+            frame_time: Some(bounds.body_idle + bounds.body_idle / 4),
+            // Twice what is accepted: the block that is only a little too long is answered 431.
+            header_block: 2 * header_list(&serving.snapshot.rules.read),
+            resets: bounds.http2_resets,
+            control_frames: bounds.http2_control_frames,
+        };
+        Watch { guard: Guard::new(guard, Instant::now()), timer: Timer::default() }
+    }
+
+    /// Takes note of what the client sent.
+    pub fn received(&mut self, bytes: &[u8]) -> Result<(), Abuse> {
+        self.guard.received(bytes, Instant::now())
+    }
+
+    /// Takes note of what leaves.
+    pub fn sent(&mut self, bytes: &[u8], info: &ConnectionInfo) {
+        if let Some(abuse) = self.guard.sent(bytes, Instant::now) {
+            report(abuse, info);
+        }
+    }
+
+    /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
+    pub fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Abuse> {
+        let Some(due) = self.guard.due() else { return Poll::Pending };
+        match self.timer.poll(due, cx) {
+            Poll::Ready(()) => self.guard.overdue(Instant::now().max(due)).map_or(Poll::Pending, Poll::Ready),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// What to send before the connection is ended over `abuse`: nothing in the middle of a frame.
+    pub fn last_words(&self, abuse: Abuse, info: &Arc<ConnectionInfo>) -> Vec<u8> {
+        report(abuse, info);
+        if self.guard.may_interject() { self.guard.goaway(abuse) } else { Vec::new() }
+    }
+}
+
+fn report(abuse: Abuse, info: &ConnectionInfo) {
+    info.listener.shared.metrics.bound_hit(abuse.bound());
+    debug!("HTTP/2 connection of {} on listener {} ended: {}", info.peer, info.listener.name, abuse.reason());
+}
