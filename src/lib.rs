@@ -32,6 +32,7 @@
 //! * [`cli`]: one command a file. [`app`]: the composition root.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
 //! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
+//! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
 //! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. The
 //! same stage words name the files in `config::raw`, `config::compile`, `decision` and `tests/it`, so that one word finds
@@ -55,6 +56,7 @@
 //! 10. **Nothing blocks the event loop.**
 
 #![forbid(unsafe_code)]
+#![allow(rustdoc::private_intra_doc_links, reason = "who reads this code builds its documentation with private items")]
 
 pub mod admin;
 pub mod app;
@@ -63,6 +65,7 @@ pub mod config;
 pub mod decision;
 pub mod diagnostics;
 pub mod faults;
+pub mod manual;
 pub mod privileges;
 pub mod proxy;
 pub mod secret;

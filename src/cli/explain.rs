@@ -29,7 +29,7 @@ pub struct ExplainArgs {
     /// The configuration: a YAML file, or a folder of them.
     file: String,
     method: String,
-    /// Such as https://api.example.com/v1/orders/7; or a path alone, with `-H 'Host: …'`.
+    /// Such as `https://api.example.com/v1/orders/7`; or a path alone, with `-H 'Host: …'`.
     url: String,
     /// A request header. May be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]

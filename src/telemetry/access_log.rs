@@ -1,7 +1,7 @@
 //! The access log: one line for each request, formatted and written off the request's thread, bounded, drops counted.
 //!
 //! A request pays for one push into a bounded queue. A thread of the log's own ([`writer`]) turns records into lines
-//! ([`format`]) and hands many of them to the file at once. What does not fit is dropped and counted, because a slow disk
+//! ([`mod@format`]) and hands many of them to the file at once. What does not fit is dropped and counted, because a slow disk
 //! must never slow a request.
 //!
 //! What a client sent is cut ([`cut`]) and credentials in it are replaced ([`redact`]) before it is written.

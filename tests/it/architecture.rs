@@ -73,6 +73,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "diagnostics", may_use: &[], why: "everything speaks it, so it knows nothing" },
     Layer { name: "faults", may_use: &[], why: "a fault is asked for by a header, and by nothing else" },
     Layer { name: "secret", may_use: &[], why: "everything holds it, so it knows nothing" },
+    Layer { name: "manual", may_use: &[], why: "it is words about the others, and uses none of them" },
 ];
 
 /// Single files that may use more than their layer.

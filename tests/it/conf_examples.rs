@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::certs::Authority;
 use crate::support::client::{Client, Tls, open_from};
+use crate::support::ports::free_address;
 use crate::support::proxy_protocol::v1;
 use crate::support::{Answer, Gateway, Origin, Response, Setup, jwt};
 
@@ -75,6 +76,7 @@ impl World {
             .variable("API_KEYS_FILE", api_keys.display())
             .variable("CERT", cert.display())
             .variable("KEY", key.display())
+            .variable("LISTEN_TLS", free_address())
     }
 
     fn start(&self, example: &str) -> Gateway {
@@ -95,6 +97,7 @@ fn the_promised_scenarios_exist() {
         "tls.yaml",
         "load-balancing.yaml",
         "routing.yaml",
+        "hardened.yaml",
         "proxy-protocol.yaml",
         "addresses.yaml",
     ] {
@@ -215,4 +218,40 @@ fn limits_refuses_at_some_point() {
     let mut client = gateway.connect();
     let refused = (0..2000).map(|_| client.get("/")).find(|response| response.status == 429).expect("a 429");
     assert!(refused.header("Retry-After").is_some(), "{refused:?}");
+}
+
+#[test]
+fn hardened_refuses_what_is_over_its_bounds_and_says_so_with_its_headers() {
+    let _alone = alone();
+    let world = World::new();
+    let public = free_address();
+    let file = conf().join("examples").join("hardened.yaml");
+    let gateway = world.setup(file).variable("LISTEN_TLS", public).start();
+    let tls = Tls::new("gateway.test", &world.authority.certificate());
+    let connect = || Client::tls(public, &tls).expect("a handshake").0;
+    let sealed = |response: Response| {
+        response
+            .expect_header("X-Frame-Options", "DENY")
+            .expect_header("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+            .expect_no_header("Server")
+    };
+
+    sealed(connect().get("/").expect_status(200));
+    sealed(connect().get(&format!("/?{}", "a".repeat(5000))).expect_status(414));
+    sealed(connect().request("GET", "/", &[("X-A", &"a".repeat(20_000))], b"").expect_status(431));
+    sealed(connect().request("GET", "/", &vec![("X-A", "1"); 80], b"").expect_status(431));
+    let mut uploader = connect();
+    uploader.send("POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 2097152\r\n\r\n");
+    sealed(uploader.read_response().expect_status(413));
+    sealed(connect().request("DELETE", "/", &[], b"").expect_status(405));
+    assert_eq!(sealed(connect().get("/a%2Fb").expect_status(400)).json()["code"], "path_invalid");
+    assert_eq!(sealed(connect().get("/internal/x").expect_status(403)).json()["code"], "address_denied");
+    sealed(connect().request("PUT", "/upload/a", &[], &vec![b'x'; 2 << 20]).expect_status(200));
+    let tries = || connect().request("POST", "/login", &[], b"user=a");
+    sealed((0..10).map(|_| tries()).find(|response| response.status == 429).expect("a 429"));
+
+    // Who asks for another name sees no certificate.
+    let stranger = Tls::new("localhost.example", &world.authority.certificate());
+    assert!(Client::tls(public, &stranger).is_err());
+    gateway.get("/").expect_status(200);
 }

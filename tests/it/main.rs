@@ -23,6 +23,7 @@ mod grpc;
 mod http2;
 mod limit;
 mod listener;
+mod manual;
 mod origin_faults;
 mod paths;
 mod process;

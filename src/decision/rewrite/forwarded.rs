@@ -148,7 +148,9 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// What else proxies tell about the client, and origins may believe.
-const HEARSAY: [&str; 4] = ["x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"];
+/// The last two tell which path was asked for, and some frameworks serve that one instead (CVE-2018-14773).
+const HEARSAY: [&str; 6] =
+    ["x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-original-url", "x-rewrite-url"];
 
 fn is_forwarding(name: &str) -> bool {
     name.starts_with("x-forwarded-") || name == "forwarded" || HEARSAY.contains(&name)

@@ -123,6 +123,8 @@ fn a_strangers_forwarding_headers_are_replaced() {
         .with("x-forwarded-host", "evil.example")
         .with("x-forwarded-prefix", "/evil")
         .with("x-real-ip", "127.0.0.1")
+        .with("x-original-url", "/admin")
+        .with("x-rewrite-url", "/admin")
         .with("forwarded", "for=127.0.0.1")
         .with("x-request-id", "theirs")
         .with("authorization", "Bearer secret")

@@ -1,0 +1,99 @@
+//! Path confusion: rules that match one path, an origin that serves another.
+//!
+//! # The attack
+//!
+//! A rule closes `/admin`. The client asks for `/public/..%2fadmin`, `/public/..;/admin`, `//admin`, `/%61dmin`,
+//! `/admin#.png` or `/public/%252e%252e/admin`: the gateway compares the text, finds no rule, and forwards it; the
+//! origin decodes, merges, resolves, strips, and serves `/admin`. RFC 3986 §6.2.2 says which spellings are equal, but
+//! every server decodes a little more or a little less, in another order, and once more than it should. Hosts have
+//! spellings too: case, a port, a trailing dot, user information (RFC 3986 §3.2), and a request that names two of them
+//! (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+//!
+//! # What happened to others
+//!
+//! * **Envoy** compared paths as they came: `something/../admin` passed a block on `/admin` ([CVE-2019-9901]), and
+//!   later `%2F` and `%5C` did ([CVE-2021-29492]). **Istio**'s rules on top of it could be passed with several slashes
+//!   or escaped ones ([CVE-2021-31920]) and with a `#fragment` in the request ([CVE-2021-39156]).
+//! * **HAProxy** accepted `#` in a target, so that `index.html#.png` matched a rule for images ([CVE-2023-45539]).
+//! * **Apache httpd** 2.4.49 normalised before it had decoded all: `/.%2e/` left the document root ([CVE-2021-41773],
+//!   exploited at once); the repair in 2.4.50 did not think of double encoding ([CVE-2021-42013]).
+//! * **F5 BIG-IP**: Apache in front let `/tmui/login.jsp/..;/` pass as a login page, Tomcat behind it climbed
+//!   ([CVE-2020-5902]: commands as root on the load balancer). **Apache Shiro** fell to the same `;`, twice
+//!   ([CVE-2020-1957], [CVE-2020-11989]).
+//! * **PAN-OS**: nginx in front decided that `/unauth/%252e%252e/` needs no login, Apache behind it decoded once more
+//!   ([CVE-2025-0108], exploited within days).
+//! * **Apache httpd** as a proxy could be sent elsewhere by a target that begins with `@` ([CVE-2011-3368]).
+//!
+//! # How this code avoids it
+//!
+//! * [`decision::request::path::read`](crate::decision::request::path::read) gives a path its one normal form before
+//!   any rule sees it: dot segments resolved (also spelled `%2e`), `//` merged, unreserved characters plain, every
+//!   other escape in upper case. It is what rules match and what is forwarded, byte for byte.
+//! * What nobody sends in good faith is refused, never repaired: backslashes, control characters and NUL, invalid
+//!   escapes, over-long or broken UTF-8, `#`, a climb above the root, and dot segments that show only once parameters
+//!   are dropped, separators decoded, or the path decoded again. The reasons are the variants of
+//!   [`PathError`](crate::decision::request::path::PathError).
+//! * What some origins read differently and others do not, such as `/admin;x/y`, `/%2561dmin` or `/users/%40me`, is
+//!   read in the loosest way too ([`Spelling`](crate::decision::request::path::Spelling)), and passes only if that
+//!   leads to the same route ([`decision::route`](crate::decision::route)). So no two spellings of one path come
+//!   through routes with different access.
+//! * Encoded separators go by the route's `encoded_separators`: `reject` by default, `keep` where the owner vouches for
+//!   the origin, or `decode`, and then the decoded path is what is matched and what is forwarded.
+//! * The origin is asked for that same form, made by [`decision::rewrite`](crate::decision::rewrite) and written by
+//!   [`proxy::upstream::rewrite`](crate::proxy::upstream::rewrite). Prefixes are stripped and added by whole segments.
+//! * [`decision::request::host::parse`](crate::decision::request::host::parse) does the same for hosts. `Host`,
+//!   `:authority` and an absolute target must name one host; the origin sees that one.
+//! * Two routes that could take the same request with equal right don't load, so the order of a file decides nothing.
+//!
+//! # What is left to the owner
+//!
+//! * `encoded_separators: keep` is a promise about the origin: one that decodes them serves `/files/admin/x` to whoever
+//!   may ask for `/files/{name}`.
+//! * Paths are compared with case. An origin that ignores case needs `{regex: "(?i)…"}`, or the stricter access on the
+//!   wider route. `check` points out an open route above a protected one.
+//! * The query is forwarded as it came. A condition on a query parameter reads it as forms are encoded today, separated
+//!   by `&`; an origin that also separates at `;` reads other parameters.
+//!
+//! # Kept so by
+//!
+//! * `src/decision/route/tests/spellings.rs::no_two_spellings_reach_one_origin_path_through_different_routes` (for
+//!   random routes, spellings and kinds of origin)
+//! * `src/decision/route/tests/spellings.rs::a_path_that_leads_to_two_routes_is_refused`
+//! * `src/decision/route/tests/spellings.rs::encoded_separators_go_by_the_route`
+//! * `src/decision/route/tests/spellings.rs::a_decoded_path_is_what_is_forwarded`
+//! * `src/decision/request/path.rs::spellings_of_one_path_have_one_normal_form`
+//! * `src/decision/request/path.rs::what_origins_read_differently_is_refused`
+//! * `src/decision/request/path.rs::normal_paths_stay_as_they_are` (for random paths)
+//! * `src/decision/request/path.rs::no_bytes_make_it_panic` (for random bytes)
+//! * `src/decision/request/path/spelling.rs::the_loosest_reading_has_no_parameters_and_no_escapes_of_escapes`
+//! * `src/decision/request/path/spelling.rs::encoded_separators_are_noticed_however_deep`
+//! * `src/decision/request/host.rs::spellings_of_one_host_have_one_normal_form`
+//! * `src/decision/request/host.rs::what_is_not_a_host_is_refused`
+//! * `src/decision/request/tests.rs::absolute_form_must_agree_with_host`
+//! * `src/decision/rewrite/tests.rs::rewritten_paths_stay_normal` (for random paths and rewrites)
+//! * `src/decision/rewrite/tests.rs::no_request_redirects_to_another_host` (for random targets)
+//! * `src/decision/route/tests/naive.rs::the_table_finds_what_a_naive_scan_finds` (for random routes and requests)
+//! * `src/decision/route/tests.rs::equal_routes_are_ambiguous`
+//! * `tests/it/paths.rs::the_origin_sees_the_path_that_was_matched`
+//! * `tests/it/paths.rs::a_path_with_more_than_one_reading_is_refused_with_the_declared_headers`
+//! * `tests/it/paths.rs::http2_spells_no_other_path`
+//! * `tests/it/read.rs::what_was_matched_is_what_is_forwarded`
+//! * `tests/it/read.rs::an_absolute_target_is_read_like_any_other`
+//! * `tests/it/read.rs::the_host_is_matched_without_case_port_and_trailing_dot`
+//! * `tests/it/route.rs::two_routes_with_equal_right_are_refused`
+//!
+//! Beside the tests, `tests/fuzz/fuzz_targets/path.rs` looks for a path that two kinds of origin find to be another
+//! one.
+//!
+//! [CVE-2011-3368]: https://www.cve.org/CVERecord?id=CVE-2011-3368
+//! [CVE-2019-9901]: https://www.cve.org/CVERecord?id=CVE-2019-9901
+//! [CVE-2020-11989]: https://www.cve.org/CVERecord?id=CVE-2020-11989
+//! [CVE-2020-1957]: https://www.cve.org/CVERecord?id=CVE-2020-1957
+//! [CVE-2020-5902]: https://www.cve.org/CVERecord?id=CVE-2020-5902
+//! [CVE-2021-29492]: https://www.cve.org/CVERecord?id=CVE-2021-29492
+//! [CVE-2021-31920]: https://www.cve.org/CVERecord?id=CVE-2021-31920
+//! [CVE-2021-39156]: https://www.cve.org/CVERecord?id=CVE-2021-39156
+//! [CVE-2021-41773]: https://www.cve.org/CVERecord?id=CVE-2021-41773
+//! [CVE-2021-42013]: https://www.cve.org/CVERecord?id=CVE-2021-42013
+//! [CVE-2023-45539]: https://www.cve.org/CVERecord?id=CVE-2023-45539
+//! [CVE-2025-0108]: https://www.cve.org/CVERecord?id=CVE-2025-0108

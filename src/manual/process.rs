@@ -1,0 +1,83 @@
+//! The process: its privileges, its keys, its admin interface, its life.
+//!
+//! # The attack
+//!
+//! All other pages are about what passes through. This one is about what stands there: a program that faces the
+//! internet, holds private keys, was started by root to bind port 443, and answers questions about itself. One input
+//! that ends it ends everyone's requests; one that takes it over has all that it may do.
+//!
+//! # What happened to others
+//!
+//! * **Apache httpd**'s workers, which run without privileges, could make the parent run code as root at the next
+//!   graceful restart ([CVE-2019-0211]); **nginx** packages let the web user own the folder in which root made log
+//!   files ([CVE-2016-1247]).
+//! * **OpenSSL** gave away the memory of the process, keys included, for a length that nobody compared
+//!   ([CVE-2014-0160]).
+//! * Admin interfaces that could be reached from outside: **F5 BIG-IP**'s twice, both times to root ([CVE-2020-5902],
+//!   [CVE-2022-1388]); **Kong**'s in a published compose file ([CVE-2020-11710], which the vendor disputes: the
+//!   template, not the product).
+//! * One input that ends the process: **Envoy** with a PROXY header of type LOCAL ([CVE-2024-23327]).
+//!
+//! # How this code avoids it
+//!
+//! * `unsafe` is forbidden in the crate, and TLS is rustls: memory is not read past a length.
+//! * `process.user`: root for as long as it takes to bind ports and read keys, and then never again: every thread is
+//!   somebody else before the first byte of a stranger is read ([`privileges`](crate::privileges)). Log files are
+//!   opened after that, so that root makes no file in a folder that another user writes to.
+//! * A key or a file of secrets that others can read is pointed out by `check` and at start.
+//! * A panic ends the request that met it: a sealed 500, one log line, one count, its places given back, its connection
+//!   closed ([`proxy::guard`](crate::proxy::guard)). A panic that nothing caught ends one connection or one stream.
+//! * The admin listener takes loopback addresses only, unless it has a `token`, and changes nothing
+//!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
+//!   and time, and shares no port with the public.
+//! * Secrets have a type that neither prints nor serialises ([`secret`](crate::secret)), and the query parameters in
+//!   which credentials travel are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). What a
+//!   stranger sends can't write a log line of its own, nor a long one.
+//! * Sockets are bound and certificates loaded before anything starts: what can't serve ends at once, with the reason,
+//!   instead of living on deaf ([`proxy::listener::bind`](crate::proxy::listener::bind)).
+//! * `addresses` of a listener turn peers away before TLS; those of a route come before every other access rule
+//!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes wrong or unreadable
+//!   changes nothing, and is told.
+//! * What strangers' bytes reach first, and the configuration, is fuzzed (`tests/fuzz/README.md`).
+//!
+//! # What is left to the owner
+//!
+//! * `process.user`, and the rights of the files: keys, API keys and the configuration are for that user alone.
+//! * Bounds of the machine: memory, descriptors, a restart by the supervisor.
+//! * `addresses` for routes that only some networks use, the administration above all.
+//!
+//! # Kept so by
+//!
+//! * `tests/it/process.rs::root_is_given_up_by_every_thread_once_sockets_and_keys_are_held`
+//! * `tests/it/process.rs::whoever_is_not_root_can_not_become_somebody_else`
+//! * `tests/it/process.rs::a_key_that_others_can_read_is_named_with_what_to_do`
+//! * `tests/it/fault.rs::a_panic_is_a_sealed_500_and_ends_the_connection`
+//! * `tests/it/fault.rs::a_panic_that_nothing_catches_closes_the_connection_and_is_recorded_all_the_same`
+//! * `tests/it/fault.rs::a_panic_is_told_once_with_its_place_and_without_the_request`
+//! * `tests/it/fault.rs::a_panic_gives_back_the_place_in_a_limit`
+//! * `tests/it/fault.rs::a_panic_ends_one_stream_and_the_others_of_its_connection_go_on`
+//! * `tests/it/admin.rs::other_addresses_without_a_token_are_refused`
+//! * `tests/it/admin.rs::on_other_addresses_metrics_need_the_token_and_health_does_not`
+//! * `tests/it/admin.rs::whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out`
+//! * `tests/it/admin.rs::there_is_no_admin_on_the_public_listener`
+//! * `tests/it/address.rs::a_denied_peer_costs_no_handshake`
+//! * `tests/it/address.rs::a_denied_client_is_not_asked_who_it_is_and_reaches_no_origin`
+//! * `tests/it/address.rs::a_wrong_or_missing_list_changes_nothing_and_is_told`
+//! * `src/decision/access/address/set.rs::a_set_holds_exactly_what_a_scan_finds` (for random ranges)
+//! * `tests/it/config.rs::a_secret_is_never_printed`
+//! * `tests/it/access.rs::no_credential_is_ever_printed`
+//! * `tests/it/access_log.rs::nobody_can_write_a_line_of_their_own`
+//! * `src/telemetry/access_log/tests.rs::whatever_a_stranger_sends_stays_in_its_line_and_its_quotes` (for random bytes)
+//! * `src/telemetry/access_log/tests.rs::no_request_makes_a_long_line`
+//! * `src/telemetry/access_log/tests.rs::no_format_writes_a_credential_of_the_query`
+//! * `src/telemetry/program_log.rs::a_message_can_not_forge_another_line`
+//! * `tests/it/listener.rs::a_taken_port_ends_the_process_at_once_and_is_named`
+//! * `tests/it/listener.rs::a_certificate_that_does_not_load_ends_the_process_at_once_and_is_named`
+//!
+//! [CVE-2014-0160]: https://www.cve.org/CVERecord?id=CVE-2014-0160
+//! [CVE-2016-1247]: https://www.cve.org/CVERecord?id=CVE-2016-1247
+//! [CVE-2019-0211]: https://www.cve.org/CVERecord?id=CVE-2019-0211
+//! [CVE-2020-11710]: https://www.cve.org/CVERecord?id=CVE-2020-11710
+//! [CVE-2020-5902]: https://www.cve.org/CVERecord?id=CVE-2020-5902
+//! [CVE-2022-1388]: https://www.cve.org/CVERecord?id=CVE-2022-1388
+//! [CVE-2024-23327]: https://www.cve.org/CVERecord?id=CVE-2024-23327

@@ -1,0 +1,147 @@
+//! Request smuggling: one message, two lengths.
+//!
+//! # The attack
+//!
+//! Where two programs on a request's way disagree where it ends, the rest of its body is the next request to one of
+//! them: a request that no rule has seen, answered to whoever comes next on that connection (RFC 9112 §11.2).
+//! Everything that tells a message's length is a place to disagree:
+//!
+//! * `Content-Length` twice, with a sign, empty, or beside `Transfer-Encoding` (RFC 9112 §6.1, §6.3; RFC 9110 §8.6);
+//! * a transfer coding that is not exactly `chunked`, or any at all in HTTP/1.0 (RFC 9112 §6.1);
+//! * the lines themselves: a bare CR or LF, a folded line, a space before the colon, an empty field name (RFC 9112
+//!   §2.2, §5.1, §5.2);
+//! * the chunks: sizes too big for a number, extensions, line ends within them (RFC 9112 §7.1);
+//! * HTTP/2 on one side and HTTP/1 on the other: frames have a length of their own, and a value may hold bytes that end
+//!   a line in HTTP/1 (RFC 9113 §8.2.1, §8.2.2, §10.3);
+//! * a body that nobody reads: what is left of it is taken for the next request;
+//! * a protocol switch that one side believes in and the other has not agreed to (RFC 9110 §7.8).
+//!
+//! # What happened to others
+//!
+//! * **HAProxy** let the length of a field name overflow ([CVE-2021-40346]); accepted an empty field name and lost all
+//!   fields after it ([CVE-2023-25725]); forwarded an empty `Content-Length` ([CVE-2023-40225]); let a
+//!   `Transfer-Encoding` without `chunked` through ([CVE-2019-18277]).
+//! * **Netty** took `Transfer-Encoding : chunked`, with the space ([CVE-2019-16869]); **Node.js** ended a field at a
+//!   bare CR ([CVE-2023-30589]); **Gunicorn** took conflicting `Transfer-Encoding` fields for chunked
+//!   ([CVE-2024-1135]).
+//! * **hyper** read `Content-Length: +3` ([CVE-2021-32715]) and let the size of a chunk overflow ([CVE-2021-32714]): a
+//!   memory-safe language does not help against a second reading.
+//! * In chunk-size lines a bare LF sufficed for **ASP.NET Core** ([CVE-2025-55315], rated 9.9), **Go**
+//!   ([CVE-2025-22871]) and **Netty** ([CVE-2025-58056]), and **Squid**'s decoder was lenient as a whole
+//!   ([CVE-2023-46846]).
+//! * On the way from HTTP/2 to HTTP/1, **Apache httpd** forwarded a method that was more than a method
+//!   ([CVE-2021-33193]), **Varnish** pseudo-header fields with characters that no request line may have
+//!   ([CVE-2022-45060]), **Netty** a `Content-Length` that the frames did not bear out ([CVE-2021-21295]), and **Apache
+//!   Traffic Server** a `Transfer-Encoding`, which HTTP/2 does not have ([CVE-2026-58150]).
+//! * Bodies that were left over: **nginx** with some `error_page` settings ([CVE-2019-20372]); **Pingora** on a cache
+//!   hit ([CVE-2025-4366]); **Apache Traffic Server** after an early answer to `Expect: 100-continue`
+//!   ([CVE-2025-55702]), and on a pooled connection to an origin that still waited for the rest of a body
+//!   ([CVE-2025-31699]).
+//! * **Pingora** read close-delimited bodies in HTTP/1.0 requests and mixed up several codings ([CVE-2026-2835]), and
+//!   passed on the bytes after an `Upgrade` before the origin had agreed ([CVE-2026-2833]); **nghttpx** forwarded an
+//!   `Upgrade` together with a body ([CVE-2026-58055]).
+//!
+//! # How this code avoids it
+//!
+//! Pingora's parser forgives, as parsers do. So it never gets the bytes of a client; it gets messages that have one
+//! reading.
+//!
+//! * [`decision::request::head`](crate::decision::request::head) judges an HTTP/1 head as bytes: every line ends in CR
+//!   LF, none is folded, every name is a token right up to its colon, no value holds a control character, `Host` is
+//!   there once. Other versions are 505.
+//! * [`decision::request::framing`](crate::decision::request::framing) finds one length or none: a second
+//!   `Content-Length`, even an equal one, one that is not made of digits or does not fit a number, one beside
+//!   `Transfer-Encoding`, and `Transfer-Encoding` in HTTP/1.0 are refused; codings other than `chunked` are 501.
+//! * [`decision::request::chunked`](crate::decision::request::chunked) follows the chunks: plain sizes that can't
+//!   overflow, lines that end in CR LF, extensions and trailers of a few kilobytes at most. They reach no origin: what
+//!   is forwarded is chunked anew.
+//! * [`proxy::connection`](crate::proxy::connection) hands Pingora one message at a time. What a client sends ahead, or
+//!   beyond the length that it announced, waits, and is the next request, judged like any other.
+//! * [`decision::request::read`](crate::decision::request::read) checks lengths and hosts again, whatever the protocol,
+//!   so that HTTP/2 can't bring what HTTP/1 may not.
+//! * An unread body ends the connection, unless it is small and announced, and then it is read
+//!   ([`proxy::response::answer`](crate::proxy::response::answer)). A body that is refused, broken off or given up
+//!   never reaches the origin as a whole one, and its connection is not used again. What an origin sends after the end
+//!   of its answer is never the next answer.
+//! * `Connection` may name only what always ends here; `Expect` is `100-continue` or 417.
+//! * From HTTP/2 to HTTP/1 nothing is copied as text: fields are values of the `http` crate, which holds no CR, LF or
+//!   NUL; the target is written anew from its normal form; hop-by-hop fields end here.
+//! * A tunnel begins when the origin answers 101 to a request that asked for it, and not before
+//!   ([`proxy::tunnel`](crate::proxy::tunnel)), on a connection of its own that nobody gets afterwards. A request with
+//!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that nobody asked for is
+//!   a failure of the origin ([`proxy::response`](crate::proxy::response)).
+//!
+//! # What is left to the owner
+//!
+//! Nothing here has a switch. A client that needs one of these forms is broken, and a report of it is in the access log
+//! with the cause `malformed_request`, `version_unsupported` or `transfer_coding_unknown`.
+//!
+//! # Kept so by
+//!
+//! * `src/decision/request/head/tests.rs::what_parsers_forgive_is_refused`
+//! * `src/decision/request/head/tests.rs::pieces_are_read_as_the_whole`
+//! * `src/decision/request/head/tests.rs::no_bytes_make_it_panic` (for random bytes)
+//! * `src/decision/request/framing.rs::two_lengths_are_malformed`
+//! * `src/decision/request/framing.rs::what_is_no_length_is_malformed`
+//! * `src/decision/request/chunked.rs::a_body_with_two_readings_is_malformed`
+//! * `src/decision/request/chunked.rs::the_largest_size_does_not_overflow`
+//! * `src/decision/request/chunked.rs::pieces_are_followed_as_the_whole`
+//! * `src/decision/request/tests.rs::two_lengths_are_refused`
+//! * `src/decision/request/tests.rs::exactly_one_host_is_accepted`
+//! * `tests/it/framing.rs::lines_that_parsers_read_differently_are_refused`
+//! * `tests/it/framing.rs::two_lengths_and_two_hosts_are_refused`
+//! * `tests/it/framing.rs::codings_and_versions_have_the_statuses_of_their_own`
+//! * `tests/it/framing.rs::chunks_with_two_readings_are_refused_before_the_origin_has_a_request`
+//! * `tests/it/framing.rs::chunks_reach_the_origin_in_one_plain_form`
+//! * `tests/it/framing.rs::a_body_longer_than_its_length_is_the_next_request_and_refused`
+//! * `tests/it/framing.rs::what_a_client_sends_ahead_is_served_in_its_turn`
+//! * `tests/it/http2/malformed.rs::pseudo_header_tricks_are_refused`
+//! * `tests/it/http2/malformed.rs::a_length_that_is_not_the_bodys_is_refused_before_the_origin_has_it_whole`
+//! * `tests/it/body.rs::a_body_that_grows_too_large_never_reaches_the_origin_as_a_whole_one`
+//! * `tests/it/body.rs::a_body_that_the_client_breaks_off_never_reaches_the_origin_as_a_whole_one`
+//! * `tests/it/body.rs::a_body_that_an_http2_client_gives_up_never_reaches_the_origin_as_a_whole_one`
+//! * `tests/it/body.rs::a_body_from_http2_ends_once_for_an_http1_origin`
+//! * `tests/it/body.rs::a_body_of_any_form_arrives_as_it_was_sent`
+//! * `tests/it/stream.rs::a_refused_body_that_waits_to_be_asked_for_is_never_asked_for`
+//! * `tests/it/stream.rs::an_unknown_expectation_is_417`
+//! * `tests/it/origin_faults.rs::what_follows_an_answer_never_becomes_the_next_one`
+//! * `tests/it/tunnel.rs::an_upgrade_with_a_body_or_to_something_else_is_not_asked_for`
+//! * `tests/it/tunnel.rs::an_origin_that_does_not_switch_is_answered_like_any_other`
+//! * `src/decision/request/tests.rs::connection_names_only_what_ends_here_anyway`
+//! * `tests/it/read.rs::hop_by_hop_fields_stop_here`
+//! * `tests/it/read.rs::expect_continue_gets_its_body_through`
+//! * `tests/it/response.rs::malformed_http1_carries_them`
+//! * `tests/it/response.rs::refused_bodies_carry_them`
+//! * `tests/it/response.rs::a_switch_of_protocols_that_nobody_asked_for_is_refused`
+//! * `tests/it/response.rs::http2_with_a_bad_authority_carries_them`
+//! * `tests/it/listener.rs::http2_to_http1_keeps_the_request_whole`
+//! * `tests/it/access_log.rs::a_malformed_request_has_its_line`
+//!
+//! Beside the tests, `tests/fuzz/fuzz_targets/head.rs` and `tests/fuzz/fuzz_targets/chunked.rs` look for bytes that are
+//! accepted here and read otherwise by another parser, or by the same one in other pieces.
+//!
+//!
+//! [CVE-2019-16869]: https://www.cve.org/CVERecord?id=CVE-2019-16869
+//! [CVE-2019-18277]: https://www.cve.org/CVERecord?id=CVE-2019-18277
+//! [CVE-2019-20372]: https://www.cve.org/CVERecord?id=CVE-2019-20372
+//! [CVE-2021-21295]: https://www.cve.org/CVERecord?id=CVE-2021-21295
+//! [CVE-2021-32714]: https://www.cve.org/CVERecord?id=CVE-2021-32714
+//! [CVE-2021-32715]: https://www.cve.org/CVERecord?id=CVE-2021-32715
+//! [CVE-2021-33193]: https://www.cve.org/CVERecord?id=CVE-2021-33193
+//! [CVE-2021-40346]: https://www.cve.org/CVERecord?id=CVE-2021-40346
+//! [CVE-2022-45060]: https://www.cve.org/CVERecord?id=CVE-2022-45060
+//! [CVE-2023-25725]: https://www.cve.org/CVERecord?id=CVE-2023-25725
+//! [CVE-2023-30589]: https://www.cve.org/CVERecord?id=CVE-2023-30589
+//! [CVE-2023-40225]: https://www.cve.org/CVERecord?id=CVE-2023-40225
+//! [CVE-2023-46846]: https://www.cve.org/CVERecord?id=CVE-2023-46846
+//! [CVE-2024-1135]: https://www.cve.org/CVERecord?id=CVE-2024-1135
+//! [CVE-2025-22871]: https://www.cve.org/CVERecord?id=CVE-2025-22871
+//! [CVE-2025-31699]: https://www.cve.org/CVERecord?id=CVE-2025-31699
+//! [CVE-2025-4366]: https://www.cve.org/CVERecord?id=CVE-2025-4366
+//! [CVE-2025-55315]: https://www.cve.org/CVERecord?id=CVE-2025-55315
+//! [CVE-2025-55702]: https://www.cve.org/CVERecord?id=CVE-2025-55702
+//! [CVE-2025-58056]: https://www.cve.org/CVERecord?id=CVE-2025-58056
+//! [CVE-2026-2833]: https://www.cve.org/CVERecord?id=CVE-2026-2833
+//! [CVE-2026-2835]: https://www.cve.org/CVERecord?id=CVE-2026-2835
+//! [CVE-2026-58055]: https://www.cve.org/CVERecord?id=CVE-2026-58055
+//! [CVE-2026-58150]: https://www.cve.org/CVERecord?id=CVE-2026-58150
