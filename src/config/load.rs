@@ -131,7 +131,7 @@ fn parse(name: &str, content: &[u8]) -> (Option<Part>, Vec<Diagnostic>) {
         Err(error) => {
             // What the scanner said of a duplicate key or a tag is clearer than what the other parser makes of it.
             if diagnostics.is_empty() {
-                diagnostics.push(syntax_error(&file, &error));
+                diagnostics.push(syntax_error(&file, text, &error));
             }
             return (None, diagnostics);
         }
@@ -161,7 +161,7 @@ fn document(
     }
 }
 
-fn syntax_error(file: &Arc<str>, error: &serde_yaml::Error) -> Diagnostic {
+fn syntax_error(file: &Arc<str>, text: &str, error: &serde_yaml::Error) -> Diagnostic {
     let mut message = error.to_string();
     let mut place = Place { file: file.clone(), line: 1, column: 1 };
     if let Some(location) = error.location() {
@@ -172,7 +172,8 @@ fn syntax_error(file: &Arc<str>, error: &serde_yaml::Error) -> Diagnostic {
             message.truncate(short.len());
         }
     }
-    fault(place, "yaml_syntax", message)
+    // Like the other one, this parser counts a line behind the last.
+    fault(place.min(end_of(file, text.as_bytes())), "yaml_syntax", message)
 }
 
 fn unreadable(file: &str, error: &io::Error) -> Diagnostic {
@@ -190,8 +191,10 @@ fn start_of(file: &str) -> Place {
 
 /// The place after `valid`, which is UTF-8.
 fn end_of(file: &Arc<str>, valid: &[u8]) -> Place {
-    let line = 1 + valid.iter().filter(|&&b| b == b'\n').count();
-    let last = valid.rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    // YAML 1.2 §5.4: a line ends with LF, CR or both.
+    let lone_returns = valid.windows(2).filter(|pair| pair[0] == b'\r' && pair[1] != b'\n').count();
+    let line = 1 + lone_returns + valid.iter().filter(|&&b| b == b'\n').count() + usize::from(valid.ends_with(b"\r"));
+    let last = valid.rsplit(|&b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
     // Continuation bytes begin with 10: every other byte begins a character.
     let column = 1 + last.iter().filter(|&&b| b & 0xc0 != 0x80).count();
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

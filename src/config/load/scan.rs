@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScanError, Span, Tag};
 
-use super::MAX_MISTAKES;
 use super::places::{Children, Node};
+use super::{MAX_MISTAKES, end_of};
 use crate::config::compile::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
@@ -23,7 +23,8 @@ pub(super) struct Scanned {
 
 /// Reads the structure of `text`.
 pub(super) fn scan(file: &Arc<str>, text: &str) -> Scanned {
-    let mut scanner = Scanner { file, frames: Vec::new(), root: None, diagnostics: Vec::new() };
+    let end = end_of(file, text.as_bytes());
+    let mut scanner = Scanner { file, end, frames: Vec::new(), root: None, diagnostics: Vec::new() };
     let refused = scanner.run(text).is_err();
     Scanned { node: scanner.root, diagnostics: scanner.diagnostics, refused }
 }
@@ -33,6 +34,8 @@ struct Refused;
 
 struct Scanner<'f> {
     file: &'f Arc<str>,
+    /// The parser counts a line behind the last one where that has no line feed.
+    end: Place,
     /// The collections that are still open, outermost first.
     frames: Vec<Frame>,
     root: Option<Node>,
@@ -172,6 +175,6 @@ impl Scanner<'_> {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         // The parser counts columns from 0.
         let (line, column) = (small(span.start.line()), small(span.start.col()).saturating_add(1));
-        Place { file: self.file.clone(), line, column }
+        Place { file: self.file.clone(), line, column }.min(self.end.clone())
     }
 }

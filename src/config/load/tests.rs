@@ -252,6 +252,12 @@ fn yaml_that_is_none_is_shown_where_it_breaks() {
     let twice = said(&GOOD.replace("    upstream:", "    name: again\n    upstream:"));
     assert_eq!(twice, ["10:5: error[duplicate_key]: routes[0].name: the key `name` was already given at f:8:5"]);
 
+    // The parsers count a line behind the last one where that has no line feed.
+    for text in ["a:\n  b: c\n  d", "a:\r  b: c\r  d", "a:\r\n  b: c\r\n  d"] {
+        assert_eq!(code(text), "3:4: error[yaml_syntax", "{text:?}");
+    }
+    assert_eq!(code("a: !x"), "1:6: error[yaml_tag");
+
     let broken = load_text("f", b"a: \xc3\xa4\nb: \xc3\xa4\xff", &Fake::default()).unwrap_err();
     assert_eq!(broken[0].to_string(), "f:2:5: error[invalid_utf8]: the file is not UTF-8 text from here on");
     let large = load_text("f", &vec![b' '; MAX_FILE_BYTES + 1], &Fake::default()).unwrap_err();

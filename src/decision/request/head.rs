@@ -114,8 +114,9 @@ fn request_line(line: &[u8]) -> Result<Version, Denial> {
     if method.len() > MAX_METHOD_BYTES {
         return Err(method_too_long());
     }
-    // Bytes beyond ASCII are for the path's normal form to judge.
-    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii()) {
+    // Characters beyond ASCII are for the path's normal form to judge; the parser behind refuses what is no character.
+    let plain = |byte: &u8| byte.is_ascii_graphic() || !byte.is_ascii();
+    if target.is_empty() || !target.iter().all(plain) || std::str::from_utf8(target).is_err() {
         return malformed("the request target has a character that no target may have");
     }
     if words.next().is_some() {

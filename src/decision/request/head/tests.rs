@@ -72,6 +72,15 @@ fn what_parsers_forgive_is_refused() {
 }
 
 #[test]
+fn a_target_is_text() {
+    let read = |head: &[u8]| HeadReader::default().read(head).map(|head| head.is_some()).map_err(|denial| denial.cause);
+    assert_eq!(read("GET /caf\u{e9} HTTP/1.1\r\n\r\n".as_bytes()), Ok(true));
+    for head in [&b"GET \xd0 HTTP/1.1\r\n"[..], b"GET /caf\xe9 HTTP/1.1\r\n", b"GET /\xc0\xaf HTTP/1.1\r\n"] {
+        assert_eq!(read(head), Err(Cause::MalformedRequest), "{head:?}");
+    }
+}
+
+#[test]
 fn versions_methods_codings_and_counts_have_their_own_causes() {
     let long = format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(33));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(257));
