@@ -42,7 +42,8 @@ pub struct GuardBounds {
     pub header_time: Duration,
     /// For any other frame from its first byte to its last. `None`: as long as it takes.
     pub frame_time: Option<Duration>,
-    /// Longest header block as it is on the wire, with the heads of its frames, in bytes. What is shorter and still too long is answered 431.
+    /// Longest header block as it is on the wire, with the heads of its frames, in bytes. What is shorter and still too long is
+    /// answered 431.
     pub header_block: usize,
     /// Resets at once.
     pub resets: u32,

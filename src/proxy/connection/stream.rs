@@ -1,5 +1,8 @@
 //! The stream that Pingora reads and writes in place of the socket.
 
+mod http2;
+mod peek;
+
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,17 +13,16 @@ use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::farewell::Farewell;
-use super::h2_guard::{Abuse, PREFACE};
-use super::h2_seal::{Scan, Sealer};
+use super::h2_seal::Sealer;
 use super::h2_watch::Watch;
 use super::incoming::Incoming;
-use super::outgoing::{GATHER, Outgoing};
+use super::outgoing::Outgoing;
 use super::patience::{Awaited, Late, Patience};
 use super::{ConnectionInfo, Phase};
 use crate::config::snapshot::Bounds;
@@ -32,14 +34,6 @@ const HEAD_MEMORY: usize = 512;
 
 /// What a request line has besides the target: method, version, spaces; and the empty line that ends the head.
 const REQUEST_LINE_REST: usize = 64;
-
-/// The same for HTTP/2, whose frames are all copied on their way through the sealer. Above [`GATHER`], so that a write always
-/// finds room.
-const HTTP2_GATHER: usize = 4 * GATHER;
-
-fn is_beginning_of_preface(bytes: &[u8]) -> bool {
-    PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
-}
 
 /// A client connection as Pingora sees it.
 pub struct Connection {
@@ -91,13 +85,6 @@ impl Connection {
             connection.become_http2();
         }
         connection
-    }
-
-    fn become_http2(&mut self) {
-        self.info.set_phase(Phase::Http2);
-        self.incoming.become_raw();
-        self.sealer = Some(Sealer::default());
-        self.watch = Some(Box::new(Watch::new(&self.info)));
     }
 
     /// Takes note of what is handed over to Pingora.
@@ -188,73 +175,9 @@ impl Connection {
         self.farewell.get_or_insert_default().poll(&mut self.inner, cx).map(Ok)
     }
 
-    /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
-    fn lost_while_peeking(&self, head: &[u8], cause: Cause, detail: &'static str) {
-        if !is_blank(head) {
-            self.info.lost(head, Denial::new(cause, detail));
-        }
-    }
-
     /// Sends what is gathered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.outgoing.poll_send(&mut self.inner, cx)
-    }
-
-    /// Ends an HTTP/2 connection, as far as the socket takes the last words now.
-    fn leave_http2(&mut self, cx: &mut Context<'_>, abuse: Abuse) -> Poll<io::Result<()>> {
-        if let Some(watch) = &self.watch {
-            let last_words = watch.last_words(abuse, &self.info);
-            self.outgoing.extend(&last_words);
-        }
-        self.failed = true;
-        if self.poll_send(cx).is_ready() {
-            let _ = Pin::new(&mut self.inner).poll_flush(cx);
-        }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, abuse.reason())))
-    }
-
-    fn poll_write_http2(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.failed {
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
-        }
-        if self.outgoing.len() >= GATHER {
-            ready!(self.poll_send(cx))?;
-        }
-        let mut total = 0;
-        for buf in bufs {
-            // A client that reads slowly must not make this buffer grow: take what fits, and be asked again.
-            let room = HTTP2_GATHER.saturating_sub(self.outgoing.len());
-            let part = &buf[..buf.len().min(room)];
-            self.gather_http2(part);
-            total += part.len();
-            if part.len() < buf.len() {
-                break;
-            }
-        }
-        Poll::Ready(Ok(total))
-    }
-
-    fn gather_http2(&mut self, mut bytes: &[u8]) {
-        let (Some(sealer), Some(watch)) = (&mut self.sealer, &mut self.watch) else { return };
-        let serving = self.info.listener.shared.store.load();
-        while !bytes.is_empty() {
-            match sealer.scan(bytes, &serving.h2_fields) {
-                Scan::Pass(count) => {
-                    self.outgoing.extend(&bytes[..count]);
-                    watch.sent(&bytes[..count], &self.info);
-                    bytes = &bytes[count..];
-                    sealer.wrote(count);
-                }
-                Scan::Replace { consumed, bytes: replacement, sealed } => {
-                    self.outgoing.extend(replacement);
-                    watch.sent(replacement, &self.info);
-                    bytes = &bytes[consumed..];
-                    if let Some(sealed) = sealed {
-                        self.info.sealed_http2(sealed.status);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -426,48 +349,6 @@ impl GetProxyDigest for Connection {
 impl GetSocketDigest for Connection {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner.get_socket_digest()
-    }
-}
-
-#[async_trait]
-impl Peek for Connection {
-    /// Reads ahead as far as it takes to tell an HTTP/2 preface from anything else. Pingora's own streams would wait for
-    /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
-    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        let mut peeked = Vec::new();
-        let mut deadline = tokio::time::Instant::now() + self.bounds.first_request;
-        while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {
-            let mut chunk = [0; 32];
-            let room = chunk.len().min(buf.len() - peeked.len());
-            let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
-            let read = match tokio::time::timeout_at(deadline, read).await {
-                Ok(read) => read?,
-                Err(_) => {
-                    let late = if peeked.is_empty() { Late::FirstRequest } else { Late::Head };
-                    self.info.listener.shared.metrics.bound_hit(late.bound());
-                    self.lost_while_peeking(
-                        &peeked,
-                        Cause::RequestTimeout,
-                        "the request's head was not complete in time",
-                    );
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-            };
-            if read == 0 {
-                self.lost_while_peeking(&peeked, Cause::ClientClosed, "the client left within its request's head");
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if peeked.is_empty() {
-                deadline = tokio::time::Instant::now() + self.bounds.header_time;
-            }
-            peeked.extend_from_slice(&chunk[..read]);
-        }
-        buf[..peeked.len()].copy_from_slice(&peeked);
-        self.incoming.push_ahead(&peeked);
-        if peeked == PREFACE {
-            self.become_http2();
-        }
-        Ok(true)
     }
 }
 

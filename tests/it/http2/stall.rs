@@ -54,7 +54,7 @@ fn an_upload_that_never_begins_is_answered_408() {
 #[test]
 fn an_upload_that_moves_may_take_its_time() {
     let origin = Origin::saying("ok");
-    let gateway = Setup::new(&super::SHORT.replace("body_idle: 400ms", "body_idle: 1s, body_rate: 10B/s"))
+    let gateway = Setup::new(&super::SHORT.replace("body_idle: 400ms", "body_idle: 1s\n  body_rate: 10B/s"))
         .origin(&origin)
         .start();
     let mut client = RawH2::connect(gateway.address());

@@ -1,0 +1,66 @@
+//! Which protocol begins, on a listener without TLS that knows both.
+
+use std::io;
+
+use async_trait::async_trait;
+use pingora::protocols::Peek;
+
+use super::{Connection, is_blank};
+use crate::decision::outcome::{Cause, Denial};
+use crate::proxy::connection::h2_guard::PREFACE;
+use crate::proxy::connection::patience::Late;
+
+#[async_trait]
+impl Peek for Connection {
+    /// Reads ahead as far as it takes to tell an HTTP/2 preface from anything else. Pingora's own streams would wait for
+    /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        let mut peeked = Vec::new();
+        let mut deadline = tokio::time::Instant::now() + self.bounds.first_request;
+        while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {
+            let mut chunk = [0; 32];
+            let room = chunk.len().min(buf.len() - peeked.len());
+            let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
+            let read = match tokio::time::timeout_at(deadline, read).await {
+                Ok(read) => read?,
+                Err(_) => {
+                    let late = if peeked.is_empty() { Late::FirstRequest } else { Late::Head };
+                    self.info.listener.shared.metrics.bound_hit(late.bound());
+                    self.lost_while_peeking(
+                        &peeked,
+                        Cause::RequestTimeout,
+                        "the request's head was not complete in time",
+                    );
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            };
+            if read == 0 {
+                self.lost_while_peeking(&peeked, Cause::ClientClosed, "the client left within its request's head");
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if peeked.is_empty() {
+                deadline = tokio::time::Instant::now() + self.bounds.header_time;
+            }
+            peeked.extend_from_slice(&chunk[..read]);
+        }
+        buf[..peeked.len()].copy_from_slice(&peeked);
+        self.incoming.push_ahead(&peeked);
+        if peeked == PREFACE {
+            self.become_http2();
+        }
+        Ok(true)
+    }
+}
+
+impl Connection {
+    /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
+    fn lost_while_peeking(&self, head: &[u8], cause: Cause, detail: &'static str) {
+        if !is_blank(head) {
+            self.info.lost(head, Denial::new(cause, detail));
+        }
+    }
+}
+
+fn is_beginning_of_preface(bytes: &[u8]) -> bool {
+    PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
+}
