@@ -76,6 +76,10 @@
 //! Nothing here has a switch. A client that needs one of these forms is broken, and a report of it is in the access log
 //! with the cause `malformed_request`, `version_unsupported` or `transfer_coding_unknown`.
 //!
+//! One thing can't be told from outside: what an origin sends unasked just as the next request goes out on the same pooled
+//! connection looks like that request's answer. Bytes that come before are noticed, and close the connection. An origin
+//! that is not trusted that far belongs to an upstream with `http2: true`, where each answer names its request.
+//!
 //! # Kept so by
 //!
 //! * `src/decision/request/head/tests.rs::what_parsers_forgive_is_refused`

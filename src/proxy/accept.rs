@@ -116,11 +116,11 @@ impl Gate {
         let peer = admitted.ends.peer;
         // A load balancer brings many clients, and its own probes besides.
         let speaks_for_itself = admitted.announces && admitted.ends.via.is_none();
-        if speaks_for_itself {
-            return true;
-        }
         if !self.listener.admits(peer.ip()) {
             return false;
+        }
+        if speaks_for_itself {
+            return true;
         }
         let serving = shared.store.load();
         if contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {

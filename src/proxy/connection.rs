@@ -58,8 +58,9 @@ pub struct ConnectionInfo {
     pacing: Mutex<Option<Pacing>>,
     /// Why the request at hand can't go on, known here and not to Pingora, which only sees that reading failed.
     failure: Mutex<Option<Denial>>,
-    /// HTTP/2 requests that have begun.
+    /// HTTP/2 requests that have begun, and those among them that have not ended.
     requests: AtomicU32,
+    open: AtomicU32,
     /// Tells Pingora that the connection is to take no more requests.
     retire: watch::Sender<bool>,
 }
@@ -86,13 +87,15 @@ impl ConnectionInfo {
     pub fn new(listener: Arc<Listener>, ends: Ends, tls: Option<&'static str>) -> Self {
         let Ends { peer, via, destination } = ends;
         let phase = AtomicU8::new(Phase::Idle as u8);
-        let (pacing, failure, requests, retire) = Default::default();
-        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure, requests, retire }
+        let (pacing, failure, requests, open, retire) = Default::default();
+        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure, requests, open, retire }
     }
 
     /// A hook takes the request over that has just been read.
     pub fn request_began(&self) {
-        if self.phase() != Phase::Http2 {
+        if self.phase() == Phase::Http2 {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        } else {
             *lock(&self.pacing) = None;
             self.set_phase(Phase::Claimed);
         }
@@ -124,7 +127,9 @@ impl ConnectionInfo {
 
     /// The request's log line is written. `reusable`: another request may follow.
     pub fn request_ended(&self, reusable: bool) {
-        if self.phase() != Phase::Http2 {
+        if self.phase() == Phase::Http2 {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        } else {
             self.set_phase(if reusable { Phase::Idle } else { Phase::Closing });
         }
     }
@@ -132,10 +137,27 @@ impl ConnectionInfo {
     /// An HTTP/2 request begins. The last that the bound allows retires the connection.
     pub fn http2_request_began(&self) {
         let bound = self.listener.shared.store.load().snapshot.bounds.requests_per_connection;
-        if self.requests.fetch_add(1, Ordering::Relaxed) + 1 == bound {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if count >= bound && !self.is_retired() {
             self.listener.shared.metrics.bound_hit(Bound::RequestsPerConnection);
             self.retire();
         }
+    }
+
+    /// Whether the client asks on and on though it was told to go elsewhere.
+    fn overstays(&self) -> bool {
+        let bounds = self.listener.shared.store.load().snapshot.bounds;
+        let most = bounds.requests_per_connection.saturating_add(bounds.http2_streams);
+        self.is_retired() && self.requests.load(Ordering::Relaxed) > most
+    }
+
+    /// HTTP/2 requests that have not ended.
+    fn open_requests(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn is_retired(&self) -> bool {
+        *self.retire.borrow()
     }
 
     /// Asks the client to go on elsewhere once its requests are answered. HTTP/2: GOAWAY, twice, so that no request is lost

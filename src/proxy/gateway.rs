@@ -46,10 +46,13 @@ impl ProxyHttp for Gateway {
         let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
         request::pace_body(session, ctx);
         match decision {
-            Ok(None) => Ok(false),
-            Ok(Some(reply)) => response::answer(session, ctx, reply).await.map(|()| true),
-            Err(denial) => response::refuse(session, ctx, denial).await.map(|()| true),
+            Ok(None) => return Ok(false),
+            Ok(Some(reply)) => response::answer(session, ctx, reply).await,
+            Err(denial) => response::refuse(session, ctx, denial).await,
         }
+        // What can fail in answering is the client.
+        .map_err(|e| e.into_down())
+        .map(|()| true)
     }
 
     async fn request_body_filter(
@@ -140,7 +143,9 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {
         let error_code = error::answer(session, e, ctx).await;
-        FailToProxy { error_code, can_reuse_downstream: false }
+        // Never reused, since the session's keepalive is off by now; but only what Pingora may reuse it closes in order,
+        // so that a client whose upload is refused can read why. What was broken off must not be ended as if it were whole.
+        FailToProxy { error_code, can_reuse_downstream: error_code != 0 }
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, ctx: &mut Context) {

@@ -25,6 +25,18 @@ use crate::telemetry::metrics::Bound;
 pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(connection) = connection_of(session) else { return };
     connection.request_began();
+    // The log line is owed from here on, whatever goes wrong.
+    let header = session.req_header();
+    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let mut record =
+        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
+    record.user_agent = header.headers.get(USER_AGENT).cloned();
+    record.referer = header.headers.get(REFERER).cloned();
+    ctx.target = header.uri.path_and_query().cloned();
+    ctx.request_id = request_id_value(&record.request_id);
+    ctx.record = Some(Box::new(record));
+    ctx.connection = Some(connection);
+
     let bounds = ctx.serving.snapshot.bounds;
     if is_http2(session.req_header()) {
         // On HTTP/1 the connection watches its writes itself; here the client's window may be what is full.
@@ -43,17 +55,6 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     if session.get_keepalive_reuses_remaining() == Some(0) {
         ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
     }
-
-    let header = session.req_header();
-    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut record =
-        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
-    record.user_agent = header.headers.get(USER_AGENT).cloned();
-    record.referer = header.headers.get(REFERER).cloned();
-    ctx.target = header.uri.path_and_query().cloned();
-    ctx.request_id = request_id_value(&record.request_id);
-    ctx.record = Some(Box::new(record));
-    ctx.connection = Some(connection);
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's

@@ -44,10 +44,9 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 /// Sends an answer that the gateway made itself.
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
     seal(&mut reply.header, ctx);
-    // An unread body would be taken for the next request.
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.concurrency.clear();
-    // HTTP/2 resets the stream instead.
+    // An unread body would be taken for the next request. HTTP/2 resets the stream instead.
     let drain = !is_http2(session.req_header()) && !session.is_body_done();
     let keep = !drain || drainable(session.req_header());
     if !keep {

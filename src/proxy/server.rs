@@ -199,7 +199,7 @@ impl ShutdownSignalWatch for Signals {
     }
 }
 
-/// Waits until the last request is done, for `bound` at most.
+/// Waits until the last request is done, for `bound` at most, and a little longer for what its client has not taken yet.
 async fn drained(shared: &Shared, bound: Duration) {
     let deadline = Instant::now() + bound;
     let mut quiet = 0;
@@ -208,4 +208,12 @@ async fn drained(shared: &Shared, bound: Duration) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         quiet = if shared.in_flight() == 0 { quiet + 1 } else { 0 };
     }
+    // An HTTP/2 request is done when its last bytes wait for the client's window.
+    let deadline = deadline.min(Instant::now() + LAST_BYTES);
+    while shared.state.connections.open() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
+
+/// For what clients have not taken when the last request is done.
+const LAST_BYTES: Duration = Duration::from_secs(1);

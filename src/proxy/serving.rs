@@ -3,7 +3,7 @@
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
@@ -36,6 +36,8 @@ pub struct Serving {
     pub routes: Vec<RouteMetrics>,
     /// For requests that no route takes.
     pub no_route: RouteMetrics,
+    /// The longest silence within a request body that any route lets pass. `None`: without bound.
+    pub longest_body_idle: Option<Duration>,
     /// The owner's headers for an answer that no hook sees, encoded for HTTP/2 (HPACK literals).
     pub h2_fields: Vec<u8>,
 }
@@ -65,8 +67,19 @@ impl Serving {
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
-        let no_route = metrics.route("");
-        Serving { limits, limit_refusals, address_lists, upstreams, routes, no_route, h2_fields, snapshot }
+        let idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
+        let longest_body_idle = idle.fold(Some(snapshot.bounds.body_idle), |longest, idle| Some(longest?.max(idle?)));
+        Serving {
+            limits,
+            limit_refusals,
+            address_lists,
+            upstreams,
+            routes,
+            no_route: metrics.route(""),
+            longest_body_idle,
+            h2_fields,
+            snapshot,
+        }
     }
 
     pub fn route(&self, id: RouteId) -> &Route {

@@ -235,3 +235,15 @@ fn a_refused_upload_lets_the_client_read_why() {
     }
     assert_eq!(origin.count(), 0);
 }
+
+#[test]
+fn an_upload_that_is_refused_on_its_way_is_taken_to_its_end_too() {
+    let origin = Origin::saying("unused");
+    let gateway = Gateway::before(&origin, &format!("bounds: {{ body: 1KiB }}\n{PASS}"));
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..100 {
+        client.try_send(format!("1000\r\n{}\r\n", "x".repeat(4096))).expect("the upload is taken");
+    }
+    assert_eq!(client.read_response().expect_status(413).json()["code"], "body_too_large");
+}

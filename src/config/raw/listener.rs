@@ -37,7 +37,8 @@ pub struct Listener {
 ///
 /// A connection from one of them must begin with a complete header within `bounds.handshake`, or it is closed and counted.
 /// The announced address is the client's from then on: for limits, `trusted_proxies`, rules, logs and `X-Forwarded-For`. A
-/// connection that the load balancer opens for itself (`LOCAL`, `UNKNOWN`) keeps its own address.
+/// connection that the load balancer opens for itself (`LOCAL`, `UNKNOWN`) keeps its own address, which the listener's
+/// `addresses` must let in too.
 ///
 /// Everyone else is served without a header; one that they send is refused like any other malformed request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -96,8 +97,9 @@ pub struct Bounds {
     /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
     #[serde(default)]
     pub body: Option<Size>,
-    /// From a connection's beginning (the TLS handshake included) until the first byte of its first request. Beyond: the
-    /// connection is closed. Default 30s.
+    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request (HTTP/1). Beyond: the
+    /// connection is closed. On HTTP/2 the preface is due within `header_time`, and a request within `keepalive`. Default
+    /// 30s.
     #[serde(default)]
     pub first_request: Option<Span>,
     /// From a request's first byte until its header is complete. Beyond: 408 (HTTP/1), and the connection is closed. Default
@@ -116,7 +118,7 @@ pub struct Bounds {
     #[serde(default)]
     pub write_idle: Option<Span>,
     /// Slowest answer. A client that takes less, over the time that the gateway waits for it, is cut off when it has fallen
-    /// `write_idle` behind. `{off: reason}` switches it off. Default `500B/s`.
+    /// `write_idle` behind. An HTTP/2 stream must take each 16KiB within `write_idle`. `{off: reason}` switches it off. Default `500B/s`.
     #[serde(default)]
     pub answer_rate: Option<OrOff<Speed>>,
     /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.

@@ -119,6 +119,9 @@ fn request_line(line: &[u8]) -> Result<Version, Denial> {
     if target.is_empty() || !target.iter().all(plain) || std::str::from_utf8(target).is_err() {
         return malformed("the request target has a character that no target may have");
     }
+    if target.contains(&b'#') {
+        return malformed("the request target has a fragment, which is no part of it");
+    }
     if words.next().is_some() {
         return malformed("the request line has more than three words");
     }

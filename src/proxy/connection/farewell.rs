@@ -5,7 +5,7 @@
 //! first, and what still comes is read and forgotten, for a while.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use pingora::protocols::Stream;
@@ -17,6 +17,7 @@ use super::timer::Timer;
 #[derive(Default)]
 pub(super) struct Farewell {
     until: Option<Instant>,
+    announced: bool,
     forgotten: usize,
     timer: Timer,
 }
@@ -30,18 +31,14 @@ const LINGER_BYTES: usize = 1 << 20;
 impl Farewell {
     /// Ready when `stream` may be dropped.
     pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
-        let until = match self.until {
-            Some(until) => until,
-            None => {
-                let closed = ready!(Pin::new(&mut *stream).poll_shutdown(cx));
-                let until = Instant::now() + LINGER;
-                self.until = Some(until);
-                if closed.is_err() {
-                    self.forgotten = LINGER_BYTES;
-                }
-                until
+        let until = *self.until.get_or_insert_with(|| Instant::now() + LINGER);
+        if !self.announced {
+            match Pin::new(&mut *stream).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => self.announced = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.timer.poll(until, cx),
             }
-        };
+        }
         let mut waste = [0; 4096];
         while self.forgotten < LINGER_BYTES {
             let mut buf = ReadBuf::new(&mut waste);

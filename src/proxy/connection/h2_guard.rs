@@ -64,6 +64,8 @@ pub enum Abuse {
     SlowHeader,
     /// A frame that does not end.
     SlowFrame,
+    /// The client was told to go elsewhere and stays.
+    Overstays,
 }
 
 impl Abuse {
@@ -75,6 +77,7 @@ impl Abuse {
             Abuse::HeaderBlock => Bound::HeaderBytes,
             Abuse::SlowHeader => Bound::HeaderTime,
             Abuse::SlowFrame => Bound::BodyIdle,
+            Abuse::Overstays => Bound::RequestsPerConnection,
         }
     }
 
@@ -86,6 +89,7 @@ impl Abuse {
             Abuse::HeaderBlock => "header block too long",
             Abuse::SlowHeader => "header block not complete in time",
             Abuse::SlowFrame => "frame not complete in time",
+            Abuse::Overstays => "told to go elsewhere",
         }
     }
 

@@ -104,6 +104,10 @@ impl PacedSession {
                 self.metrics.bound_hit(Bound::WriteIdle);
             }
             written?;
+            if let Some(pace) = &mut self.pace {
+                // Whoever takes an answer is there, though it has nothing to say: streams of gRPC are often one-sided.
+                pace.restart();
+            }
             if last {
                 return Ok(());
             }

@@ -1,8 +1,8 @@
 //! The guard of an HTTP/2 connection, with a clock.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use log::debug;
 
@@ -15,6 +15,10 @@ use crate::proxy::listener::header_list;
 pub(super) struct Watch {
     guard: Guard,
     timer: Timer,
+    /// How long a client may stay that was told to go elsewhere, while nothing is asked.
+    patience: Duration,
+    /// When it is looked again whether the client has gone; from the time on when it was told.
+    leaving: Option<Instant>,
 }
 
 impl Watch {
@@ -24,17 +28,21 @@ impl Watch {
         let guard = GuardBounds {
             header_time: bounds.header_time,
             // A little more than a body may rest: a request whose frame does not end is to be answered before the connection ends.
-            frame_time: Some(bounds.body_idle + bounds.body_idle / 4),
+            frame_time: serving.longest_body_idle.map(|idle| idle + idle / 4),
             // Twice what is accepted: the block that is only a little too long is answered 431.
             header_block: 2 * header_list(&serving.snapshot.rules.read),
             resets: bounds.http2_resets,
             control_frames: bounds.http2_control_frames,
         };
-        Watch { guard: Guard::new(guard, Instant::now()), timer: Timer::default() }
+        let guard = Guard::new(guard, Instant::now());
+        Watch { guard, timer: Timer::default(), patience: bounds.header_time, leaving: None }
     }
 
     /// Takes note of what the client sent.
-    pub fn received(&mut self, bytes: &[u8]) -> Result<(), Abuse> {
+    pub fn received(&mut self, bytes: &[u8], info: &ConnectionInfo) -> Result<(), Abuse> {
+        if info.overstays() {
+            return Err(Abuse::Overstays);
+        }
         self.guard.received(bytes, Instant::now())
     }
 
@@ -46,12 +54,25 @@ impl Watch {
     }
 
     /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
-    pub fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Abuse> {
-        let Some(due) = self.guard.due() else { return Poll::Pending };
-        match self.timer.poll(due, cx) {
-            Poll::Ready(()) => self.guard.overdue(Instant::now().max(due)).map_or(Poll::Pending, Poll::Ready),
-            Poll::Pending => Poll::Pending,
+    pub fn poll_overdue(&mut self, cx: &mut Context<'_>, info: &ConnectionInfo) -> Poll<Abuse> {
+        if info.is_retired() {
+            self.leaving.get_or_insert_with(|| Instant::now() + self.patience);
         }
+        while let Some(due) = [self.guard.due(), self.leaving].into_iter().flatten().min() {
+            ready!(self.timer.poll(due, cx));
+            let now = Instant::now().max(due);
+            if let Some(abuse) = self.guard.overdue(now) {
+                return Poll::Ready(abuse);
+            }
+            if self.leaving.is_none_or(|leaving| leaving > now) {
+                break;
+            }
+            if info.open_requests() == 0 {
+                return Poll::Ready(Abuse::Overstays);
+            }
+            self.leaving = Some(now + self.patience);
+        }
+        Poll::Pending
     }
 
     /// What to send before the connection is ended over `abuse`: nothing in the middle of a frame.

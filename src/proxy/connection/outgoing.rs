@@ -22,6 +22,8 @@ pub(super) struct Outgoing {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent already.
     sent: usize,
+    /// Whether bytes were handed down that may still wait there: TLS and the socket's writer have buffers of their own.
+    unflushed: bool,
     pace: Pace,
     timer: Timer,
     metrics: Arc<Metrics>,
@@ -30,11 +32,19 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// `pacing` bounds how slowly the client may take what is sent.
     pub fn new(pacing: Pacing, metrics: Arc<Metrics>) -> Self {
-        Outgoing { bytes: Vec::new(), sent: 0, pace: Pace::new(pacing), timer: Timer::default(), metrics }
+        Outgoing {
+            bytes: Vec::new(),
+            sent: 0,
+            unflushed: false,
+            pace: Pace::new(pacing),
+            timer: Timer::default(),
+            metrics,
+        }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    /// Whether everything has reached the socket.
+    pub fn is_flushed(&self) -> bool {
+        self.bytes.is_empty() && !self.unflushed
     }
 
     /// Length of the buffer, with what is sent already and not yet given back.
@@ -60,6 +70,22 @@ impl Outgoing {
         // Given back whole, so that idle connections stay small.
         self.bytes = Vec::new();
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends everything, down to the socket. Fails when the client takes nothing for too long.
+    pub fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(stream, cx))?;
+        let poll = Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0);
+        ready!(self.in_time(cx, poll))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends everything, and then the end. Fails when the client takes nothing for too long.
+    pub fn poll_shutdown(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(stream, cx))?;
+        let poll = Pin::new(&mut *stream).poll_shutdown(cx).map_ok(|()| 0);
+        self.in_time(cx, poll).map_ok(drop)
     }
 
     /// Gathers `bytes`, or sends them, with what is gathered before them, without copying them.
@@ -99,6 +125,7 @@ impl Outgoing {
     fn in_time(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match poll {
             Poll::Ready(Ok(taken)) => {
+                self.unflushed |= taken > 0;
                 self.pace.moved(taken, Instant::now);
                 return poll;
             }

@@ -56,6 +56,11 @@ impl Pace {
         }
     }
 
+    /// The purse is full again, and nobody is waited for.
+    pub fn restart(&mut self) {
+        *self = Pace::new(self.rules);
+    }
+
     /// Whether the client is waited for; if not, [`Pace::moved`] needs no clock.
     pub fn is_waiting(&self) -> bool {
         self.waiting_since.is_some()

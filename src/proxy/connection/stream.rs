@@ -170,7 +170,7 @@ impl Connection {
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         if self.incoming.is_settled() {
-            return Pin::new(&mut self.inner).poll_shutdown(cx);
+            return self.outgoing.poll_shutdown(&mut self.inner, cx);
         }
         self.farewell.get_or_insert_default().poll(&mut self.inner, cx).map(Ok)
     }
@@ -212,7 +212,7 @@ impl AsyncRead for Connection {
             Poll::Ready(Ok(Ok(()))) => {
                 let arrived = &buf.filled()[before..];
                 if let Some(watch) = &mut this.watch
-                    && let Err(abuse) = watch.received(arrived)
+                    && let Err(abuse) = watch.received(arrived, &this.info)
                 {
                     return this.leave_http2(cx, abuse);
                 }
@@ -221,18 +221,20 @@ impl AsyncRead for Connection {
             }
             Poll::Ready(Ok(Err(denial))) => this.malformed(cx, denial),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-            Poll::Pending if this.watch.is_some() => match this.watch.as_mut().map(|watch| watch.poll_overdue(cx)) {
-                Some(Poll::Ready(abuse)) => this.leave_http2(cx, abuse),
-                _ => Poll::Pending,
-            },
+            Poll::Pending if this.watch.is_some() => {
+                match this.watch.as_mut().map(|watch| watch.poll_overdue(cx, &this.info)) {
+                    Some(Poll::Ready(abuse)) => this.leave_http2(cx, abuse),
+                    _ => Poll::Pending,
+                }
+            }
             Poll::Pending => {
                 let awaited = this.awaited();
                 if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || this.info.pacing(), cx) {
                     return this.too_late(cx, late);
                 }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
-                if !this.outgoing.is_empty() && this.poll_send(cx)?.is_ready() {
-                    let _ = Pin::new(&mut this.inner).poll_flush(cx);
+                if !this.outgoing.is_flushed() {
+                    let _ = this.outgoing.poll_flush(&mut this.inner, cx)?;
                 }
                 Poll::Pending
             }
@@ -275,8 +277,7 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        this.outgoing.poll_flush(&mut this.inner, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -284,8 +285,7 @@ impl AsyncWrite for Connection {
         if let Some(sealer) = &mut this.sealer {
             this.outgoing.extend(sealer.finish());
         }
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        this.outgoing.poll_shutdown(&mut this.inner, cx)
     }
 }
 
@@ -311,9 +311,7 @@ impl Shutdown for Connection {
             let _ = std::future::poll_fn(|cx| self.poll_farewell(cx)).await;
             return;
         }
-        // What is gathered must leave before the connection closes, and a client that takes nothing must not keep it.
-        let _ = tokio::io::AsyncWriteExt::flush(self).await;
-        self.inner.shutdown().await;
+        let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
     }
 }
 

@@ -256,3 +256,15 @@ fn a_connection_with_enough_requests_retires_and_loses_none() {
     bitten(&gateway, "requests_per_connection");
     all_gone(&gateway);
 }
+
+#[test]
+fn a_client_that_stays_though_its_connection_retires_is_sent_away() {
+    let origin = Origin::saying("ok");
+    let gateway =
+        Setup::new(&super::SHORT.replace("bounds:", "bounds:\n  requests_per_connection: 3")).origin(&origin).start();
+    let mut client = RawH2::connect(gateway.address());
+    // It reads nothing from here on, so that it acknowledges nothing either.
+    client.send(&(0..5).flat_map(|n| get(2 * n + 1, "/stays")).collect::<Vec<u8>>());
+    all_gone(&gateway);
+    assert!(gateway.logged(3).len() >= 3);
+}

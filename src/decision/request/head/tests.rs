@@ -53,6 +53,7 @@ fn what_parsers_forgive_is_refused() {
         "GET / x HTTP/1.1\r\n\r\n",
         "GET\t/ HTTP/1.1\r\n\r\n",
         "GET /\0 HTTP/1.1\r\n\r\n",
+        "GET /a#b HTTP/1.1\r\n\r\n",
         "GET /\u{7f} HTTP/1.1\r\n\r\n",
         " GET / HTTP/1.1\r\n\r\n",
         "G\u{e9}T / HTTP/1.1\r\n\r\n",
