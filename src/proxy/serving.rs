@@ -67,8 +67,8 @@ impl Serving {
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
-        let idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
-        let longest_body_idle = idle.fold(Some(snapshot.bounds.body_idle), |longest, idle| Some(longest?.max(idle?)));
+        let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
+        let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
         Serving {
             limits,
             limit_refusals,
