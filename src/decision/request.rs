@@ -168,6 +168,11 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
     Ok(())
 }
 
+/// Refuses what breaks the grammar, or what parts of a request contradict each other in.
+fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
+    Err(Denial::new(Cause::MalformedRequest, detail))
+}
+
 /// A body has one length.
 fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
     let mut measure = Measure::default();
@@ -195,7 +200,6 @@ const MAX_CONNECTION_OPTIONS: usize = 9;
 /// or which the gateway adds, has it stripped on the way to the origin. So it may name only what always ends here.
 /// HTTP/2 has no such field (RFC 9113 §8.2.2).
 fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let malformed = |detail: &'static str| Err(Denial::new(Cause::MalformedRequest, detail));
     let mut lines = raw.headers.get_all(header::CONNECTION).iter().peekable();
     if raw.version == Version::HTTP_2 && lines.peek().is_some() {
         return malformed("Connection does not belong to HTTP/2");

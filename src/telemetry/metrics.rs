@@ -217,81 +217,46 @@ impl Families {
     }
 }
 
-/// A bound of the file, under its name there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    Uri,
-    HeaderBytes,
-    HeaderCount,
-    Body,
-    HeaderTime,
-    FirstRequest,
-    BodyIdle,
-    BodyRate,
-    WriteIdle,
-    AnswerRate,
-    Keepalive,
-    TunnelIdle,
-    Handshake,
-    Connections,
-    ConnectionsPerAddress,
-    RequestsPerConnection,
-    AdminConnections,
-    AdminTime,
-    Http2Resets,
-    Http2ControlFrames,
+/// Declares [`Bound`] with the name that each has in the file and in the label.
+macro_rules! bounds {
+    ($($bound:ident = $name:literal,)*) => {
+        /// A bound of the file, under its name there.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Bound { $($bound,)* }
+
+        impl Bound {
+            /// Every bound, in the order of the type.
+            pub const ALL: &[Bound] = &[$(Bound::$bound,)*];
+
+            /// The name in the file and in the label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Bound::$bound => $name,)* }
+            }
+        }
+    };
 }
 
-impl Bound {
-    /// Every bound, in the order of the type.
-    pub const ALL: &[Bound] = &[
-        Bound::Uri,
-        Bound::HeaderBytes,
-        Bound::HeaderCount,
-        Bound::Body,
-        Bound::HeaderTime,
-        Bound::FirstRequest,
-        Bound::BodyIdle,
-        Bound::BodyRate,
-        Bound::WriteIdle,
-        Bound::AnswerRate,
-        Bound::Keepalive,
-        Bound::TunnelIdle,
-        Bound::Handshake,
-        Bound::Connections,
-        Bound::ConnectionsPerAddress,
-        Bound::RequestsPerConnection,
-        Bound::AdminConnections,
-        Bound::AdminTime,
-        Bound::Http2Resets,
-        Bound::Http2ControlFrames,
-    ];
-
-    /// The name in the file and in the label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Bound::Uri => "uri",
-            Bound::HeaderBytes => "header_bytes",
-            Bound::HeaderCount => "header_count",
-            Bound::Body => "body",
-            Bound::HeaderTime => "header_time",
-            Bound::FirstRequest => "first_request",
-            Bound::BodyIdle => "body_idle",
-            Bound::BodyRate => "body_rate",
-            Bound::WriteIdle => "write_idle",
-            Bound::AnswerRate => "answer_rate",
-            Bound::Keepalive => "keepalive",
-            Bound::TunnelIdle => "tunnel_idle",
-            Bound::Handshake => "handshake",
-            Bound::Connections => "connections",
-            Bound::ConnectionsPerAddress => "connections_per_address",
-            Bound::RequestsPerConnection => "requests_per_connection",
-            Bound::AdminConnections => "admin_connections",
-            Bound::AdminTime => "admin_time",
-            Bound::Http2Resets => "http2_resets",
-            Bound::Http2ControlFrames => "http2_control_frames",
-        }
-    }
+bounds! {
+    Uri = "uri",
+    HeaderBytes = "header_bytes",
+    HeaderCount = "header_count",
+    Body = "body",
+    HeaderTime = "header_time",
+    FirstRequest = "first_request",
+    BodyIdle = "body_idle",
+    BodyRate = "body_rate",
+    WriteIdle = "write_idle",
+    AnswerRate = "answer_rate",
+    Keepalive = "keepalive",
+    TunnelIdle = "tunnel_idle",
+    Handshake = "handshake",
+    Connections = "connections",
+    ConnectionsPerAddress = "connections_per_address",
+    RequestsPerConnection = "requests_per_connection",
+    AdminConnections = "admin_connections",
+    AdminTime = "admin_time",
+    Http2Resets = "http2_resets",
+    Http2ControlFrames = "http2_control_frames",
 }
 
 fn counter(registry: &Registry, spec: Spec) -> IntCounter {

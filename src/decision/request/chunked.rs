@@ -4,9 +4,9 @@
 //! not, ends a body in two places. So sizes are plain, lines end in CR LF, and extensions are bounded: they reach no origin, and
 //! a body made of them would cost a server more than it brings.
 
-use crate::decision::outcome::{Cause, Denial};
-
 use super::head::{is_text, is_token};
+use super::malformed;
+use crate::decision::outcome::Denial;
 
 /// Follows a chunked body.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +42,7 @@ impl Chunks {
     /// Follows `bytes`, and says how many of them belong to the body: all, unless it ends among them.
     ///
     /// # Errors
-    /// [`Cause::MalformedRequest`] for everything but the plain form.
+    /// [`MalformedRequest`](crate::decision::outcome::Cause::MalformedRequest) for everything but the plain form.
     pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
@@ -116,15 +116,12 @@ fn digit(byte: u8) -> Result<u64, Denial> {
     }
 }
 
-fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
-    Err(Denial::new(Cause::MalformedRequest, detail))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decision::outcome::Cause;
 
     fn follow(body: &str) -> Result<(usize, bool), Cause> {
         let mut chunks = Chunks::default();

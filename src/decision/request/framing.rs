@@ -6,6 +6,7 @@
 use http::Version;
 
 use super::head::is_token;
+use super::malformed;
 use crate::decision::outcome::{Cause, Denial};
 
 /// Where a request's body ends.
@@ -78,10 +79,6 @@ impl Measure {
             (false, None) => Ok(Framing::None),
         }
     }
-}
-
-fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
-    Err(Denial::new(Cause::MalformedRequest, detail))
 }
 
 #[cfg(test)]

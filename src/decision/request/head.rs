@@ -10,6 +10,7 @@ mod tests;
 use http::Version;
 
 use super::framing::{Framing, Measure};
+use super::malformed;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::defaults;
 
@@ -190,8 +191,4 @@ fn trim(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
     &value[start..end]
-}
-
-fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
-    Err(Denial::new(Cause::MalformedRequest, detail))
 }
