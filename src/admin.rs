@@ -6,12 +6,15 @@
 //! | `/livez` | 200 whenever the process can answer | open |
 //! | `/readyz` | 200 when traffic should be sent here, else 503 with the reasons, as JSON | open, but the reasons are not |
 //! | `/metrics` | every metric, in Prometheus' text format | asked for |
+//! | [commands](control) by `GET` | what they ask, as JSON | asked for |
+//! | [commands](control) by `POST` | what became of them, as JSON | needed: without one they are 403 |
 //!
 //! Without a token it has no authentication, and therefore listens on loopback only. With one, whatever the table does not
 //! call open is 401 (RFC 6750) for whoever does not present it, paths that do not exist included. Health stays open because
-//! probes of load balancers and of Kubernetes carry no credentials. The listener reads and never changes anything, and its
-//! answers carry the headers that keep a browser from framing, guessing or keeping them.
+//! probes of load balancers and of Kubernetes carry no credentials. Its answers carry the headers that keep a browser from
+//! framing, guessing or keeping them.
 
+pub mod control;
 mod readiness;
 
 use std::sync::Arc;
@@ -21,20 +24,32 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
+use self::control::{Command, Control};
 pub use self::readiness::Readiness;
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
 
 /// What the admin listener answers from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
-    /// `None`: everyone who reaches the listener may ask.
-    pub token: Option<Secret<Vec<u8>>>,
+    pub control: Arc<dyn Control>,
+    pub door: Door,
 }
 
-const PATHS: &str = "/livez\n/metrics\n/readyz\n";
+/// Who stands on the other side.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Everyone who reaches the listener: they may look.
+    Open,
+    /// Whoever presents this token.
+    Token(Secret<Vec<u8>>),
+    /// Only the process's own user and root, as the socket has made sure.
+    Owner,
+}
+
+const PATHS: &str = "/livez\n/metrics\n/readyz\n/reload\n/status\n/upstreams\n";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -64,15 +79,35 @@ impl Admin {
             "/readyz" if authorized => |admin| admin.ready(true),
             "/readyz" => |admin| admin.ready(false),
             "/metrics" => |admin| Answer::new(StatusCode::OK, METRICS, admin.metrics.render()),
-            _ => return Answer::new(StatusCode::NOT_FOUND, TEXT, "not found\n").respond(request.method()),
+            path => return self.command(request.method(), path),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let refusal = Answer::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
-            let mut response = refusal.respond(request.method());
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return not_allowed(request.method(), "GET, HEAD");
         }
         answer(self).respond(request.method())
+    }
+
+    /// Whether answering `request` may take longer than a look at memory, so that no thread with other duties should.
+    pub fn blocks(&self, request: &Request<()>) -> bool {
+        Command::named(request.uri().path()).is_some()
+    }
+
+    /// Gives the command that `path` names, if there is one.
+    fn command(&self, method: &Method, path: &str) -> Response<Bytes> {
+        let Some((by, command)) = Command::named(path) else {
+            return Answer::new(StatusCode::NOT_FOUND, TEXT, "not found\n").respond(method);
+        };
+        if by == Method::GET && !matches!(*method, Method::GET | Method::HEAD) {
+            return not_allowed(method, "GET, HEAD");
+        }
+        if by == Method::POST && *method != Method::POST {
+            return not_allowed(method, "POST");
+        }
+        if by == Method::POST && matches!(self.door, Door::Open) {
+            return Answer::new(StatusCode::FORBIDDEN, TEXT, "changes need an `admin.token`\n").respond(method);
+        }
+        let outcome = self.control.handle(command);
+        Answer::new(outcome.status, JSON, format!("{:#}\n", outcome.body)).respond(method)
     }
 
     /// Refuses what is no request that could be handled.
@@ -83,7 +118,7 @@ impl Admin {
 
     /// Whether `request` presents the token, or none is asked for.
     fn authorizes(&self, request: &Request<()>) -> bool {
-        let Some(token) = &self.token else { return true };
+        let Door::Token(token) = &self.door else { return true };
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
         // Of two credentials it could not be said which one counts.
         let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -103,6 +138,12 @@ impl Admin {
         }
         Answer::new(status, JSON, format!("{body}\n"))
     }
+}
+
+fn not_allowed(method: &Method, allowed: &'static str) -> Response<Bytes> {
+    let mut response = Answer::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed}\n")).respond(method);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 struct Answer {
@@ -130,14 +171,23 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::control::Outcome;
     use super::*;
 
+    struct Echo;
+
+    impl Control for Echo {
+        fn handle(&self, command: Command) -> Outcome {
+            Outcome { status: StatusCode::OK, body: format!("{command:?}").into() }
+        }
+    }
+
     fn admin() -> Admin {
-        Admin { metrics: Arc::default(), readiness: Arc::default(), token: None }
+        Admin { metrics: Arc::default(), readiness: Arc::default(), control: Arc::new(Echo), door: Door::Open }
     }
 
     fn guarded() -> Admin {
-        Admin { token: Some(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
+        Admin { door: Door::Token(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
     }
 
     fn ask_with(admin: &Admin, path: &str, authorization: &[&str]) -> Response<Bytes> {

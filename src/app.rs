@@ -1,11 +1,15 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
+mod operator;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use log::warn;
 
+use self::operator::Operator;
 use crate::admin::Readiness;
+use crate::config::Source;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::privileges;
 use crate::proxy::health::STARTING;
@@ -28,18 +32,19 @@ pub enum Error {
 
 /// A gateway whose sockets are bound and whose certificates are loaded: what is left can't fail for the owner's reasons.
 pub struct App {
+    source: Source,
     sockets: Sockets,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
 }
 
 impl App {
-    /// Prepares to serve `snapshot`.
+    /// Prepares to serve `snapshot`, which was compiled from `source`.
     ///
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
     /// opened.
-    pub fn start(snapshot: Snapshot) -> Result<App, Error> {
+    pub fn start(source: Source, snapshot: Snapshot) -> Result<App, Error> {
         let sockets = Sockets::bind(&snapshot)?;
         restrict(&snapshot)?;
         // The first thread: from here on, no credential of the process may change.
@@ -48,12 +53,13 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
-        Ok(App { sockets, shared, readiness })
+        Ok(App { source, sockets, shared, readiness })
     }
 
     /// Serves until a signal ends the process.
     pub fn serve(self) -> ! {
-        server::run(self.sockets, self.shared, self.readiness)
+        let operator = Arc::new(Operator::new(self.source, self.shared.clone()));
+        server::run(self.sockets, self.shared, self.readiness, operator)
     }
 }
 

@@ -7,12 +7,13 @@ mod tour;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::output::{Printer, Status};
 use crate::app::App;
-use crate::config;
+use crate::config::Source;
 use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
@@ -64,13 +65,14 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
             ("API_KEYS_FILE", credentials.api_keys_file.display().to_string()),
         ],
     };
-    let (snapshot, diagnostics) = config::open(&file.display().to_string(), &environment);
+    let source = Source { path: file.display().to_string(), environment: Arc::new(environment) };
+    let (snapshot, diagnostics) = source.open();
     let snapshot = snapshot.ok_or_else(|| {
         let problems: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         format!("the demo's configuration does not compile:\n{}", problems.join("\n"))
     })?;
 
-    let app = App::start(snapshot).map_err(|e| e.to_string())?;
+    let app = App::start(source, snapshot).map_err(|e| e.to_string())?;
     printer.data(tour::text(args.listen, args.admin, &credentials, &origins));
     printer.flush();
     // The process ends inside `serve`, by a signal: the origins see their input close and end too; the folder stays

@@ -1,11 +1,13 @@
 //! `portcullis run`: serve.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::check::report;
 use super::output::{Printer, Status};
 use crate::app::{App, Error};
-use crate::config;
+use crate::config::Source;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
 
@@ -19,10 +21,11 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     program_log::init();
     program_log::report_panics();
-    let (snapshot, diagnostics) = config::open(&args.path, &SystemEnvironment);
+    let source = Source { path: args.path.clone(), environment: Arc::new(SystemEnvironment) };
+    let (snapshot, diagnostics) = source.open();
     report(&diagnostics, printer);
     match snapshot {
-        Some(snapshot) => match App::start(snapshot) {
+        Some(snapshot) => match App::start(source, snapshot) {
             Ok(app) => app.serve(),
             Err(error) => {
                 printer.words(format_args!("portcullis cannot start: {error}"));

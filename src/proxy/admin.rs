@@ -101,9 +101,9 @@ impl Service for AdminService {
 }
 
 /// Reads one request and answers it. The connection ends with it.
-async fn exchange(mut stream: TcpStream, admin: &Admin) -> io::Result<()> {
+async fn exchange(mut stream: TcpStream, admin: &Arc<Admin>) -> io::Result<()> {
     let (method, answer) = match read_request(&mut stream).await? {
-        Ok(request) => (request.method().clone(), admin.handle(&request)),
+        Ok(request) => (request.method().clone(), answer(admin, request).await?),
         Err(status) => (Method::GET, admin.refuse(status)),
     };
     let (mut wire, body) = head(answer);
@@ -113,6 +113,14 @@ async fn exchange(mut stream: TcpStream, admin: &Admin) -> io::Result<()> {
     stream.write_all(&wire).await?;
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await.map(|_| ())
+}
+
+async fn answer(admin: &Arc<Admin>, request: Request<()>) -> io::Result<Response<bytes::Bytes>> {
+    if !admin.blocks(&request) {
+        return Ok(admin.handle(&request));
+    }
+    let admin = admin.clone();
+    tokio::task::spawn_blocking(move || admin.handle(&request)).await.map_err(io::Error::other)
 }
 
 /// The next request, or the status that refuses it.

@@ -19,7 +19,8 @@ use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
 use super::serving::Shared;
 use super::tls;
-use crate::admin::{Admin, Readiness};
+use crate::admin::control::{Command, Control};
+use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::Endpoint;
 use crate::telemetry::metrics::set_total;
@@ -72,7 +73,7 @@ impl Sockets {
 }
 
 /// Serves until a signal ends it, then drains and ends the process.
-pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> ! {
+pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, control: Arc<dyn Control>) -> ! {
     let (process, admin) = {
         let serving = shared.store.load();
         (serving.snapshot.process.clone(), serving.snapshot.admin.clone())
@@ -90,8 +91,9 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> 
         server.add_service(ListenerService::new(runtime, socket, acceptor, &listener, proxy.clone()));
     }
     if let (Some(socket), Some(settings)) = (sockets.admin, admin) {
-        let token = settings.token.clone();
-        let admin = Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), token };
+        let door = settings.token.clone().map_or(Door::Open, Door::Token);
+        let (metrics, readiness) = (shared.metrics.clone(), readiness.clone());
+        let admin = Admin { metrics, readiness, control: control.clone(), door };
         server.add_service(AdminService::new(socket, admin, &settings));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
@@ -99,7 +101,7 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>) -> 
     server.add_service(upkeep);
 
     scrape(&shared);
-    let watch = Signals { shared: shared.clone(), readiness, drain: process.drain };
+    let watch = Signals { shared: shared.clone(), readiness, control, drain: process.drain };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
     end(&shared)
 }
@@ -156,10 +158,11 @@ fn server_conf(process: &Process) -> ServerConf {
 /// For the last log lines.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGUSR1 reopens the log.
+/// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
 struct Signals {
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    control: Arc<dyn Control>,
     drain: Duration,
 }
 
@@ -170,15 +173,21 @@ impl ShutdownSignalWatch for Signals {
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
             signal(SignalKind::quit()),
+            signal(SignalKind::hangup()),
             signal(SignalKind::user_defined1()),
         );
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut reopen)) = streams else {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup), Ok(mut reopen)) = streams else {
             warn!("signals cannot be watched; the process will only end by SIGKILL");
             return std::future::pending().await;
         };
         loop {
             tokio::select! {
                 _ = reopen.recv() => self.shared.access_log.reopen(),
+                _ = hangup.recv() => {
+                    let control = self.control.clone();
+                    // What came of it, the log says.
+                    tokio::task::spawn_blocking(move || control.handle(Command::Reload));
+                }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = quit.recv() => break,

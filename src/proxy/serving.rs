@@ -139,6 +139,13 @@ impl Shared {
         })
     }
 
+    /// Serves `snapshot` from the next request on; requests in progress finish on what they began with. Returns the new
+    /// generation.
+    pub fn publish(&self, snapshot: Snapshot) -> u64 {
+        let serving = Serving::assemble(snapshot, &self.state, &self.metrics);
+        self.store.publish(Arc::new(serving))
+    }
+
     /// Requests that are being answered now.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
