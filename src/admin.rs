@@ -24,7 +24,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use self::control::{Command, Control};
+use self::control::{Command, Control, Outcome};
 pub use self::readiness::Readiness;
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
@@ -49,7 +49,8 @@ pub enum Door {
     Owner,
 }
 
-const PATHS: &str = "/livez\n/metrics\n/readyz\n/reload\n/status\n/upstreams\n";
+const PATHS: &str =
+    "/livez\n/metrics\n/readyz\n/reload\n/rollback\n/rollout/keep\n/rollout/revert\n/status\n/upstreams\n";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -79,7 +80,7 @@ impl Admin {
             "/readyz" if authorized => |admin| admin.ready(true),
             "/readyz" => |admin| admin.ready(false),
             "/metrics" => |admin| Answer::new(StatusCode::OK, METRICS, admin.metrics.render()),
-            path => return self.command(request.method(), path),
+            _ => return self.command(request),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed(request.method(), "GET, HEAD");
@@ -89,12 +90,13 @@ impl Admin {
 
     /// Whether answering `request` may take longer than a look at memory, so that no thread with other duties should.
     pub fn blocks(&self, request: &Request<()>) -> bool {
-        Command::named(request.uri().path()).is_some()
+        Command::named(request.uri()).is_some()
     }
 
-    /// Gives the command that `path` names, if there is one.
-    fn command(&self, method: &Method, path: &str) -> Response<Bytes> {
-        let Some((by, command)) = Command::named(path) else {
+    /// Gives the command that `request` names, if there is one.
+    fn command(&self, request: &Request<()>) -> Response<Bytes> {
+        let method = request.method();
+        let Some((by, command)) = Command::named(request.uri()) else {
             return Answer::new(StatusCode::NOT_FOUND, TEXT, "not found\n").respond(method);
         };
         if by == Method::GET && !matches!(*method, Method::GET | Method::HEAD) {
@@ -106,7 +108,10 @@ impl Admin {
         if by == Method::POST && matches!(self.door, Door::Open) {
             return Answer::new(StatusCode::FORBIDDEN, TEXT, "changes need an `admin.token`\n").respond(method);
         }
-        let outcome = self.control.handle(command);
+        let outcome = match command {
+            Ok(command) => self.control.handle(command),
+            Err(error) => Outcome { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) },
+        };
         Answer::new(outcome.status, JSON, format!("{:#}\n", outcome.body)).respond(method)
     }
 
@@ -135,6 +140,7 @@ impl Admin {
         let mut body = json!({ "ready": reasons.is_empty() });
         if with_reasons {
             body["reasons"] = reasons.into();
+            body["notes"] = json!(self.readiness.notes());
         }
         Answer::new(status, JSON, format!("{body}\n"))
     }
@@ -171,7 +177,6 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::control::Outcome;
     use super::*;
 
     struct Echo;
@@ -234,13 +239,16 @@ mod tests {
         admin.readiness.block("draining");
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(body(&response), "{\"ready\":false,\"reasons\":[\"draining\",\"upstream orders unresolved\"]}\n");
+        assert_eq!(
+            body(&response),
+            "{\"ready\":false,\"reasons\":[\"draining\",\"upstream orders unresolved\"],\"notes\":{}}\n"
+        );
 
         admin.readiness.clear("draining");
         admin.readiness.clear("upstream orders unresolved");
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(body(&response), "{\"ready\":true,\"reasons\":[]}\n");
+        assert_eq!(body(&response), "{\"ready\":true,\"reasons\":[],\"notes\":{}}\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
 mod operator;
+mod reload;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +15,7 @@ use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::privileges;
 use crate::proxy::health::STARTING;
 use crate::proxy::server::{self, Sockets, StartError};
-use crate::proxy::serving::Shared;
-use crate::telemetry::access_log::AccessLog;
+use crate::proxy::serving::{AssembleError, Shared};
 use crate::telemetry::metrics::Metrics;
 
 /// Why the gateway can't start.
@@ -25,12 +25,12 @@ pub enum Error {
     Start(#[from] StartError),
     #[error(transparent)]
     Privileges(#[from] privileges::Error),
-    /// With the user that was to open it, where the file names one.
+    /// With the user that was to open the log, where the file names one.
     #[error("{}{source}", user.as_ref().map(|user| format!("as `{user}` (process.user): ")).unwrap_or_default())]
-    AccessLog { user: Option<User>, source: std::io::Error },
+    Assemble { user: Option<User>, source: AssembleError },
 }
 
-/// A gateway whose sockets are bound and whose certificates are loaded: what is left can't fail for the owner's reasons.
+/// A gateway whose sockets are bound: what is left can't fail for the owner's reasons.
 pub struct App {
     source: Source,
     sockets: Sockets,
@@ -47,18 +47,18 @@ impl App {
     pub fn start(source: Source, snapshot: Snapshot) -> Result<App, Error> {
         let sockets = Sockets::bind(&snapshot)?;
         restrict(&snapshot)?;
-        // The first thread: from here on, no credential of the process may change.
-        let access_log = AccessLog::start(&snapshot.access_log)
-            .map_err(|source| Error::AccessLog { user: snapshot.process.user.clone(), source })?;
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
-        let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
+        let user = snapshot.process.user.clone();
+        // The first thread, that of the access log: from here on, no credential of the process may change.
+        let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
+            .map_err(|source| Error::Assemble { user, source })?;
         Ok(App { source, sockets, shared, readiness })
     }
 
     /// Serves until a signal ends the process.
     pub fn serve(self) -> ! {
-        let operator = Arc::new(Operator::new(self.source, self.shared.clone()));
+        let operator = Arc::new(Operator::new(self.source, self.shared.clone(), self.readiness.clone()));
         server::run(self.sockets, self.shared, self.readiness, operator)
     }
 }

@@ -13,7 +13,7 @@
 //! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.
 //!
 //! [`outcome`] holds the registry of causes, [`rules`] the compiled configuration that the stages read, and [`explain`]
-//! walks the stages with a recorder.
+//! walks the stages with a recorder. [`rollout`] judges a configuration that is being tried.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -24,6 +24,7 @@ pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+pub mod rollout;
 pub mod route;
 pub mod rules;
 pub mod upstream;

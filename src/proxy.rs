@@ -24,6 +24,7 @@ pub mod peer;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod rollout;
 pub mod server;
 pub mod serving;
 pub mod tls;

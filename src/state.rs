@@ -1,8 +1,9 @@
 //! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints,
-//! address lists.
+//! address lists; and what two configurations did side by side.
 
 pub mod addresses;
 pub mod connections;
 pub mod limits;
+pub mod rollout;
 pub mod tokens;
 pub mod upstreams;

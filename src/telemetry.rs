@@ -9,4 +9,4 @@ pub mod metrics;
 pub mod program_log;
 pub mod record;
 pub mod seldom;
-mod timestamp;
+pub mod timestamp;

@@ -1,61 +1,46 @@
 //! Carries out what operators ask of the running gateway.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use http::StatusCode;
-use log::{error, info, warn};
 use serde_json::json;
 
+use super::reload::Reloader;
+use crate::admin::Readiness;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
 use crate::proxy::serving::Shared;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
-    source: Source,
     shared: Arc<Shared>,
-    /// One reload at a time.
-    reloading: Mutex<()>,
+    readiness: Arc<Readiness>,
+    reloader: Arc<Reloader>,
 }
 
 impl Operator {
-    pub fn new(source: Source, shared: Arc<Shared>) -> Self {
-        Operator { source, shared, reloading: Mutex::new(()) }
-    }
-
-    fn reload(&self) -> Outcome {
-        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let (snapshot, diagnostics) = self.source.open();
-        let said: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        let Some(snapshot) = snapshot else {
-            for line in &said {
-                error!("reload: {line}");
-            }
-            return Outcome { status: StatusCode::UNPROCESSABLE_ENTITY, body: json!({ "diagnostics": said }) };
-        };
-        for line in &said {
-            warn!("reload: {line}");
-        }
-        let generation = self.shared.publish(snapshot);
-        self.shared.metrics.config_applied(generation, SystemTime::now());
-        info!("reloaded {}: generation {generation}", self.source.path);
-        Outcome { status: StatusCode::OK, body: json!({ "generation": generation, "diagnostics": said }) }
+    pub fn new(source: Source, shared: Arc<Shared>, readiness: Arc<Readiness>) -> Self {
+        let reloader = Reloader::new(source, shared.clone(), readiness.clone());
+        Operator { shared, readiness, reloader }
     }
 }
 
 impl Control for Operator {
     fn handle(&self, command: Command) -> Outcome {
         match command {
-            Command::Reload => self.reload(),
+            Command::Reload(terms) => self.reloader.reload(terms),
+            Command::RollBack(generation) => self.reloader.roll_back(generation),
+            Command::EndRollout { keep } => self.reloader.end_trial(keep),
             Command::Status => Outcome {
                 status: StatusCode::OK,
                 body: json!({
                     "version": env!("CARGO_PKG_VERSION"),
                     "pid": std::process::id(),
-                    "configuration": self.source.path,
-                    "generation": self.shared.store.generation(),
+                    "ready": self.readiness.reasons().is_empty(),
+                    "not_ready": self.readiness.reasons(),
+                    "notes": self.readiness.notes(),
                     "in_flight": self.shared.in_flight(),
+                    "configuration": self.reloader.status(),
                 }),
             },
             Command::Upstreams | Command::Endpoint { .. } => {

@@ -32,7 +32,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
                 match error {
                     // Trying again changes nothing: the file asks for what this machine or this start does not give.
                     Error::Privileges(_) => Status::Configuration,
-                    Error::Start(_) | Error::AccessLog { .. } => Status::Unavailable,
+                    Error::Start(_) | Error::Assemble { .. } => Status::Unavailable,
                 }
             }
         },

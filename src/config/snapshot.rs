@@ -287,6 +287,8 @@ pub struct Process {
     pub threads: usize,
     /// After SIGTERM: how long requests in flight may take to finish.
     pub drain: Duration,
+    /// How many configurations before the one in force can be put back.
+    pub history: u32,
     /// Whom the process becomes once its sockets are bound.
     pub user: Option<User>,
 }

@@ -1,7 +1,6 @@
 //! Store: what is served now, swapped at once for what is served next.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -9,13 +8,12 @@ use arc_swap::{ArcSwap, Guard};
 #[derive(Debug)]
 pub struct Store<T> {
     current: ArcSwap<T>,
-    generation: AtomicU64,
 }
 
 impl<T> Store<T> {
-    /// Publishes the first value, generation 1.
+    /// Publishes the first value.
     pub fn new(first: T) -> Self {
-        Store { current: ArcSwap::from_pointee(first), generation: AtomicU64::new(1) }
+        Store { current: ArcSwap::from_pointee(first) }
     }
 
     /// The current value, for a short look: a guard that is kept long slows down publishing.
@@ -28,15 +26,9 @@ impl<T> Store<T> {
         self.current.load_full()
     }
 
-    /// Replaces the current value. Returns the new generation.
-    pub fn publish(&self, next: Arc<T>) -> u64 {
+    /// Replaces the current value.
+    pub fn publish(&self, next: Arc<T>) {
         self.current.store(next);
-        self.generation.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// How many values were published, the first included.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
     }
 }
 
@@ -48,7 +40,7 @@ mod tests {
     fn readers_keep_what_they_hold() {
         let store = Store::new("first");
         let held = store.current();
-        assert_eq!(store.publish(Arc::new("second")), 2);
-        assert_eq!((*held, **store.load(), store.generation()), ("first", "second", 2));
+        store.publish(Arc::new("second"));
+        assert_eq!((*held, **store.load()), ("first", "second"));
     }
 }

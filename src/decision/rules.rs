@@ -108,6 +108,7 @@ pub mod defaults {
     pub const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
     pub const REQUESTS_PER_CONNECTION: u32 = 10_000;
     pub const DRAIN: Duration = Duration::from_secs(30);
+    pub const HISTORY: u32 = 5;
     pub const CONNECT: Duration = Duration::from_secs(2);
     pub const RESPONSE: Duration = Duration::from_secs(30);
     pub const SEND: Duration = Duration::from_secs(30);

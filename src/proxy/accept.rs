@@ -22,8 +22,6 @@ use header::Unannounced;
 /// Lets the connections of one listener in, or turns them away.
 pub struct Gate {
     listener: Arc<Listener>,
-    /// Load balancers whose connections begin with a PROXY header.
-    announcers: Vec<IpNet>,
     full: Seldom,
     crowded: Seldom,
     unannounced: Seldom,
@@ -49,16 +47,15 @@ pub struct Ends {
 }
 
 impl Gate {
-    /// `announcers` are the peers whose connections must begin with a PROXY header.
-    pub fn new(listener: Arc<Listener>, announcers: Vec<IpNet>) -> Self {
+    pub fn new(listener: Arc<Listener>) -> Self {
         let (full, crowded, unannounced) = (Seldom::new(), Seldom::new(), Seldom::new());
-        Gate { listener, announcers, full, crowded, unannounced }
+        Gate { listener, full, crowded, unannounced }
     }
 
-    /// Whether a connection from `peer` may stay, before anything of it is read.
-    pub fn admit(&self, peer: SocketAddr) -> Option<Admitted> {
+    /// Whether a connection from `peer` may stay, before anything of it is read. `announcers` are the peers whose
+    /// connections must begin with a PROXY header, and `most` is how many connections may be open.
+    pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<Admitted> {
         let shared = &self.listener.shared;
-        let most = shared.store.load().snapshot.bounds.connections;
         let Some(place) = shared.state.connections.enter(most) else {
             shared.metrics.bound_hit(Bound::Connections);
             if let Some(count) = self.full.count() {
@@ -67,7 +64,7 @@ impl Gate {
             return None;
         };
         let ends = Ends { peer, via: None, destination: None };
-        let mut admitted = Admitted { ends, announces: contains(&self.announcers, peer.ip()), place };
+        let mut admitted = Admitted { ends, announces: contains(announcers, peer.ip()), place };
         // Whose connection a load balancer brings is not known yet.
         (admitted.announces || self.client_known(&mut admitted)).then_some(admitted)
     }

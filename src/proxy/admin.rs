@@ -22,7 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::reply::IMF_FIXDATE;
-use crate::admin::Admin;
+use super::serving::Shared;
+use crate::admin::{Admin, Door};
 use crate::config::snapshot;
 use crate::telemetry::metrics::Bound;
 
@@ -33,22 +34,21 @@ const MAX_HEADERS: usize = 64;
 /// the answer.
 const LINGER_BYTES: u64 = 64 << 10;
 
-/// Serves the admin listener.
+/// Serves the admin listener. Who may ask what is looked up as connections come: a reload changes it.
 pub struct AdminService {
     socket: Option<StdListener>,
     admin: Arc<Admin>,
-    connections: usize,
-    time: Duration,
+    shared: Arc<Shared>,
 }
 
 impl AdminService {
-    pub fn new(socket: StdListener, admin: Admin, settings: &snapshot::Admin) -> Self {
-        let (connections, time) = (settings.connections, settings.time);
-        AdminService { socket: Some(socket), admin: Arc::new(admin), connections, time }
+    pub fn new(socket: StdListener, admin: Admin, shared: Arc<Shared>) -> Self {
+        AdminService { socket: Some(socket), admin: Arc::new(admin), shared }
     }
 
-    fn serve(&self, stream: TcpStream) -> AbortHandle {
-        let (admin, time) = (self.admin.clone(), self.time);
+    fn serve(&self, stream: TcpStream, settings: &snapshot::Admin) -> AbortHandle {
+        let door = settings.token.clone().map_or(Door::Open, Door::Token);
+        let (admin, time) = (Arc::new(Admin { door, ..(*self.admin).clone() }), settings.time);
         let exchange = async move {
             if tokio::time::timeout(time, exchange(stream, &admin)).await.is_err() {
                 admin.metrics.bound_hit(Bound::AdminTime);
@@ -69,19 +69,22 @@ impl Service for AdminService {
                 return;
             }
         };
-        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(self.connections);
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         // Goes on while draining, since that is when readiness is asked for.
         loop {
             match socket.accept().await {
                 Ok((stream, _)) => {
+                    let serving = self.shared.store.load();
+                    // A configuration without this listener does not know who may use it.
+                    let Some(settings) = &serving.snapshot.admin else { continue };
                     open.retain(|exchange| !exchange.is_finished());
-                    if open.len() >= self.connections
+                    if open.len() >= settings.connections
                         && let Some(oldest) = open.pop_front()
                     {
                         self.admin.metrics.bound_hit(Bound::AdminConnections);
                         oldest.abort();
                     }
-                    open.push_back(self.serve(stream));
+                    open.push_back(self.serve(stream, settings));
                 }
                 Err(e) => {
                     error!("the admin listener failed to accept: {e}");

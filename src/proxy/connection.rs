@@ -225,11 +225,12 @@ impl ConnectionInfo {
         record.cause = Some(denial_cause);
         record.detail = Some(denial.detail);
         let serving = self.listener.shared.store.load();
+        record.generation = serving.generation;
         serving.no_route.record(&record);
         if let Some(bound) = bound_of(denial_cause) {
             self.listener.shared.metrics.bound_hit(bound);
         }
-        self.listener.shared.access_log.record(record);
+        serving.access_log.record(record);
     }
 }
 

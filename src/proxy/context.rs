@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
+use super::rollout::Tried;
 use super::serving::{Serving, Shared};
 use super::tunnel::Tunnel;
 use crate::decision::access::Permit;
@@ -26,6 +27,8 @@ use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 pub struct Context {
     pub shared: Arc<Shared>,
     pub serving: Arc<Serving>,
+    /// Of a request that is counted while a new configuration is tried.
+    tried: Option<Tried>,
     _in_flight: Open,
     pub started: Instant,
     /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
@@ -73,10 +76,11 @@ pub struct Attempt {
 
 impl Context {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let serving = shared.store.current();
+        let (serving, tried) = shared.pick();
         shared.request_began();
         Context {
             serving,
+            tried,
             _in_flight: shared.metrics.request_in_flight(),
             shared,
             started: Instant::now(),
@@ -140,6 +144,7 @@ impl Context {
             }
             (None, None) => {}
         }
+        record.generation = self.serving.generation;
         record.route = self.route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = &self.permit {
             record.would_deny = permit.would_deny();
@@ -152,7 +157,10 @@ impl Context {
         }
         record.upstream = self.attempt.record(&self.serving);
         self.count(&record);
-        self.shared.access_log.record(*record);
+        if let Some(tried) = &self.tried {
+            tried.count(&record);
+        }
+        self.serving.access_log.record(*record);
     }
 
     fn count(&self, record: &Record) {
@@ -249,6 +257,7 @@ pub fn begin_record(
         bytes_sent: 0,
         bytes_received: 0,
         route: None,
+        generation: 0,
         decision: Decision::Deny,
         cause: None,
         detail: None,

@@ -70,8 +70,8 @@ struct Schedule {
     probe: HashMap<Arc<str>, Instant>,
     resolve: HashMap<Arc<str>, Instant>,
     resolving: HashMap<Arc<str>, JoinHandle<()>>,
-    /// Checks keep connections and templates; made again when the definition changed.
-    checks: HashMap<Arc<str>, (Health, Arc<Checker>)>,
+    /// Checks keep connections and templates; made again for each configuration.
+    checks: HashMap<Arc<str>, (u64, Arc<Checker>)>,
 }
 
 impl Schedule {
@@ -91,7 +91,7 @@ impl Schedule {
             if let Some(health) = &upstream.health
                 && due(&mut self.probe, &upstream.name, health.interval, now)
             {
-                let checker = self.checker(upstream, health);
+                let checker = self.checker(serving.generation, upstream, health);
                 for endpoint in &state.endpoints().endpoints {
                     tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
                 }
@@ -104,12 +104,12 @@ impl Schedule {
         self.resolving.values().all(JoinHandle::is_finished)
     }
 
-    fn checker(&mut self, upstream: &Upstream, health: &Health) -> Arc<Checker> {
+    fn checker(&mut self, generation: u64, upstream: &Upstream, health: &Health) -> Arc<Checker> {
         match self.checks.get(&upstream.name) {
-            Some((known, checker)) if known == health => checker.clone(),
+            Some((known, checker)) if *known == generation => checker.clone(),
             _ => {
                 let checker = Arc::new(checker(upstream, health));
-                self.checks.insert(upstream.name.clone(), (health.clone(), checker.clone()));
+                self.checks.insert(upstream.name.clone(), (generation, checker.clone()));
                 checker
             }
         }

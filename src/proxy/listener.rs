@@ -79,51 +79,32 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 /// Connections that the kernel keeps until they are accepted; it cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Serves one bound socket.
+/// Serves one bound socket. What its connections are bound by is looked up as they come: a reload changes it.
 pub struct ListenerService {
     listener: Arc<Listener>,
     gate: Arc<Gate>,
     accept_failures: Seldom,
     socket: Option<StdListener>,
-    tls: Option<Arc<Acceptor>>,
-    handshake: Duration,
-    app: Arc<HttpApp>,
+    proxy: Arc<HttpProxy<Gateway>>,
 }
 
 impl ListenerService {
-    pub fn new(
-        listener: Arc<Listener>,
-        socket: StdListener,
-        tls: Option<Acceptor>,
-        settings: &snapshot::Listener,
-        proxy: Arc<HttpProxy<Gateway>>,
-    ) -> Self {
-        let bounds = listener.shared.store.load().snapshot.bounds;
-        let mut options = HttpServerOptions::default();
-        options.h2c = settings.http2 && tls.is_none();
-        options.h2_idle_timeout = Some(bounds.keepalive);
-        // Pingora counts how often a connection may be used again.
-        options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
-        let app = Arc::new(HttpApp { proxy, options, shared: listener.shared.clone() });
-        let gate = Arc::new(Gate::new(listener.clone(), settings.proxy_protocol.clone()));
-        ListenerService {
-            listener,
-            gate,
-            accept_failures: Seldom::new(),
-            socket: Some(socket),
-            tls: tls.map(Arc::new),
-            handshake: bounds.handshake,
-            app,
-        }
+    pub fn new(listener: Arc<Listener>, socket: StdListener, proxy: Arc<HttpProxy<Gateway>>) -> Self {
+        let gate = Arc::new(Gate::new(listener.clone()));
+        ListenerService { listener, gate, accept_failures: Seldom::new(), socket: Some(socket), proxy }
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr, shutdown: &ShutdownWatch) {
-        let Some(mut admitted) = self.gate.admit(peer) else { return };
+        let serving = self.listener.shared.store.load();
+        // A configuration without this listener does not know who may use it.
+        let Some((settings, tls)) = serving.listener(&self.listener.name) else { return };
+        let bounds = serving.snapshot.bounds;
+        let Some(mut admitted) = self.gate.admit(peer, &settings.proxy_protocol, bounds.connections) else { return };
         let listener = self.listener.clone();
         let gate = self.gate.clone();
-        let tls = self.tls.clone();
-        let app = self.app.clone();
-        let handshake = self.handshake;
+        let tls = tls.cloned();
+        let app = self.app(settings, &bounds);
+        let handshake = bounds.handshake;
         let mut shutdown = shutdown.clone();
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
@@ -153,6 +134,18 @@ impl ListenerService {
             }
             drop((open, place));
         });
+    }
+}
+
+impl ListenerService {
+    /// What handles a connection that begins now.
+    fn app(&self, settings: &snapshot::Listener, bounds: &snapshot::Bounds) -> Arc<HttpApp> {
+        let mut options = HttpServerOptions::default();
+        options.h2c = settings.http2 && settings.tls.is_none();
+        options.h2_idle_timeout = Some(bounds.keepalive);
+        // Pingora counts how often a connection may be used again.
+        options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
+        Arc::new(HttpApp { proxy: self.proxy.clone(), options, shared: self.listener.shared.clone() })
     }
 }
 
@@ -237,7 +230,7 @@ impl Service for ListenerService {
         }
         info!("listener {} closed", self.listener.name);
         drop(socket);
-        ServerApp::cleanup(&*self.app).await;
+        self.proxy.http_cleanup().await;
     }
 
     fn name(&self) -> &str {

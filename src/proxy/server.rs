@@ -2,7 +2,7 @@
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use log::{info, warn};
@@ -25,9 +25,9 @@ use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::Endpoint;
 use crate::telemetry::metrics::set_total;
 
-/// Sockets that are bound, and certificates that are loaded: nothing that can still fail for the owner's reasons.
+/// Sockets that are bound.
 pub struct Sockets {
-    listeners: Vec<(crate::config::snapshot::Listener, StdListener, Option<pingora::listeners::tls::Acceptor>)>,
+    listeners: Vec<(Arc<str>, StdListener)>,
     admin: Option<StdListener>,
 }
 
@@ -36,8 +36,6 @@ pub struct Sockets {
 pub enum StartError {
     #[error("listener `{name}` cannot bind {address}: {source}")]
     Bind { name: String, address: std::net::SocketAddr, source: std::io::Error },
-    #[error("listener `{name}` cannot use its certificates: {source}")]
-    Tls { name: String, source: rustls::Error },
 }
 
 impl Sockets {
@@ -47,20 +45,12 @@ impl Sockets {
         descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
-            let name = || listener.name.to_string();
-            let acceptor = match &listener.tls {
-                Some(settings) => Some(
-                    tls::acceptor(settings, listener.http2)
-                        .map_err(|source| StartError::Tls { name: name(), source })?,
-                ),
-                None => None,
-            };
             let socket = bind(listener.address).map_err(|source| StartError::Bind {
-                name: name(),
+                name: listener.name.to_string(),
                 address: listener.address,
                 source,
             })?;
-            listeners.push((listener.clone(), socket, acceptor));
+            listeners.push((listener.name.clone(), socket));
         }
         let admin = match snapshot.admin.as_ref().map(|admin| admin.address) {
             Some(address) => {
@@ -74,27 +64,25 @@ impl Sockets {
 
 /// Serves until a signal ends it, then drains and ends the process.
 pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, control: Arc<dyn Control>) -> ! {
-    let (process, admin) = {
-        let serving = shared.store.load();
-        (serving.snapshot.process.clone(), serving.snapshot.admin.clone())
-    };
+    let process = shared.store.load().snapshot.process.clone();
     let conf = Arc::new(server_conf(&process));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
     let mut proxy = HttpProxy::new(Gateway::new(shared.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
 
-    for (listener, socket, acceptor) in sockets.listeners {
-        let metrics = shared.metrics.listener(&listener.name);
-        info!("listening on {} ({})", listener.address, listener.name);
-        let runtime = Arc::new(Listener { name: listener.name.clone(), shared: shared.clone(), metrics });
-        server.add_service(ListenerService::new(runtime, socket, acceptor, &listener, proxy.clone()));
+    for (name, socket) in sockets.listeners {
+        if let Ok(address) = socket.local_addr() {
+            info!("listening on {address} ({name})");
+        }
+        let metrics = shared.metrics.listener(&name);
+        let listener = Arc::new(Listener { name, shared: shared.clone(), metrics });
+        server.add_service(ListenerService::new(listener, socket, proxy.clone()));
     }
-    if let (Some(socket), Some(settings)) = (sockets.admin, admin) {
-        let door = settings.token.clone().map_or(Door::Open, Door::Token);
+    if let Some(socket) = sockets.admin {
         let (metrics, readiness) = (shared.metrics.clone(), readiness.clone());
-        let admin = Admin { metrics, readiness, control: control.clone(), door };
-        server.add_service(AdminService::new(socket, admin, &settings));
+        let admin = Admin { metrics, readiness, control: control.clone(), door: Door::Open };
+        server.add_service(AdminService::new(socket, admin, shared.clone()));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
@@ -109,7 +97,7 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
 /// Writes what is left to the log, and ends the process.
 #[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
 fn end(shared: &Shared) -> ! {
-    shared.access_log.flush(Instant::now() + FLUSH);
+    shared.state.access_logs.flush(Instant::now() + FLUSH);
     info!("stopped with {} requests in progress", shared.in_flight());
     std::process::exit(0)
 }
@@ -117,7 +105,6 @@ fn end(shared: &Shared) -> ! {
 /// Brings what is kept elsewhere into the metrics at each scrape.
 fn scrape(shared: &Arc<Shared>) {
     let weak = Arc::downgrade(shared);
-    shared.metrics.config_applied(shared.store.generation(), SystemTime::now());
     shared.metrics.on_scrape(move |metrics| {
         let Some(shared) = weak.upgrade() else { return };
         let serving = shared.store.current();
@@ -135,8 +122,8 @@ fn scrape(shared: &Arc<Shared>) {
             serving.address_lists.iter().map(|list| (&**list.file(), list.entries(), list.is_stale())),
         );
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
-        set_total(&metrics.access_log_dropped, shared.access_log.dropped());
-        set_total(&metrics.access_log_write_errors, shared.access_log.write_errors());
+        set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
+        set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());
     });
 }
 
@@ -182,11 +169,11 @@ impl ShutdownSignalWatch for Signals {
         };
         loop {
             tokio::select! {
-                _ = reopen.recv() => self.shared.access_log.reopen(),
+                _ = reopen.recv() => self.shared.state.access_logs.reopen(),
                 _ = hangup.recv() => {
                     let control = self.control.clone();
                     // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload));
+                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,

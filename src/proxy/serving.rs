@@ -1,14 +1,21 @@
 //! What one request reads: a snapshot joined with the running state and the metric handles that belong to it.
 
 use std::hash::RandomState;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+use pingora::listeners::tls::Acceptor;
 use prometheus::IntCounter;
+use smallvec::SmallVec;
 
+use super::descriptors;
 use super::peer::PeerTemplate;
-use crate::config::snapshot::Snapshot;
+use super::rollout::{Rollout, Tried};
+use super::tls::{self, Resumption};
+use crate::config::snapshot::{self, Snapshot};
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
@@ -17,13 +24,19 @@ use crate::state::connections::Connections;
 use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
 use crate::state::tokens::Tokens;
 use crate::state::upstreams::{UpstreamState, Upstreams};
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{AccessLog, AccessLogs};
 use crate::telemetry::metrics::{Metrics, RouteMetrics, UpstreamMetrics};
 
 /// A published configuration with everything that a request needs beside it. Immutable; a request holds one from its
 /// first byte to its last, so that all its phases see the same generation.
 pub struct Serving {
-    pub snapshot: Snapshot,
+    /// Counts configurations from 1 on: each has its own number, also one that was only tried, or put back.
+    pub generation: u64,
+    pub snapshot: Arc<Snapshot>,
+    /// In the order of the snapshot's listeners; `None` for plain HTTP.
+    acceptors: Vec<Option<Arc<Acceptor>>>,
+    /// Where requests are logged that began with this configuration.
+    pub access_log: Arc<AccessLog>,
     /// By limit id.
     pub limits: Vec<Arc<LimitState>>,
     /// By limit id.
@@ -48,11 +61,45 @@ pub struct ServingUpstream {
     pub metrics: UpstreamMetrics,
 }
 
+/// What a configuration is joined with the state for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is in force from now on, and the state follows it.
+    Force,
+    /// It is tried beside the one in force, which the state goes on following.
+    Trial,
+}
+
+/// Why a configuration that compiled can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("listener `{name}` cannot use its certificates: {source}")]
+    Tls { name: Arc<str>, source: rustls::Error },
+    /// The message names the file.
+    #[error(transparent)]
+    AccessLog(io::Error),
+}
+
 impl Serving {
     /// Joins `snapshot` with the state that survives reloads.
-    pub fn assemble(snapshot: Snapshot, state: &State, metrics: &Metrics) -> Serving {
-        let limits = state.limits.handles(&snapshot.rules.limits);
-        let address_lists = state.address_lists.handles(&snapshot.rules.address_lists);
+    ///
+    /// # Errors
+    /// A log file that can't be opened, or TLS without randomness. The state is as it was then.
+    pub fn assemble(
+        snapshot: Arc<Snapshot>,
+        generation: u64,
+        purpose: Purpose,
+        state: &State,
+        metrics: &Metrics,
+    ) -> Result<Serving, AssembleError> {
+        let acceptors = snapshot.listeners.iter().map(|listener| acceptor(listener, &state.resumption));
+        let acceptors = acceptors.collect::<Result<_, _>>()?;
+        let access_log = state.access_logs.open(&snapshot.access_log).map_err(AssembleError::AccessLog)?;
+        let (limits, lists) = (&snapshot.rules.limits, &snapshot.rules.address_lists);
+        let (limits, address_lists) = match purpose {
+            Purpose::Force => (state.limits.handles(limits), state.address_lists.handles(lists)),
+            Purpose::Trial => (state.limits.trial(limits), state.address_lists.trial(lists)),
+        };
         let upstreams = state
             .upstreams
             .reconcile(&snapshot.upstreams)
@@ -69,7 +116,10 @@ impl Serving {
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
         let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
-        Serving {
+        Ok(Serving {
+            generation,
+            acceptors,
+            access_log,
             limits,
             limit_refusals,
             address_lists,
@@ -79,7 +129,13 @@ impl Serving {
             longest_body_idle,
             h2_fields,
             snapshot,
-        }
+        })
+    }
+
+    /// The listener called `name`, and how it accepts TLS. `None` where this configuration has no such listener.
+    pub fn listener(&self, name: &str) -> Option<(&snapshot::Listener, Option<&Arc<Acceptor>>)> {
+        let mut listeners = self.snapshot.listeners.iter().zip(&self.acceptors);
+        listeners.find(|(listener, _)| &*listener.name == name).map(|(listener, tls)| (listener, tls.as_ref()))
     }
 
     pub fn route(&self, id: RouteId) -> &Route {
@@ -96,6 +152,14 @@ impl Serving {
     }
 }
 
+fn acceptor(listener: &snapshot::Listener, resumption: &Resumption) -> Result<Option<Arc<Acceptor>>, AssembleError> {
+    let Some(settings) = &listener.tls else { return Ok(None) };
+    match tls::acceptor(&listener.name, settings, listener.http2, resumption) {
+        Ok(acceptor) => Ok(Some(Arc::new(acceptor))),
+        Err(source) => Err(AssembleError::Tls { name: listener.name.clone(), source }),
+    }
+}
+
 /// What survives a reload.
 pub struct State {
     pub limits: Limits,
@@ -103,14 +167,18 @@ pub struct State {
     pub tokens: Tokens,
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
+    pub access_logs: AccessLogs,
+    resumption: Resumption,
 }
 
 /// Shared by all listeners of the process.
 pub struct Shared {
     pub store: Store<Serving>,
+    /// A configuration that some requests try.
+    rollout: ArcSwapOption<Rollout>,
+    generations: AtomicU64,
     pub state: State,
     pub metrics: Arc<Metrics>,
-    pub access_log: AccessLog,
     /// Keys the names of limit buckets, so that nobody can aim for a collision.
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
@@ -119,31 +187,85 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(snapshot: Snapshot, metrics: Arc<Metrics>, access_log: AccessLog) -> Arc<Shared> {
+    /// Joins the first configuration with a state that has seen nothing yet.
+    ///
+    /// # Errors
+    /// As those of [`Serving::assemble`].
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Shared>, AssembleError> {
         let state = State {
             limits: Limits::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
             tokens: Tokens::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),
+            access_logs: AccessLogs::default(),
+            resumption: Resumption::default(),
         };
-        let serving = Serving::assemble(snapshot, &state, &metrics);
-        Arc::new(Shared {
+        let serving = Serving::assemble(snapshot, 1, Purpose::Force, &state, &metrics)?;
+        Ok(Arc::new(Shared {
             store: Store::new(serving),
+            rollout: ArcSwapOption::empty(),
+            generations: AtomicU64::new(1),
             state,
             metrics,
-            access_log,
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             in_flight: AtomicUsize::new(0),
-        })
+        }))
     }
 
-    /// Serves `snapshot` from the next request on; requests in progress finish on what they began with. Returns the new
-    /// generation.
-    pub fn publish(&self, snapshot: Snapshot) -> u64 {
-        let serving = Serving::assemble(snapshot, &self.state, &self.metrics);
-        self.store.publish(Arc::new(serving))
+    /// Serves `snapshot` from the next request on; requests in progress finish on what they began with. A roll-out that is
+    /// under way ends. Returns the new generation.
+    ///
+    /// # Errors
+    /// As those of [`Serving::assemble`]: what is served stays as it is.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<u64, AssembleError> {
+        descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        let serving = self.assemble(snapshot, Purpose::Force)?;
+        let generation = serving.generation;
+        self.rollout.store(None);
+        self.store.publish(Arc::new(serving));
+        Ok(generation)
+    }
+
+    /// Serves `snapshot` to `share` of the requests, beside the configuration in force.
+    ///
+    /// # Errors
+    /// As those of [`Serving::assemble`].
+    pub fn roll_out(&self, snapshot: Arc<Snapshot>, share: f64) -> Result<Arc<Rollout>, AssembleError> {
+        let serving = self.assemble(snapshot, Purpose::Trial)?;
+        let rollout = Arc::new(Rollout::new(Arc::new(serving), share));
+        self.rollout.store(Some(Arc::clone(&rollout)));
+        Ok(rollout)
+    }
+
+    /// Serves everyone by the configuration in force again.
+    pub fn end_rollout(&self) {
+        self.rollout.store(None);
+    }
+
+    /// The configuration for a request that begins now, and the roll-out that counts it.
+    pub(super) fn pick(&self) -> (Arc<Serving>, Option<Tried>) {
+        let rollout = self.rollout.load();
+        match rollout.as_ref() {
+            None => (self.store.current(), None),
+            Some(rollout) if rollout.takes(fastrand::u64(..)) => {
+                (rollout.next.clone(), Some(Tried { rollout: rollout.clone(), next: true }))
+            }
+            Some(rollout) => (self.store.current(), Some(Tried { rollout: rollout.clone(), next: false })),
+        }
+    }
+
+    /// Every configuration that requests may be served by that begin now.
+    pub fn servings(&self) -> SmallVec<[Arc<Serving>; 2]> {
+        let tried = self.rollout.load();
+        let tried = tried.as_ref().map(|rollout| rollout.next.clone());
+        [self.store.current()].into_iter().chain(tried).collect()
+    }
+
+    fn assemble(&self, snapshot: Arc<Snapshot>, purpose: Purpose) -> Result<Serving, AssembleError> {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        Serving::assemble(snapshot, generation, purpose, &self.state, &self.metrics)
     }
 
     /// Requests that are being answered now.

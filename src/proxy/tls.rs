@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::pki_types::CertificateDer;
+use rustls::server::{
+    ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
+};
 use rustls::sign::CertifiedKey;
 
 use crate::config::snapshot::ListenerTls;
@@ -18,8 +21,46 @@ pub fn install_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// The acceptor of a TLS listener: TLS 1.2 and 1.3, HTTP/2 by ALPN when `http2`.
-pub fn acceptor(tls: &ListenerTls, http2: bool) -> Result<Acceptor, rustls::Error> {
+/// The sessions that clients of each listener may resume, by its name. They survive a reload, which would cost every
+/// client a full handshake otherwise.
+#[derive(Default)]
+pub struct Resumption(Mutex<HashMap<Arc<str>, Sessions>>);
+
+/// What resuming takes: whoever has it may come back without a look at the certificate.
+#[derive(Clone)]
+struct Sessions {
+    /// Whom the clients trusted when their sessions began.
+    chains: Vec<Vec<CertificateDer<'static>>>,
+    tickets: Arc<dyn ProducesTickets>,
+    storage: Arc<dyn StoresServerSessions>,
+}
+
+impl Resumption {
+    /// The sessions of the listener `name`: new ones where it has other certificates than before.
+    fn of(&self, name: &Arc<str>, tls: &ListenerTls) -> Result<Sessions, rustls::Error> {
+        let chains: Vec<_> = tls.certificates.iter().map(|certificate| certificate.certified.cert.clone()).collect();
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = listeners.get(name).filter(|sessions| sessions.chains == chains) {
+            return Ok(sessions.clone());
+        }
+        let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        let sessions = Sessions { chains, tickets, storage: ServerSessionMemoryCache::new(SESSIONS) };
+        listeners.insert(name.clone(), sessions.clone());
+        Ok(sessions)
+    }
+}
+
+/// The acceptor of the TLS listener `name`: TLS 1.2 and 1.3, HTTP/2 by ALPN when `http2`.
+///
+/// # Errors
+/// When there is no randomness for ticket keys.
+pub fn acceptor(
+    name: &Arc<str>,
+    tls: &ListenerTls,
+    http2: bool,
+    resumption: &Resumption,
+) -> Result<Acceptor, rustls::Error> {
+    let sessions = resumption.of(name, tls)?;
     let provider = CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -28,8 +69,8 @@ pub fn acceptor(tls: &ListenerTls, http2: bool) -> Result<Acceptor, rustls::Erro
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Resolver::new(tls)));
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    config.ticketer = sessions.tickets;
+    config.session_storage = sessions.storage;
     Ok(Acceptor::from_server_config(Arc::new(config)))
 }
 

@@ -68,6 +68,16 @@ impl AddressLists {
         *states = handles.iter().map(|state| (Arc::clone(&state.file), Arc::clone(state))).collect();
         handles
     }
+
+    /// The state of each of `lists`, in their order, for a configuration that is tried beside the one in force. Files that
+    /// both name are the same to both; nobody keeps the others.
+    pub fn trial(&self, lists: &[List]) -> Vec<Arc<AddressList>> {
+        let states = lock(&self.lists);
+        lists
+            .iter()
+            .map(|list| states.get(&list.file).cloned().unwrap_or_else(|| Arc::new(AddressList::new(list))))
+            .collect()
+    }
 }
 
 impl AddressList {

@@ -60,6 +60,20 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Limits that
+    /// it has unchanged are counted together; those that it has in another way begin afresh, and nobody keeps them.
+    pub fn trial(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
+        let share = self.max_keys / limits.len().max(1);
+        let states = lock(&self.states);
+        let of = |limit: &Limit| match states.get(&limit.scope) {
+            Some(state) if state.is(limit) => Arc::clone(state),
+            _ => Arc::new(LimitState::new(limit, share)),
+        };
+        limits.iter().map(of).collect()
+    }
+}
+
 impl LimitState {
     /// Takes one from `bucket` at `now_nanos`, which is monotonic, by the quota in force.
     ///
@@ -94,6 +108,16 @@ impl LimitState {
             Quota::Concurrent(max) => Counted::Concurrent(Places::new(*max)),
         };
         LimitState { key: limit.key.clone(), counted }
+    }
+
+    /// Whether it counts what `limit` counts, by the same quota.
+    fn is(&self, limit: &Limit) -> bool {
+        self.key == limit.key
+            && match (&self.counted, &limit.quota) {
+                (Counted::Rate(buckets), Quota::Rate(quota)) => buckets.quota() == *quota,
+                (Counted::Concurrent(places), Quota::Concurrent(max)) => places.max() == *max,
+                _ => false,
+            }
     }
 
     /// Goes on under a limit of the same scope, unless it counts something else.

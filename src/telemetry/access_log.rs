@@ -13,6 +13,7 @@ mod cut;
 mod escape;
 mod field;
 mod format;
+mod logs;
 mod redact;
 mod template;
 mod writer;
@@ -27,10 +28,11 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 pub use field::FIELDS;
+pub use logs::AccessLogs;
 pub use template::Template;
 
 use self::format::Format;
-use self::writer::{Message, Shared, Sink, Writer};
+use self::writer::{Losses, Message, Shared, Sink, Writer};
 use super::record::Record;
 use crate::config::snapshot;
 
@@ -55,17 +57,22 @@ impl AccessLog {
     ///
     /// When the file can't be opened, or the thread can't be started. The message names the file.
     pub fn start(config: &snapshot::AccessLog) -> io::Result<AccessLog> {
+        AccessLog::counting(config, Arc::default())
+    }
+
+    /// Like [`AccessLog::start`], going on with the counts of logs before it.
+    fn counting(config: &snapshot::AccessLog, losses: Arc<Losses>) -> io::Result<AccessLog> {
         let Some(sink) = Sink::open(&config.output)? else {
             return Ok(AccessLog { running: None });
         };
         let format =
             Format::new(&config.format).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        AccessLog::write_to(sink, format, config.queue.max(1))
+        AccessLog::write_to(sink, format, config.queue.max(1), losses)
     }
 
-    fn write_to(sink: Sink, format: Format, capacity: usize) -> io::Result<AccessLog> {
+    fn write_to(sink: Sink, format: Format, capacity: usize, losses: Arc<Losses>) -> io::Result<AccessLog> {
         let (queue, receiver) = mpsc::sync_channel(capacity);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(losses));
         let writer = Writer::new(receiver, Arc::clone(&shared), sink, format, capacity);
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
         Ok(AccessLog { running: Some(Running { queue, shared, writer: thread.thread().clone() }) })
@@ -76,7 +83,7 @@ impl AccessLog {
         let Some(running) = &self.running else { return };
         match running.queue.try_send(Message::Line(record)) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => running.shared.count_drop(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => running.shared.losses().count_drop(),
         }
     }
 
@@ -99,12 +106,12 @@ impl AccessLog {
 
     /// Lines dropped since the start because the queue was full.
     pub fn dropped(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.shared.dropped())
+        self.running.as_ref().map_or(0, |running| running.shared.losses().dropped())
     }
 
     /// Failed attempts to write or to reopen the file since the start. What failed to be written is tried again.
     pub fn write_errors(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.shared.write_errors())
+        self.running.as_ref().map_or(0, |running| running.shared.losses().write_errors())
     }
 }
 

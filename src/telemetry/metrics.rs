@@ -49,7 +49,20 @@ pub struct Metrics {
     config_generation: IntGauge,
     reload_success: IntGauge,
     reload_time: Gauge,
+    reloads_applied: IntCounter,
+    reloads_refused: IntCounter,
+    rollout_share: Gauge,
+    rollouts: [IntCounter; 2],
     bounds: [IntCounter; Bound::ALL.len()],
+}
+
+/// How the trial of a configuration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutEnd {
+    /// It serves everyone now.
+    Kept,
+    /// It serves nobody.
+    Reverted,
 }
 
 type OnScrape = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -83,6 +96,8 @@ impl Metrics {
         let registry = Registry::new();
         let families = Arc::new(Families::new(&registry));
         let bounds = counter_vec(&registry, names::BOUND_HITS);
+        let reloads = counter_vec(&registry, names::RELOADS);
+        let rollouts = counter_vec(&registry, names::ROLLOUTS);
         gauge_vec(&registry, names::BUILD_INFO).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Metrics {
             limit_overflow: counter(&registry, names::LIMIT_OVERFLOW),
@@ -92,7 +107,11 @@ impl Metrics {
             in_flight: gauge(&registry, names::IN_FLIGHT),
             config_generation: gauge(&registry, names::CONFIG_GENERATION),
             reload_success: gauge(&registry, names::RELOAD_SUCCESS),
-            reload_time: register(&registry, Gauge::with_opts(opts(names::RELOAD_TIME)).expect(EXPECT)),
+            reload_time: float_gauge(&registry, names::RELOAD_TIME),
+            reloads_applied: reloads.with_label_values(&["applied"]),
+            reloads_refused: reloads.with_label_values(&["refused"]),
+            rollout_share: float_gauge(&registry, names::ROLLOUT_SHARE),
+            rollouts: ["kept", "reverted"].map(|outcome| rollouts.with_label_values(&[outcome])),
             bounds: std::array::from_fn(|index| bounds.with_label_values(&[Bound::ALL[index].as_str()])),
             process: Process::new(&registry),
             scrape: Mutex::default(),
@@ -135,7 +154,25 @@ impl Metrics {
     pub fn config_applied(&self, generation: u64, at: SystemTime) {
         self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));
         self.reload_success.set(1);
+        self.reloads_applied.inc();
         self.reload_time.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    }
+
+    /// Notes that a configuration was refused, and the one before it goes on.
+    pub fn config_refused(&self) {
+        self.reload_success.set(0);
+        self.reloads_refused.inc();
+    }
+
+    /// Notes that a configuration is tried on `share` of the requests, from 0 to 1.
+    pub fn rollout_began(&self, share: f64) {
+        self.rollout_share.set(share);
+    }
+
+    /// Notes how the trial ended.
+    pub fn rollout_ended(&self, end: RolloutEnd) {
+        self.rollout_share.set(0.0);
+        self.rollouts[end as usize].inc();
     }
 
     /// Replaces what is known of all endpoints, as (upstream, endpoint, healthy), so that endpoints which DNS no longer
@@ -269,6 +306,10 @@ fn counter_vec(registry: &Registry, spec: Spec) -> IntCounterVec {
 
 fn gauge(registry: &Registry, spec: Spec) -> IntGauge {
     register(registry, IntGauge::with_opts(opts(spec)).expect(EXPECT))
+}
+
+fn float_gauge(registry: &Registry, spec: Spec) -> Gauge {
+    register(registry, Gauge::with_opts(opts(spec)).expect(EXPECT))
 }
 
 fn gauge_vec(registry: &Registry, spec: Spec) -> IntGaugeVec {

@@ -79,6 +79,8 @@ pub struct Record {
     pub bytes_received: u64,
     /// The name of the route that took it.
     pub route: Option<Arc<str>>,
+    /// The number of the configuration that decided.
+    pub generation: u64,
     /// How the gateway decided.
     pub decision: Decision,
     /// Why it was refused or failed.

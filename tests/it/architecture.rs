@@ -42,8 +42,8 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "admin",
-        may_use: &["config", "diagnostics", "secret", "state", "telemetry"],
-        why: "the admin listener shows what is; it decides nothing",
+        may_use: &["config", "decision::rollout", "diagnostics", "secret", "state", "telemetry"],
+        why: "the admin listener shows what is, and passes on what is asked; it decides nothing",
     },
     Layer {
         name: "telemetry",

@@ -28,6 +28,7 @@ mod origin_faults;
 mod paths;
 mod process;
 mod read;
+mod reload;
 mod response;
 mod route;
 mod slow;

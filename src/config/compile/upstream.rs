@@ -2,7 +2,7 @@
 
 mod address;
 mod health;
-mod numbers;
+pub(in crate::config::compile) mod numbers;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -158,7 +158,7 @@ pub struct Bounds {
     pub http2_control_frames: Option<Count>,
 }
 
-/// The process itself. Changes here need a restart.
+/// The process itself. Changes of `threads` and `user` need `portcullis upgrade`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -168,6 +168,9 @@ pub struct Process {
     /// After SIGTERM: how long requests in flight may take to finish. Default 30s.
     #[serde(default)]
     pub drain: Option<Span>,
+    /// How many configurations before the one in force `portcullis rollback` can put back, at most 100. Default 5.
+    #[serde(default)]
+    pub history: Option<Count>,
     /// Whom the process becomes once its ports are bound and its certificates and keys are read, before it accepts anything:
     /// `portcullis` or `portcullis:web`, names or numbers. It keeps no other group, and can't become root again. Needs a
     /// start as root, unless it is that user already. A log file is opened by this user, who must be able to write to it,

@@ -59,6 +59,10 @@ impl Buckets {
         }
     }
 
+    pub(super) fn quota(&self) -> RateQuota {
+        lock(&self.shards[0]).quota.clone()
+    }
+
     pub(super) fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
     }

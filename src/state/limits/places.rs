@@ -37,6 +37,10 @@ impl Places {
         }
     }
 
+    pub(super) fn max(&self) -> u32 {
+        self.max.load(Ordering::Relaxed)
+    }
+
     pub(super) fn take(&self, bucket: BucketKey) -> (Taken, Option<ConcurrencyGuard>) {
         let max = self.max.load(Ordering::Relaxed);
         let _turn = lock(&self.turnstiles[(bucket.0 >> 64) as usize % TURNSTILES]);

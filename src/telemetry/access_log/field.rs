@@ -62,6 +62,8 @@ fields! {
     BytesSent = "bytes_sent";
     BytesReceived = "bytes_received";
     Route = "route";
+    /// The number of the configuration that decided; `GET /status` of the admin listener tells which one that was.
+    Generation = "generation";
     /// `allow`, `deny` or `fail`.
     Decision = "decision";
     /// The stable code of why a request was refused or failed.
@@ -120,6 +122,7 @@ impl Field {
             Field::BytesSent => Some(Value::Integer(record.bytes_sent)),
             Field::BytesReceived => Some(Value::Integer(record.bytes_received)),
             Field::Route => record.route.as_deref().and_then(text),
+            Field::Generation => Some(Value::Integer(record.generation)),
             Field::Decision => text(record.decision.as_str()),
             Field::Cause => record.cause.and_then(|cause| text(cause.code())),
             Field::Detail => record.detail.as_deref().and_then(|detail| short(detail, cut::TEXT)),

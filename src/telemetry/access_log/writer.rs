@@ -42,15 +42,21 @@ pub enum Message {
 /// What the log's handle and its thread both see.
 #[derive(Debug, Default)]
 pub struct Shared {
-    dropped: AtomicU64,
-    write_errors: AtomicU64,
+    losses: Arc<Losses>,
     reopen: AtomicBool,
     flush_requested: AtomicU64,
     flushed: Mutex<u64>,
     flushed_changed: Condvar,
 }
 
-impl Shared {
+/// What went wrong since the process began. Logs that follow each other go on counting.
+#[derive(Debug, Default)]
+pub struct Losses {
+    dropped: AtomicU64,
+    write_errors: AtomicU64,
+}
+
+impl Losses {
     pub fn count_drop(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
@@ -61,6 +67,16 @@ impl Shared {
 
     pub fn write_errors(&self) -> u64 {
         self.write_errors.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    pub fn new(losses: Arc<Losses>) -> Self {
+        Shared { losses, ..Shared::default() }
+    }
+
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     pub fn request_reopen(&self) {
@@ -129,7 +145,7 @@ impl Writer {
             if self.sink.is_clean() {
                 self.shared.set_flushed(self.ticket);
             }
-            self.reports.drops(self.shared.dropped());
+            self.reports.drops(self.shared.losses.dropped());
         }
     }
 
@@ -188,7 +204,7 @@ impl Writer {
     }
 
     fn failed(&mut self, what: &str, error: &io::Error) {
-        self.shared.write_errors.fetch_add(1, Ordering::Relaxed);
+        self.shared.losses.write_errors.fetch_add(1, Ordering::Relaxed);
         self.reports.error(&self.sink, what, error);
     }
 }

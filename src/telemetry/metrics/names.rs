@@ -67,7 +67,12 @@ metrics! {
     // The gateway itself.
     CONFIG_GENERATION = "portcullis_config_generation" [] "The running configuration; grows with each that is applied.";
     RELOAD_SUCCESS = "portcullis_config_last_reload_success" []
-        "1 once a configuration was applied.";
+        "0 where the last configuration that was to be applied was refused, so that the one before it goes on.";
+    RELOADS = "portcullis_config_reloads_total" ["outcome"]
+        "Configurations that were to be applied: applied, or refused because they were wrong.";
+    ROLLOUT_SHARE = "portcullis_rollout_share" []
+        "The share of the requests, from 0 to 1, on which a configuration is tried; 0 without a trial.";
+    ROLLOUTS = "portcullis_rollouts_total" ["outcome"] "Trials of configurations that ended: kept or reverted.";
     RELOAD_TIME = "portcullis_config_last_reload_timestamp_seconds" []
         "When the last configuration was applied.";
     LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";

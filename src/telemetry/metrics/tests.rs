@@ -31,6 +31,7 @@ fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
         bytes_sent: 0,
         bytes_received: 0,
         route: None,
+        generation: 1,
         decision,
         cause,
         detail: None,

@@ -36,16 +36,7 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(yaml: &str) -> Self {
-        let mut yaml = yaml.to_owned();
-        let has = |yaml: &str, key: &str| yaml.lines().any(|line| line.starts_with(key));
-        let mut add = |key: &str, line: &str| {
-            if !has(&yaml, key) {
-                yaml = format!("{line}\n{yaml}");
-            }
-        };
-        add("admin:", "admin: { address: \"<admin>\" }");
-        add("listeners:", "listeners: [{ name: main, address: \"<listen>\" }]");
-        add("version:", "version: 1");
+        let yaml = completed(yaml);
         let (address, admin) = (free_address(), free_address());
         let dir = tempfile::tempdir().expect("a temporary folder");
         let values = vec![
@@ -72,9 +63,7 @@ impl Setup {
 
     /// Makes `origin` the only endpoint of the upstream `origin`, unless the text declares upstreams; `<origin>`.
     pub fn origin(mut self, origin: &Origin) -> Self {
-        if !self.yaml.lines().any(|line| line.starts_with("upstreams:")) {
-            self.yaml.push_str("\nupstreams: { origin: { endpoints: [\"<origin>\"] } }\n");
-        }
+        self.yaml = before_origin(&self.yaml);
         self.with("origin", origin.address())
     }
 
@@ -112,8 +101,16 @@ impl Setup {
             .stderr(File::create(&stderr).expect("a writable temporary folder"))
             .spawn()
             .expect("the binary starts");
-        let mut gateway =
-            Gateway { child, dir: self.dir, file, stdout, stderr, address: self.address, admin: self.admin };
+        let mut gateway = Gateway {
+            child,
+            dir: self.dir,
+            file,
+            values: self.values,
+            stdout,
+            stderr,
+            address: self.address,
+            admin: self.admin,
+        };
         gateway.wait_until_ready();
         gateway
     }
@@ -143,12 +140,8 @@ impl Setup {
         if let Some(file) = &self.existing {
             return file.clone();
         }
-        let mut yaml = self.yaml.clone();
-        for (name, value) in &self.values {
-            yaml = yaml.replace(&format!("<{name}>"), value);
-        }
         let file = self.dir.path().join("portcullis.yaml");
-        fs::write(&file, yaml).expect("a writable temporary folder");
+        fs::write(&file, filled(&self.yaml, &self.values)).expect("a writable temporary folder");
         file
     }
 
@@ -164,6 +157,37 @@ impl Setup {
         command.envs(self.variables.iter().cloned()).stdin(Stdio::null());
         command
     }
+}
+
+/// `yaml` with what nearly every test needs.
+fn completed(yaml: &str) -> String {
+    let mut yaml = yaml.to_owned();
+    let mut add = |key: &str, line: &str| {
+        if !has(&yaml, key) {
+            yaml = format!("{line}\n{yaml}");
+        }
+    };
+    add("admin:", "admin: { address: \"<admin>\" }");
+    add("listeners:", "listeners: [{ name: main, address: \"<listen>\" }]");
+    add("version:", "version: 1");
+    yaml
+}
+
+/// `yaml` with an upstream `origin`, unless it declares upstreams.
+fn before_origin(yaml: &str) -> String {
+    if has(yaml, "upstreams:") {
+        return yaml.to_owned();
+    }
+    format!("{yaml}\nupstreams: {{ origin: {{ endpoints: [\"<origin>\"] }} }}\n")
+}
+
+fn has(yaml: &str, key: &str) -> bool {
+    yaml.lines().any(|line| line.starts_with(key))
+}
+
+/// `yaml` with every value in its place.
+fn filled(yaml: &str, values: &[(String, String)]) -> String {
+    values.iter().fold(yaml.to_owned(), |yaml, (name, value)| yaml.replace(&format!("<{name}>"), value))
 }
 
 /// The end of a process that must come by itself; one that stays is killed and fails the test.
@@ -201,6 +225,7 @@ pub struct Gateway {
     child: Child,
     dir: TempDir,
     file: PathBuf,
+    values: Vec<(String, String)>,
     stdout: PathBuf,
     stderr: PathBuf,
     address: SocketAddr,
@@ -329,6 +354,34 @@ impl Gateway {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.expect("kill(1) exists").success(), "cannot send SIG{name}");
+    }
+
+    /// Writes another configuration in the place of the one that it runs, with the values of its [`Setup`].
+    pub fn rewrite(&self, yaml: &str) {
+        let yaml = completed(yaml);
+        let yaml = if self.values.iter().any(|(name, _)| name == "origin") { before_origin(&yaml) } else { yaml };
+        fs::write(&self.file, filled(&yaml, &self.values)).expect("a writable temporary folder");
+    }
+
+    /// Writes another configuration, has it reloaded by SIGHUP, and waits until it is in force.
+    #[track_caller]
+    pub fn reload(&self, yaml: &str) {
+        self.rewrite(yaml);
+        let outcome = self.hang_up();
+        assert_eq!(outcome, "applied", "{}", self.stderr());
+    }
+
+    /// Sends SIGHUP and waits for what comes of it: `applied` or `refused`.
+    #[track_caller]
+    pub fn hang_up(&self) -> &'static str {
+        let count =
+            |metrics: &Metrics, outcome| metrics.sum("portcullis_config_reloads_total", &[("outcome", outcome)]) as u64;
+        let before = self.metrics();
+        self.signal("HUP");
+        wait::until("the reload", || {
+            let now = self.metrics();
+            ["applied", "refused"].into_iter().find(|outcome| count(&now, outcome) > count(&before, outcome))
+        })
     }
 
     /// Asks the gateway to drain and waits for its end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::super::upstream::numbers;
 use super::user::user;
 use crate::config::compile::{Context, DocPath, address};
 use crate::config::raw;
@@ -99,7 +100,8 @@ pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
         drain => wait(ctx, &path.key("drain"), drain, defaults::DRAIN),
     };
     let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
-    Process { threads, drain, user }
+    let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
+    Process { threads, drain, history, user }
 }
 
 /// Bounds on size, and who is believed.

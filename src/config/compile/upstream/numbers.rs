@@ -7,7 +7,7 @@ use super::super::{Context, DocPath};
 use crate::config::raw::units::{Count, Span};
 
 /// The number as written if it is in `range`; otherwise `default`, with a diagnostic.
-pub(super) fn count(
+pub(in crate::config::compile) fn count(
     ctx: &mut Context,
     path: &DocPath,
     written: Option<Count>,

@@ -1,0 +1,64 @@
+//! A configuration that some of the requests try, and what becomes of them beside the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::serving::Serving;
+use crate::decision::outcome::Cause;
+use crate::decision::rollout::Sample;
+use crate::state::rollout::{Ending, Tally};
+use crate::telemetry::record::{Decision, Record};
+
+/// Two configurations side by side.
+pub struct Rollout {
+    pub next: Arc<Serving>,
+    /// Of 2^64 requests, how many try it.
+    share: u64,
+    old_tally: Tally,
+    next_tally: Tally,
+}
+
+/// A request that a roll-out counts.
+pub struct Tried {
+    pub rollout: Arc<Rollout>,
+    /// Whether it was served by the new configuration.
+    pub next: bool,
+}
+
+impl Rollout {
+    /// `share` is of all requests, from 0 to 1.
+    pub fn new(next: Arc<Serving>, share: f64) -> Self {
+        // The cast saturates: a share of 1 is all requests.
+        let share = (share * 2f64.powi(64)) as u64;
+        Rollout { next, share, old_tally: Tally::default(), next_tally: Tally::default() }
+    }
+
+    /// What the old and the new configuration did so far.
+    pub fn samples(&self) -> (Sample, Sample) {
+        (self.old_tally.sample(), self.next_tally.sample())
+    }
+
+    pub(super) fn takes(&self, random: u64) -> bool {
+        random < self.share || self.share == u64::MAX
+    }
+}
+
+impl Tried {
+    /// Counts the finished request of `record`.
+    pub fn count(&self, record: &Record) {
+        if record.cause == Some(Cause::ClientClosed) {
+            // It says something about the client, and nothing about the configuration.
+            return;
+        }
+        let ending = match record.decision {
+            Decision::Deny => Ending::Refused,
+            Decision::Fail => Ending::Failed,
+            Decision::Allow if record.status >= 500 => Ending::Failed,
+            Decision::Allow => Ending::Answered,
+        };
+        // A tunnel lasts for as long as its ends have something to say.
+        let duration = if record.status == 101 { Duration::ZERO } else { record.duration };
+        let tally = if self.next { &self.rollout.next_tally } else { &self.rollout.old_tally };
+        tally.count(ending, duration);
+    }
+}

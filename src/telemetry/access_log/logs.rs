@@ -1,0 +1,65 @@
+//! The access logs in use: that of the configuration in force, and those of configurations before it for as long as a
+//! request that began with them is not done.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::AccessLog;
+use super::writer::Losses;
+use crate::config::snapshot;
+
+/// Opens access logs, and speaks to all of them.
+#[derive(Debug, Default)]
+pub struct AccessLogs {
+    losses: Arc<Losses>,
+    open: Mutex<Vec<(snapshot::AccessLog, Weak<AccessLog>)>>,
+}
+
+impl AccessLogs {
+    /// The log of `settings`: the one that is open if there is one, so that a reload that changes nothing about it opens
+    /// no file.
+    ///
+    /// # Errors
+    /// As those of [`AccessLog::start`]. What was open stays open.
+    pub fn open(&self, settings: &snapshot::AccessLog) -> io::Result<Arc<AccessLog>> {
+        let mut open = self.lock();
+        open.retain(|(_, log)| log.strong_count() > 0);
+        let same = open.iter().find(|(known, _)| known == settings).and_then(|(_, log)| log.upgrade());
+        if let Some(log) = same {
+            return Ok(log);
+        }
+        let log = Arc::new(AccessLog::counting(settings, Arc::clone(&self.losses))?);
+        open.push((settings.clone(), Arc::downgrade(&log)));
+        Ok(log)
+    }
+
+    /// See [`AccessLog::reopen`].
+    pub fn reopen(&self) {
+        self.all().iter().for_each(|log| log.reopen());
+    }
+
+    /// See [`AccessLog::flush`].
+    pub fn flush(&self, deadline: Instant) -> bool {
+        self.all().iter().all(|log| log.flush(deadline))
+    }
+
+    /// Lines dropped since the start because a queue was full.
+    pub fn dropped(&self) -> u64 {
+        self.losses.dropped()
+    }
+
+    /// Failed attempts to write or to reopen a file since the start. What failed to be written is tried again.
+    pub fn write_errors(&self) -> u64 {
+        self.losses.write_errors()
+    }
+
+    fn all(&self) -> Vec<Arc<AccessLog>> {
+        self.lock().iter().filter_map(|(_, log)| log.upgrade()).collect()
+    }
+
+    /// The list is whole after every change, so a panic elsewhere takes nothing from it.
+    fn lock(&self) -> MutexGuard<'_, Vec<(snapshot::AccessLog, Weak<AccessLog>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
