@@ -220,7 +220,9 @@ impl Shared {
     /// # Errors
     /// As those of [`Serving::assemble`]: what is served stays as it is.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<u64, AssembleError> {
-        descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        if snapshot.bounds.connections > self.store.load().snapshot.bounds.connections {
+            descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        }
         let serving = self.assemble(snapshot, Purpose::Force)?;
         let generation = serving.generation;
         self.rollout.store(None);
