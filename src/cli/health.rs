@@ -28,16 +28,21 @@ pub struct HealthArgs {
     pub timeout: Span,
 }
 
-/// Ends with 0 where the gateway is well, with 1 where it says that it is not, with 69 where it says nothing.
+/// Ends with 0 where the gateway is well, with 1 where it says that it is not, with 69 where no gateway says anything.
 pub fn health(args: &HealthArgs, printer: &mut Printer) -> Status {
     let path = if args.live { "/livez" } else { "/readyz" };
-    match ask(args.admin, path, args.timeout.0) {
-        Ok(answer) if answer.status == 200 => {
+    let state = ask(args.admin, path, args.timeout.0).and_then(|answer| {
+        let state = if args.live { answer.alive() } else { answer.ready() };
+        state.ok_or_else(|| io::Error::other("what answers there is no admin listener of Portcullis"))
+    });
+    match state {
+        Ok(State::Well) => {
             printer.data(if args.live { "alive\n" } else { "ready\n" });
             Status::Success
         }
-        Ok(answer) => {
-            printer.words(format_args!("{}{path}: {answer}", args.admin));
+        Ok(State::NotReady(reasons)) => {
+            let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+            printer.words(format_args!("{}{path}: not ready{reasons}", args.admin));
             Status::Failure
         }
         Err(error) => {
@@ -48,20 +53,16 @@ pub fn health(args: &HealthArgs, printer: &mut Printer) -> Status {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    status: u16,
-    /// Why it is not ready, where whoever asks may know.
-    reasons: Vec<String>,
+enum State {
+    Well,
+    /// With the reasons, where whoever asks may know them.
+    NotReady(Vec<String>),
 }
 
-impl std::fmt::Display for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.status, &*self.reasons) {
-            (503, []) => write!(f, "not ready"),
-            (503, reasons) => write!(f, "not ready: {}", reasons.join(", ")),
-            (status, _) => write!(f, "answered with {status}"),
-        }
-    }
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
 }
 
 /// Asks for `path`. The admin listener answers one request a connection, and then closes it.
@@ -74,16 +75,36 @@ fn ask(admin: SocketAddr, path: &str, timeout: Duration) -> io::Result<Answer> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
-    parse(&answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the answer is not HTTP"))
+    Answer::parse(answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the answer is not HTTP"))
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(bytes).ok()? else { return None };
-    let body: Value = serde_json::from_slice(bytes.get(length..)?).unwrap_or_default();
-    let reasons = body["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    Some(Answer { status: head.code?, reasons: reasons.collect() })
+impl Answer {
+    fn parse(mut bytes: Vec<u8>) -> Option<Answer> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut head = httparse::Response::new(&mut fields);
+        let httparse::Status::Complete(length) = head.parse(&bytes).ok()? else { return None };
+        let status = head.code?;
+        bytes.drain(..length);
+        Some(Answer { status, body: bytes })
+    }
+
+    /// The state that `/livez` tells. A public listener may answer any path with 200, so the body must be right too.
+    fn alive(&self) -> Option<State> {
+        (self.status == 200 && self.body == b"ok\n").then_some(State::Well)
+    }
+
+    /// The state that `/readyz` tells.
+    fn ready(&self) -> Option<State> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        match (self.status, body["ready"].as_bool()?) {
+            (200, true) => Some(State::Well),
+            (503, false) => {
+                let reasons = body["reasons"].as_array().into_iter().flatten();
+                Some(State::NotReady(reasons.filter_map(Value::as_str).map(str::to_owned).collect()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A connection whose exchange ends at a deadline, however slowly the other side speaks.
@@ -132,20 +153,28 @@ fn in_time(error: io::Error) -> io::Error {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_answer_tells_why_it_is_not_ready() {
-        let answer = |text: &str| parse(text.as_bytes()).map(|answer| answer.to_string());
-        let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\r\n";
-        let told = answer(&format!("{head}{{\"ready\":false,\"reasons\":[\"draining\",\"starting\"]}}\n"));
-        assert_eq!(told.as_deref(), Some("not ready: draining, starting"));
-        assert_eq!(answer(&format!("{head}{{\"ready\":false}}\n")).as_deref(), Some("not ready"));
-        assert_eq!(answer("HTTP/1.1 404 Not Found\r\n\r\nnot found\n").as_deref(), Some("answered with 404"));
+    fn answer(text: &str) -> Option<Answer> {
+        Answer::parse(text.as_bytes().to_vec())
     }
 
     #[test]
-    fn what_is_no_answer_is_none() {
-        for bytes in ["", "HTTP/1.1 200 OK\r\n", "220 mail.example ESMTP\r\n"] {
-            assert_eq!(parse(bytes.as_bytes()), None, "{bytes:?}");
+    fn an_answer_tells_why_it_is_not_ready() {
+        let ready = |text: &str| answer(text).expect("HTTP").ready();
+        let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\r\n";
+        let reasons = ready(&format!("{head}{{\"ready\":false,\"reasons\":[\"draining\",\"starting\"]}}\n"));
+        assert_eq!(reasons, Some(State::NotReady(vec!["draining".to_owned(), "starting".to_owned()])));
+        assert_eq!(ready(&format!("{head}{{\"ready\":false}}\n")), Some(State::NotReady(Vec::new())));
+        assert_eq!(ready("HTTP/1.1 200 OK\r\n\r\n{\"ready\":true,\"reasons\":[]}\n"), Some(State::Well));
+    }
+
+    #[test]
+    fn the_answers_of_others_tell_nothing() {
+        for text in ["", "HTTP/1.1 200 OK\r\n", "220 mail.example ESMTP\r\n"] {
+            assert!(answer(text).is_none(), "{text:?}");
+        }
+        for text in ["HTTP/1.1 200 OK\r\n\r\n<html>", "HTTP/1.1 200 OK\r\n\r\n{}", "HTTP/1.1 404 Not Found\r\n\r\n"] {
+            let answer = answer(text).expect("HTTP");
+            assert_eq!((answer.alive(), answer.ready()), (None, None), "{text:?}");
         }
     }
 }
