@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -46,14 +47,17 @@ fn rotation_under_load_loses_no_line() {
                 })
             })
             .collect();
+        let _in_the_end = Raise(&enough);
+        let mut last = 0;
         for rotation in 1..=ROTATIONS {
-            wait::until_true("a rotation", || {
-                let state = gateway.dir().join("state");
-                let status = Command::new(logrotate).arg("--force").arg("--state").arg(state).arg(&rules).status();
-                assert!(status.expect("logrotate starts").success());
-                // Within one second there is one name, and so one rotation.
-                files(&logs).len() > rotation
-            });
+            // Rotated files are named by the second, and empty ones are not rotated.
+            last = wait::until("the next second", || Some(this_second()).filter(|&second| second > last));
+            wait::until_true("a line", || fs::metadata(logs.join("access.log")).is_ok_and(|file| file.len() > 0));
+            let state = gateway.dir().join("state");
+            let output = Command::new(logrotate).arg("--force").arg("--state").arg(state).arg(&rules).output();
+            let output = output.expect("logrotate starts");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(files(&logs).len(), rotation + 1, "{:?}", files(&logs));
         }
         enough.store(true, Ordering::Relaxed);
         clients.into_iter().map(|client| client.join().expect("every request was answered")).sum()
@@ -68,6 +72,19 @@ fn rotation_under_load_loses_no_line() {
         assert_eq!(lines.len(), all, "a line was written twice");
         all == sent
     });
+}
+
+/// Ends the load, however the test ends.
+struct Raise<'a>(&'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn this_second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that was set").as_secs()
 }
 
 /// The rules as they are for this user, folder and process.
