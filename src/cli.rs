@@ -5,6 +5,7 @@ pub mod args;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod keys;
 pub mod output;
 pub mod run;
@@ -31,6 +32,7 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Demo(args) => demo::demo(&args, printer),
         Command::DemoOrigin(args) => demo::origin::serve(args, printer),
         Command::Explain(args) => explain::explain(&args, printer),
+        Command::Health(args) => health::health(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Schema => schema::schema(printer),

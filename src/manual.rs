@@ -21,6 +21,7 @@
 //! | [`http2_floods`] | to make a few frames cost much memory or time |
 //! | [`hostile_origins`] | from behind: that an answer breaks out of its place |
 //! | [`process`] | the process itself: its privileges, keys, admin interface, life |
+//! | [`operations`] | nothing: this one is about changes that go wrong without a stranger |
 //!
 //! What all pages share is one rule: **read a message in one way only, refuse what has two, and forward what was
 //! read.** A gateway that repairs what it gets has to guess what the parser behind it would have made of it; the list
@@ -30,6 +31,7 @@ pub mod cache_poisoning;
 pub mod header_spoofing;
 pub mod hostile_origins;
 pub mod http2_floods;
+pub mod operations;
 pub mod path_confusion;
 pub mod process;
 pub mod request_smuggling;

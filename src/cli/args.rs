@@ -21,6 +21,8 @@ pub enum Command {
     DemoOrigin(super::demo::origin::OriginArgs),
     /// Tell what would happen to a request, and why, without sending one.
     Explain(super::explain::ExplainArgs),
+    /// Ask a running gateway whether it is ready, or alive.
+    Health(super::health::HealthArgs),
     /// Make API keys.
     Keys(super::keys::KeysArgs),
     /// Serve a configuration until a signal ends the process.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::gateway::portcullis;
 use crate::support::ports::free_port;
 use crate::support::{Answer, Client, Gateway, Origin, Setup, client, wait};
 
@@ -225,4 +226,40 @@ fn the_answer_to_head_has_the_length_and_no_body() {
     let gateway = Gateway::start(FIXED);
     let answer = Client::connect(gateway.admin()).request("HEAD", "/livez", &[], b"").expect_status(200);
     answer.expect_header("Content-Length", "3").expect_header("Connection", "close");
+}
+
+#[test]
+fn health_tells_ready_from_not_ready_and_from_nothing_there() {
+    let health = |admin: SocketAddr, arguments: &[&str]| {
+        let admin = admin.to_string();
+        let output = portcullis(&[&["health", "--admin", &admin], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let gateway = Gateway::start(FIXED);
+    assert_eq!(health(gateway.admin(), &[]), (Some(0), "ready\n".to_owned()));
+    assert_eq!(health(gateway.admin(), &["--live"]), (Some(0), "alive\n".to_owned()));
+
+    // Its public listener answers that path too, as it answers every path.
+    let (code, words) = health(gateway.address(), &[]);
+    assert_eq!(code, Some(69), "{words}");
+    assert!(words.contains("is no admin listener"), "{words}");
+
+    // One that drains, and lives.
+    let origin = Origin::always(Answer::ok("late").after(Duration::from_secs(60)));
+    let draining = Gateway::before(&origin, PASS);
+    let mut client = draining.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait::until_true("the request to reach the origin", || origin.count() == 1);
+    draining.signal("TERM");
+    wait::until_true("readiness to end", || health(draining.admin(), &[]).0 == Some(1));
+    assert!(health(draining.admin(), &[]).1.contains("not ready: draining"));
+    assert_eq!(health(draining.admin(), &["--live"]).0, Some(0));
+
+    // What says nothing, and what is not there.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let expected = format!("{address}/readyz: no answer in time\n");
+    assert_eq!(health(address, &["--timeout", "200ms"]), (Some(69), expected));
+    drop(silent);
+    assert_eq!(health(address, &[]).0, Some(69));
 }
