@@ -1,6 +1,7 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
 mod operator;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub struct App {
     sockets: Sockets,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    watched: bool,
 }
 
 impl App {
@@ -53,12 +55,21 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
-        Ok(App { source, sockets, shared, readiness })
+        Ok(App { source, sockets, shared, readiness, watched: false })
+    }
+
+    /// With `watched`, changes of the configuration are served as they come.
+    pub fn watched(mut self, watched: bool) -> Self {
+        self.watched = watched;
+        self
     }
 
     /// Serves until a signal ends the process.
     pub fn serve(self) -> ! {
-        let operator = Arc::new(Operator::new(self.source, self.shared.clone()));
+        let operator = Arc::new(Operator::new(self.source.clone(), self.shared.clone()));
+        if self.watched {
+            watch::start(self.source, operator.clone());
+        }
         server::run(self.sockets, self.shared, self.readiness, operator)
     }
 }

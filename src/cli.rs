@@ -4,6 +4,7 @@
 pub mod args;
 pub mod check;
 pub mod demo;
+pub mod diff;
 pub mod explain;
 pub mod keys;
 pub mod output;
@@ -30,6 +31,7 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Check(args) => check::check(&args, printer),
         Command::Demo(args) => demo::demo(&args, printer),
         Command::DemoOrigin(args) => demo::origin::serve(args, printer),
+        Command::Diff(args) => diff::diff(&args, printer),
         Command::Explain(args) => explain::explain(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),
         Command::Run(args) => run::run(&args, printer),
