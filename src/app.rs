@@ -2,6 +2,7 @@
 
 mod operator;
 mod reload;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub struct App {
     sockets: Sockets,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    watched: bool,
 }
 
 impl App {
@@ -53,12 +55,21 @@ impl App {
         // The first thread, that of the access log: from here on, no credential of the process may change.
         let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
             .map_err(|source| Error::Assemble { user, source })?;
-        Ok(App { source, sockets, shared, readiness })
+        Ok(App { source, sockets, shared, readiness, watched: false })
+    }
+
+    /// With `watched`, changes of the configuration are served as they come.
+    pub fn watched(mut self, watched: bool) -> Self {
+        self.watched = watched;
+        self
     }
 
     /// Serves until a signal ends the process.
     pub fn serve(self) -> ! {
-        let operator = Arc::new(Operator::new(self.source, self.shared.clone(), self.readiness.clone()));
+        let operator = Arc::new(Operator::new(self.source.clone(), self.shared.clone(), self.readiness.clone()));
+        if self.watched {
+            watch::start(self.source, operator.clone());
+        }
         server::run(self.sockets, self.shared, self.readiness, operator)
     }
 }

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod check;
 pub mod demo;
+pub mod diff;
 pub mod explain;
 pub mod health;
 pub mod keys;
@@ -31,6 +32,7 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Check(args) => check::check(&args, printer),
         Command::Demo(args) => demo::demo(&args, printer),
         Command::DemoOrigin(args) => demo::origin::serve(args, printer),
+        Command::Diff(args) => diff::diff(&args, printer),
         Command::Explain(args) => explain::explain(&args, printer),
         Command::Health(args) => health::health(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),

@@ -19,6 +19,7 @@ use self::trial::Trial;
 use crate::admin::Readiness;
 use crate::admin::control::Outcome;
 use crate::config::Source;
+use crate::config::diff::{Apply, diff};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
 use crate::proxy::serving::{AssembleError, Shared};
@@ -61,17 +62,22 @@ impl Reloader {
             return self.refuse(StatusCode::UNPROCESSABLE_ENTITY, "it does not compile", diagnostics);
         };
         let in_force = current.history.newest().snapshot.clone();
-        let fixed = not_live(&in_force, &snapshot);
-        if !fixed.is_empty() {
+        let changes = diff(&in_force, &snapshot);
+        if changes.iter().any(|change| change.apply == Apply::Upgrade) {
+            let fixed =
+                changes.iter().filter(|change| change.apply == Apply::Upgrade).map(ToString::to_string).collect();
             let why = "it changes what only `portcullis upgrade` can change";
             return self.refuse(StatusCode::CONFLICT, why, fixed);
         }
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         diagnostics.iter().for_each(|line| warn!("{line}"));
+        changes.iter().for_each(|line| info!("changes: {line}"));
         let mut outcome = match terms {
             None => self.publish(&mut current, snapshot, "reload"),
             Some(terms) => self.try_out(&mut current, snapshot, terms),
         };
         outcome.body["diagnostics"] = diagnostics.into();
+        outcome.body["changes"] = changes.into();
         outcome
     }
 
@@ -220,26 +226,4 @@ impl Reloader {
 
 fn conflict(error: &str) -> Outcome {
     Outcome { status: StatusCode::CONFLICT, body: json!({ "error": error }) }
-}
-
-/// What `next` changes that a running process can't.
-fn not_live(current: &Snapshot, next: &Snapshot) -> Vec<String> {
-    let mut fixed = Vec::new();
-    let sockets = |snapshot: &Snapshot| {
-        snapshot.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect::<Vec<_>>()
-    };
-    if sockets(current) != sockets(next) {
-        fixed.push("listeners".to_owned());
-    }
-    if current.process.threads != next.process.threads {
-        fixed.push("process.threads".to_owned());
-    }
-    if current.process.user != next.process.user {
-        fixed.push("process.user".to_owned());
-    }
-    let admin = |snapshot: &Snapshot| snapshot.admin.as_ref().map(|admin| admin.address);
-    if admin(current) != admin(next) {
-        fixed.push("admin.address".to_owned());
-    }
-    fixed
 }

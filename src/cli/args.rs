@@ -19,6 +19,8 @@ pub enum Command {
     /// One of the demo's origins.
     #[command(hide = true)]
     DemoOrigin(super::demo::origin::OriginArgs),
+    /// Tell what a reload would change, by subject and by effect.
+    Diff(super::diff::DiffArgs),
     /// Tell what would happen to a request, and why, without sending one.
     Explain(super::explain::ExplainArgs),
     /// Ask a running gateway whether it is ready, or alive.

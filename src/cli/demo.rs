@@ -65,7 +65,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
             ("API_KEYS_FILE", credentials.api_keys_file.display().to_string()),
         ],
     };
-    let source = Source { path: file.display().to_string(), environment: Arc::new(environment) };
+    let source = Source::new(file.display().to_string(), Arc::new(environment));
     let (snapshot, diagnostics) = source.open();
     let snapshot = snapshot.ok_or_else(|| {
         let problems: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();

@@ -15,18 +15,21 @@ use crate::telemetry::program_log;
 pub struct RunArgs {
     /// A YAML file, or a folder whose *.yaml and *.yml files are merged.
     pub path: String,
+    /// Reload when the configuration, or a file that it names, changes.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Serves until a signal ends the process. Returns only if it can't start.
 pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     program_log::init();
     program_log::report_panics();
-    let source = Source { path: args.path.clone(), environment: Arc::new(SystemEnvironment) };
+    let source = Source::new(&args.path, Arc::new(SystemEnvironment));
     let (snapshot, diagnostics) = source.open();
     report(&diagnostics, printer);
     match snapshot {
         Some(snapshot) => match App::start(source, snapshot) {
-            Ok(app) => app.serve(),
+            Ok(app) => app.watched(args.watch).serve(),
             Err(error) => {
                 printer.words(format_args!("portcullis cannot start: {error}"));
                 match error {

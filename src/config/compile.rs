@@ -37,6 +37,10 @@ pub trait Environment {
     fn variable(&self, name: &str) -> Option<String>;
     /// The content of a file, by the path as written.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// Like [`Environment::read`], for a file whose changes take effect by themselves while it is served.
+    fn read_living(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
     /// The permission bits of a file (`0o600`), those of what a symbolic link points to; `None` where they mean nothing, as
     /// for a pipe.
     fn mode(&self, path: &str) -> Option<u32> {
@@ -170,13 +174,19 @@ impl<'a> Context<'a> {
 
     /// The content of a file that the configuration names, or a diagnostic at `path`.
     pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        match self.environment.read(file) {
-            Ok(content) => Some(content),
-            Err(error) => {
-                self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}"));
-                None
-            }
-        }
+        let content = self.environment.read(file);
+        self.readable(path, file, content)
+    }
+
+    /// Like [`Context::read_file`] for a file whose changes take effect by themselves, see [`Environment::read_living`].
+    pub fn read_living_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        let content = self.environment.read_living(file);
+        self.readable(path, file, content)
+    }
+
+    fn readable(&mut self, path: &DocPath, file: &str, content: io::Result<Vec<u8>>) -> Option<Vec<u8>> {
+        let report = |error| self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}"));
+        content.map_err(report).ok()
     }
 
     /// Like [`Context::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a

@@ -90,13 +90,18 @@ fn files(path: &str, environment: &dyn Environment) -> Result<Vec<String>, Vec<D
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(vec![path.to_owned()]),
         Err(error) => return Err(vec![unreadable(path, &error)]),
     };
-    names.retain(|name| !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml")));
+    names.retain(|name| is_part(name));
     names.sort();
     if names.is_empty() {
         return Err(vec![fault(start_of(path), "folder_empty", "the folder holds no *.yaml or *.yml file".into())]);
     }
     let folder = path.trim_end_matches('/');
     Ok(names.into_iter().map(|name| format!("{folder}/{name}")).collect())
+}
+
+/// Whether the file called `name` is part of the configuration in its folder.
+pub(super) fn is_part(name: &str) -> bool {
+    !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
 }
 
 /// One file, parsed: its values, and beside them where they stand.

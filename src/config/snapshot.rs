@@ -164,6 +164,16 @@ pub struct Endpoint {
     pub weight: u32,
 }
 
+/// Its address, as a file names it.
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// Bounds on waiting for an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {

@@ -17,6 +17,7 @@ pub mod limit;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -254,6 +255,11 @@ impl Rules {
             Rules::Identified(rules) if !rules.forward_credentials => rules.credential_headers.iter(),
             _ => [].iter(),
         }
+    }
+
+    /// Whether the origin is shown the credentials too.
+    pub fn forwards_credentials(&self) -> bool {
+        matches!(self, Rules::Identified(rules) if rules.forward_credentials)
     }
 
     /// The identities that may recognise a caller, in the order in which they are tried. Empty for public routes.

@@ -13,6 +13,7 @@ mod reading;
 mod specificity;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::HashMap;
 

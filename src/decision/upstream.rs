@@ -10,6 +10,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod words;
 
 use std::net::SocketAddr;
 

@@ -106,6 +106,16 @@ fn the_promised_scenarios_exist() {
 }
 
 #[test]
+fn no_file_differs_from_itself() {
+    let world = World::new();
+    for file in files() {
+        let same = file.display().to_string();
+        let output = world.setup(file).output("diff", &[&same, "--exit-code"]);
+        assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b""[..]), "{same}");
+    }
+}
+
+#[test]
 fn every_file_compiles() {
     let world = World::new();
     for file in files() {

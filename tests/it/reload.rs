@@ -99,7 +99,7 @@ fn what_can_not_change_live_is_named_and_nothing_changes() {
     ));
     let answer = command(&gateway, "/reload").expect_status(409).json();
     let said = answer.to_string();
-    assert!(said.contains("portcullis upgrade") && said.contains("process.threads"), "{answer}");
+    assert!(said.contains("portcullis upgrade") && said.contains("threads: "), "{answer}");
     assert!(said.contains("listener"), "{answer}");
     assert_eq!(gateway.get("/").text(), "first");
 }

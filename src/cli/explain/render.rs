@@ -1,18 +1,15 @@
 //! An explanation as text for people, or as JSON for scripts.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::Connection;
-use crate::config::snapshot::{Endpoint, Snapshot, Upstream};
-use crate::decision::access::limit::{Limit, Quota};
+use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::explain::{AddressVerdict, Explanation, Verdict};
 use crate::decision::rewrite::Edit;
 use crate::decision::rules::{Action, RouteId};
-use crate::decision::upstream::{Balance, HashKey};
 
 pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: &[Connection<'_>]) -> String {
     let mut out = String::new();
@@ -66,15 +63,15 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: 
     for touched in &explanation.limits {
         let limit = &rules.limits[touched.limit.0 as usize];
         let mode = if limit.report_only { ", reports only" } else { "" };
-        line("limit", &format!("{}: {}, by {}{mode}", limit.name, quota(limit), touched.counted_by));
+        line("limit", &format!("{}: {}, by {}{mode}", limit.name, limit.quota, touched.counted_by));
     }
     if let Some((action, upstream)) = action(explanation, snapshot) {
         match upstream {
             None => line("answer", &action),
             Some(upstream) => {
-                line("upstream", &format!("{}, {}", upstream.name, balance(&upstream.balance)));
+                line("upstream", &format!("{}, {}", upstream.name, upstream.balance));
                 for endpoint in &upstream.endpoints {
-                    line("  endpoint", &format!("{}, weight {}", address(endpoint), endpoint.weight));
+                    line("  endpoint", &format!("{endpoint}, weight {}", endpoint.weight));
                 }
             }
         }
@@ -126,7 +123,7 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
         let limit = &rules.limits[touched.limit.0 as usize];
         json!({
             "name": &*limit.name,
-            "quota": quota(limit),
+            "quota": limit.quota.to_string(),
             "counted_by": touched.counted_by,
             "report_only": limit.report_only,
         })
@@ -145,8 +142,8 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
         None => json!({"answer": action}),
         Some(upstream) => json!({"upstream": {
             "name": &*upstream.name,
-            "balance": balance(&upstream.balance),
-            "endpoints": upstream.endpoints.iter().map(address).collect::<Vec<_>>(),
+            "balance": upstream.balance.to_string(),
+            "endpoints": upstream.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }}),
     });
     let origin = match &explanation.verdict {
@@ -198,42 +195,6 @@ fn action<'s>(explanation: &Explanation, snapshot: &'s Snapshot) -> Option<(Stri
         Action::Respond(fixed) => (format!("{}, {} bytes", fixed.status.as_u16(), fixed.body.len()), None),
         Action::Redirect(redirect) => (format!("{}, a redirect", redirect.status.as_u16()), None),
     })
-}
-
-fn quota(limit: &Limit) -> String {
-    match &limit.quota {
-        Quota::Rate(rate) => format!("{} per {}, burst {}", rate.count, period(rate.period), rate.burst),
-        Quota::Concurrent(max) => format!("{max} at the same time"),
-    }
-}
-
-fn period(period: Duration) -> String {
-    match period.as_secs() {
-        1 => "second".to_owned(),
-        60 => "minute".to_owned(),
-        3600 => "hour".to_owned(),
-        86_400 => "day".to_owned(),
-        seconds => format!("{seconds} seconds"),
-    }
-}
-
-fn balance(balance: &Balance) -> String {
-    match balance {
-        Balance::RoundRobin => "round_robin".to_owned(),
-        Balance::Random => "random".to_owned(),
-        Balance::LeastRequests => "least_requests".to_owned(),
-        Balance::ConsistentHash(HashKey::Header(name)) => format!("consistent_hash on header {name}"),
-        Balance::ConsistentHash(HashKey::Cookie(name)) => format!("consistent_hash on cookie {name}"),
-        Balance::ConsistentHash(HashKey::ClientAddress) => "consistent_hash on client_address".to_owned(),
-        Balance::ConsistentHash(HashKey::Path) => "consistent_hash on path".to_owned(),
-    }
-}
-
-fn address(endpoint: &Endpoint) -> String {
-    match endpoint.host.contains(':') {
-        true => format!("[{}]:{}", endpoint.host, endpoint.port),
-        false => format!("{}:{}", endpoint.host, endpoint.port),
-    }
 }
 
 /// As pairs, for a name may come more than once.

@@ -132,6 +132,40 @@ impl Count {
     }
 }
 
+/// As it could be written, to the millisecond.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+        write_exact(f, millis, units).unwrap_or_else(|| f.write_str("0s"))
+    }
+}
+
+/// As it could be written.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+        write_exact(f, self.0.into(), units).unwrap_or_else(|| f.write_str("0B"))
+    }
+}
+
+/// As it could be written.
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Size(self.0.get()))
+    }
+}
+
+/// Writes `number` in the largest of `units` that divides it. `None` for zero.
+fn write_exact<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    number: u128,
+    units: [(u128, &str); N],
+) -> Option<fmt::Result> {
+    let (factor, unit) = units.into_iter().find(|(factor, _)| number > 0 && number.is_multiple_of(*factor))?;
+    Some(write!(f, "{}{unit}", number / factor))
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -216,6 +250,17 @@ mod tests {
         for wrong in ["500", "500B", "500/s", "0B/s", "500B/m"] {
             assert!(Speed::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_displayed_can_be_read() {
+        for written in ["250ms", "90s", "1m", "36h", "2d", "0s"] {
+            assert_eq!(Span::parse(written).map(|span| span.to_string()), Ok(written.to_owned()));
+        }
+        for written in ["0B", "1B", "1000B", "8KiB", "3MiB", "1GiB"] {
+            assert_eq!(Size::parse(written).map(|size| size.to_string()), Ok(written.to_owned()));
+        }
+        assert_eq!(Speed::parse("2048B/s").map(|speed| speed.to_string()), Ok("2KiB/s".to_owned()));
     }
 
     #[test]

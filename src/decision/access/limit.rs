@@ -4,6 +4,7 @@
 
 mod bucket;
 mod fields;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -49,6 +49,11 @@ impl Framing {
         Ok(Framing { x_frame_options: None, ancestors: HeaderValue::try_from(directive)? })
     }
 
+    /// The directive that says it, such as `frame-ancestors 'none'`.
+    pub fn directive(&self) -> &HeaderValue {
+        &self.ancestors
+    }
+
     /// Makes `headers` say this policy and no other.
     pub fn apply(&self, headers: &mut impl Headers) {
         match &self.x_frame_options {

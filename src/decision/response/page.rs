@@ -1,6 +1,6 @@
 //! The owner's own error pages: split at their placeholders when loaded, filled in when a request is refused.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,7 +40,23 @@ impl PageKey {
     }
 }
 
+impl fmt::Display for PageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PageKey::Cause(cause) => f.write_str(cause.code()),
+            PageKey::Status(status) => f.write_str(status.as_str()),
+            PageKey::Class(digit) => write!(f, "{digit}xx"),
+            PageKey::Default => f.write_str("default"),
+        }
+    }
+}
+
 impl Pages {
+    /// Every page with what it is for.
+    pub fn iter(&self) -> impl Iterator<Item = (PageKey, &Page)> {
+        self.0.iter().map(|(key, page)| (*key, &**page))
+    }
+
     /// Adds a page, in place of one with the same key.
     pub fn insert(&mut self, key: PageKey, page: Arc<Page>) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
@@ -127,6 +143,11 @@ impl Page {
             parts.push(Part::Text(text[rest..].into()));
         }
         Page { escape: Escape::for_type(&content_type), content_type, parts: parts.into() }
+    }
+
+    /// What kind of text it is.
+    pub fn content_type(&self) -> &HeaderValue {
+        &self.content_type
     }
 
     /// The page with its placeholders filled in, escaped as its type needs it.

@@ -1,11 +1,9 @@
 //! Which routes could take the same request with equal right.
 
-use std::fmt::Write as _;
-
 use http::{HeaderName, Method};
 
 use super::paths::Candidate;
-use super::{Ambiguity, Condition, HostPattern, Match, PathPattern, Segment};
+use super::{Ambiguity, Condition, Match, PathPattern};
 
 /// Reports each of `candidates`, which share host and path and are in the order of precedence, that is ambiguous with one
 /// before it. Only the first such pair is reported: a file of equal routes must not give a report of all its pairs.
@@ -61,25 +59,7 @@ fn contradict(a: &Condition, b: &Condition) -> bool {
 
 fn describe(candidate: Candidate, matches: &[Match]) -> String {
     let matched = &matches[candidate.matched as usize];
-    let mut text = match matched.hosts.get(candidate.host as usize) {
-        None => "any host".to_owned(),
-        Some(HostPattern::Exact(name)) => format!("host {name}"),
-        Some(HostPattern::Wildcard(suffix)) => format!("host *.{suffix}"),
-    };
-    match candidate.path(matches) {
-        None => text.push_str(", any path"),
-        Some(PathPattern::Exact(path)) => text.extend([", path ", path]),
-        Some(PathPattern::Prefix(prefix)) => text.extend([", path ", prefix, "*"]),
-        Some(PathPattern::Regex(regex)) => text.extend([", path matching ", regex.as_str()]),
-        Some(PathPattern::Parameters(segments)) => {
-            text.push_str(", path ");
-            for segment in segments {
-                let _ = match segment {
-                    Segment::Literal(literal) => write!(text, "/{literal}"),
-                    Segment::Parameter(name) => write!(text, "/{{{name}}}"),
-                };
-            }
-        }
-    }
-    text
+    let host = matched.hosts.get(candidate.host as usize).map_or("any host".to_owned(), |host| format!("host {host}"));
+    let path = candidate.path(matches).map_or("any path".to_owned(), |path| format!("path {path}"));
+    format!("{host}, {path}")
 }

@@ -25,6 +25,7 @@ pub struct Setup {
     yaml: String,
     values: Vec<(String, String)>,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
     dir: TempDir,
     address: SocketAddr,
     admin: SocketAddr,
@@ -44,7 +45,17 @@ impl Setup {
             ("admin".to_owned(), admin.to_string()),
             ("dir".to_owned(), dir.path().display().to_string()),
         ];
-        Setup { yaml, values, variables: Vec::new(), dir, address, admin, existing: None, ulimit: None }
+        Setup {
+            yaml,
+            values,
+            variables: Vec::new(),
+            arguments: Vec::new(),
+            dir,
+            address,
+            admin,
+            existing: None,
+            ulimit: None,
+        }
     }
 
     /// A file of the project as it is. It must take its listener from `LISTEN`.
@@ -81,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// Gives `run` further arguments.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
     /// Limits the process's resources, by the arguments that the shell's `ulimit` knows.
     pub fn ulimit(mut self, arguments: &str) -> Self {
         self.ulimit = Some(arguments.to_owned());
@@ -97,6 +114,7 @@ impl Setup {
             .command()
             .arg("run")
             .arg(&file)
+            .args(&self.arguments)
             .stdout(File::create(&stdout).expect("a writable temporary folder"))
             .stderr(File::create(&stderr).expect("a writable temporary folder"))
             .spawn()

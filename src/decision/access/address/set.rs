@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 /// IPv4 and IPv6 addresses, as disjoint ranges in order: a search among 100,000 is 17 comparisons.
 ///
@@ -36,6 +36,20 @@ impl AddressSet {
             IpAddr::V4(address) => self.v4.contains(address.to_bits()),
             IpAddr::V6(address) => self.v6.contains(address.to_bits()),
         }
+    }
+
+    /// Whether `other` holds every address of this set.
+    pub fn is_within(&self, other: &AddressSet) -> bool {
+        self.v4.is_within(&other.v4) && self.v6.is_within(&other.v6)
+    }
+
+    /// The fewest ranges that make up the set: IPv4 before IPv6, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = IpNet> {
+        let v4 =
+            self.v4.pairs().flat_map(|(first, last)| Ipv4Subnets::new(first.into(), last.into(), 0).map(IpNet::V4));
+        let v6 =
+            self.v6.pairs().flat_map(|(first, last)| Ipv6Subnets::new(first.into(), last.into(), 0).map(IpNet::V6));
+        v4.chain(v6)
     }
 
     /// How many addresses and ranges it was built from.
@@ -84,6 +98,18 @@ impl<T: Copy + Ord> Ranges<T> {
             }
         }
         Ranges { firsts: firsts.into(), lasts: lasts.into() }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (T, T)> {
+        self.firsts.iter().copied().zip(self.lasts.iter().copied())
+    }
+
+    /// As no two ranges touch, each lies within one of the other's or is not within them.
+    fn is_within(&self, other: &Self) -> bool {
+        self.pairs().all(|(first, last)| {
+            let begun = other.firsts.partition_point(|begin| *begin <= first);
+            begun.checked_sub(1).is_some_and(|index| last <= other.lasts[index])
+        })
     }
 
     fn contains(&self, address: T) -> bool {
@@ -200,6 +226,25 @@ mod tests {
             for address in asked.into_iter().chain(ends) {
                 prop_assert_eq!(set.contains(address), scan(&ranges, address), "{} in {:?}", address, ranges);
             }
+        }
+
+        #[test]
+        fn a_set_is_made_up_of_its_ranges(ranges in prop::collection::vec(range(), 0..40)) {
+            let set: AddressSet = ranges.iter().copied().collect();
+            let again: AddressSet = set.ranges().collect();
+            prop_assert_eq!((&set.v4, &set.v6), (&again.v4, &again.v6));
+        }
+
+        #[test]
+        fn a_set_is_within_another_if_each_of_its_ranges_is(
+            ranges in prop::collection::vec(range(), 0..9), others in prop::collection::vec(range(), 0..9),
+        ) {
+            let set: AddressSet = ranges.iter().copied().collect();
+            let other: AddressSet = others.iter().copied().collect();
+            let both: AddressSet = ranges.iter().chain(&others).copied().collect();
+            // What adds nothing to a set was within it.
+            prop_assert_eq!(set.is_within(&other), (&both.v4, &both.v6) == (&other.v4, &other.v6));
+            prop_assert!(set.is_within(&both) && other.is_within(&both));
         }
 
         #[test]

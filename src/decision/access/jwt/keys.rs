@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents, VerificationAlgorithm,
@@ -251,6 +252,20 @@ fn check_point(key: &DecodingKey, algorithm: Algorithm) -> Result<(), KeyError> 
     match ParsedPublicKey::new(curve, bytes(key)) {
         Ok(_) => Ok(()),
         Err(_) => wrong(format!("not a valid {name} public key")),
+    }
+}
+
+impl Key {
+    /// Tells keys apart without showing them: SHA-256 over the key's material.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        match self.key.kind() {
+            DecodingKeyKind::SecretOrDer(bytes) => context.update(bytes),
+            DecodingKeyKind::RsaModulusExponent { n, e } => [n, e].into_iter().for_each(|part| context.update(part)),
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.finish().as_ref());
+        fingerprint
     }
 }
 

@@ -1,0 +1,243 @@
+//! Routes: who may come in, how much, to where, and what the answers carry.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use super::facts::{self, Facts};
+use super::guard::Guard;
+use super::{Apply, Change, Effect, Subject, Weight, access, response};
+use crate::config::raw::units::{Size, Speed};
+use crate::config::snapshot::Snapshot;
+use crate::decision::access::limit::{Limit, Quota};
+use crate::decision::response::Fixed;
+use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
+use crate::decision::route::{Match, PathPattern, Segment};
+use crate::decision::rules::{Action, Pacing, Route, Rules};
+
+/// A route with what belongs to it elsewhere.
+struct Whole<'s> {
+    rules: &'s Rules,
+    route: &'s Route,
+    matched: Option<&'s Match>,
+}
+
+/// What differs between the routes, and about answers that no route makes. What changes in the same way on several
+/// routes, as an inherited header does, is told once.
+pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+    let (before, after) = (by_name(&old.rules), by_name(&new.rules));
+    let both = after.keys().filter(|name| before.contains_key(*name)).count();
+    let subject = |name| Subject::Routes { names: vec![name], every: false };
+    let told = [Effect::Match, Effect::Access, Effect::Addresses, Effect::Limit, Effect::Destination];
+    let existence = |whole: &Whole<'_>, added| {
+        let opens = added && whole.route.access.allow().is_none();
+        (if opens { Weight::Weaker } else { Weight::Changed }, Apply::Live)
+    };
+    let changes = facts::by_name(&before, &after, subject, facts, &told, existence);
+
+    let mut unrouted = unrouted(&old.rules, &new.rules);
+    let mut folded = fold(changes);
+    for change in &mut folded {
+        let Subject::Routes { names, every } = &mut change.subject else { continue };
+        let all = change.effect != Effect::Existence && names.len() == both;
+        *every = all && both > 1;
+        let same = |other: &Change| Change { subject: other.subject.clone(), ..change.clone() } == *other;
+        if all && let Some(index) = unrouted.iter().position(same) {
+            unrouted.remove(index);
+            change.subject = Subject::Answers;
+        }
+    }
+    folded.extend(unrouted);
+    folded.extend(order(&old.rules, &new.rules));
+    folded
+}
+
+/// A change of one route becomes one of every route that it is the same for.
+fn fold(changes: Vec<Change>) -> Vec<Change> {
+    let mut folded: Vec<Change> = Vec::new();
+    let mut known: BTreeMap<Change, usize> = BTreeMap::new();
+    for change in changes {
+        // Added routes are worth a line each.
+        let nobody = Subject::Routes { names: Vec::new(), every: false };
+        let key = Change { subject: nobody, ..change.clone() };
+        let same = known.get(&key).filter(|_| change.effect != Effect::Existence).map(|index| &mut folded[*index]);
+        match (same.map(|same| &mut same.subject), &change.subject) {
+            (Some(Subject::Routes { names, .. }), Subject::Routes { names: more, .. }) => names.extend_from_slice(more),
+            _ => {
+                known.insert(key, folded.len());
+                folded.push(change);
+            }
+        }
+    }
+    folded
+}
+
+fn by_name(rules: &Rules) -> BTreeMap<Arc<str>, Whole<'_>> {
+    let matches: BTreeMap<_, _> = rules.table.matches().iter().map(|matched| (matched.route.0, matched)).collect();
+    let whole = |(index, route): (u32, _)| Whole { rules, route, matched: matches.get(&index).copied() };
+    (0..).zip(&rules.routes).map(|(index, route)| (route.name.clone(), whole((index, route)))).collect()
+}
+
+fn facts(whole: &Whole<'_>) -> Facts {
+    let mut facts = Facts::default();
+    // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
+    let Route { name: _, place: _, addresses, access, limits, action, response, max_body, body_pacing } = whole.route;
+    if let Some(matched) = whole.matched {
+        matches(matched, &mut facts);
+    }
+    access::access(access, &mut facts);
+    if let Some(rules) = addresses {
+        access::addresses(rules, &mut facts);
+    }
+    for id in limits {
+        limit(&whole.rules.limits[id.0 as usize], &mut facts);
+    }
+    destination(action, whole.matched, &mut facts);
+    response::facts(response, &mut facts);
+    facts.tell(Effect::Bound, "body", Size(*max_body)).guard(Guard::AtMost((*max_body).into()));
+    pacing(body_pacing, &mut facts);
+    facts
+}
+
+fn matches(matched: &Match, facts: &mut Facts) {
+    let Match { route: _, hosts, paths, methods, headers, query, encoded_separators } = matched;
+    facts.tell(Effect::Match, "host", any_or(hosts));
+    facts.tell(Effect::Match, "path", any_or(paths));
+    facts.tell(Effect::Match, "method", any_or(methods));
+    for (name, condition) in headers {
+        facts.tell(Effect::Match, format!("header {name}"), condition);
+    }
+    for (name, condition) in query {
+        facts.tell(Effect::Match, format!("query {name}"), condition);
+    }
+    facts.tell(Effect::Match, "encoded_separators", encoded_separators);
+}
+
+fn any_or<T: Display>(patterns: &[T]) -> String {
+    if patterns.is_empty() { "any".to_owned() } else { list(patterns) }
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn limit(limit: &Limit, facts: &mut Facts) {
+    let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
+    let own = if scope == name { "" } else { ", counted for this route alone" };
+    let guard = match quota {
+        _ if *report_only => Guard::Off,
+        Quota::Rate(rate) => {
+            Guard::All(vec![Guard::AtLeast(rate.interval_nanos.into()), Guard::AtMost(rate.burst.into())])
+        }
+        Quota::Concurrent(max) => Guard::AtMost((*max).into()),
+    };
+    facts.tell(Effect::Limit, &**name, format!("{limit}{own}")).guard(guard);
+}
+
+fn destination(action: &Action, matched: Option<&Match>, facts: &mut Facts) {
+    let parameters = matched.map(parameters).unwrap_or_default();
+    match action {
+        Action::Forward { upstream: _, upstream_name, rewrite } => {
+            facts.tell(Effect::Destination, "destination", format!("upstream {upstream_name}"));
+            let rewrite::Rules { path, host } = rewrite;
+            if let Some(path) = path {
+                facts.tell(Effect::Destination, "path for the origin", path_rewrite(path, &parameters));
+            }
+            if let Some(host) = host {
+                facts.tell(Effect::Destination, "host for the origin", host);
+            }
+        }
+        Action::Respond(Fixed { status, content_type, body }) => {
+            let content_type = String::from_utf8_lossy(content_type.as_bytes());
+            let words = format!("answer {}, {} of {content_type}", status.as_u16(), Size(body.len() as u64));
+            facts.tell(Effect::Destination, "destination", words).seal([body]);
+        }
+        Action::Redirect(Redirect { status, target }) => {
+            let words = format!("redirect {} to {}", status.as_u16(), redirect(target, &parameters));
+            facts.tell(Effect::Destination, "destination", words);
+        }
+    }
+}
+
+/// The names of the path's parameters, by which templates show them.
+fn parameters(matched: &Match) -> Vec<&str> {
+    let segments = matched.paths.iter().find_map(|path| match path {
+        PathPattern::Parameters(segments) => Some(segments),
+        _ => None,
+    });
+    let name = |segment| match segment {
+        &Segment::Parameter(ref name) => Some(name.as_str()),
+        Segment::Literal(_) => None,
+    };
+    segments.into_iter().flatten().filter_map(name).collect()
+}
+
+fn path_rewrite(rewrite: &PathRewrite, parameters: &[&str]) -> String {
+    match rewrite {
+        PathRewrite::Prefix { strip, add } => format!("{add}/* instead of {strip}/*"),
+        PathRewrite::Template(text) => template(text, parameters),
+    }
+}
+
+fn template(Template(pieces): &Template, parameters: &[&str]) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Literal(text) => text.clone(),
+        Piece::Parameter(index) => match parameters.get(*index) {
+            Some(name) => format!("{{{name}}}"),
+            None => format!("{{{index}}}"),
+        },
+    };
+    pieces.iter().map(piece).collect()
+}
+
+fn redirect(target: &Target, parameters: &[&str]) -> String {
+    let (scheme, host, path, keep_query) = match target {
+        Target::Fixed(location) => return String::from_utf8_lossy(location.as_bytes()).into_owned(),
+        Target::Parts { scheme, host, path, keep_query } => (scheme, host, path, keep_query),
+    };
+    let parts = [
+        scheme.map(|scheme| format!("scheme {}", scheme.as_str())),
+        host.as_ref().map(|host| format!("host {host}")),
+        path.as_ref().map(|path| format!("path {}", template(path, parameters))),
+        (!keep_query).then(|| "no query".to_owned()),
+    ];
+    list(&parts.into_iter().flatten().collect::<Vec<_>>())
+}
+
+pub(super) fn pacing(pacing: &Pacing, facts: &mut Facts) {
+    let Pacing { idle, rate } = pacing;
+    if let Some(idle) = idle {
+        facts.longest(Effect::Bound, "body_idle", *idle);
+    }
+    if let Some(rate) = rate {
+        facts.tell(Effect::Bound, "body_rate", Speed(*rate)).guard(Guard::AtLeast(rate.get().into()));
+    }
+}
+
+fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
+    let facts = |rules: &Rules| {
+        let mut facts = Facts::default();
+        response::facts(&rules.response, &mut facts);
+        facts
+    };
+    facts::compare(&Subject::Unrouted, facts(old), facts(new))
+}
+
+/// Among routes whose paths are regular expressions the earlier goes first; the order of others does not matter.
+fn order(old: &Rules, new: &Rules) -> Option<Change> {
+    let in_order = |rules: &Rules| -> Vec<Arc<str>> {
+        let by_regex = |matched: &&Match| matched.paths.iter().any(|path| matches!(path, PathPattern::Regex(_)));
+        let name = |matched: &Match| rules.routes.get(matched.route.0 as usize).map(|route| route.name.clone());
+        rules.table.matches().iter().filter(by_regex).filter_map(name).collect()
+    };
+    let (mut before, mut after) = (in_order(old), in_order(new));
+    before.retain(|name| after.contains(name));
+    after.retain(|name| before.contains(name));
+    if before == after {
+        return None;
+    }
+    let (subject, effect, name) =
+        (Subject::Routes { names: after.clone(), every: false }, Effect::Match, "order".into());
+    let (before, after) = (Some(list(&before)), Some(list(&after)));
+    Some(Change { weight: Weight::Changed, effect, subject, name, before, after, apply: Apply::Live })
+}

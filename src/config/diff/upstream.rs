@@ -1,0 +1,104 @@
+//! Upstreams: their endpoints, and how they are reached.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::facts::{self, Facts};
+use super::guard::Guard;
+use super::{Apply, Change, Effect, Subject, Weight};
+use crate::config::raw::units::Span;
+use crate::config::snapshot::{ClientCertificate, Endpoint, Health, Probe, Timeouts, Upstream, UpstreamTls};
+
+pub(super) fn changes(old: &[Upstream], new: &[Upstream]) -> Vec<Change> {
+    let told = [Effect::Endpoint, Effect::Balance, Effect::Tls];
+    let existence = |_: &&Upstream, _| (Weight::Changed, Apply::Live);
+    facts::by_name(&by_name(old), &by_name(new), Subject::Upstream, |upstream| facts(upstream), &told, existence)
+}
+
+fn by_name(upstreams: &[Upstream]) -> BTreeMap<Arc<str>, &Upstream> {
+    upstreams.iter().map(|upstream| (upstream.name.clone(), upstream)).collect()
+}
+
+fn facts(upstream: &Upstream) -> Facts {
+    let mut facts = Facts::default();
+    let Upstream {
+        name: _,
+        endpoints,
+        balance,
+        health,
+        refuse_when_unhealthy,
+        timeouts,
+        connect_attempts,
+        tls,
+        http2,
+        http2_streams,
+        resolve,
+        proxy_protocol,
+    } = upstream;
+    for endpoint in endpoints {
+        self::endpoint(endpoint, &mut facts);
+    }
+    facts.tell(Effect::Balance, "balance", balance);
+    if let Some(health) = health {
+        self::health(health, &mut facts);
+    }
+    let unhealthy = if *refuse_when_unhealthy { "refuse" } else { "use all" };
+    facts.tell(Effect::Balance, "when all are unhealthy", unhealthy);
+    self::timeouts(timeouts, &mut facts);
+    facts.tell(Effect::Setting, "connect_attempts", connect_attempts);
+    match tls {
+        Some(tls) => self::tls(tls, &mut facts),
+        None => _ = facts.tell(Effect::Tls, "", "off").guard(Guard::Rank(0)),
+    }
+    facts.tell(Effect::Protocol, "http2", http2);
+    facts.tell(Effect::Protocol, "http2_streams", http2_streams);
+    facts.tell(Effect::Setting, "resolve", Span(*resolve));
+    if let Some(version) = proxy_protocol {
+        facts.tell(Effect::Protocol, "proxy_protocol", format!("{version:?}").to_lowercase());
+    }
+    facts
+}
+
+fn endpoint(endpoint: &Endpoint, facts: &mut Facts) {
+    let Endpoint { host: _, port: _, weight } = endpoint;
+    facts.tell(Effect::Endpoint, endpoint.to_string(), format!("weight {weight}"));
+}
+
+fn health(health: &Health, facts: &mut Facts) {
+    let Health { probe, interval, timeout, healthy_after, unhealthy_after } = health;
+    let probe = match probe {
+        Probe::Tcp => "TCP".to_owned(),
+        Probe::Http { path, host, expected } => {
+            let host = host.as_ref().map(|host| format!(" of {host}")).unwrap_or_default();
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            format!("GET {path}{host}, expecting {}", expected.join(" or "))
+        }
+    };
+    let times = format!("every {} within {}", Span(*interval), Span(*timeout));
+    let words = format!("{probe}, {times}, healthy after {healthy_after}, unhealthy after {unhealthy_after}");
+    facts.tell(Effect::Balance, "health", words);
+}
+
+fn timeouts(timeouts: &Timeouts, facts: &mut Facts) {
+    let Timeouts { connect, response, send, idle } = timeouts;
+    for (name, time) in [("connect", connect), ("response", response), ("send", send), ("idle", idle)] {
+        facts.tell(Effect::Timeout, name, Span(*time));
+    }
+}
+
+fn tls(tls: &UpstreamTls, facts: &mut Facts) {
+    let UpstreamTls { sni, authorities, client_certificate } = tls;
+    facts.tell(Effect::Tls, "", "on").guard(Guard::Rank(1));
+    facts.tell(Effect::Tls, "name", sni);
+    match authorities {
+        Some(authorities) => {
+            facts.tell(Effect::Tls, "authorities", format!("{} of its own", authorities.len())).seal(authorities)
+        }
+        None => facts.tell(Effect::Tls, "authorities", "the system's"),
+    };
+    if let Some(ClientCertificate { chain, key }) = client_certificate {
+        facts
+            .tell(Effect::Credential, "client certificate", format!("{} in its chain", chain.len()))
+            .seal(chain.iter().chain([key.expose()]));
+    }
+}

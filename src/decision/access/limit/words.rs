@@ -1,0 +1,66 @@
+//! Limits in words, for `explain` and `diff`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Key, Limit, Quota};
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.quota, self.key)?;
+        f.write_str(if self.report_only { ", reports only" } else { "" })
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Quota::Rate(rate) => write!(f, "{} per {}, burst {}", rate.count, Period(rate.period), rate.burst),
+            Quota::Concurrent(max) => write!(f, "{max} at the same time"),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::ClientAddress => f.write_str("by client address"),
+            Key::Principal => f.write_str("by principal"),
+            Key::Header(name) => write!(f, "by header {name}"),
+            Key::Route => f.write_str("by route"),
+            Key::Gateway => f.write_str("for the whole gateway"),
+        }
+    }
+}
+
+struct Period(Duration);
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            1 => f.write_str("second"),
+            60 => f.write_str("minute"),
+            3600 => f.write_str("hour"),
+            86_400 => f.write_str("day"),
+            seconds => write!(f, "{seconds} seconds"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RateQuota;
+    use super::*;
+
+    #[test]
+    fn a_limit_says_how_much_by_what_and_whether_it_bites() {
+        let rate = |period| Quota::Rate(RateQuota::new(5, Duration::from_secs(period), 9));
+        let limit = |key, quota, report| Limit::new("l".into(), "l".into(), key, quota, report).to_string();
+        assert_eq!(limit(Key::Principal, rate(60), false), "5 per minute, burst 9, by principal");
+        assert_eq!(
+            limit(Key::Gateway, rate(90), true),
+            "5 per 90 seconds, burst 9, for the whole gateway, reports only"
+        );
+        assert_eq!(limit(Key::ClientAddress, Quota::Concurrent(3), false), "3 at the same time, by client address");
+    }
+}

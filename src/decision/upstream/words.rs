@@ -1,0 +1,27 @@
+//! Balancing in words, for `explain` and `diff`.
+
+use std::fmt;
+
+use super::{Balance, HashKey};
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Balance::RoundRobin => f.write_str("round_robin"),
+            Balance::Random => f.write_str("random"),
+            Balance::LeastRequests => f.write_str("least_requests"),
+            Balance::ConsistentHash(key) => write!(f, "consistent_hash on {key}"),
+        }
+    }
+}
+
+impl fmt::Display for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HashKey::Header(name) => write!(f, "header {name}"),
+            HashKey::Cookie(name) => write!(f, "cookie {name}"),
+            HashKey::ClientAddress => f.write_str("client_address"),
+            HashKey::Path => f.write_str("path"),
+        }
+    }
+}
