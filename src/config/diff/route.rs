@@ -1,5 +1,7 @@
 //! Routes: who may come in, how much, to where, and what the answers carry.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         }
     }
     folded.extend(unrouted);
+    folded.extend(elsewhere::changes(&old.rules, &new.rules));
     folded.extend(order(&old.rules, &new.rules));
     folded
 }
