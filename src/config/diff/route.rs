@@ -168,11 +168,11 @@ fn parameters(matched: &Match) -> Vec<&str> {
         PathPattern::Parameters(segments) => Some(segments),
         _ => None,
     });
-    let name = |segment| match segment {
-        &Segment::Parameter(ref name) => Some(name.as_str()),
+    let names = segments.into_iter().flatten().filter_map(|segment| match segment {
+        Segment::Parameter(name) => Some(name.as_str()),
         Segment::Literal(_) => None,
-    };
-    segments.into_iter().flatten().filter_map(name).collect()
+    });
+    names.collect()
 }
 
 fn path_rewrite(rewrite: &PathRewrite, parameters: &[&str]) -> String {
