@@ -22,7 +22,7 @@
 //! # The parts
 //!
 //! * [`config`]: files -> [`config::raw`] (as written) -> [`config::compile`] (every check, all diagnostics at once) ->
-//!   [`config::snapshot`] -> [`config::store`] (one atomic load a request).
+//!   [`config::snapshot`] -> [`config::store`] (one atomic load a request); [`config::diff`] tells two snapshots apart.
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
 //! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints,
 //!   address lists.

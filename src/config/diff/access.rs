@@ -1,6 +1,6 @@
 //! Who may come in, and how callers are recognised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,8 @@ pub(super) fn access(rules: &Access, facts: &mut Facts) {
     }
 }
 
-fn demands(rules: &Access) -> Vec<std::collections::BTreeSet<String>> {
+/// What a caller must show, each by what will do. Empty where nothing is asked for.
+pub(super) fn demands(rules: &Access) -> Vec<BTreeSet<String>> {
     let Some(allow::Rules { scopes, roles, claims, place: _ }) = rules.allow() else { return Vec::new() };
     let mut demands = vec![rules.identities().iter().map(|identity| format!("identity {}", identity.name)).collect()];
     demands.extend(scopes.iter().map(|scope| [format!("scope {scope}")].into()));

@@ -78,7 +78,7 @@ impl Fact {
     }
 
     /// Only a new process can change it.
-    pub fn from_the_start(&mut self) -> &mut Self {
+    pub fn needs_new_process(&mut self) -> &mut Self {
         self.apply = Apply::Upgrade;
         self
     }

@@ -28,7 +28,7 @@ fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, &Listener> {
 fn facts(listener: &Listener) -> Facts {
     let mut facts = Facts::default();
     let Listener { name: _, address, tls, http2, proxy_protocol, addresses } = listener;
-    facts.tell(Effect::Socket, "address", address).from_the_start();
+    facts.tell(Effect::Socket, "address", address).needs_new_process();
     facts.tell(Effect::Protocol, "http2", http2);
     match tls {
         Some(tls) => self::tls(tls, &mut facts),

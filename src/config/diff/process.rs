@@ -74,7 +74,7 @@ fn by_name(settings: &Option<Admin>) -> BTreeMap<Arc<str>, &Admin> {
 fn admin(settings: &Admin) -> Facts {
     let mut facts = Facts::default();
     let Admin { address, token, connections, time } = settings;
-    facts.tell(Effect::Socket, "address", address).from_the_start();
+    facts.tell(Effect::Socket, "address", address).needs_new_process();
     if let Some(token) = token {
         facts.tell(Effect::Credential, "token", "asked for").guard(Guard::Present).seal([token.expose()]);
     }
@@ -87,11 +87,11 @@ fn admin(settings: &Admin) -> Facts {
 pub(super) fn process(snapshot: &Snapshot) -> Facts {
     let mut facts = Facts::default();
     let Process { threads, drain, history, user } = &snapshot.process;
-    facts.tell(Effect::Setting, "threads", threads).from_the_start();
+    facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
     facts.tell(Effect::Setting, "history", history);
     if let Some(user) = user {
-        facts.tell(Effect::Trust, "user", user).guard(Guard::Present).from_the_start();
+        facts.tell(Effect::Trust, "user", user).guard(Guard::Present).needs_new_process();
     }
     facts
 }

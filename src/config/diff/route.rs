@@ -1,5 +1,7 @@
 //! Routes: who may come in, how much, to where, and what the answers carry.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         }
     }
     folded.extend(unrouted);
+    folded.extend(elsewhere::changes(&old.rules, &new.rules));
     folded.extend(order(&old.rules, &new.rules));
     folded
 }
@@ -165,11 +168,11 @@ fn parameters(matched: &Match) -> Vec<&str> {
         PathPattern::Parameters(segments) => Some(segments),
         _ => None,
     });
-    let name = |segment| match segment {
-        &Segment::Parameter(ref name) => Some(name.as_str()),
+    let names = segments.into_iter().flatten().filter_map(|segment| match segment {
+        Segment::Parameter(name) => Some(name.as_str()),
         Segment::Literal(_) => None,
-    };
-    segments.into_iter().flatten().filter_map(name).collect()
+    });
+    names.collect()
 }
 
 fn path_rewrite(rewrite: &PathRewrite, parameters: &[&str]) -> String {

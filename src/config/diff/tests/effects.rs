@@ -230,6 +230,32 @@ fn routes_come_and_go() {
 }
 
 #[test]
+fn what_a_laxer_route_takes_over_is_told() {
+    let list = |routes: &[&str]| format!("{IDENTITIES}routes: [{}]", routes.join(", "));
+    let guarded =
+        |path: &str| format!("{{name: admin, match: {{path: '{path}'}}, access: {{identity: [i, k]}}, upstream: a}}");
+    let open = "{name: site, match: {path: '/*'}, access: public, upstream: a}";
+    let closed = "{name: site, match: {path: '/*'}, access: {identity: [i, k]}, upstream: a}";
+    let opened = "route admin: access: i or k -> public, by route site (weaker)";
+    let (wide, narrow) = (guarded("/admin/*"), guarded("/admin/{id}"));
+    let other = "{name: other, match: {host: other.test}, access: {identity: [i, k]}, upstream: a}";
+
+    let removed = said(&list(&[&wide, open, other]), &list(&[open, other]));
+    assert!(
+        removed[0] == opened && removed[1].starts_with("route admin: removed") && removed.len() == 2,
+        "{removed:#?}"
+    );
+    let moved = said(&list(&[&wide, open]), &list(&[&guarded("/staff/*"), open]));
+    assert_eq!(moved, [opened, "route admin: match path: /admin/* -> /staff/*"]);
+    // Another route that asks for as much, or nothing at all, opens nothing.
+    for last in [&[closed][..], &[other]] {
+        let all: Vec<&str> = [&[narrow.as_str()], last].concat();
+        let said = said(&list(&all), &list(last));
+        assert!(said.iter().all(|line| !line.contains("weaker")), "{said:#?}");
+    }
+}
+
+#[test]
 fn how_callers_are_recognised() {
     let wrap = |identity: &str| format!("identities: {{i: {identity}}}\n{}", route("access: {identity: i}"));
     let jwt = |written: &str| format!("{{jwt: {{issuer: x, keys: {{secret: {{env: SECRET_A}}}}, {written}}}}}");
