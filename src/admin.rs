@@ -49,7 +49,7 @@ pub enum Door {
     Owner,
 }
 
-const PATHS: &str = "/livez\n/metrics\n/readyz\n/reload\n/status\n/upstreams\n";
+const PATHS: &str = "/drain\n/livez\n/metrics\n/readyz\n/reload\n/status\n/upstreams\n";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -17,6 +17,8 @@ pub enum Command {
     Upstreams,
     /// `POST /reload`: read the configuration again, and serve it if nothing is wrong with it.
     Reload,
+    /// `POST /drain`: take no more requests, finish those that are under way, and end.
+    Drain,
     /// `POST /upstreams/{upstream}/endpoints/{endpoint}/drain` and `…/restore`: whether an endpoint gets new requests.
     Endpoint { upstream: String, endpoint: String, draining: bool },
 }
@@ -45,6 +47,7 @@ impl Command {
             ["status"] => (Method::GET, Command::Status),
             ["upstreams"] => (Method::GET, Command::Upstreams),
             ["reload"] => (Method::POST, Command::Reload),
+            ["drain"] => (Method::POST, Command::Drain),
             ["upstreams", upstream, "endpoints", endpoint, verb @ ("drain" | "restore")] => {
                 let (upstream, endpoint) = (decoded(upstream)?, decoded(endpoint)?);
                 (Method::POST, Command::Endpoint { upstream, endpoint, draining: *verb == "drain" })
@@ -65,6 +68,7 @@ mod tests {
     #[test]
     fn a_path_names_a_command_and_its_method() {
         assert_eq!(Command::named("/reload"), Some((Method::POST, Command::Reload)));
+        assert_eq!(Command::named("/drain"), Some((Method::POST, Command::Drain)));
         assert_eq!(Command::named("/status"), Some((Method::GET, Command::Status)));
         let endpoint = Command::Endpoint { upstream: "a".into(), endpoint: "[::1]:80".into(), draining: true };
         assert_eq!(Command::named("/upstreams/a/endpoints/%5B::1%5D:80/drain"), Some((Method::POST, endpoint)));

@@ -1,4 +1,4 @@
-//! Builds Pingora's server from a snapshot and runs it until it has drained.
+//! Builds Pingora's server from a snapshot and runs it until it has drained ([`super::drain`]).
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::AdminService;
 use super::descriptors;
+use super::drain::{Reason, conduct};
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
@@ -101,18 +102,20 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
     server.add_service(upkeep);
 
     scrape(&shared);
-    let watch = Signals { shared: shared.clone(), readiness, control, drain: process.drain };
+    let watch = Signals { shared: shared.clone(), readiness, control };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    end(&shared)
+    end(&shared, 0)
 }
 
 /// Writes what is left to the log, and ends the process.
 #[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
-fn end(shared: &Shared) -> ! {
+fn end(shared: &Shared, cut: u64) -> ! {
     shared.access_log.flush(Instant::now() + FLUSH);
-    info!("stopped with {} requests in progress", shared.in_flight());
-    std::process::exit(0)
+    std::process::exit(if cut == 0 { 0 } else { CUT })
 }
+
+/// How a process ends that has cut requests: EX_TEMPFAIL of `sysexits.h`, since their clients may try again.
+const CUT: i32 = 75;
 
 /// Brings what is kept elsewhere into the metrics at each scrape.
 fn scrape(shared: &Arc<Shared>) {
@@ -137,6 +140,9 @@ fn scrape(shared: &Arc<Shared>) {
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
         set_total(&metrics.access_log_dropped, shared.access_log.dropped());
         set_total(&metrics.access_log_write_errors, shared.access_log.write_errors());
+        metrics.draining.set((shared.drain.stage() as u8).into());
+        metrics.drain_seconds.set(shared.drain.elapsed().unwrap_or_default().as_secs_f64());
+        set_total(&metrics.drain_cut, shared.drain.cut());
     });
 }
 
@@ -148,9 +154,6 @@ fn server_conf(process: &Process) -> ServerConf {
         // All attempts of one request, whatever the upstream allows.
         max_retries: 16,
         upstream_keepalive_pool_size: descriptors::IDLE_UPSTREAM,
-        // Only the hard bound: the process ends as soon as the last request is done (`drain`).
-        grace_period_seconds: Some(process.drain.as_secs().max(1)),
-        graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     }
 }
@@ -163,12 +166,19 @@ struct Signals {
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     control: Arc<dyn Control>,
-    drain: Duration,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
+    /// Never returns: the process ends from a task of its own when it has drained, while Pingora goes on running all services.
     async fn recv(&self) -> ShutdownSignal {
+        let (shared, readiness) = (self.shared.clone(), self.readiness.clone());
+        tokio::spawn(async move {
+            shared.drain.begins().await;
+            readiness.block(DRAINING);
+            let cut = conduct(&shared).await;
+            end(&shared, cut)
+        });
         let streams = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
@@ -180,49 +190,33 @@ impl ShutdownSignalWatch for Signals {
             warn!("signals cannot be watched; the process will only end by SIGKILL");
             return std::future::pending().await;
         };
+        let mut told = false;
         loop {
-            tokio::select! {
-                _ = reopen.recv() => self.shared.access_log.reopen(),
+            let name = tokio::select! {
+                _ = reopen.recv() => {
+                    self.shared.access_log.reopen();
+                    continue;
+                }
                 _ = hangup.recv() => {
                     let control = self.control.clone();
                     // What came of it, the log says.
                     tokio::task::spawn_blocking(move || control.handle(Command::Reload));
+                    continue;
                 }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = quit.recv() => break,
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+                _ = quit.recv() => "SIGQUIT",
+            };
+            // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
+            // course.
+            if std::mem::replace(&mut told, true) {
+                self.shared.drain.hurry();
+            } else {
+                self.shared.drain.begin(Reason::Signal(name));
             }
         }
-        info!("draining {} requests", self.shared.in_flight());
-        self.readiness.block("draining");
-        let (shared, bound) = (self.shared.clone(), self.drain);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = drained(&shared, bound) => {}
-                _ = terminate.recv() => warn!("second signal: ending at once"),
-                _ = interrupt.recv() => warn!("second signal: ending at once"),
-            }
-            end(&shared)
-        });
-        ShutdownSignal::GracefulTerminate
     }
 }
 
-/// Waits until the last request is done, for `bound` at most, and a little longer for what its client has not taken yet.
-async fn drained(shared: &Shared, bound: Duration) {
-    let deadline = Instant::now() + bound;
-    let mut quiet = 0;
-    // Twice in a row: a connection that was accepted just before the listeners closed may still bring its request.
-    while quiet < 2 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        quiet = if shared.in_flight() == 0 { quiet + 1 } else { 0 };
-    }
-    // An HTTP/2 request is done when its last bytes wait for the client's window.
-    let deadline = deadline.min(Instant::now() + LAST_BYTES);
-    while shared.state.connections.open() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// For what clients have not taken when the last request is done.
-const LAST_BYTES: Duration = Duration::from_secs(1);
+/// The reason for not being ready.
+const DRAINING: &str = "draining";

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
+use super::drain::Drain;
 use super::peer::PeerTemplate;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
@@ -115,6 +116,7 @@ pub struct Shared {
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
     pub epoch: Instant,
+    pub drain: Arc<Drain>,
     in_flight: AtomicUsize,
 }
 
@@ -135,6 +137,7 @@ impl Shared {
             access_log,
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
+            drain: Arc::default(),
             in_flight: AtomicUsize::new(0),
         })
     }
@@ -143,7 +146,10 @@ impl Shared {
     /// generation.
     pub fn publish(&self, snapshot: Snapshot) -> u64 {
         let serving = Serving::assemble(snapshot, &self.state, &self.metrics);
-        self.store.publish(Arc::new(serving))
+        let generation = self.store.publish(Arc::new(serving));
+        // Its bounds on a drain count at once.
+        self.drain.look_again();
+        generation
     }
 
     /// Requests that are being answered now.
@@ -157,5 +163,6 @@ impl Shared {
 
     pub(super) fn request_ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.drain.look_again();
     }
 }
