@@ -186,9 +186,17 @@ impl ConnectionInfo {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection is to take no more requests.
-    pub fn is_retired(&self) -> bool {
+    fn is_retired(&self) -> bool {
         *self.retire.borrow()
+    }
+
+    /// Whether the next answer is the last one of an HTTP/1 connection, because the process drains.
+    pub fn parts(&self) -> bool {
+        match self.listener.shared.drain.stage() {
+            Stage::Serving => false,
+            Stage::Notice => self.is_retired(),
+            _ => true,
+        }
     }
 
     /// Asks the client to go on elsewhere once its requests are answered. HTTP/2: GOAWAY, twice, so that no request is lost

@@ -119,7 +119,7 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
     if ctx.shared.drain.stage() != Stage::Serving
-        && ctx.connection.as_ref().is_some_and(|connection| connection.is_retired())
+        && ctx.connection.as_ref().is_some_and(|connection| connection.parts())
     {
         session.set_keepalive(None);
     }

@@ -306,7 +306,7 @@ fn connections_that_wait_in_the_kernel_are_served() {
 
 #[test]
 fn clients_that_ask_while_it_drains_see_no_failure() {
-    for (round, idle) in ["2s", "2s", "0s", "0s"].into_iter().enumerate() {
+    for (round, idle) in ["9s", "9s", "0s", "0s"].into_iter().enumerate() {
         let origin = Origin::saying("ok");
         let mut gateway = before(origin.address(), &format!("drain: 60s, drain_idle: {idle}"));
         let address = gateway.address();

@@ -217,11 +217,12 @@ impl Connection {
     /// Sends what is gathered, and closes in a way that lets the client read it.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        let retired = self.info.is_retired();
-        if self.incoming.is_settled() && !retired {
+        // On HTTP/2 this is also how a connection ends that had as many requests as it may have.
+        let parts = self.info.parts() || self.sealer.is_some();
+        if self.incoming.is_settled() && !parts {
             return self.outgoing.poll_shutdown(&mut self.inner, cx);
         }
-        let linger = if retired { PARTING } else { LINGER };
+        let linger = if parts { PARTING } else { LINGER };
         self.farewell.get_or_insert_with(|| Farewell::new(linger)).poll(&mut self.inner, cx).map(Ok)
     }
 

@@ -182,3 +182,65 @@ impl fmt::Display for Left {
         write!(f, "{requests} requests ({streams} of them streams), {connections} connections")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Source;
+    use crate::config::load::SystemEnvironment;
+    use crate::telemetry::access_log::AccessLog;
+    use crate::telemetry::metrics::Metrics;
+
+    fn shared(process: &str) -> Arc<Shared> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portcullis.yaml");
+        let listener = "{ name: main, address: \"127.0.0.1:1\" }";
+        let route = "{ name: all, access: public, respond: {} }";
+        let text = format!(
+            "version: 1\nlisteners: [{listener}]\nroutes: [{route}]\naccess_log: {{ output: off }}\nprocess: {{ {process} }}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let source = Source { path: file.display().to_string(), environment: Arc::new(SystemEnvironment) };
+        let (snapshot, diagnostics) = source.open();
+        let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let access_log = AccessLog::start(&snapshot.access_log).unwrap();
+        Shared::new(snapshot, Arc::new(Metrics::new()), access_log)
+    }
+
+    #[tokio::test]
+    async fn a_successor_takes_over_without_a_notice_and_with_what_is_queued() {
+        let shared = shared("drain_notice: 1h, drain: 1h");
+        assert!(shared.drain.owns_queue());
+        shared.drain.begin(Reason::HandedOver);
+        assert_eq!(conduct(&shared).await, 0);
+        assert!(!shared.drain.owns_queue());
+        assert_eq!(shared.drain.stage(), Stage::Leaving);
+    }
+
+    #[tokio::test]
+    async fn the_notice_is_given_and_a_listener_waited_for() {
+        let shared = shared("drain_notice: 50ms, drain: 1h");
+        let listener = shared.drain.listener();
+        let mut stages = shared.drain.stages();
+        let closing = async {
+            stages.wait_for(|stage| *stage == Stage::Notice).await.unwrap();
+            stages.wait_for(|stage| *stage == Stage::Leaving).await.unwrap();
+            drop(listener);
+        };
+        shared.drain.begin(Reason::Command);
+        let begun = Instant::now();
+        assert_eq!(tokio::join!(conduct(&shared), closing).0, 0);
+        assert!(begun.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_counted() {
+        let shared = shared("drain: 0s");
+        shared.request_began();
+        shared.drain.begin(Reason::Signal("SIGTERM"));
+        assert_eq!(conduct(&shared).await, 1);
+        assert_eq!(shared.drain.stage(), Stage::Over);
+    }
+}
