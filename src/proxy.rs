@@ -27,6 +27,7 @@ pub mod request;
 pub mod response;
 pub mod server;
 pub mod serving;
+pub mod signals;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;

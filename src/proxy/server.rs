@@ -2,7 +2,7 @@
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use log::{info, warn};
@@ -10,17 +10,16 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::AdminService;
 use super::descriptors;
-use super::drain::{Reason, conduct};
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
 use super::serving::Shared;
+use super::signals::Signals;
 use super::tls;
-use crate::admin::control::{Command, Control};
+use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::Endpoint;
@@ -102,20 +101,13 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
     server.add_service(upkeep);
 
     scrape(&shared);
-    let watch = Signals { shared: shared.clone(), readiness, control };
-    server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    end(&shared, 0)
+    // Before anything accepts: until then, a signal ends the process without a drain.
+    if let Err(e) = (Signals { shared: shared.clone(), readiness, control }).watch() {
+        warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
+    }
+    server.run(RunArgs { shutdown_signal: Box::new(Never) });
+    unreachable!("BUG: Pingora's server ends only by its signal, which never comes")
 }
-
-/// Writes what is left to the log, and ends the process.
-#[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
-fn end(shared: &Shared, cut: u64) -> ! {
-    shared.access_log.flush(Instant::now() + FLUSH);
-    std::process::exit(if cut == 0 { 0 } else { CUT })
-}
-
-/// How a process ends that has cut requests: EX_TEMPFAIL of `sysexits.h`, since their clients may try again.
-const CUT: i32 = 75;
 
 /// Brings what is kept elsewhere into the metrics at each scrape.
 fn scrape(shared: &Arc<Shared>) {
@@ -158,65 +150,12 @@ fn server_conf(process: &Process) -> ServerConf {
     }
 }
 
-/// For the last log lines.
-const FLUSH: Duration = Duration::from_secs(2);
-
-/// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
-struct Signals {
-    shared: Arc<Shared>,
-    readiness: Arc<Readiness>,
-    control: Arc<dyn Control>,
-}
+/// Pingora goes on running all services: the process ends by itself when it has drained.
+struct Never;
 
 #[async_trait]
-impl ShutdownSignalWatch for Signals {
-    /// Never returns: the process ends from a task of its own when it has drained, while Pingora goes on running all services.
+impl ShutdownSignalWatch for Never {
     async fn recv(&self) -> ShutdownSignal {
-        let (shared, readiness) = (self.shared.clone(), self.readiness.clone());
-        tokio::spawn(async move {
-            shared.drain.begins().await;
-            readiness.block(DRAINING);
-            let cut = conduct(&shared).await;
-            end(&shared, cut)
-        });
-        let streams = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::quit()),
-            signal(SignalKind::hangup()),
-            signal(SignalKind::user_defined1()),
-        );
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup), Ok(mut reopen)) = streams else {
-            warn!("signals cannot be watched; the process will only end by SIGKILL");
-            return std::future::pending().await;
-        };
-        let mut told = false;
-        loop {
-            let name = tokio::select! {
-                _ = reopen.recv() => {
-                    self.shared.access_log.reopen();
-                    continue;
-                }
-                _ = hangup.recv() => {
-                    let control = self.control.clone();
-                    // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload));
-                    continue;
-                }
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                _ = quit.recv() => "SIGQUIT",
-            };
-            // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
-            // course.
-            if std::mem::replace(&mut told, true) {
-                self.shared.drain.hurry();
-            } else {
-                self.shared.drain.begin(Reason::Signal(name));
-            }
-        }
+        std::future::pending().await
     }
 }
-
-/// The reason for not being ready.
-const DRAINING: &str = "draining";
