@@ -50,7 +50,7 @@ pub enum Door {
 }
 
 const PATHS: &str =
-    "/livez\n/metrics\n/readyz\n/reload\n/rollback\n/rollout/keep\n/rollout/revert\n/status\n/upstreams\n";
+    "/drain\n/livez\n/metrics\n/readyz\n/reload\n/rollback\n/rollout/keep\n/rollout/revert\n/status\n/upstreams\n";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -50,7 +50,7 @@
 //! 5. **Skipping access does not compile**: choosing an endpoint takes the [`decision::access::Permit`] that only the
 //!    access stage can make.
 //! 6. **The running file always works**: it is compiled completely before it serves.
-//! 7. **No request is dropped by us**: a dead endpoint costs a try, a signal starts a drain.
+//! 7. **No request is dropped by us**: a dead endpoint costs a try, a signal starts a drain ([`proxy::drain`]).
 //! 8. **Everything has a bound that has a name**, and a metric for when it bites.
 //! 9. **One log line for each request, on every path**, cancelled and panicked ones too. Secrets never print.
 //! 10. **Nothing blocks the event loop.**

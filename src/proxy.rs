@@ -4,7 +4,7 @@
 //! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
 //! [`request`], [`upstream`] (and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
-//! and [`guard`] the one where panics do.
+//! and [`guard`] the one where panics do. [`drain`] leads all of it to its end.
 
 pub mod accept;
 pub mod admin;
@@ -12,6 +12,7 @@ mod announce;
 pub mod connection;
 pub mod context;
 mod descriptors;
+pub mod drain;
 pub mod error;
 pub mod gateway;
 pub mod guard;
@@ -27,6 +28,7 @@ pub mod response;
 pub mod rollout;
 pub mod server;
 pub mod serving;
+pub mod signals;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;

@@ -28,6 +28,8 @@ pub enum Command {
     RollBack(Option<u64>),
     /// `POST /rollout/keep` and `POST /rollout/revert`: end the trial of a configuration.
     EndRollout { keep: bool },
+    /// `POST /drain`: take no more requests, finish those that are under way, and end.
+    Drain,
     /// `POST /upstreams/{upstream}/endpoints/{endpoint}/drain` and `…/restore`: whether an endpoint gets new requests.
     Endpoint { upstream: String, endpoint: String, draining: bool },
 }
@@ -59,6 +61,7 @@ impl Command {
             ["reload"] => (Method::POST, query.terms().map(Command::Reload)),
             ["rollback"] => (Method::POST, query.take("to", number).map(Command::RollBack)),
             ["rollout", end @ ("keep" | "revert")] => (Method::POST, Ok(Command::EndRollout { keep: *end == "keep" })),
+            ["drain"] => (Method::POST, Ok(Command::Drain)),
             ["upstreams", upstream, "endpoints", endpoint, verb @ ("drain" | "restore")] => {
                 let (upstream, endpoint) = (decoded(upstream)?, decoded(endpoint)?);
                 (Method::POST, Ok(Command::Endpoint { upstream, endpoint, draining: *verb == "drain" }))
@@ -149,6 +152,7 @@ mod tests {
         assert_eq!(named("/reload"), Some((Method::POST, Ok(Command::Reload(None)))));
         assert_eq!(named("/status"), Some((Method::GET, Ok(Command::Status))));
         assert_eq!(named("/rollback?to=3"), Some((Method::POST, Ok(Command::RollBack(Some(3))))));
+        assert_eq!(named("/drain"), Some((Method::POST, Ok(Command::Drain))));
         let endpoint = Command::Endpoint { upstream: "a".into(), endpoint: "[::1]:80".into(), draining: true };
         assert_eq!(named("/upstreams/a/endpoints/%5B::1%5D:80/drain"), Some((Method::POST, Ok(endpoint))));
         for none in ["/", "/reload/", "/rollout", "/upstreams/a/endpoints/b/kill", "/upstreams/%FF/endpoints/b/drain"] {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reload::Reloader;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
+use crate::proxy::drain::Reason;
 use crate::proxy::serving::Shared;
 
 /// Answers commands from the state that requests share.
@@ -23,6 +24,28 @@ impl Operator {
         let reloader = Reloader::new(source, shared.clone(), readiness.clone());
         Operator { shared, readiness, reloader }
     }
+
+    /// Begins to drain, if that has not begun. The process ends by itself; asking again changes nothing.
+    fn drain(&self) -> Outcome {
+        self.shared.drain.begin(Reason::Command);
+        Outcome { status: StatusCode::OK, body: json!({ "drain": self.drain_status() }) }
+    }
+
+    fn drain_status(&self) -> Value {
+        let drain = &self.shared.drain;
+        match drain.reason() {
+            None => Value::Null,
+            Some(reason) => json!({
+                "reason": reason.to_string(),
+                "stage": drain.stage().name(),
+                "seconds": drain.elapsed().unwrap_or_default().as_secs_f64(),
+                "requests_left": self.shared.in_flight(),
+                "streams_left": self.shared.metrics.streams_open(),
+                "connections_left": self.shared.state.connections.open(),
+                "requests_cut": drain.cut(),
+            }),
+        }
+    }
 }
 
 impl Control for Operator {
@@ -31,6 +54,7 @@ impl Control for Operator {
             Command::Reload(terms) => self.reloader.reload(terms),
             Command::RollBack(generation) => self.reloader.roll_back(generation),
             Command::EndRollout { keep } => self.reloader.end_trial(keep),
+            Command::Drain => self.drain(),
             Command::Status => Outcome {
                 status: StatusCode::OK,
                 body: json!({
@@ -41,6 +65,7 @@ impl Control for Operator {
                     "notes": self.readiness.notes(),
                     "in_flight": self.shared.in_flight(),
                     "configuration": self.reloader.status(),
+                    "drain": self.drain_status(),
                 }),
             },
             Command::Upstreams | Command::Endpoint { .. } => {

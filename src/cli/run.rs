@@ -11,7 +11,22 @@ use crate::config::Source;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
 
+/// How the process is ended, and what its exit codes say.
+const ENDING: &str = "\
+Signals:
+  SIGTERM, SIGINT, SIGQUIT  drain: fail /readyz, close the listeners after `process.drain_notice`, finish what is under
+                            way, end as soon as the last request is done. A second one cuts what is left.
+  SIGHUP                    read the configuration again
+  SIGUSR1                   open the access log again, after it was rotated
+
+Exit codes:
+  0   drained, and no request was cut
+  69  a port, a certificate or the access log can't be had
+  75  requests were cut: `process.drain` was over, or a second signal came
+  78  the configuration is wrong";
+
 #[derive(Debug, Args)]
+#[command(after_help = ENDING)]
 pub struct RunArgs {
     /// A YAML file, or a folder whose *.yaml and *.yml files are merged.
     pub path: String,

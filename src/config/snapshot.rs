@@ -295,8 +295,14 @@ pub enum LogOutput {
 pub struct Process {
     /// Worker threads of a listener.
     pub threads: usize,
-    /// After SIGTERM: how long requests in flight may take to finish.
+    /// How long requests in flight may take to finish once the listeners are closed.
     pub drain: Duration,
+    /// How long before that the gateway is not ready any more.
+    pub drain_notice: Duration,
+    /// How long an idle HTTP/1 connection may still bring a request once the listeners are closed.
+    pub drain_idle: Duration,
+    /// How long tunnels and answers without an end may go on once the listeners are closed. At most `drain`.
+    pub drain_streams: Duration,
     /// How many configurations before the one in force can be put back.
     pub history: u32,
     /// Whom the process becomes once its sockets are bound.

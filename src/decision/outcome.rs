@@ -103,6 +103,11 @@ causes! {
     /// The client left before it had its answer. Only logged: nobody is there to read a response.
     ClientClosed = "client_closed" 499 "The client closed the connection";
     InternalError = "internal_error" 500 "The gateway failed";
+    /// A tunnel or an answer without an end, when the gateway drained for `process.drain_streams`. Most had begun: their line
+    /// has the status that they began with.
+    StreamEnded = "stream_ended" 503 "The gateway is shutting down";
+    /// Not done when `process.drain` was over, or when the gateway was told twice to end.
+    ShutDown = "shut_down" 503 "The gateway is shutting down";
 }
 
 impl Cause {
@@ -114,7 +119,8 @@ impl Cause {
     /// Whether a rule of the owner or the form of the request refused it; the rest are failures of the upstream, of the
     /// gateway, or the client's leaving.
     pub const fn is_refusal(self) -> bool {
-        self.proxy_status().is_none() && !matches!(self, Cause::ClientClosed | Cause::InternalError)
+        self.proxy_status().is_none()
+            && !matches!(self, Cause::ClientClosed | Cause::InternalError | Cause::StreamEnded | Cause::ShutDown)
     }
 
     /// Finds a cause by its stable code.

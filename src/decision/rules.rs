@@ -108,6 +108,9 @@ pub mod defaults {
     pub const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
     pub const REQUESTS_PER_CONNECTION: u32 = 10_000;
     pub const DRAIN: Duration = Duration::from_secs(30);
+    pub const DRAIN_NOTICE: Duration = Duration::ZERO;
+    /// A round trip to the other side of the world, and some.
+    pub const DRAIN_IDLE: Duration = Duration::from_millis(500);
     pub const HISTORY: u32 = 5;
     pub const CONNECT: Duration = Duration::from_secs(2);
     pub const RESPONSE: Duration = Duration::from_secs(30);

@@ -38,11 +38,15 @@
 //! * `addresses` of a listener turn peers away before TLS; those of a route come before every other access rule
 //!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes wrong or unreadable
 //!   changes nothing, and is told.
+//! * The process ends in order ([`proxy::drain`](crate::proxy::drain)): no restart, however often it is forced, is a way to make
+//!   requests fail, and a client that holds on holds it for `process.drain` at most.
 //! * What strangers' bytes reach first, and the configuration, is fuzzed (`tests/fuzz/README.md`).
 //!
 //! # What is left to the owner
 //!
 //! * `process.user`, and the rights of the files: keys, API keys and the configuration are for that user alone.
+//! * `process.drain_notice`, as long as the load balancer before it takes to see that `/readyz` fails; and a supervisor that
+//!   waits for the notice, `process.drain` and two seconds before it kills.
 //! * Bounds of the machine: memory, descriptors, a restart by the supervisor.
 //! * `addresses` for routes that only some networks use, the administration above all.
 //!
@@ -60,6 +64,8 @@
 //! * `tests/it/admin.rs::on_other_addresses_metrics_need_the_token_and_health_does_not`
 //! * `tests/it/admin.rs::whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out`
 //! * `tests/it/admin.rs::there_is_no_admin_on_the_public_listener`
+//! * `tests/it/drain.rs::clients_that_ask_while_it_drains_see_no_failure`
+//! * `tests/it/drain.rs::whoever_holds_a_connection_holds_the_process_for_no_longer_than_the_bound`
 //! * `tests/it/address.rs::a_denied_peer_costs_no_handshake`
 //! * `tests/it/address.rs::a_denied_client_is_not_asked_who_it_is_and_reaches_no_origin`
 //! * `tests/it/address.rs::a_wrong_or_missing_list_changes_nothing_and_is_told`

@@ -7,6 +7,7 @@
 //! bare answers of the HTTP/2 library ([`h2_seal`]), ends connections of clients that only cost ([`h2_guard`]), and paces each
 //! request ([`h2_session`]). It also gathers small writes, so that a head and a short body leave
 //! in one packet, and closes so that the client can read what it was told ([`farewell`]).
+//! In a drain it ends what has to end ([`super::drain`]).
 
 mod farewell;
 mod h2_frame;
@@ -22,16 +23,18 @@ mod stream;
 mod timer;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::Method;
 use pingora::server::ShutdownWatch;
-use tokio::sync::watch;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, watch};
 
 use super::accept::Ends;
 use super::context::{begin_record, bound_of};
+use super::drain::{Ending, Stage};
 use super::listener::Listener;
 use super::reply;
 use crate::decision::outcome::{Cause, Denial};
@@ -61,8 +64,12 @@ pub struct ConnectionInfo {
     /// HTTP/2 requests that have begun, and those among them that have not ended.
     requests: AtomicU32,
     open: AtomicU32,
+    /// The answer to the request at hand has no end of its own. HTTP/1.
+    endless: AtomicBool,
     /// Tells Pingora that the connection is to take no more requests.
     retire: watch::Sender<bool>,
+    /// Wakes the requests that have tasks of their own, with every stage of a drain.
+    drain_turns: Notify,
 }
 
 /// Where an HTTP/1 connection stands.
@@ -87,8 +94,22 @@ impl ConnectionInfo {
     pub fn new(listener: Arc<Listener>, ends: Ends, tls: Option<&'static str>) -> Self {
         let Ends { peer, via, destination } = ends;
         let phase = AtomicU8::new(Phase::Idle as u8);
-        let (pacing, failure, requests, open, retire) = Default::default();
-        ConnectionInfo { listener, peer, via, destination, tls, phase, pacing, failure, requests, open, retire }
+        let (pacing, failure, requests, open, endless, retire, drain_turns) = Default::default();
+        ConnectionInfo {
+            listener,
+            peer,
+            via,
+            destination,
+            tls,
+            phase,
+            pacing,
+            failure,
+            requests,
+            open,
+            endless,
+            retire,
+            drain_turns,
+        }
     }
 
     /// A hook takes the request over that has just been read.
@@ -115,6 +136,11 @@ impl ConnectionInfo {
         self.set_phase(Phase::Tunnel);
     }
 
+    /// The answer to the request at hand has no end of its own.
+    pub fn stream_began(&self) {
+        self.endless.store(true, Ordering::Relaxed);
+    }
+
     /// Notes why the request at hand can't go on. The first reason stays.
     fn fail(&self, denial: Denial) {
         lock(&self.failure).get_or_insert(denial);
@@ -130,6 +156,7 @@ impl ConnectionInfo {
         if self.phase() == Phase::Http2 {
             self.open.fetch_sub(1, Ordering::Relaxed);
         } else {
+            self.endless.store(false, Ordering::Relaxed);
             self.set_phase(if reusable { Phase::Idle } else { Phase::Closing });
         }
     }
@@ -163,6 +190,15 @@ impl ConnectionInfo {
         *self.retire.borrow()
     }
 
+    /// Whether the next answer is the last one of an HTTP/1 connection, because the process drains.
+    pub fn parts(&self) -> bool {
+        match self.listener.shared.drain.stage() {
+            Stage::Serving => false,
+            Stage::Notice => self.is_retired(),
+            _ => true,
+        }
+    }
+
     /// Asks the client to go on elsewhere once its requests are answered. HTTP/2: GOAWAY, twice, so that no request is lost
     /// that is on its way (RFC 9113 §6.8).
     pub fn retire(&self) {
@@ -172,6 +208,25 @@ impl ConnectionInfo {
     /// Turns true when the connection retires.
     pub fn retirement(&self) -> ShutdownWatch {
         self.retire.subscribe()
+    }
+
+    /// A drain has entered its next stage.
+    pub fn drain_goes_on(&self) {
+        self.drain_turns.notify_waiters();
+    }
+
+    /// Returns when a drain enters its next stage, counted from this call.
+    pub fn drain_turn(&self) -> Notified<'_> {
+        self.drain_turns.notified()
+    }
+
+    /// Whether, and why, a drain ends the request at hand. HTTP/1.
+    fn ending(&self) -> Option<Ending> {
+        let drain = &self.listener.shared.drain;
+        if drain.stage() < Stage::StreamsEnd {
+            return None;
+        }
+        drain.ending(self.phase() == Phase::Tunnel || self.endless.load(Ordering::Relaxed))
     }
 
     fn phase(&self) -> Phase {
@@ -220,8 +275,9 @@ impl ConnectionInfo {
     }
 
     pub(super) fn write_record(&self, mut record: Record, denial: Denial) {
-        record.decision = Decision::Deny;
+        record.decision = if denial.cause.is_refusal() { Decision::Deny } else { Decision::Fail };
         let denial_cause = denial.cause;
+        self.listener.shared.drain.failed(denial_cause);
         record.cause = Some(denial_cause);
         record.detail = Some(denial.detail);
         let serving = self.listener.shared.store.load();

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
+use super::drain::Ending;
 use super::rollout::Tried;
 use super::serving::{Serving, Shared};
 use super::tunnel::Tunnel;
@@ -51,6 +52,8 @@ pub struct Context {
     panicked: bool,
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
+    /// Of a tunnel, or of an answer without an end.
+    pub stream: Option<Open>,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
     pub concurrency: SmallVec<[ConcurrencyGuard; 2]>,
 }
@@ -97,6 +100,7 @@ impl Context {
             attempt: Attempt::default(),
             panicked: false,
             body_seen: 0,
+            stream: None,
             concurrency: SmallVec::new(),
         }
     }
@@ -168,6 +172,9 @@ impl Context {
         if let Some(bound) = record.cause.and_then(bound_of) {
             self.shared.metrics.bound_hit(bound);
         }
+        if let Some(cause) = record.cause {
+            self.shared.drain.failed(cause);
+        }
         if let (Some(id), Some(upstream)) = (self.attempt.upstream, &record.upstream) {
             self.serving.upstream(id).metrics.record(upstream, self.attempt.status);
         }
@@ -211,7 +218,8 @@ impl Drop for Context {
         }
         if self.record.is_some() {
             if self.denial.is_none() {
-                self.denial = Some(Denial::new(Cause::ClientClosed, "the request was cancelled"));
+                let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
+                self.denial = Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, Ending::denial));
             }
             self.finish();
         }

@@ -4,7 +4,9 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::Context;
-use super::response;
+use super::drain::Ending;
+use super::request::is_http2;
+use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
 use crate::telemetry::metrics::Bound;
 
@@ -22,19 +24,36 @@ pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 
     }
     // What the connection says about its client is closer to the truth than how Pingora failed for it.
     let failure = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
+    let failure = failure.or_else(|| Ending::of(e).map(Ending::denial));
     let denial = match failure.or_else(|| ctx.denial.take()) {
         Some(denial) => denial,
         None => Denial::new(cause(e), detail(e)),
     };
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
+    let ends = matches!(denial.cause, Cause::StreamEnded | Cause::ShutDown);
     if answered(session) || denial.cause == Cause::ClientClosed {
+        let in_order = denial.cause == Cause::StreamEnded;
         ctx.denial = Some(denial);
+        if in_order {
+            response::end_stream(session, ctx).await;
+            leave(session, ctx).await;
+        }
         return 0;
     }
-    match response::refuse(session, ctx, denial).await {
-        Ok(()) => status,
-        Err(_) => 0,
+    let refused = response::refuse(session, ctx, denial).await;
+    if ends && refused.is_ok() {
+        leave(session, ctx).await;
+    }
+    if refused.is_ok() { status } else { 0 }
+}
+
+/// Closes an HTTP/1 connection in order, which Pingora does not after a failure.
+async fn leave(session: &mut Session, ctx: &mut Context) {
+    if !is_http2(session.req_header()) {
+        // The line first: the client may take a while to leave.
+        log::finish(session, ctx);
+        session.as_mut().shutdown().await;
     }
 }
 

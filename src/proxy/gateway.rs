@@ -124,6 +124,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         response::check(session, upstream_response, ctx)?;
         response::frame(session, upstream_response);
+        response::part(session, ctx);
         guarded(ctx, |ctx| {
             faults::panic_at(Place::Response, &session.req_header().headers);
             response::seal_proxied(upstream_response, ctx);

@@ -25,11 +25,13 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::accept::{Admitted, Gate};
 use super::connection::h2_session::paced;
 use super::connection::{Connection, ConnectionInfo};
+use super::drain::{Held, ListenerOpen, Stage, Unserved, attend, attend_request};
 use super::gateway::Gateway;
 use super::http2_connect;
 use super::request::connection_of;
@@ -86,15 +88,17 @@ pub struct ListenerService {
     accept_failures: Seldom,
     socket: Option<StdListener>,
     proxy: Arc<HttpProxy<Gateway>>,
+    open: Option<ListenerOpen>,
 }
 
 impl ListenerService {
     pub fn new(listener: Arc<Listener>, socket: StdListener, proxy: Arc<HttpProxy<Gateway>>) -> Self {
         let gate = Arc::new(Gate::new(listener.clone()));
-        ListenerService { listener, gate, accept_failures: Seldom::new(), socket: Some(socket), proxy }
+        let open = Some(listener.shared.drain.listener());
+        ListenerService { listener, gate, accept_failures: Seldom::new(), socket: Some(socket), proxy, open }
     }
 
-    fn serve(&self, socket: TcpStream, peer: SocketAddr, shutdown: &ShutdownWatch) {
+    fn serve(&self, socket: TcpStream, peer: SocketAddr) {
         let serving = self.listener.shared.store.load();
         // A configuration without this listener does not know who may use it.
         let Some((settings, tls)) = serving.listener(&self.listener.name) else { return };
@@ -105,14 +109,17 @@ impl ListenerService {
         let tls = tls.cloned();
         let app = self.app(settings, &bounds);
         let handshake = bounds.handshake;
-        let mut shutdown = shutdown.clone();
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
+            let drain = listener.shared.drain.clone();
+            let client = Unserved::new(&drain);
             let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
-            let Some((stream, version)) = establish.await else { return };
+            let established = client.before_leaving(establish).await;
             drop(gate);
             let Admitted { ends, place, .. } = admitted;
+            let place = Held::new(place, &drain);
+            let Some((stream, version)) = established else { return };
             let info = Arc::new(ConnectionInfo::new(listener, ends, version));
             let retirement = info.retirement();
             let connection: Stream = Box::new(Connection::new(stream, info.clone()));
@@ -122,22 +129,29 @@ impl ListenerService {
                     next = app.process_new(stream, &retirement).await;
                 }
             };
-            let mut serve = pin!(serve);
-            let draining = tokio::select! {
-                biased;
-                () = &mut serve => false,
-                () = drain_begins(&mut shutdown) => true,
-            };
-            if draining {
-                info.retire();
-                serve.await;
-            }
+            attend(&info, pin!(serve)).await;
             drop((open, place));
         });
     }
-}
 
-impl ListenerService {
+    /// Serves the connections that the kernel has made already: closing on them would reset them.
+    fn serve_queued(&self, socket: TcpListener) {
+        let Ok(socket) = socket.into_std() else { return };
+        for _ in 0..BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    if stream.set_nonblocking(true).is_ok()
+                        && let Ok(stream) = TcpStream::from_std(stream)
+                    {
+                        self.serve(stream, peer);
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) => debug!("listener {} lost a connection before it was accepted: {e}", self.listener.name),
+            }
+        }
+    }
+
     /// What handles a connection that begins now.
     fn app(&self, settings: &snapshot::Listener, bounds: &snapshot::Bounds) -> Arc<HttpApp> {
         let mut options = HttpServerOptions::default();
@@ -147,10 +161,6 @@ impl ListenerService {
         options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
         Arc::new(HttpApp { proxy: self.proxy.clone(), options, shared: self.listener.shared.clone() })
     }
-}
-
-async fn drain_begins(shutdown: &mut ShutdownWatch) {
-    let _ = shutdown.wait_for(|begins| *begins).await;
 }
 
 /// Reads the PROXY header where one is due, and shakes hands if this is a TLS listener, both within `bound`.
@@ -198,8 +208,11 @@ fn tls_version(version: &str) -> &'static str {
 
 #[async_trait]
 impl Service for ListenerService {
-    async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let Some(socket) = self.socket.take() else { return };
+        let open = self.open.take();
+        let drain = self.listener.shared.drain.clone();
+        let mut stages = drain.stages();
         let socket = match TcpListener::from_std(socket) {
             Ok(socket) => socket,
             Err(e) => {
@@ -210,7 +223,7 @@ impl Service for ListenerService {
         loop {
             tokio::select! {
                 accepted = socket.accept() => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer, &shutdown),
+                    Ok((stream, peer)) => self.serve(stream, peer),
                     Err(e) if is_exhausted(&e) => {
                         if let Some(count) = self.accept_failures.count() {
                             error!("listener {} failed to accept {count} times: {e}", self.listener.name);
@@ -221,21 +234,24 @@ impl Service for ListenerService {
                     // The fault of this one connection, such as a client that left while it waited.
                     Err(e) => debug!("listener {} lost a connection before it was accepted: {e}", self.listener.name),
                 },
-                changed = shutdown.changed() => {
-                    if changed.is_err() || *shutdown.borrow() {
-                        break;
-                    }
-                }
+                () = leaving(&mut stages) => break,
             }
         }
+        // Pingora's own clean-up is left out: it drops idle connections, with a request that is on its way.
+        if drain.owns_queue() {
+            self.serve_queued(socket);
+        }
         info!("listener {} closed", self.listener.name);
-        drop(socket);
-        self.proxy.http_cleanup().await;
+        drop(open);
     }
 
     fn name(&self) -> &str {
         &self.listener.name
     }
+}
+
+async fn leaving(stages: &mut watch::Receiver<Stage>) {
+    let _ = stages.wait_for(|stage| *stage >= Stage::Leaving).await;
 }
 
 /// Whether the process or the machine is out of descriptors or memory.
@@ -254,7 +270,7 @@ struct HttpApp {
     shared: Arc<Shared>,
 }
 
-// Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request.
+// Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request of HTTP/1.
 impl HttpServerApp for HttpApp {
     fn process_new_http<'a, 'b, 'c>(
         self: &'a Arc<Self>,
@@ -276,14 +292,13 @@ impl HttpServerApp for HttpApp {
             // Without a bound of Pingora's own: the connection knows how long to wait, to the millisecond.
             session.set_keepalive(Some(0));
         }
-        if session.is_http2()
-            && let Some(connection) = connection_of(&session)
-        {
-            connection.http2_request_began();
-        }
+        let Some(connection) = session.is_http2().then(|| connection_of(&session)).flatten() else {
+            return self.proxy.process_new_http(session, shutdown);
+        };
+        connection.http2_request_began();
         let pacing = self.shared.store.load().snapshot.bounds.body_pacing();
-        let session = paced(session, pacing, &self.shared.metrics);
-        self.proxy.process_new_http(session, shutdown)
+        let session = paced(session, pacing, &self.shared);
+        Box::pin(attend_request(connection, self.proxy.process_new_http(session, shutdown)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -8,11 +8,12 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
+use super::drain::Stage;
 use super::reply::{self, Reply};
 use super::request::{drainable, is_http2};
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::{Headers, grpc::is_grpc};
+use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
 
 /// `X-Request-Id`, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,6 +45,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 /// Sends an answer that the gateway made itself.
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
     seal(&mut reply.header, ctx);
+    part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.concurrency.clear();
     // An unread body would be taken for the next request. HTTP/2 resets the stream instead.
@@ -87,6 +89,7 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
         if let Some(connection) = &ctx.connection {
             connection.tunnel_began();
         }
+        ctx.stream = Some(ctx.shared.metrics.stream_open());
         // From here on the connection to the origin watches the silence of both sides.
         session.set_read_timeout(None);
         return Ok(());
@@ -104,7 +107,40 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
     if !chunked || codings.next().is_some() {
         return refuse(ctx, "the origin's Transfer-Encoding is not exactly `chunked`");
     }
+    if is_endless(&header.headers) {
+        ctx.stream = Some(ctx.shared.metrics.stream_open());
+        if let Some(connection) = &ctx.connection {
+            connection.stream_began();
+        }
+    }
     Ok(())
+}
+
+/// Says with the answer that it is the connection's last, where that is so.
+pub fn part(session: &mut Session, ctx: &Context) {
+    if ctx.shared.drain.stage() != Stage::Serving
+        && ctx.connection.as_ref().is_some_and(|connection| connection.parts())
+    {
+        session.set_keepalive(None);
+    }
+}
+
+/// Ends an answer that has no end of its own, as if the origin had ended it. What its client has of the last event, it
+/// forgets (HTML §9.2.6); a gRPC client is told to come back.
+pub async fn end_stream(session: &mut Session, ctx: &Context) {
+    let grpc = session.response_written().is_some_and(|header| is_grpc(&header.headers));
+    let ended = match &ctx.denial {
+        Some(denial) if grpc && is_http2(session.req_header()) => {
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert(grpc::STATUS, HeaderValue::from(grpc::status(denial.cause)));
+            trailers.insert(grpc::MESSAGE, HeaderValue::from_static(denial.cause.title()));
+            session.write_response_tasks(vec![HttpTask::Trailer(Some(Box::new(trailers)))]).await.map(|_| ())
+        }
+        _ => session.as_mut().finish_body().await,
+    };
+    if let Err(e) = ended {
+        log::debug!("a stream could not be ended in order: {e}");
+    }
 }
 
 /// Frames an answer as its receiver understands it.

@@ -1,8 +1,7 @@
-//! Builds Pingora's server from a snapshot and runs it until it has drained.
+//! Builds Pingora's server from a snapshot and runs it until it has drained ([`super::drain`]).
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use log::{info, warn};
@@ -10,7 +9,6 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::AdminService;
 use super::descriptors;
@@ -18,8 +16,9 @@ use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
 use super::serving::Shared;
+use super::signals::Signals;
 use super::tls;
-use crate::admin::control::{Command, Control};
+use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::Endpoint;
@@ -89,17 +88,12 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
     server.add_service(upkeep);
 
     scrape(&shared);
-    let watch = Signals { shared: shared.clone(), readiness, control, drain: process.drain };
-    server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    end(&shared)
-}
-
-/// Writes what is left to the log, and ends the process.
-#[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
-fn end(shared: &Shared) -> ! {
-    shared.state.access_logs.flush(Instant::now() + FLUSH);
-    info!("stopped with {} requests in progress", shared.in_flight());
-    std::process::exit(0)
+    // Before anything accepts: until then, a signal ends the process without a drain.
+    if let Err(e) = (Signals { shared: shared.clone(), readiness, control }).watch() {
+        warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
+    }
+    server.run(RunArgs { shutdown_signal: Box::new(Never) });
+    unreachable!("BUG: Pingora's server ends only by its signal, which never comes")
 }
 
 /// Brings what is kept elsewhere into the metrics at each scrape.
@@ -124,6 +118,9 @@ fn scrape(shared: &Arc<Shared>) {
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
         set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
         set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());
+        metrics.draining.set((shared.drain.stage() as u8).into());
+        metrics.drain_seconds.set(shared.drain.elapsed().unwrap_or_default().as_secs_f64());
+        set_total(&metrics.drain_cut, shared.drain.cut());
     });
 }
 
@@ -135,81 +132,16 @@ fn server_conf(process: &Process) -> ServerConf {
         // All attempts of one request, whatever the upstream allows.
         max_retries: 16,
         upstream_keepalive_pool_size: descriptors::IDLE_UPSTREAM,
-        // Only the hard bound: the process ends as soon as the last request is done (`drain`).
-        grace_period_seconds: Some(process.drain.as_secs().max(1)),
-        graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     }
 }
 
-/// For the last log lines.
-const FLUSH: Duration = Duration::from_secs(2);
-
-/// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
-struct Signals {
-    shared: Arc<Shared>,
-    readiness: Arc<Readiness>,
-    control: Arc<dyn Control>,
-    drain: Duration,
-}
+/// Pingora goes on running all services: the process ends by itself when it has drained.
+struct Never;
 
 #[async_trait]
-impl ShutdownSignalWatch for Signals {
+impl ShutdownSignalWatch for Never {
     async fn recv(&self) -> ShutdownSignal {
-        let streams = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::quit()),
-            signal(SignalKind::hangup()),
-            signal(SignalKind::user_defined1()),
-        );
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup), Ok(mut reopen)) = streams else {
-            warn!("signals cannot be watched; the process will only end by SIGKILL");
-            return std::future::pending().await;
-        };
-        loop {
-            tokio::select! {
-                _ = reopen.recv() => self.shared.state.access_logs.reopen(),
-                _ = hangup.recv() => {
-                    let control = self.control.clone();
-                    // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
-                }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = quit.recv() => break,
-            }
-        }
-        info!("draining {} requests", self.shared.in_flight());
-        self.readiness.block("draining");
-        let (shared, bound) = (self.shared.clone(), self.drain);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = drained(&shared, bound) => {}
-                _ = terminate.recv() => warn!("second signal: ending at once"),
-                _ = interrupt.recv() => warn!("second signal: ending at once"),
-            }
-            end(&shared)
-        });
-        ShutdownSignal::GracefulTerminate
+        std::future::pending().await
     }
 }
-
-/// Waits until the last request is done, for `bound` at most, and a little longer for what its client has not taken yet.
-async fn drained(shared: &Shared, bound: Duration) {
-    let deadline = Instant::now() + bound;
-    let mut quiet = 0;
-    // Twice in a row: a connection that was accepted just before the listeners closed may still bring its request.
-    while quiet < 2 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        quiet = if shared.in_flight() == 0 { quiet + 1 } else { 0 };
-    }
-    // An HTTP/2 request is done when its last bytes wait for the client's window.
-    let deadline = deadline.min(Instant::now() + LAST_BYTES);
-    while shared.state.connections.open() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// For what clients have not taken when the last request is done.
-const LAST_BYTES: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use prometheus::IntCounter;
 use smallvec::SmallVec;
 
 use super::descriptors;
+use super::drain::Drain;
 use super::peer::PeerTemplate;
 use super::rollout::{Rollout, Tried};
 use super::tls::{self, Resumption};
@@ -183,6 +184,7 @@ pub struct Shared {
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
     pub epoch: Instant,
+    pub drain: Arc<Drain>,
     in_flight: AtomicUsize,
 }
 
@@ -210,6 +212,7 @@ impl Shared {
             metrics,
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
+            drain: Arc::default(),
             in_flight: AtomicUsize::new(0),
         }))
     }
@@ -227,6 +230,8 @@ impl Shared {
         let generation = serving.generation;
         self.rollout.store(None);
         self.store.publish(Arc::new(serving));
+        // Its bounds on a drain count at once.
+        self.drain.look_again();
         Ok(generation)
     }
 
@@ -281,5 +286,6 @@ impl Shared {
 
     pub(super) fn request_ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.drain.look_again();
     }
 }

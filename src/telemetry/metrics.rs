@@ -45,7 +45,12 @@ pub struct Metrics {
     pub access_log_write_errors: IntCounter,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
+    /// How far a drain has come, for how long it has gone on, and what it cut. For [`Metrics::on_scrape`].
+    pub draining: IntGauge,
+    pub drain_seconds: Gauge,
+    pub drain_cut: IntCounter,
     in_flight: IntGauge,
+    streams: IntGauge,
     config_generation: IntGauge,
     reload_success: IntGauge,
     reload_time: Gauge,
@@ -104,7 +109,11 @@ impl Metrics {
             access_log_dropped: counter(&registry, names::LOG_DROPPED),
             access_log_write_errors: counter(&registry, names::LOG_WRITE_ERRORS),
             panics: counter(&registry, names::PANICS),
+            draining: gauge(&registry, names::DRAINING),
+            drain_seconds: register(&registry, Gauge::with_opts(opts(names::DRAIN_SECONDS)).expect(EXPECT)),
+            drain_cut: counter(&registry, names::DRAIN_CUT),
             in_flight: gauge(&registry, names::IN_FLIGHT),
+            streams: gauge(&registry, names::STREAMS),
             config_generation: gauge(&registry, names::CONFIG_GENERATION),
             reload_success: gauge(&registry, names::RELOAD_SUCCESS),
             reload_time: float_gauge(&registry, names::RELOAD_TIME),
@@ -143,6 +152,16 @@ impl Metrics {
     /// Counts a request as being handled until the guard is dropped.
     pub fn request_in_flight(&self) -> Open {
         Open::new(&self.in_flight)
+    }
+
+    /// Counts a tunnel, or an answer without an end, as being open until the guard is dropped.
+    pub fn stream_open(&self) -> Open {
+        Open::new(&self.streams)
+    }
+
+    /// How many of them are open.
+    pub fn streams_open(&self) -> i64 {
+        self.streams.get()
     }
 
     /// Counts that a bound of the file bit.

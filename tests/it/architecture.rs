@@ -80,7 +80,12 @@ const LAYERS: &[Layer] = &[
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/proxy/admin.rs", "admin", "serves the admin handlers on a socket"),
     ("src/proxy/health.rs", "admin", "says there which upstream has no address yet"),
-    ("src/proxy/server.rs", "admin", "mounts the admin listener, and says there when it drains"),
+    ("src/proxy/server.rs", "admin", "mounts the admin listener"),
+    (
+        "src/proxy/signals.rs",
+        "admin",
+        "says there when the process drains, and gives the commands that signals stand for",
+    ),
     (
         "src/config/compile/telemetry.rs",
         "telemetry::access_log",

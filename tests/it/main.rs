@@ -18,6 +18,7 @@ mod conf_examples;
 mod config;
 mod deploy;
 mod diff;
+mod drain;
 mod error;
 mod fault;
 mod framing;

@@ -86,9 +86,12 @@ fn admin(settings: &Admin) -> Facts {
 /// The process itself.
 pub(super) fn process(snapshot: &Snapshot) -> Facts {
     let mut facts = Facts::default();
-    let Process { threads, drain, history, user } = &snapshot.process;
+    let Process { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
+    facts.tell(Effect::Setting, "drain notice", Span(*drain_notice));
+    facts.tell(Effect::Setting, "drain idle", Span(*drain_idle));
+    facts.tell(Effect::Setting, "drain streams", Span(*drain_streams));
     facts.tell(Effect::Setting, "history", history);
     if let Some(user) = user {
         facts.tell(Effect::Trust, "user", user).guard(Guard::Present).needs_new_process();

@@ -165,9 +165,26 @@ pub struct Process {
     /// Worker threads of a listener. Default: one a core.
     #[serde(default)]
     pub threads: Option<Count>,
-    /// After SIGTERM: how long requests in flight may take to finish. Default 30s.
+    /// After SIGTERM, SIGINT or SIGQUIT: how long requests in flight may take to finish, counted from when the listeners close.
+    /// The process ends as soon as the last is done. What is not done by then is cut and logged as `shut_down`, and the exit
+    /// code is 75 instead of 0; a second signal does that at once. Default 30s.
     #[serde(default)]
     pub drain: Option<Span>,
+    /// How long before that `/readyz` fails while new connections are still accepted, so that load balancers have time to see
+    /// it: the interval of their probe, times how often it must fail, and in Kubernetes a few seconds for the endpoint to be
+    /// taken off everywhere. Meanwhile each connection is told at some moment that it is the last one (`Connection: close`,
+    /// GOAWAY). Whoever ends the process must wait for this, `drain` and two seconds. Default 0s.
+    #[serde(default)]
+    pub drain_notice: Option<Span>,
+    /// When the listeners have closed: how long an idle HTTP/1 connection may still bring a request, which is answered with
+    /// `Connection: close`. Then it is closed. Default 500ms.
+    #[serde(default)]
+    pub drain_idle: Option<Span>,
+    /// When the listeners have closed: how long tunnels (WebSocket) and answers without an end (`text/event-stream`,
+    /// `multipart/x-mixed-replace`, gRPC) may go on. Then they are ended in order and logged as `stream_ended`. At most
+    /// `drain`, which is the default.
+    #[serde(default)]
+    pub drain_streams: Option<Span>,
     /// How many configurations before the one in force `portcullis rollback` can put back, at most 100. Default 5.
     #[serde(default)]
     pub history: Option<Count>,

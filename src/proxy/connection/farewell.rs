@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::timer::Timer;
 
 /// The end of one connection.
-#[derive(Default)]
 pub(super) struct Farewell {
+    linger: Duration,
     until: Option<Instant>,
     announced: bool,
     forgotten: usize,
@@ -23,15 +23,24 @@ pub(super) struct Farewell {
 }
 
 /// How long a client may go on sending. A round trip and some patience: its answer has left already.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// How long for a client that is told to go on elsewhere, and which may be about to ask something: as long as a request and the
+/// end of the connection can cross.
+pub(super) const PARTING: Duration = Duration::from_secs(1);
 
 /// How much of it is read.
 const LINGER_BYTES: usize = 1 << 20;
 
 impl Farewell {
+    /// One that waits for the client for `linger` at most.
+    pub fn new(linger: Duration) -> Self {
+        Farewell { linger, until: None, announced: false, forgotten: 0, timer: Timer::default() }
+    }
+
     /// Ready when `stream` may be dropped.
     pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.until.get_or_insert_with(|| Instant::now() + LINGER);
+        let until = *self.until.get_or_insert_with(|| Instant::now() + self.linger);
         if !self.announced {
             match Pin::new(&mut *stream).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => self.announced = true,

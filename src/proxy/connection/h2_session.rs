@@ -11,9 +11,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -31,7 +31,10 @@ use pingora::{Error, ErrorType, Result};
 
 use super::pace::{Pace, TooSlow};
 use super::timer::Timer;
+use crate::decision::response::is_endless;
 use crate::decision::rules::Pacing;
+use crate::proxy::drain::{Drain, Stage};
+use crate::proxy::serving::Shared;
 use crate::telemetry::metrics::{Bound, Metrics};
 
 /// What is handed over at once, and must be taken by the client within the write timeout: a frame of the usual size. So the
@@ -46,19 +49,22 @@ pub struct PacedSession {
     pace: Option<Pace>,
     timer: Timer,
     metrics: Arc<Metrics>,
+    end: End,
 }
 
 /// Paces the HTTP/2 request `session`; leaves any other as it is.
-pub fn paced(session: ServerSession, pacing: Pacing, metrics: &Arc<Metrics>) -> ServerSession {
+pub fn paced(session: ServerSession, pacing: Pacing, shared: &Shared) -> ServerSession {
     match session {
         ServerSession::H2(inner) => {
-            let metrics = metrics.clone();
+            let metrics = shared.metrics.clone();
+            let end = End { drain: shared.drain.clone(), endless: false, told: false };
             ServerSession::new_custom(Box::new(PacedSession {
                 inner,
                 pacing,
                 pace: None,
                 timer: Timer::default(),
                 metrics,
+                end,
             }))
         }
         other => other,
@@ -69,11 +75,14 @@ impl PacedSession {
     /// Reads a piece of the request body, while the client keeps pace. May be dropped and called again: waiting goes on.
     async fn read_in_time(&mut self) -> Result<Option<Bytes>> {
         let pace = self.pace.get_or_insert_with(|| Pace::new(self.pacing));
-        let timer = &mut self.timer;
+        let (timer, end) = (&mut self.timer, &mut self.end);
         let mut read = pin!(self.inner.read_body_bytes());
         let read = poll_fn(|cx| {
             if let Poll::Ready(read) = read.as_mut().poll(cx) {
                 return Poll::Ready(Some(read));
+            }
+            if let Some(ended) = end.due() {
+                return Poll::Ready(Some(Err(ended)));
             }
             match pace.wait(Instant::now()) {
                 Some(due) => timer.poll(due, cx).map(|()| None),
@@ -97,7 +106,7 @@ impl PacedSession {
         loop {
             let piece = data.split_to(data.len().min(PIECE));
             let last = data.is_empty();
-            let written = self.inner.write_body(piece, end && last).await;
+            let written = self.end.unless_over(self.inner.write_body(piece, end && last)).await;
             if let Err(e) = &written
                 && *e.etype() == ErrorType::WriteTimedout
             {
@@ -118,6 +127,7 @@ impl PacedSession {
     async fn answer(&mut self, task: HttpTask) -> Result<bool> {
         match task {
             HttpTask::Header(header, end) => {
+                self.end.header(&header);
                 self.inner.write_response_header(header, end).map_err(|e| e.into_down())?;
                 Ok(end)
             }
@@ -131,6 +141,55 @@ impl PacedSession {
             HttpTask::Trailer(None) | HttpTask::Done => Ok(true),
             HttpTask::UpgradedBody(..) => Error::e_explain(ErrorType::InternalError, "a tunnel in an HTTP/2 answer"),
             HttpTask::Failed(e) => Err(e),
+        }
+    }
+}
+
+/// Whether a drain ends the request. Its task is polled with every stage ([`super::super::drain::attend_request`]).
+struct End {
+    drain: Arc<Drain>,
+    /// The answer has no end of its own.
+    endless: bool,
+    /// Pingora knows; what it does from then on is the ending.
+    told: bool,
+}
+
+impl End {
+    fn header(&mut self, header: &ResponseHeader) {
+        self.endless = !header.status.is_informational() && is_endless(&header.headers);
+    }
+
+    /// The end, if it has come; once.
+    fn due(&mut self) -> Option<Box<Error>> {
+        let ending = self.drain.ending(self.endless).filter(|_| !self.told)?;
+        self.told = true;
+        Some(ending.error())
+    }
+
+    /// Waits for the client with `read`, until the end.
+    async fn unless_due<T>(&mut self, read: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut read = pin!(read);
+        poll_fn(|cx| self.poll(cx, read.as_mut(), Stage::StreamsEnd)).await
+    }
+
+    /// Waits until the client has room for what `write` has. Only time that is up for everything ends that: an answer without an
+    /// end has its own end between two pieces.
+    async fn unless_over<T>(&mut self, write: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut write = pin!(write);
+        poll_fn(|cx| self.poll(cx, write.as_mut(), Stage::Cut)).await
+    }
+
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: Pin<&mut impl Future<Output = Result<T>>>,
+        from: Stage,
+    ) -> Poll<Result<T>> {
+        match step.poll(cx) {
+            Poll::Pending if self.drain.stage() >= from => {
+                self.due().map_or(Poll::Pending, |end| Poll::Ready(Err(end)))
+            }
+            poll => poll,
         }
     }
 }
@@ -151,7 +210,7 @@ impl Session for PacedSession {
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.inner.is_body_done() {
-            return self.inner.read_body_or_idle(true).await;
+            return self.end.unless_due(self.inner.read_body_or_idle(true)).await;
         }
         self.read_in_time().await
     }
@@ -161,10 +220,12 @@ impl Session for PacedSession {
     }
 
     async fn write_response_header(&mut self, header: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.end.header(&header);
         self.inner.write_response_header(header, end)
     }
 
     async fn write_response_header_ref(&mut self, header: &ResponseHeader, end: bool) -> Result<()> {
+        self.end.header(header);
         self.inner.write_response_header_ref(header, end)
     }
 

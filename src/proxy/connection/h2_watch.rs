@@ -9,7 +9,12 @@ use log::debug;
 use super::ConnectionInfo;
 use super::h2_guard::{Abuse, Guard, GuardBounds};
 use super::timer::Timer;
+use crate::proxy::drain::Stage;
 use crate::proxy::listener::header_list;
+
+/// In a drain: how long nothing may move on a connection on which nothing is asked. A round trip, for the acknowledgement of a
+/// PING (RFC 9113 §6.8) and for windows that the last answers wait for, and much patience.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Tells when a connection must end, and says so in the metrics and the program log.
 pub(super) struct Watch {
@@ -19,6 +24,15 @@ pub(super) struct Watch {
     patience: Duration,
     /// When it is looked again whether the client has gone; from the time on when it was told.
     leaving: Option<Instant>,
+    /// Whether anything moved since it was looked at last.
+    moved: bool,
+}
+
+/// What an HTTP/2 connection came to that is not the client's doing alone.
+pub(super) enum Overdue {
+    Abuse(Abuse),
+    /// A drain has told the client to go, nothing is asked and nothing moves: there is nothing to wait for.
+    Quiet,
 }
 
 impl Watch {
@@ -35,11 +49,12 @@ impl Watch {
             control_frames: bounds.http2_control_frames,
         };
         let guard = Guard::new(guard, Instant::now());
-        Watch { guard, timer: Timer::default(), patience: bounds.header_time, leaving: None }
+        Watch { guard, timer: Timer::default(), patience: bounds.header_time, leaving: None, moved: false }
     }
 
     /// Takes note of what the client sent.
     pub fn received(&mut self, bytes: &[u8], info: &ConnectionInfo) -> Result<(), Abuse> {
+        self.moved = true;
         if info.overstays() {
             return Err(Abuse::Overstays);
         }
@@ -48,29 +63,34 @@ impl Watch {
 
     /// Takes note of what leaves.
     pub fn sent(&mut self, bytes: &[u8], info: &ConnectionInfo) {
+        self.moved = true;
         if let Some(abuse) = self.guard.sent(bytes, Instant::now) {
             report(abuse, info);
         }
     }
 
     /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
-    pub fn poll_overdue(&mut self, cx: &mut Context<'_>, info: &ConnectionInfo) -> Poll<Abuse> {
+    pub fn poll_overdue(&mut self, cx: &mut Context<'_>, info: &ConnectionInfo) -> Poll<Overdue> {
+        let drains = info.listener.shared.drain.stage() >= Stage::Leaving;
+        let patience = if drains { QUIET } else { self.patience };
         if info.is_retired() {
-            self.leaving.get_or_insert_with(|| Instant::now() + self.patience);
+            let look = Instant::now() + patience;
+            self.leaving = Some(self.leaving.map_or(look, |leaving| leaving.min(look)));
         }
         while let Some(due) = [self.guard.due(), self.leaving].into_iter().flatten().min() {
             ready!(self.timer.poll(due, cx));
             let now = Instant::now().max(due);
             if let Some(abuse) = self.guard.overdue(now) {
-                return Poll::Ready(abuse);
+                return Poll::Ready(Overdue::Abuse(abuse));
             }
             if self.leaving.is_none_or(|leaving| leaving > now) {
                 break;
             }
-            if info.open_requests() == 0 {
-                return Poll::Ready(Abuse::Overstays);
+            let moved = std::mem::take(&mut self.moved);
+            if info.open_requests() == 0 && !(drains && moved) {
+                return Poll::Ready(if drains { Overdue::Quiet } else { Overdue::Abuse(Abuse::Overstays) });
             }
-            self.leaving = Some(now + self.patience);
+            self.leaving = Some(now + patience);
         }
         Poll::Pending
     }

@@ -29,6 +29,8 @@ pub(super) enum Late {
     NextRequest,
     Head,
     Body(TooSlow),
+    /// A request before the connection parts in a drain.
+    Parting,
 }
 
 /// The deadlines of one connection. The clock is asked only when there is nothing to read.
@@ -44,12 +46,14 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Ready when the client took too long with what is awaited of it. `pacing` is asked once a body.
+    /// Ready when the client took too long with what is awaited of it. `pacing` is asked once a body. `parting`: when the
+    /// connection parts that has waited for a request since that moment.
     pub fn poll(
         &mut self,
         awaited: Awaited,
         bounds: &Bounds,
         pacing: impl FnOnce() -> Pacing,
+        parting: impl FnOnce(Instant) -> Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Poll<Late> {
         if awaited == Awaited::Nothing {
@@ -76,7 +80,12 @@ impl Patience {
             _ if self.acquainted => (Late::NextRequest, bounds.keepalive),
             _ => (Late::FirstRequest, bounds.first_request),
         };
-        self.timer.poll(since + patience, cx).map(|()| late)
+        let due = since + patience;
+        let (due, late) = match parting(since) {
+            Some(parts) if awaited == Awaited::Request && parts < due => (parts, Late::Parting),
+            _ => (due, late),
+        };
+        self.timer.poll(due, cx).map(|()| late)
     }
 
     /// A head was complete.
@@ -95,13 +104,14 @@ impl Patience {
 }
 
 impl Late {
-    /// The bound of the file that bites.
-    pub fn bound(self) -> Bound {
+    /// The bound of the file that bites, if one does.
+    pub fn bound(self) -> Option<Bound> {
         match self {
-            Late::FirstRequest => Bound::FirstRequest,
-            Late::NextRequest => Bound::Keepalive,
-            Late::Head => Bound::HeaderTime,
-            Late::Body(slow) => slow.body_bound(),
+            Late::FirstRequest => Some(Bound::FirstRequest),
+            Late::NextRequest => Some(Bound::Keepalive),
+            Late::Head => Some(Bound::HeaderTime),
+            Late::Body(slow) => Some(slow.body_bound()),
+            Late::Parting => None,
         }
     }
 }

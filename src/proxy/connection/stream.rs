@@ -18,9 +18,9 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::farewell::Farewell;
+use super::farewell::{Farewell, LINGER, PARTING};
 use super::h2_seal::Sealer;
-use super::h2_watch::Watch;
+use super::h2_watch::{Overdue, Watch};
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::patience::{Awaited, Late, Patience};
@@ -28,6 +28,7 @@ use super::{ConnectionInfo, Phase};
 use crate::config::snapshot::Bounds;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
+use crate::proxy::drain::Ending;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
 const HEAD_MEMORY: usize = 512;
@@ -114,7 +115,11 @@ impl Connection {
 
     /// Ends the wait for a client that took too long.
     fn too_late(&mut self, cx: &mut Context<'_>, late: Late) -> Poll<io::Result<()>> {
-        self.info.listener.shared.metrics.bound_hit(late.bound());
+        self.count(late);
+        if late == Late::Parting {
+            self.part();
+            return self.poll_farewell(cx);
+        }
         if late == Late::Head && !is_blank(self.incoming.partial_head()) {
             return self.refuse(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"));
         }
@@ -123,6 +128,49 @@ impl Connection {
         }
         // No request was begun: the connection ends as if the client had ended it.
         Poll::Ready(Ok(()))
+    }
+
+    fn count(&self, late: Late) {
+        if let Some(bound) = late.bound() {
+            self.info.listener.shared.metrics.bound_hit(bound);
+        }
+    }
+
+    /// Takes no further request: what is left is to close in order. To Pingora it looks as if the client left.
+    fn part(&mut self) {
+        self.replaced = true;
+        self.info.set_phase(Phase::Closing);
+    }
+
+    /// Ends what a drain does not wait for any longer. `None`: it goes on.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
+        let ending = self.info.ending()?;
+        Some(match self.info.phase() {
+            Phase::Claimed => self.fail(ending.denial()),
+            Phase::Tunnel => {
+                // As if the client had ended it, so that Pingora closes both sides in order.
+                self.info.fail(ending.denial());
+                Poll::Ready(Ok(()))
+            }
+            Phase::Idle if !is_blank(self.incoming.partial_head()) => self.refuse(cx, ending.denial()),
+            Phase::Idle => {
+                self.part();
+                self.poll_farewell(cx)
+            }
+            Phase::Head | Phase::Closing | Phase::Http2 => return None,
+        })
+    }
+
+    /// The same, for a client that does not take what it is sent.
+    fn poll_taken<T>(&mut self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match self.info.ending() {
+            Some(ending @ Ending::Request) if poll.is_pending() && !self.failed => {
+                self.info.fail(ending.denial());
+                self.failed = true;
+                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+            }
+            _ => poll,
+        }
     }
 
     /// What arrived is no request, or no body of one.
@@ -169,10 +217,13 @@ impl Connection {
     /// Sends what is gathered, and closes in a way that lets the client read it.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        if self.incoming.is_settled() {
+        // On HTTP/2 this is also how a connection ends that had as many requests as it may have.
+        let parts = self.info.parts() || self.sealer.is_some();
+        if self.incoming.is_settled() && !parts {
             return self.outgoing.poll_shutdown(&mut self.inner, cx);
         }
-        self.farewell.get_or_insert_default().poll(&mut self.inner, cx).map(Ok)
+        let linger = if parts { PARTING } else { LINGER };
+        self.farewell.get_or_insert_with(|| Farewell::new(linger)).poll(&mut self.inner, cx).map(Ok)
     }
 
     /// Sends what is gathered.
@@ -202,6 +253,9 @@ impl AsyncRead for Connection {
         if this.failed {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
+        if let Some(ended) = this.poll_ending(cx) {
+            return ended;
+        }
         match this.info.phase() {
             Phase::Idle => this.incoming.next_message(),
             Phase::Tunnel => this.incoming.become_raw(),
@@ -223,13 +277,17 @@ impl AsyncRead for Connection {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Pending if this.watch.is_some() => {
                 match this.watch.as_mut().map(|watch| watch.poll_overdue(cx, &this.info)) {
-                    Some(Poll::Ready(abuse)) => this.leave_http2(cx, abuse),
+                    Some(Poll::Ready(Overdue::Abuse(abuse))) => this.leave_http2(cx, abuse),
+                    // As if the client had left: nothing of it is lost.
+                    Some(Poll::Ready(Overdue::Quiet)) => Poll::Ready(Ok(())),
                     _ => Poll::Pending,
                 }
             }
             Poll::Pending => {
                 let awaited = this.awaited();
-                if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || this.info.pacing(), cx) {
+                let info = &this.info;
+                let parting = |since| info.listener.shared.drain.idle_until(since);
+                if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || info.pacing(), parting, cx) {
                     return this.too_late(cx, late);
                 }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
@@ -255,7 +313,8 @@ impl AsyncWrite for Connection {
         if this.replaced {
             return Poll::Ready(Ok(bytes.len()));
         }
-        this.outgoing.poll_write(&mut this.inner, cx, bytes)
+        let written = this.outgoing.poll_write(&mut this.inner, cx, bytes);
+        this.poll_taken(written)
     }
 
     fn poll_write_vectored(
@@ -277,13 +336,18 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.outgoing.poll_flush(&mut this.inner, cx)
+        let flushed = this.outgoing.poll_flush(&mut this.inner, cx);
+        if this.sealer.is_some() { flushed } else { this.poll_taken(flushed) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Some(sealer) = &mut this.sealer {
             this.outgoing.extend(sealer.finish());
+            if this.info.is_retired() && !this.failed {
+                // Its last frames (window updates, the acknowledgement of a PING) may still be on their way.
+                return this.poll_farewell(cx);
+            }
         }
         this.outgoing.poll_shutdown(&mut this.inner, cx)
     }
@@ -291,8 +355,10 @@ impl AsyncWrite for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let left =
-            |head| self.info.lost(head, Denial::new(Cause::ClientClosed, "the client left within its request's head"));
+        let left = |head| {
+            let gone = || Denial::new(Cause::ClientClosed, "the client left within its request's head");
+            self.info.lost(head, self.info.ending().map_or_else(gone, Ending::denial));
+        };
         match self.info.phase() {
             Phase::Head => left(&self.head),
             Phase::Idle if !is_blank(self.incoming.partial_head()) => {

@@ -28,6 +28,7 @@ metrics! {
     WOULD_DENY = "portcullis_would_deny_total" ["route", "cause"]
         "Requests that a policy in report mode would have refused.";
     IN_FLIGHT = "portcullis_requests_in_flight" [] "Requests being handled now.";
+    STREAMS = "portcullis_streams" [] "Tunnels, and answers without an end, that are open now.";
     PANICS = "portcullis_panics_total" [] "Requests that ended in a fault of the gateway's own code.";
 
     // Limits and bounds.
@@ -77,6 +78,10 @@ metrics! {
         "When the last configuration was applied.";
     LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";
     LOG_WRITE_ERRORS = "portcullis_access_log_write_errors_total" [] "Failed writes of the access log; each is tried again.";
+    DRAINING = "portcullis_draining" []
+        "0 while serving. In a drain: 1 not ready, 2 listeners closed, 3 streams ended, 4 and 5 what is left is cut.";
+    DRAIN_SECONDS = "portcullis_drain_seconds" [] "Since the drain began.";
+    DRAIN_CUT = "portcullis_drain_requests_cut_total" [] "Requests that the end of the process cut.";
     BUILD_INFO = "portcullis_build_info" ["version"] "Always 1.";
 }
 

@@ -94,14 +94,27 @@ pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
             threads.clamp(1, MAX_THREADS) as usize
         }
     };
-    // No time to drain is a choice that one may make.
-    let drain = match raw.process.drain {
-        Some(Span(Duration::ZERO)) => Duration::ZERO,
-        drain => wait(ctx, &path.key("drain"), drain, defaults::DRAIN),
-    };
+    let drain = wait_or_not(ctx, &path.key("drain"), raw.process.drain, defaults::DRAIN);
+    let drain_notice = wait_or_not(ctx, &path.key("drain_notice"), raw.process.drain_notice, defaults::DRAIN_NOTICE);
+    let drain_idle = wait_or_not(ctx, &path.key("drain_idle"), raw.process.drain_idle, defaults::DRAIN_IDLE);
+    let mut drain_streams = wait_or_not(ctx, &path.key("drain_streams"), raw.process.drain_streams, drain);
+    if drain_streams > drain {
+        let message = format!("{drain_streams:?} is longer than `drain`, which ends everything after {drain:?}");
+        let help = "raise `process.drain`, or leave `drain_streams` out";
+        ctx.error_with_help(&path.key("drain_streams"), "out_of_range", message, help);
+        drain_streams = drain;
+    }
     let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
     let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
-    Process { threads, drain, history, user }
+    Process { threads, drain, drain_notice, drain_idle, drain_streams, history, user }
+}
+
+/// No time to drain is a choice that one may make.
+fn wait_or_not(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: Duration) -> Duration {
+    match span {
+        Some(Span(Duration::ZERO)) => Duration::ZERO,
+        span => wait(ctx, path, span, default),
+    }
 }
 
 /// Bounds on size, and who is believed.

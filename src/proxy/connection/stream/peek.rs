@@ -1,6 +1,7 @@
 //! Which protocol begins, on a listener without TLS that knows both.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora::protocols::Peek;
@@ -16,16 +17,33 @@ impl Peek for Connection {
     /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         let mut peeked = Vec::new();
-        let mut deadline = tokio::time::Instant::now() + self.bounds.first_request;
+        let since = Instant::now();
+        let mut deadline = tokio::time::Instant::from_std(since) + self.bounds.first_request;
         while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {
             let mut chunk = [0; 32];
             let room = chunk.len().min(buf.len() - peeked.len());
             let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
-            let read = match tokio::time::timeout_at(deadline, read).await {
+            let drain = self.info.listener.shared.drain.clone();
+            let read = async { tokio::time::timeout_at(deadline, read).await };
+            let read = if peeked.is_empty() {
+                let parting = drain.idle_over(since, Duration::ZERO);
+                tokio::select! {
+                    biased;
+                    read = read => read,
+                    () = parting => {
+                        self.part();
+                        let _ = std::future::poll_fn(|cx| self.poll_farewell(cx)).await;
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                }
+            } else {
+                read.await
+            };
+            let read = match read {
                 Ok(read) => read?,
                 Err(_) => {
                     let late = if peeked.is_empty() { Late::FirstRequest } else { Late::Head };
-                    self.info.listener.shared.metrics.bound_hit(late.bound());
+                    self.count(late);
                     self.lost_while_peeking(
                         &peeked,
                         Cause::RequestTimeout,

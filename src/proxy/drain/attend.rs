@@ -1,0 +1,130 @@
+//! What a drain does to a connection and to a request.
+//!
+//! A connection's task looks at the stage whenever it is polled. What has to be added is the poll: these functions run the
+//! task and poll it once more with every stage.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use super::{Drain, Stage};
+use crate::proxy::connection::ConnectionInfo;
+use crate::state::connections::Place;
+
+/// Serves the connection of `info`, through a drain if there is one.
+pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Output = ()>>) {
+    let drain = &info.listener.shared.drain;
+    let mut stages = drain.stages();
+    let mut told = None;
+    let mut entered = Some(*stages.borrow_and_update());
+    loop {
+        match entered.take() {
+            None | Some(Stage::Serving) => {}
+            Some(Stage::Notice) => told = drain.moment().map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
+            Some(stage) => {
+                told = None;
+                info.retire();
+                info.drain_goes_on();
+                if stage == Stage::Over {
+                    return;
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = serve.as_mut() => return,
+            () = reached(&mut told) => {
+                told = None;
+                info.retire();
+            }
+            turned = stages.changed() => match turned {
+                Ok(()) => entered = Some(*stages.borrow_and_update()),
+                // Nobody is left who could drain.
+                Err(_) => return serve.await,
+            },
+        }
+    }
+}
+
+async fn reached(moment: &mut Option<Pin<Box<Sleep>>>) {
+    match moment {
+        Some(sleep) => sleep.await,
+        None => pending().await,
+    }
+}
+
+/// Serves a request that has a task of its own, on the connection of `info`. `None`: the drain is over before it was done.
+pub async fn attend_request<T>(
+    info: Arc<ConnectionInfo>,
+    mut serve: impl Future<Output = Option<T>> + Unpin,
+) -> Option<T> {
+    let drain = &info.listener.shared.drain;
+    loop {
+        // Before the stage is looked at, so that none is missed.
+        let turned = info.drain_turn();
+        if drain.stage() == Stage::Over {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = &mut serve => return done,
+            () = turned => {}
+        }
+    }
+}
+
+impl Drain {
+    /// When a connection is told to go on elsewhere: some moment of the notice, so that the clients do not all come back to the
+    /// others at once.
+    fn moment(&self) -> Option<Instant> {
+        let left = self.notice_ends.get()?.saturating_duration_since(Instant::now());
+        Some(Instant::now() + left.mul_f64(fastrand::f64()))
+    }
+}
+
+/// A client that has not shown yet what it wants of a connection.
+pub struct Unserved<'a> {
+    drain: &'a Drain,
+    since: Instant,
+}
+
+impl<'a> Unserved<'a> {
+    pub fn new(drain: &'a Drain) -> Self {
+        Unserved { drain, since: Instant::now() }
+    }
+
+    /// Does `work` for it; after the listeners have closed for [`UNSERVED`] at most. `None`: it took longer, or failed.
+    pub async fn before_leaving<T>(&self, work: impl Future<Output = Option<T>>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.drain.idle_over(self.since, UNSERVED) => None,
+        }
+    }
+}
+
+/// For a handshake that has begun when the listeners close: some round trips, and no more, since whoever only connects would
+/// hold up the process for `bounds.handshake`.
+const UNSERVED: Duration = Duration::from_secs(2);
+
+/// A connection's place. When it is given back, the conductor looks again.
+pub struct Held {
+    place: Option<Place>,
+    drain: Arc<Drain>,
+}
+
+impl Held {
+    pub fn new(place: Place, drain: &Arc<Drain>) -> Self {
+        Held { place: Some(place), drain: drain.clone() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.place = None;
+        self.drain.look_again();
+    }
+}

@@ -1,0 +1,107 @@
+//! What signals ask of the process, and how it ends.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::drain::{Reason, conduct};
+use super::serving::Shared;
+use crate::admin::Readiness;
+use crate::admin::control::{Command, Control};
+
+/// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
+pub struct Signals {
+    pub shared: Arc<Shared>,
+    pub readiness: Arc<Readiness>,
+    pub control: Arc<dyn Control>,
+}
+
+/// The reason for not being ready.
+const DRAINING: &str = "draining";
+
+/// For the last log lines.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// How a process ends that has cut requests: EX_TEMPFAIL of `sysexits.h`, since their clients may try again.
+const CUT: i32 = 75;
+
+impl Signals {
+    /// Watches from here on, and leads through the drain when there is one. On a thread of its own, which no request can hold
+    /// up.
+    ///
+    /// # Errors
+    /// When the operating system has no thread or no descriptor left.
+    pub fn watch(self) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let streams = Streams::open(&runtime)?;
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(drain(self.shared.clone(), self.readiness.clone()));
+                self.obey(streams).await;
+            });
+        })?;
+        Ok(())
+    }
+
+    async fn obey(&self, mut streams: Streams) {
+        let mut told = false;
+        loop {
+            let name = tokio::select! {
+                _ = streams.reopen.recv() => {
+                    self.shared.state.access_logs.reopen();
+                    continue;
+                }
+                _ = streams.hangup.recv() => {
+                    let control = self.control.clone();
+                    // What came of it, the log says.
+                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
+                    continue;
+                }
+                _ = streams.terminate.recv() => "SIGTERM",
+                _ = streams.interrupt.recv() => "SIGINT",
+                _ = streams.quit.recv() => "SIGQUIT",
+            };
+            // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
+            // course.
+            if std::mem::replace(&mut told, true) {
+                self.shared.drain.hurry();
+            } else {
+                self.shared.drain.begin(Reason::Signal(name));
+            }
+        }
+    }
+}
+
+/// Waits for a drain to begin, and ends the process when it is done.
+#[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
+async fn drain(shared: Arc<Shared>, readiness: Arc<Readiness>) {
+    shared.drain.begins().await;
+    readiness.block(DRAINING);
+    let cut = conduct(&shared).await;
+    shared.state.access_logs.flush(Instant::now() + FLUSH);
+    std::process::exit(if cut == 0 { 0 } else { CUT })
+}
+
+struct Streams {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+    reopen: Signal,
+}
+
+impl Streams {
+    fn open(runtime: &Runtime) -> io::Result<Streams> {
+        let _within = runtime.enter();
+        Ok(Streams {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
