@@ -1,20 +1,34 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
+pub mod launch;
+mod lifecycle;
 mod operator;
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use log::warn;
+use log::{info, warn};
+use nix::unistd::{Uid, dup2_stdout, setsid};
+use tokio::sync::watch;
 
+use self::launch::{Launch, Origin};
+use self::lifecycle::{Following, Life};
 use self::operator::Operator;
 use crate::admin::Readiness;
 use crate::config::Source;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
+use crate::handover::give::Handle;
+use crate::handover::{self, take};
 use crate::privileges;
 use crate::proxy::health::STARTING;
-use crate::proxy::server::{self, Sockets, StartError};
+use crate::proxy::opening::Opening;
+use crate::proxy::pulse::Pulse;
+use crate::proxy::server::{self, Sockets, StartError, Surroundings};
 use crate::proxy::serving::Shared;
+use crate::runtime_folder::{self, CONTROL, Choice, RuntimeFolder, UPGRADE};
+use crate::service_manager::{ServiceManager, Terms};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
@@ -28,6 +42,10 @@ pub enum Error {
     /// With the user that was to open it, where the file names one.
     #[error("{}{source}", user.as_ref().map(|user| format!("as `{user}` (process.user): ")).unwrap_or_default())]
     AccessLog { user: Option<User>, source: std::io::Error },
+    #[error(transparent)]
+    RuntimeFolder(#[from] runtime_folder::Error),
+    #[error("it cannot follow the gateway of `{}`: {source}", folder.display())]
+    Handover { folder: std::path::PathBuf, source: handover::Error },
 }
 
 /// A gateway whose sockets are bound and whose certificates are loaded: what is left can't fail for the owner's reasons.
@@ -35,7 +53,16 @@ pub struct App {
     source: Source,
     sockets: Sockets,
     shared: Arc<Shared>,
-    readiness: Arc<Readiness>,
+    origin: Origin,
+    life: Arc<Life>,
+    reached_at: Option<ReachedAt>,
+    following: Option<Following>,
+}
+
+/// The sockets of this process in the runtime folder.
+struct ReachedAt {
+    control: UnixListener,
+    upgrade: UnixListener,
 }
 
 impl App {
@@ -43,24 +70,126 @@ impl App {
     ///
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
-    /// opened.
-    pub fn start(source: Source, snapshot: Snapshot) -> Result<App, Error> {
-        let sockets = Sockets::bind(&snapshot)?;
+    /// opened, a runtime folder that can't be used although it was named, a gateway that can't be followed.
+    pub fn start(source: Source, snapshot: Snapshot, launch: Launch) -> Result<App, Error> {
+        let began = Instant::now();
+        let owner = snapshot.process.user.as_ref().map(privileges::target).transpose()?;
+        let folder = runtime_folder(&launch, owner)?;
+        let terms = Terms::of_this_process();
+        let origin = Origin::of_this_process(terms.socket.is_some());
+        let mut following = match (&folder, launch.follow) {
+            (Some(folder), Some(follow)) => Some(ask(folder, follow, owner, began)?),
+            _ => None,
+        };
+
+        let inherited =
+            |address| following.as_mut().and_then(|following| following.inheritance.listeners.take(address));
+        let sockets = Sockets::bind(&snapshot, inherited)?;
+        let reached_at = match &folder {
+            Some(folder) => Some(ReachedAt { control: folder.bind(CONTROL)?, upgrade: folder.bind(UPGRADE)? }),
+            None => None,
+        };
         restrict(&snapshot)?;
         // The first thread: from here on, no credential of the process may change.
-        let access_log = AccessLog::start(&snapshot.access_log)
-            .map_err(|source| Error::AccessLog { user: snapshot.process.user.clone(), source })?;
+        let log_failed = |source| Error::AccessLog { user: snapshot.process.user.clone(), source };
+        if let Some(following) = &following {
+            dup2_stdout(&following.inheritance.stdout).map_err(|error| log_failed(error.into()))?;
+        }
+        let access_log = AccessLog::start(&snapshot.access_log).map_err(log_failed)?;
+
+        let terms = match &following {
+            Some(following) => terms.or(following.inheritance.terms.clone()),
+            None => terms,
+        };
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let shared = Shared::new(snapshot, Arc::new(Metrics::new()), access_log);
-        Ok(App { source, sockets, shared, readiness })
+        let life = Arc::new(Life {
+            folder,
+            service_manager: Arc::new(ServiceManager::new(terms, following.is_none())),
+            readiness,
+            metrics: shared.metrics.clone(),
+            opening: Opening::new(following.is_none()),
+            followed: watch::Sender::new(false),
+            giver: Default::default(),
+        });
+        Ok(App { source, sockets, shared, origin, life, reached_at, following })
     }
 
-    /// Serves until a signal ends the process.
+    /// Serves until a signal ends the process, or until another one has followed it.
     pub fn serve(self) -> ! {
-        let operator = Arc::new(Operator::new(self.source, self.shared.clone()));
-        server::run(self.sockets, self.shared, self.readiness, operator)
+        let App { source, sockets, shared, origin, life, reached_at, following } = self;
+        let operator = Arc::new(Operator::new(source, shared.clone(), origin, life.service_manager.clone()));
+        let control = reached_at.map(|ReachedAt { control, upgrade }| {
+            let handles = sockets.all().map(|(name, address, socket)| Handle {
+                name: name.to_owned(),
+                address,
+                socket: Arc::downgrade(socket),
+            });
+            if let Err(e) = lifecycle::offer(&life, handles.collect(), upgrade) {
+                warn!("no process can follow this one: {e}");
+            }
+            control
+        });
+        let begun = match following {
+            Some(following) => life.clone().take_over(following),
+            None => life.be_found().and_then(|()| life.clone().announce()),
+        };
+        if let Err(e) = begun {
+            warn!("this process is not found by others: {e}");
+        }
+        let manager = life.service_manager.clone();
+        let pulse = manager.terms().beat().map(|every| Pulse::new(every, move || manager.beat()));
+        let surroundings = Surroundings {
+            control,
+            opening: life.opening.clone(),
+            followed: life.followed.subscribe(),
+            pulse,
+            lifecycle: life.clone(),
+        };
+        server::run(sockets, shared, life.readiness.clone(), operator, surroundings)
     }
+}
+
+/// The runtime folder. One that nobody named is no reason not to serve.
+fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<RuntimeFolder>, Error> {
+    let Some(Choice { path, named }) = &launch.runtime else {
+        info!("no runtime folder: there is no control socket (`--runtime`, PORTCULLIS_RUNTIME)");
+        return Ok(None);
+    };
+    let opened = RuntimeFolder::open(path, owner).and_then(|folder| {
+        let path = || folder.path().to_owned();
+        if launch.follow.is_none() && folder.is_taken() {
+            Err(runtime_folder::Error::Taken { path: path() })
+        } else {
+            Ok(folder)
+        }
+    });
+    match opened {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if *named || launch.follow.is_some() => Err(error.into()),
+        Err(error) => {
+            warn!("there is no control socket: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// Asks the gateway of `folder` for its sockets.
+fn ask(
+    folder: &RuntimeFolder,
+    follow: launch::Follow,
+    owner: Option<(u32, u32)>,
+    began: Instant,
+) -> Result<Following, Error> {
+    // What ends the command's session must not end the gateway.
+    let _ = setsid();
+    let path = folder.path().join(format!("{UPGRADE}.sock"));
+    let trusted: Vec<u32> =
+        [Some(0), Some(Uid::effective().as_raw()), owner.map(|(user, _)| user)].into_iter().flatten().collect();
+    let (inheritance, pending) = take::ask(&path, &trusted, follow.within)
+        .map_err(|source| Error::Handover { folder: folder.path().to_owned(), source })?;
+    Ok(Following { inheritance, pending, deadline: began + follow.within })
 }
 
 /// Gives up what is not needed any more, and says what is kept all the same.

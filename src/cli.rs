@@ -3,12 +3,18 @@
 
 pub mod args;
 pub mod check;
+pub mod client;
 pub mod demo;
+pub mod endpoints;
 pub mod explain;
 pub mod keys;
 pub mod output;
+pub mod reload;
 pub mod run;
+pub mod runtime;
 pub mod schema;
+pub mod status;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
@@ -30,9 +36,13 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Check(args) => check::check(&args, printer),
         Command::Demo(args) => demo::demo(&args, printer),
         Command::DemoOrigin(args) => demo::origin::serve(args, printer),
+        Command::Endpoints(args) => endpoints::endpoints(&args, printer),
         Command::Explain(args) => explain::explain(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),
+        Command::Reload(args) => reload::reload(&args, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Schema => schema::schema(printer),
+        Command::Status(args) => status::status(&args, printer),
+        Command::Upgrade(args) => upgrade::upgrade(&args, printer),
     }
 }

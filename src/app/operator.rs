@@ -7,25 +7,30 @@ use http::StatusCode;
 use log::{error, info, warn};
 use serde_json::json;
 
+use super::launch::Origin;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
 use crate::proxy::serving::Shared;
+use crate::service_manager::ServiceManager;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
     source: Source,
     shared: Arc<Shared>,
+    origin: Origin,
+    service_manager: Arc<ServiceManager>,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
 
 impl Operator {
-    pub fn new(source: Source, shared: Arc<Shared>) -> Self {
-        Operator { source, shared, reloading: Mutex::new(()) }
+    pub fn new(source: Source, shared: Arc<Shared>, origin: Origin, service_manager: Arc<ServiceManager>) -> Self {
+        Operator { source, shared, origin, service_manager, reloading: Mutex::new(()) }
     }
 
     fn reload(&self) -> Outcome {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _told = self.service_manager.reloading();
         let (snapshot, diagnostics) = self.source.open();
         let said: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         let Some(snapshot) = snapshot else {
@@ -56,6 +61,7 @@ impl Control for Operator {
                     "configuration": self.source.path,
                     "generation": self.shared.store.generation(),
                     "in_flight": self.shared.in_flight(),
+                    "start": self.origin.to_json(),
                 }),
             },
             Command::Upstreams | Command::Endpoint { .. } => {

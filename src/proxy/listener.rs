@@ -32,6 +32,8 @@ use super::connection::h2_session::paced;
 use super::connection::{Connection, ConnectionInfo};
 use super::gateway::Gateway;
 use super::http2_connect;
+use super::opening::Entrance;
+use super::pulse::Pulse;
 use super::request::connection_of;
 use super::serving::Shared;
 use crate::config::snapshot;
@@ -84,7 +86,10 @@ pub struct ListenerService {
     listener: Arc<Listener>,
     gate: Arc<Gate>,
     accept_failures: Seldom,
-    socket: Option<StdListener>,
+    /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
+    socket: Option<Arc<StdListener>>,
+    entrance: Option<Entrance>,
+    pulse: Option<(Arc<Pulse>, usize)>,
     tls: Option<Arc<Acceptor>>,
     handshake: Duration,
     app: Arc<HttpApp>,
@@ -93,7 +98,8 @@ pub struct ListenerService {
 impl ListenerService {
     pub fn new(
         listener: Arc<Listener>,
-        socket: StdListener,
+        socket: Arc<StdListener>,
+        entrance: Entrance,
         tls: Option<Acceptor>,
         settings: &snapshot::Listener,
         proxy: Arc<HttpProxy<Gateway>>,
@@ -111,10 +117,18 @@ impl ListenerService {
             gate,
             accept_failures: Seldom::new(),
             socket: Some(socket),
+            entrance: Some(entrance),
+            pulse: None,
             tls: tls.map(Arc::new),
             handshake: bounds.handshake,
             app,
         }
+    }
+
+    /// Has `pulse` watch the threads of this listener.
+    pub fn watched_by(mut self, pulse: Option<&Arc<Pulse>>) -> Self {
+        self.pulse = pulse.map(|pulse| (pulse.clone(), pulse.member()));
+        self
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr, shutdown: &ShutdownWatch) {
@@ -206,8 +220,14 @@ fn tls_version(version: &str) -> &'static str {
 #[async_trait]
 impl Service for ListenerService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
-        let socket = match TcpListener::from_std(socket) {
+        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
+        if let Some((pulse, member)) = self.pulse.take() {
+            tokio::spawn(pulse.watch(member));
+        }
+        if !entrance.opens(&mut shutdown).await {
+            return;
+        }
+        let socket = match held.try_clone().and_then(TcpListener::from_std) {
             Ok(socket) => socket,
             Err(e) => {
                 error!("listener {} cannot accept: {e}", self.listener.name);
@@ -236,7 +256,7 @@ impl Service for ListenerService {
             }
         }
         info!("listener {} closed", self.listener.name);
-        drop(socket);
+        drop((socket, held));
         ServerApp::cleanup(&*self.app).await;
     }
 

@@ -1,6 +1,8 @@
 //! Builds Pingora's server from a snapshot and runs it until it has drained.
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::unix::net::UnixListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,12 +13,15 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-use super::admin::AdminService;
+use super::admin::{AdminService, ControlService};
 use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
+use super::opening::Opening;
+use super::pulse::Pulse;
 use super::serving::Shared;
 use super::tls;
 use crate::admin::control::{Command, Control};
@@ -27,8 +32,29 @@ use crate::telemetry::metrics::set_total;
 
 /// Sockets that are bound, and certificates that are loaded: nothing that can still fail for the owner's reasons.
 pub struct Sockets {
-    listeners: Vec<(crate::config::snapshot::Listener, StdListener, Option<pingora::listeners::tls::Acceptor>)>,
-    admin: Option<StdListener>,
+    listeners: Vec<(crate::config::snapshot::Listener, Arc<StdListener>, Option<pingora::listeners::tls::Acceptor>)>,
+    admin: Option<(SocketAddr, Arc<StdListener>)>,
+}
+
+/// What the process around the server adds to it.
+pub struct Surroundings {
+    /// Where an operator gives orders.
+    pub control: Option<UnixListener>,
+    /// When listeners begin to accept.
+    pub opening: Arc<Opening>,
+    /// Becomes true when another process has followed this one, which then drains.
+    pub followed: watch::Receiver<bool>,
+    /// Whom the threads that serve tell that they do.
+    pub pulse: Option<Arc<Pulse>>,
+    pub lifecycle: Arc<dyn Lifecycle>,
+}
+
+/// What the process around the server does at its turning points.
+pub trait Lifecycle: Send + Sync {
+    /// A signal has begun the drain.
+    fn drains(&self);
+    /// The process ends now.
+    fn ends(&self);
 }
 
 /// Why the process can't start.
@@ -41,10 +67,14 @@ pub enum StartError {
 }
 
 impl Sockets {
-    /// Binds every socket of `snapshot`, or says which one failed.
-    pub fn bind(snapshot: &Snapshot) -> Result<Sockets, StartError> {
+    /// Binds every socket of `snapshot` that `inherited` does not give, or says which one failed.
+    pub fn bind(
+        snapshot: &Snapshot,
+        mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
+    ) -> Result<Sockets, StartError> {
         tls::install_provider();
         descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
             let name = || listener.name.to_string();
@@ -64,16 +94,30 @@ impl Sockets {
         }
         let admin = match snapshot.admin.as_ref().map(|admin| admin.address) {
             Some(address) => {
-                Some(bind(address).map_err(|source| StartError::Bind { name: "admin".into(), address, source })?)
+                let failed = |source| StartError::Bind { name: "admin".into(), address, source };
+                Some((address, bind(address).map_err(failed)?))
             }
             None => None,
         };
         Ok(Sockets { listeners, admin })
     }
+
+    /// Every socket with its name and the address of the configuration.
+    pub fn all(&self) -> impl Iterator<Item = (&str, SocketAddr, &Arc<StdListener>)> {
+        let listeners = self.listeners.iter().map(|(listener, socket, _)| (&*listener.name, listener.address, socket));
+        listeners.chain(self.admin.iter().map(|(address, socket)| ("admin", *address, socket)))
+    }
 }
 
 /// Serves until a signal ends it, then drains and ends the process.
-pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, control: Arc<dyn Control>) -> ! {
+pub fn run(
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+    control: Arc<dyn Control>,
+    surroundings: Surroundings,
+) -> ! {
+    let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
     let (process, admin) = {
         let serving = shared.store.load();
         (serving.snapshot.process.clone(), serving.snapshot.admin.clone())
@@ -88,29 +132,37 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
         let metrics = shared.metrics.listener(&listener.name);
         info!("listening on {} ({})", listener.address, listener.name);
         let runtime = Arc::new(Listener { name: listener.name.clone(), shared: shared.clone(), metrics });
-        server.add_service(ListenerService::new(runtime, socket, acceptor, &listener, proxy.clone()));
+        let service = ListenerService::new(runtime, socket, opening.entrance(), acceptor, &listener, proxy.clone());
+        server.add_service(service.watched_by(pulse.as_ref()));
     }
-    if let (Some(socket), Some(settings)) = (sockets.admin, admin) {
+    if let (Some((_, socket)), Some(settings)) = (sockets.admin, admin) {
         let door = settings.token.clone().map_or(Door::Open, Door::Token);
         let (metrics, readiness) = (shared.metrics.clone(), readiness.clone());
         let admin = Admin { metrics, readiness, control: control.clone(), door };
-        server.add_service(AdminService::new(socket, admin, &settings));
+        server.add_service(AdminService::new(socket, opening.entrance(), followed.clone(), admin, &settings));
+    }
+    if let Some(socket) = control_socket {
+        let (metrics, readiness) = (shared.metrics.clone(), readiness.clone());
+        let admin = Admin { metrics, readiness, control: control.clone(), door: Door::Owner };
+        server.add_service(ControlService::new(socket, admin));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 
     scrape(&shared);
-    let watch = Signals { shared: shared.clone(), readiness, control, drain: process.drain };
+    let (drain, ending) = (process.drain, lifecycle.clone());
+    let watch = Signals { shared: shared.clone(), readiness, control, drain, followed, lifecycle };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
-    end(&shared)
+    end(&shared, &*ending)
 }
 
 /// Writes what is left to the log, and ends the process.
 #[expect(clippy::exit, reason = "Pingora would sleep through the whole grace period instead")]
-fn end(shared: &Shared) -> ! {
+fn end(shared: &Shared, lifecycle: &dyn Lifecycle) -> ! {
     shared.access_log.flush(Instant::now() + FLUSH);
     info!("stopped with {} requests in progress", shared.in_flight());
+    lifecycle.ends();
     std::process::exit(0)
 }
 
@@ -164,6 +216,8 @@ struct Signals {
     readiness: Arc<Readiness>,
     control: Arc<dyn Control>,
     drain: Duration,
+    followed: watch::Receiver<bool>,
+    lifecycle: Arc<dyn Lifecycle>,
 }
 
 #[async_trait]
@@ -180,6 +234,7 @@ impl ShutdownSignalWatch for Signals {
             warn!("signals cannot be watched; the process will only end by SIGKILL");
             return std::future::pending().await;
         };
+        let mut followed = self.followed.clone();
         loop {
             tokio::select! {
                 _ = reopen.recv() => self.shared.access_log.reopen(),
@@ -191,18 +246,32 @@ impl ShutdownSignalWatch for Signals {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = quit.recv() => break,
+                _ = followed.wait_for(|followed| *followed) => break,
             }
+        }
+        if !*self.followed.borrow() {
+            self.lifecycle.drains();
         }
         info!("draining {} requests", self.shared.in_flight());
         self.readiness.block("draining");
-        let (shared, bound) = (self.shared.clone(), self.drain);
+        let (shared, bound, lifecycle) = (self.shared.clone(), self.drain, self.lifecycle.clone());
+        let was_followed = *self.followed.borrow();
         tokio::spawn(async move {
+            let mut drained = pin!(drained(&shared, bound));
+            if was_followed {
+                // Whoever stops the service asks each of its processes to drain, and this one does so already.
+                tokio::select! {
+                    () = &mut drained => end(&shared, &*lifecycle),
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
             tokio::select! {
-                () = drained(&shared, bound) => {}
+                () = drained => {}
                 _ = terminate.recv() => warn!("second signal: ending at once"),
                 _ = interrupt.recv() => warn!("second signal: ending at once"),
             }
-            end(&shared)
+            end(&shared, &*lifecycle)
         });
         ShutdownSignal::GracefulTerminate
     }

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     /// Failed writes of the access log.
     pub access_log_write_errors: IntCounter,
+    /// Processes that meant to take over and did not.
+    pub handover_failures: IntCounter,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
     in_flight: IntGauge,
@@ -88,6 +90,7 @@ impl Metrics {
             limit_overflow: counter(&registry, names::LIMIT_OVERFLOW),
             access_log_dropped: counter(&registry, names::LOG_DROPPED),
             access_log_write_errors: counter(&registry, names::LOG_WRITE_ERRORS),
+            handover_failures: counter(&registry, names::HANDOVER_FAILURES),
             panics: counter(&registry, names::PANICS),
             in_flight: gauge(&registry, names::IN_FLIGHT),
             config_generation: gauge(&registry, names::CONFIG_GENERATION),
