@@ -20,6 +20,7 @@ use crate::admin::Readiness;
 use crate::config::Source;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::handover::give::Handle;
+use crate::handover::take::Listeners;
 use crate::handover::{self, take};
 use crate::privileges;
 use crate::proxy::health::STARTING;
@@ -72,19 +73,22 @@ impl App {
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
     /// opened, a runtime folder that can't be used although it was named, a gateway that can't be followed.
     pub fn start(source: Source, snapshot: Snapshot, launch: Launch) -> Result<App, Error> {
-        let began = Instant::now();
         let owner = snapshot.process.user.as_ref().map(privileges::target).transpose()?;
         let folder = runtime_folder(&launch, owner)?;
         let terms = Terms::of_this_process();
         let origin = Origin::of_this_process(terms.socket.is_some());
         let mut following = match (&folder, launch.follow) {
-            (Some(folder), Some(follow)) => Some(ask(folder, follow, owner, began)?),
+            (Some(folder), Some(follow)) => Some(ask(folder, follow, owner)?),
             _ => None,
         };
 
         let inherited =
             |address| following.as_mut().and_then(|following| following.inheritance.listeners.take(address));
         let sockets = Sockets::bind(&snapshot, inherited)?;
+        if let Some(following) = &mut following {
+            // What this configuration does not have closes with the old process.
+            following.inheritance.listeners = Listeners::default();
+        }
         let reached_at = match &folder {
             Some(folder) => Some(ReachedAt { control: folder.bind(CONTROL)?, upgrade: folder.bind(UPGRADE)? }),
             None => None,
@@ -133,10 +137,11 @@ impl App {
         });
         let begun = match following {
             Some(following) => life.clone().take_over(following),
-            None => life.be_found().and_then(|()| life.clone().announce()),
+            // Each of its own: a service manager is told even where nobody finds the folder.
+            None => life.be_found().and(life.clone().announce()),
         };
         if let Err(e) = begun {
-            warn!("this process is not found by others: {e}");
+            warn!("this process is not found, or cannot say that it is ready: {e}");
         }
         let manager = life.service_manager.clone();
         let pulse = manager.terms().beat().map(|every| Pulse::new(every, move || manager.beat()));
@@ -176,20 +181,16 @@ fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<R
 }
 
 /// Asks the gateway of `folder` for its sockets.
-fn ask(
-    folder: &RuntimeFolder,
-    follow: launch::Follow,
-    owner: Option<(u32, u32)>,
-    began: Instant,
-) -> Result<Following, Error> {
+fn ask(folder: &RuntimeFolder, follow: launch::Follow, owner: Option<(u32, u32)>) -> Result<Following, Error> {
     // What ends the command's session must not end the gateway.
     let _ = setsid();
     let path = folder.path().join(format!("{UPGRADE}.sock"));
+    let patience = follow.deadline.saturating_duration_since(Instant::now());
     let trusted: Vec<u32> =
         [Some(0), Some(Uid::effective().as_raw()), owner.map(|(user, _)| user)].into_iter().flatten().collect();
-    let (inheritance, pending) = take::ask(&path, &trusted, follow.within)
+    let (inheritance, pending) = take::ask(&path, &trusted, patience)
         .map_err(|source| Error::Handover { folder: folder.path().to_owned(), source })?;
-    Ok(Following { inheritance, pending, deadline: began + follow.within })
+    Ok(Following { inheritance, pending, deadline: follow.deadline })
 }
 
 /// Gives up what is not needed any more, and says what is kept all the same.

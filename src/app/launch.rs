@@ -1,7 +1,7 @@
 //! How this process was started, so that another one can be started like it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::Instant;
 
 use nix::unistd::Uid;
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ pub struct Launch {
 /// What a process that follows another one is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follow {
-    /// How long it may take to become ready, from its start.
-    pub within: Duration,
+    /// When it must be ready.
+    pub deadline: Instant,
 }
 
 /// What a command needs to start another process like this one, as a part of `GET /status`.

@@ -102,6 +102,10 @@ impl Life {
         }
         self.service_manager.speak();
         self.service_manager.followed("serving");
+        // Until now they went to whoever asked for the upgrade.
+        if let Err(e) = dup2_stderr(&old.stderr) {
+            warn!("messages cannot go where those of process {} went: {e}", old.pid);
+        }
         match granted.serving() {
             Ok(()) => info!("follows process {} (version {}), which drains", old.pid, old.version),
             Err(error) => {
@@ -114,14 +118,10 @@ impl Life {
                 return Ok(());
             }
         }
-        // Until now they went to whoever asked for the upgrade.
-        if let Err(e) = dup2_stderr(&old.stderr) {
-            warn!("messages cannot go where those of process {} went: {e}", old.pid);
-        }
         Ok(())
     }
 
-    #[expect(clippy::exit, reason = "no request and no log line is lost: listeners have accepted nothing yet")]
+    /// Ends the process. No request and no log line is lost: listeners have accepted nothing yet.
     fn fail(&self, failure: &Failure) {
         error!("did not take over: {failure}");
         server::Lifecycle::ends(self);

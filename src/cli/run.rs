@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -35,7 +35,7 @@ impl RunArgs {
         match &self.take_over {
             Some(folder) => Launch {
                 runtime: Some(Choice { path: folder.clone(), named: true }),
-                follow: Some(Follow { within: Duration::from_millis(self.take_over_within) }),
+                follow: Some(Follow { deadline: Instant::now() + Duration::from_millis(self.take_over_within) }),
             },
             None => Launch { runtime: self.runtime.choice(), follow: None },
         }
@@ -46,11 +46,12 @@ impl RunArgs {
 pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     program_log::init();
     program_log::report_panics();
+    let launch = args.launch();
     let source = Source { path: args.path.clone(), environment: Arc::new(SystemEnvironment) };
     let (snapshot, diagnostics) = source.open();
     report(&diagnostics, printer);
     match snapshot {
-        Some(snapshot) => match App::start(source, snapshot, args.launch()) {
+        Some(snapshot) => match App::start(source, snapshot, launch) {
             Ok(app) => app.serve(),
             Err(error) => {
                 printer.words(format_args!("portcullis cannot start: {error}"));

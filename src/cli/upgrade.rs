@@ -1,7 +1,7 @@
 //! `portcullis upgrade`: this program in the place of a running gateway.
 //!
 //! The new gateway is started like the running one: with its arguments, in its folder; its environment is that of this
-//! command. It takes over by itself ([`crate::handover`]); this command watches, and repeats what it says until then.
+//! command. What the old one has in memory does not move: limits begin anew, endpoints begin as healthy. It takes over by itself ([`crate::handover`]); this command watches, and repeats what it says until then.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -20,6 +20,9 @@ use super::output::{Printer, Status};
 use super::runtime::RuntimeArgs;
 use crate::config::raw::units::Span;
 
+/// The new gateway is started like the running one, with the environment of this command, and reads the configuration as it is
+/// now. It gets the listening sockets, and begins to accept once it is ready; then the old one finishes its requests and ends.
+/// Limits begin anew. Where the new one fails to start or to become ready, the old one goes on as if nothing had happened.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
     #[command(flatten)]

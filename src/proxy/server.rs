@@ -151,6 +151,8 @@ pub fn run(
     server.add_service(upkeep);
 
     scrape(&shared);
+    // Whoever reads that it is ready may send one, and an unwatched SIGHUP ends a process.
+    readiness.block(SIGNALS);
     let (drain, ending) = (process.drain, lifecycle.clone());
     let watch = Signals { shared: shared.clone(), readiness, control, drain, followed, lifecycle };
     server.run(RunArgs { shutdown_signal: Box::new(watch) });
@@ -207,6 +209,9 @@ fn server_conf(process: &Process) -> ServerConf {
     }
 }
 
+/// The reason for not being ready until signals are watched.
+const SIGNALS: &str = "signals are not watched yet";
+
 /// For the last log lines.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -232,8 +237,10 @@ impl ShutdownSignalWatch for Signals {
         );
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup), Ok(mut reopen)) = streams else {
             warn!("signals cannot be watched; the process will only end by SIGKILL");
+            self.readiness.clear(SIGNALS);
             return std::future::pending().await;
         };
+        self.readiness.clear(SIGNALS);
         let mut followed = self.followed.clone();
         loop {
             tokio::select! {

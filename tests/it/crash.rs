@@ -54,7 +54,7 @@ fn a_gateway_that_is_killed_under_load_starts_again_in_its_folder_and_its_log_st
     assert_eq!(gateway.pids(), [gateway.pid()], "nothing of the killed ones is left");
     assert_eq!(gateway.terminate().code(), Some(0));
 
-    // A kill may cut the line that was being written, and the next process goes on behind it.
+    // A kill may cut the line that was being written; the next process begins a new one.
     let text = fs::read_to_string(&log).expect("the log");
     let broken = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).count();
     assert!(broken <= ROUNDS, "{broken} lines of {} are broken", text.lines().count());
