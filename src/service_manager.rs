@@ -56,9 +56,22 @@ impl Terms {
 #[derive(Debug)]
 pub struct ServiceManager {
     terms: Terms,
-    line: Option<(UnixDatagram, SocketAddr)>,
+    line: Option<Line>,
     speaks: AtomicBool,
 }
+
+/// How the service manager is reached.
+#[derive(Debug)]
+struct Line {
+    address: SocketAddr,
+    /// For what must be heard, even where the service manager is busy: waits for [`PATIENCE`].
+    patient: UnixDatagram,
+    /// For what is said again anyway: never waits, since it is said by threads that serve.
+    hasty: UnixDatagram,
+}
+
+/// For a service manager that does not listen just now, as systemd does while it reads its units again.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl ServiceManager {
     /// `speaks`: whether what is said is sent from the beginning, or only after [`ServiceManager::speak`].
@@ -89,22 +102,26 @@ impl ServiceManager {
 
     /// This process serves.
     pub fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nSTATUS={status}"));
+        self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// This process has followed the one that was the main process.
-    pub fn followed(&self, status: &str) {
-        self.send(&format!("MAINPID={}\nREADY=1\nSTATUS={status}", std::process::id()));
+    /// This process has followed the one that was the main process. `false`: the service manager does not know it, and would
+    /// take the end of the old one for the end of the service.
+    #[must_use]
+    pub fn followed(&self, status: &str) -> bool {
+        self.tell(&format!("MAINPID={}\nREADY=1\nSTATUS={status}", std::process::id()))
     }
 
     /// The process ends once its requests are done.
     pub fn stopping(&self, status: &str) {
-        self.send(&format!("STOPPING=1\nSTATUS={status}"));
+        self.tell(&format!("STOPPING=1\nSTATUS={status}"));
     }
 
     /// The process is well.
     pub fn beat(&self) {
-        self.send("WATCHDOG=1");
+        let Some(line) = self.line.as_ref().filter(|_| self.speaks.load(Ordering::Acquire)) else { return };
+        // The next one comes soon, and whoever is too busy to take this one does not miss it.
+        let _ = line.hasty.send_to_addr(b"WATCHDOG=1", &line.address);
     }
 
     /// The configuration is being read again, until what this gives is dropped.
@@ -112,19 +129,19 @@ impl ServiceManager {
         if self.line.is_some() {
             // Type=notify-reload compares it with when it asked.
             let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Into::into).as_micros();
-            self.send(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
+            self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
         }
         Reloading { manager: self }
     }
 
-    fn send(&self, message: &str) {
-        let Some((socket, address)) = &self.line else { return };
-        if !self.speaks.load(Ordering::Acquire) {
-            return;
-        }
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+    /// `false`: it could not be told.
+    fn tell(&self, message: &str) -> bool {
+        let Some(line) = self.line.as_ref().filter(|_| self.speaks.load(Ordering::Acquire)) else { return true };
+        let told = line.patient.send_to_addr(message.as_bytes(), &line.address);
+        if let Err(error) = &told {
             warn!("the service manager cannot be told `{}`: {error}", message.lines().next().unwrap_or_default());
         }
+        told.is_ok()
     }
 }
 
@@ -136,20 +153,20 @@ pub struct Reloading<'a> {
 
 impl Drop for Reloading<'_> {
     fn drop(&mut self) {
-        self.manager.send("READY=1");
+        self.manager.tell("READY=1");
     }
 }
 
-fn connect(socket: &str) -> io::Result<(UnixDatagram, SocketAddr)> {
+fn connect(socket: &str) -> io::Result<Line> {
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         [b'/', ..] => SocketAddr::from_pathname(OsStr::from_bytes(socket.as_bytes()))?,
         _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
     };
-    let line = UnixDatagram::unbound()?;
-    // Telling must never hold up what is told about.
-    line.set_nonblocking(true)?;
-    Ok((line, address))
+    let (patient, hasty) = (UnixDatagram::unbound()?, UnixDatagram::unbound()?);
+    patient.set_write_timeout(Some(PATIENCE))?;
+    hasty.set_nonblocking(true)?;
+    Ok(Line { address, patient, hasty })
 }
 
 #[cfg(test)]

@@ -97,11 +97,16 @@ impl Life {
         if !self.opening.open(OPENING) {
             warn!("a listener is slow to accept");
         }
+        self.service_manager.speak();
+        if !self.service_manager.followed("serving") {
+            // It would end this process with the old one.
+            warn!("the service manager does not know of this process, which drains");
+            self.followed.send_replace(true);
+            return Ok(());
+        }
         if let Err(e) = self.be_found() {
             error!("the control socket cannot be put in its place: {e}");
         }
-        self.service_manager.speak();
-        self.service_manager.followed("serving");
         // Until now they went to whoever asked for the upgrade.
         if let Err(e) = dup2_stderr(&old.stderr) {
             warn!("messages cannot go where those of process {} went: {e}", old.pid);
@@ -154,7 +159,9 @@ impl Old for Life {
         if let Err(e) = self.be_found() {
             error!("the control socket cannot be put back in its place: {e}");
         }
-        self.service_manager.followed("serving");
+        if !self.service_manager.followed("serving") {
+            error!("the service manager does not know that this process goes on");
+        }
     }
 
     fn is_followed(&self, pid: u32) {

@@ -1,5 +1,6 @@
 //! The new process's side. Each step gives what the next one needs, so that none can be left out.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -64,11 +65,14 @@ pub fn ask(path: &Path, trusted: &[u32], patience: Duration) -> Result<(Inherita
     wire::wait_for(&stream, PATIENCE)?;
     let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
     let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-    wire::send(&stream, &Request { protocol: PROTOCOL, pid, version, patience })?;
-    let offer = match wire::receive(&stream)? {
-        Answer::Offer(offer) => offer,
-        Answer::Refused(reason) => return Err(Error::Refused(reason)),
-        Answer::Go => return Err(Error::Nonsense("a step out of turn")),
+    let sent = wire::send(&stream, &Request { protocol: PROTOCOL, pid, version, patience });
+    // Who refuses whatever is asked does not wait for the question; the reason is there all the same.
+    let answer: io::Result<Answer> = wire::receive(&stream);
+    let offer = match answer {
+        Ok(Answer::Offer(offer)) => sent.map(|()| offer)?,
+        Ok(Answer::Refused(reason)) => return Err(Error::Refused(reason)),
+        Ok(Answer::Go) => return Err(Error::Nonsense("a step out of turn")),
+        Err(error) => return Err(sent.err().unwrap_or(error).into()),
     };
     let mut descriptors = wire::receive_descriptors(&stream, offer.listeners.len() + 2)?;
     let (Some(stderr), Some(stdout)) = (descriptors.pop(), descriptors.pop()) else {

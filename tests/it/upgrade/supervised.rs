@@ -1,16 +1,18 @@
 //! What the service manager hears, as systemd would.
 
 use std::os::unix::net::UnixDatagram;
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{FIXED, ends, upgrade};
 use crate::support::gateway::kill;
-use crate::support::wait::DEADLINE;
+use crate::support::wait::{self, DEADLINE};
 use crate::support::{Gateway, Setup};
 
-/// A service manager's socket.
+/// A service manager that listens all the time.
 struct Manager {
-    socket: UnixDatagram,
+    messages: Receiver<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -19,18 +21,30 @@ impl Manager {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (sender, messages) = mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
         let mut setup = Setup::new(yaml).variable("NOTIFY_SOCKET", path.display());
         if let Some(period) = watchdog {
             setup = setup.variable("WATCHDOG_USEC", period);
         }
-        (setup.start(), Manager { socket, _folder: folder })
+        (setup.start(), Manager { messages, _folder: folder })
     }
 
+    #[track_caller]
     fn next(&self) -> String {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("a message");
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
+        self.messages.recv_timeout(DEADLINE).expect("a message")
+    }
+
+    /// Passes over what was said so far.
+    fn forget(&self) {
+        while self.messages.try_recv().is_ok() {}
     }
 
     /// The first message that begins so; others are passed over, unless one of them is `never`.
@@ -71,11 +85,7 @@ fn the_watchdog_hears_from_the_process_that_serves_and_the_old_one_says_no_more(
     assert_eq!(manager.hears("MAINPID=", "STOPPING"), format!("MAINPID={new}\nREADY=1\nSTATUS=serving"));
     assert_eq!(gateway.wait().code(), Some(0));
     // Whatever the old one has said was said before it ended.
-    manager.socket.set_nonblocking(true).unwrap();
-    while let Ok(length) = manager.socket.recv(&mut [0; 64]) {
-        assert!(length > 0);
-    }
-    manager.socket.set_nonblocking(false).unwrap();
+    manager.forget();
     for _ in 0..3 {
         manager.hears("WATCHDOG=1", "STOPPING");
     }
@@ -89,12 +99,8 @@ fn a_process_that_hangs_is_heard_no_more() {
     let (gateway, manager) = Manager::supervise(FIXED, Some(100_000));
     manager.hears("WATCHDOG=1", "STOPPING");
     gateway.signal("STOP");
-    manager.socket.set_nonblocking(true).unwrap();
-    while manager.socket.recv(&mut [0; 64]).is_ok() {}
-    manager.socket.set_nonblocking(false).unwrap();
-    manager.socket.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
-    assert!(manager.socket.recv(&mut [0; 64]).is_err());
+    let silent = || manager.messages.recv_timeout(Duration::from_millis(500)).is_err();
+    wait::until_true("silence", silent);
     gateway.signal("CONT");
-    manager.socket.set_read_timeout(Some(DEADLINE)).unwrap();
     manager.hears("WATCHDOG=1", "STOPPING");
 }

@@ -119,6 +119,9 @@ fn open_file(path: &Path) -> io::Result<File> {
 fn ends_within_a_line(path: &Path) -> bool {
     let last = || -> io::Result<u8> {
         let mut file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(ErrorKind::Unsupported.into());
+        }
         file.seek(SeekFrom::End(-1))?;
         let mut byte = [0];
         file.read_exact(&mut byte)?;
