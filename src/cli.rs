@@ -3,14 +3,20 @@
 
 pub mod args;
 pub mod check;
+pub mod client;
 pub mod demo;
 pub mod diff;
+pub mod endpoints;
 pub mod explain;
 pub mod health;
 pub mod keys;
 pub mod output;
+pub mod reload;
 pub mod run;
+pub mod runtime;
 pub mod schema;
+pub mod status;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
@@ -33,10 +39,14 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Demo(args) => demo::demo(&args, printer),
         Command::DemoOrigin(args) => demo::origin::serve(args, printer),
         Command::Diff(args) => diff::diff(&args, printer),
+        Command::Endpoints(args) => endpoints::endpoints(&args, printer),
         Command::Explain(args) => explain::explain(&args, printer),
         Command::Health(args) => health::health(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),
+        Command::Reload(args) => reload::reload(&args, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Schema => schema::schema(printer),
+        Command::Status(args) => status::status(&args, printer),
+        Command::Upgrade(args) => upgrade::upgrade(&args, printer),
     }
 }

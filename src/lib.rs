@@ -31,6 +31,8 @@
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.
 //! * [`cli`]: one command a file. [`app`]: the composition root.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
+//! * [`runtime_folder`]: where a running gateway is reached, by its owner alone. [`handover`]: how one process follows another
+//!   without a moment in which nobody listens. [`service_manager`]: what systemd is told.
 //! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
@@ -65,9 +67,12 @@ pub mod config;
 pub mod decision;
 pub mod diagnostics;
 pub mod faults;
+pub mod handover;
 pub mod manual;
 pub mod privileges;
 pub mod proxy;
+pub mod runtime_folder;
 pub mod secret;
+pub mod service_manager;
 pub mod state;
 pub mod telemetry;

@@ -74,6 +74,15 @@ pub fn can_write_to(folder: &Path) -> bool {
     unistd::access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
+/// The user and the group that [`restrict`] is to become.
+///
+/// # Errors
+/// When they are not known here.
+pub fn target(user: &User) -> Result<(u32, u32), Error> {
+    let target = resolve(user)?;
+    Ok((target.uid.as_raw(), target.gid.as_raw()))
+}
+
 fn resolve(user: &User) -> Result<Target, Error> {
     let entry = match user.name.parse() {
         Ok(id) => Entry { uid: Uid::from_raw(id), gid: primary_group(unistd::User::from_uid(Uid::from_raw(id))) },

@@ -4,7 +4,8 @@
 //! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
 //! [`request`], [`upstream`] (and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
-//! and [`guard`] the one where panics do. [`drain`] leads all of it to its end.
+//! and [`guard`] the one where panics do. [`opening`] says when listeners begin to accept, [`pulse`]
+//! whether their threads live, and [`drain`] leads all of it to its end.
 
 pub mod accept;
 pub mod admin;
@@ -21,7 +22,9 @@ mod http2_connect;
 pub mod listener;
 pub mod lists;
 pub mod log;
+pub mod opening;
 pub mod peer;
+pub mod pulse;
 pub mod reply;
 pub mod request;
 pub mod response;

@@ -5,24 +5,30 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::launch::Origin;
+use super::lifecycle::Life;
 use super::reload::Reloader;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
 use crate::proxy::drain::Reason;
 use crate::proxy::serving::Shared;
+use crate::service_manager::ServiceManager;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     reloader: Arc<Reloader>,
+    origin: Origin,
+    service_manager: Arc<ServiceManager>,
 }
 
 impl Operator {
-    pub fn new(source: Source, shared: Arc<Shared>, readiness: Arc<Readiness>) -> Self {
+    pub fn new(source: Source, shared: Arc<Shared>, origin: Origin, life: &Life) -> Self {
+        let (readiness, service_manager) = (life.readiness.clone(), life.service_manager.clone());
         let reloader = Reloader::new(source, shared.clone(), readiness.clone());
-        Operator { shared, readiness, reloader }
+        Operator { shared, readiness, reloader, origin, service_manager }
     }
 
     /// Begins to drain, if that has not begun. The process ends by itself; asking again changes nothing.
@@ -51,7 +57,10 @@ impl Operator {
 impl Control for Operator {
     fn handle(&self, command: Command) -> Outcome {
         match command {
-            Command::Reload(terms) => self.reloader.reload(terms),
+            Command::Reload(terms) => {
+                let _told = self.service_manager.reloading();
+                self.reloader.reload(terms)
+            }
             Command::RollBack(generation) => self.reloader.roll_back(generation),
             Command::EndRollout { keep } => self.reloader.end_trial(keep),
             Command::Drain => self.drain(),
@@ -66,6 +75,7 @@ impl Control for Operator {
                     "in_flight": self.shared.in_flight(),
                     "configuration": self.reloader.status(),
                     "drain": self.drain_status(),
+                    "start": self.origin.to_json(),
                 }),
             },
             Command::Upstreams | Command::Endpoint { .. } => {

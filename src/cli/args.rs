@@ -21,14 +21,22 @@ pub enum Command {
     DemoOrigin(super::demo::origin::OriginArgs),
     /// Tell what a reload would change, by subject and by effect.
     Diff(super::diff::DiffArgs),
+    /// List the endpoints of a running gateway, or take one out of service and back.
+    Endpoints(super::endpoints::EndpointsArgs),
     /// Tell what would happen to a request, and why, without sending one.
     Explain(super::explain::ExplainArgs),
     /// Ask a running gateway whether it is ready, or alive.
     Health(super::health::HealthArgs),
     /// Make API keys.
     Keys(super::keys::KeysArgs),
+    /// Have a running gateway read its configuration again.
+    Reload(super::reload::ReloadArgs),
     /// Serve a configuration until a signal ends the process.
     Run(super::run::RunArgs),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
+    /// Tell what a running gateway is and does.
+    Status(super::status::StatusArgs),
+    /// Put this program in the place of a running gateway, which drains.
+    Upgrade(super::upgrade::UpgradeArgs),
 }

@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::output::{Printer, Status};
 use crate::app::App;
+use crate::app::launch::Launch;
 use crate::config::Source;
 use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
@@ -72,7 +73,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
         format!("the demo's configuration does not compile:\n{}", problems.join("\n"))
     })?;
 
-    let app = App::start(source, snapshot).map_err(|e| e.to_string())?;
+    let app = App::start(source, snapshot, Launch::default()).map_err(|e| e.to_string())?;
     printer.data(tour::text(args.listen, args.admin, &credentials, &origins));
     printer.flush();
     // The process ends inside `serve`, by a signal: the origins see their input close and end too; the folder stays

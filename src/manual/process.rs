@@ -30,6 +30,9 @@
 //! * The admin listener takes loopback addresses only, unless it has a `token`, and changes nothing
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
 //!   and time, and shares no port with the public.
+//! * Orders come over a socket in a folder for the owner alone, and from processes of that user or of root: the kernel says
+//!   who connects ([`runtime_folder`](crate::runtime_folder)). The same holds for whoever asks for the listening sockets, and
+//!   a new process that fails costs nothing ([`handover`](crate::handover)).
 //! * Secrets have a type that neither prints nor serialises ([`secret`](crate::secret)), and the query parameters in
 //!   which credentials travel are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). What a
 //!   stranger sends can't write a log line of its own, nor a long one.
@@ -60,6 +63,14 @@
 //! * `tests/it/fault.rs::a_panic_is_told_once_with_its_place_and_without_the_request`
 //! * `tests/it/fault.rs::a_panic_gives_back_the_place_in_a_limit`
 //! * `tests/it/fault.rs::a_panic_ends_one_stream_and_the_others_of_its_connection_go_on`
+//! * `tests/it/control.rs::the_runtime_folder_and_its_sockets_are_for_the_owner_alone`
+//! * `tests/it/control.rs::a_folder_that_others_may_enter_or_that_is_too_deep_is_refused`
+//! * `tests/it/control.rs::other_users_are_refused_even_where_the_folder_lets_them_in`
+//! * `tests/it/upgrade.rs::a_gateway_that_gave_up_root_is_followed_by_one_that_does`
+//! * `tests/it/upgrade/failing.rs::the_new_processs_death_at_any_moment`
+//! * `tests/it/upgrade/failing.rs::nonsense_on_the_upgrade_socket`
+//! * `tests/it/upgrade/supervised.rs::a_process_that_hangs_is_heard_no_more`
+//! * `tests/it/crash.rs::a_gateway_that_is_killed_under_load_starts_again_in_its_folder_and_its_log_stays_readable`
 //! * `tests/it/admin.rs::other_addresses_without_a_token_are_refused`
 //! * `tests/it/admin.rs::on_other_addresses_metrics_need_the_token_and_health_does_not`
 //! * `tests/it/admin.rs::whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out`

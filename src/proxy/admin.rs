@@ -1,30 +1,35 @@
-//! Mounts the admin handlers on a listener of their own.
+//! Mounts the admin handlers on a listener of their own, and on the control socket.
 //!
-//! It may face more than loopback, so it holds a stranger short: one request a connection, its head of [`MAX_HEAD_BYTES`] at
+//! The listener may face more than loopback, so it holds a stranger short: one request a connection, its head of [`MAX_HEAD_BYTES`] at
 //! most and its body refused, all within `admin.time`; beyond `admin.connections` the one that has been open for the longest
-//! is closed, so that whoever opens many and says nothing keeps no probe out.
+//! is closed, so that whoever opens many and says nothing keeps no probe out. The control socket is for its owner alone, and an order may
+//! take its time there.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener as StdListener;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
-use log::error;
+use log::{error, warn};
+use nix::unistd::Uid;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::listener::leaving;
+use super::opening::Entrance;
 use super::reply::IMF_FIXDATE;
 use super::serving::Shared;
 use crate::admin::{Admin, Door};
-use crate::config::snapshot;
 use crate::telemetry::metrics::Bound;
 
 /// Longest head of a request. Prometheus sends less than 1 KiB.
@@ -34,64 +39,121 @@ const MAX_HEADERS: usize = 64;
 /// the answer.
 const LINGER_BYTES: u64 = 64 << 10;
 
+/// Orders at once on the control socket.
+const CONTROL_CONNECTIONS: usize = 32;
+/// For an order on the control socket: a reload compiles, and a large configuration takes its time.
+const CONTROL_TIME: Duration = Duration::from_secs(600);
+
 /// Serves the admin listener. Who may ask what is looked up as connections come: a reload changes it.
 pub struct AdminService {
-    socket: Option<StdListener>,
-    admin: Arc<Admin>,
+    /// Held for as long as it is accepted from, see [`super::listener`].
+    socket: Option<Arc<StdListener>>,
+    entrance: Option<Entrance>,
+    followed: watch::Receiver<bool>,
     shared: Arc<Shared>,
+    exchanges: Exchanges,
+}
+
+/// Serves the control socket for as long as the process lives, so that a draining one can still be asked.
+pub struct ControlService {
+    socket: Option<StdUnixListener>,
+    exchanges: Exchanges,
+}
+
+/// What is asked and answered on one socket.
+struct Exchanges {
+    admin: Arc<Admin>,
+    open: VecDeque<AbortHandle>,
 }
 
 impl AdminService {
-    pub fn new(socket: StdListener, admin: Admin, shared: Arc<Shared>) -> Self {
-        AdminService { socket: Some(socket), admin: Arc::new(admin), shared }
+    /// It accepts from `entrance` on and until another process has `followed` this one, which then answers there.
+    pub fn new(
+        socket: Arc<StdListener>,
+        entrance: Entrance,
+        followed: watch::Receiver<bool>,
+        admin: Admin,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let exchanges = Exchanges::new(admin);
+        AdminService { socket: Some(socket), entrance: Some(entrance), followed, shared, exchanges }
+    }
+}
+
+impl ControlService {
+    pub fn new(socket: StdUnixListener, admin: Admin) -> Self {
+        ControlService { socket: Some(socket), exchanges: Exchanges::new(admin) }
+    }
+}
+
+impl Exchanges {
+    fn new(admin: Admin) -> Self {
+        Exchanges { admin: Arc::new(admin), open: VecDeque::new() }
     }
 
-    fn serve(&self, stream: TcpStream, settings: &snapshot::Admin) -> AbortHandle {
-        let door = settings.token.clone().map_or(Door::Open, Door::Token);
-        let (admin, time) = (Arc::new(Admin { door, ..(*self.admin).clone() }), settings.time);
+    /// One more exchange, of `connections` at most, which must be over within `time`.
+    fn begin(
+        &mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        door: Door,
+        connections: usize,
+        time: Duration,
+    ) {
+        self.open.retain(|exchange| !exchange.is_finished());
+        if self.open.len() >= connections
+            && let Some(oldest) = self.open.pop_front()
+        {
+            self.admin.metrics.bound_hit(Bound::AdminConnections);
+            oldest.abort();
+        }
+        let admin = Arc::new(Admin { door, ..(*self.admin).clone() });
         let exchange = async move {
             if tokio::time::timeout(time, exchange(stream, &admin)).await.is_err() {
                 admin.metrics.bound_hit(Bound::AdminTime);
             }
         };
-        tokio::spawn(exchange).abort_handle()
+        self.open.push_back(tokio::spawn(exchange).abort_handle());
     }
 }
 
 #[async_trait]
 impl Service for AdminService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
-        let socket = match TcpListener::from_std(socket) {
+        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
+        let mut stages = self.shared.drain.stages();
+        if !entrance.opens(leaving(&mut stages)).await {
+            return;
+        }
+        let socket = match held.try_clone().and_then(TcpListener::from_std) {
             Ok(socket) => socket,
             Err(e) => {
                 error!("the admin listener cannot accept: {e}");
                 return;
             }
         };
-        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         // Goes on while draining, since that is when readiness is asked for.
         loop {
-            match socket.accept().await {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                _ = self.followed.wait_for(|followed| *followed) => break,
+            };
+            match accepted {
                 Ok((stream, _)) => {
                     let serving = self.shared.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
-                    open.retain(|exchange| !exchange.is_finished());
-                    if open.len() >= settings.connections
-                        && let Some(oldest) = open.pop_front()
-                    {
-                        self.admin.metrics.bound_hit(Bound::AdminConnections);
-                        oldest.abort();
-                    }
-                    open.push_back(self.serve(stream, settings));
+                    let door = settings.token.clone().map_or(Door::Open, Door::Token);
+                    self.exchanges.begin(stream, door, settings.connections, settings.time);
                 }
                 Err(e) => {
                     error!("the admin listener failed to accept: {e}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
+        drop((socket, held));
+        // What was begun here ends here.
+        std::future::pending().await
     }
 
     fn name(&self) -> &str {
@@ -103,8 +165,61 @@ impl Service for AdminService {
     }
 }
 
+#[async_trait]
+impl Service for ControlService {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let Some(socket) = self.socket.take() else { return };
+        let socket = match socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)) {
+            Ok(socket) => socket,
+            Err(e) => {
+                error!("the control socket cannot accept: {e}");
+                return;
+            }
+        };
+        loop {
+            match socket.accept().await {
+                Ok((stream, _)) if is_owner(&stream) => {
+                    self.exchanges.begin(stream, Door::Owner, CONTROL_CONNECTIONS, CONTROL_TIME);
+                }
+                // Closed unread: a stranger learns nothing here.
+                Ok(_) => {}
+                Err(e) => {
+                    error!("the control socket failed to accept: {e}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        "control"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+/// Whether the process on the other side is of this one's user, or root's.
+fn is_owner(stream: &UnixStream) -> bool {
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == 0 || peer.uid() == Uid::effective().as_raw() => true,
+        Ok(peer) => {
+            warn!("control socket: refused a process of user {}", peer.uid());
+            false
+        }
+        Err(e) => {
+            warn!("control socket: refused a process that the system does not know: {e}");
+            false
+        }
+    }
+}
+
+/// After a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Reads one request and answers it. The connection ends with it.
-async fn exchange(mut stream: TcpStream, admin: &Arc<Admin>) -> io::Result<()> {
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, admin: &Arc<Admin>) -> io::Result<()> {
     let (method, answer) = match read_request(&mut stream).await? {
         Ok(request) => (request.method().clone(), answer(admin, request).await?),
         Err(status) => (Method::GET, admin.refuse(status)),
@@ -127,7 +242,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<()>) -> io::Result<Response
 }
 
 /// The next request, or the status that refuses it.
-async fn read_request(stream: &mut TcpStream) -> io::Result<Result<Request<()>, StatusCode>> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Result<Request<()>, StatusCode>> {
     let mut buffer = Vec::with_capacity(1 << 10);
     loop {
         let mut limited = (&mut *stream).take((MAX_HEAD_BYTES - buffer.len()) as u64);

@@ -34,6 +34,8 @@ use super::connection::{Connection, ConnectionInfo};
 use super::drain::{Held, ListenerOpen, Stage, Unserved, attend, attend_request};
 use super::gateway::Gateway;
 use super::http2_connect;
+use super::opening::Entrance;
+use super::pulse::Pulse;
 use super::request::connection_of;
 use super::serving::Shared;
 use crate::config::snapshot;
@@ -86,16 +88,37 @@ pub struct ListenerService {
     listener: Arc<Listener>,
     gate: Arc<Gate>,
     accept_failures: Seldom,
-    socket: Option<StdListener>,
+    /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
+    socket: Option<Arc<StdListener>>,
+    entrance: Option<Entrance>,
+    pulse: Option<(Arc<Pulse>, usize)>,
     proxy: Arc<HttpProxy<Gateway>>,
     open: Option<ListenerOpen>,
 }
 
 impl ListenerService {
-    pub fn new(listener: Arc<Listener>, socket: StdListener, proxy: Arc<HttpProxy<Gateway>>) -> Self {
-        let gate = Arc::new(Gate::new(listener.clone()));
-        let open = Some(listener.shared.drain.listener());
-        ListenerService { listener, gate, accept_failures: Seldom::new(), socket: Some(socket), proxy, open }
+    pub fn new(
+        listener: Arc<Listener>,
+        socket: Arc<StdListener>,
+        entrance: Entrance,
+        proxy: Arc<HttpProxy<Gateway>>,
+    ) -> Self {
+        ListenerService {
+            gate: Arc::new(Gate::new(listener.clone())),
+            open: Some(listener.shared.drain.listener()),
+            listener,
+            accept_failures: Seldom::new(),
+            socket: Some(socket),
+            entrance: Some(entrance),
+            pulse: None,
+            proxy,
+        }
+    }
+
+    /// Has `pulse` watch the threads of this listener.
+    pub fn watched_by(mut self, pulse: Option<&Arc<Pulse>>) -> Self {
+        self.pulse = pulse.map(|pulse| (pulse.clone(), pulse.member()));
+        self
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr) {
@@ -209,11 +232,17 @@ fn tls_version(version: &str) -> &'static str {
 #[async_trait]
 impl Service for ListenerService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
+        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
         let open = self.open.take();
+        if let Some((pulse, member)) = self.pulse.take() {
+            tokio::spawn(pulse.watch(member));
+        }
         let drain = self.listener.shared.drain.clone();
         let mut stages = drain.stages();
-        let socket = match TcpListener::from_std(socket) {
+        if !entrance.opens(leaving(&mut stages)).await {
+            return;
+        }
+        let socket = match held.try_clone().and_then(TcpListener::from_std) {
             Ok(socket) => socket,
             Err(e) => {
                 error!("listener {} cannot accept: {e}", self.listener.name);
@@ -242,7 +271,7 @@ impl Service for ListenerService {
             self.serve_queued(socket);
         }
         info!("listener {} closed", self.listener.name);
-        drop(open);
+        drop((held, open));
     }
 
     fn name(&self) -> &str {
@@ -250,7 +279,7 @@ impl Service for ListenerService {
     }
 }
 
-async fn leaving(stages: &mut watch::Receiver<Stage>) {
+pub(super) async fn leaving(stages: &mut watch::Receiver<Stage>) {
     let _ = stages.wait_for(|stage| *stage >= Stage::Leaving).await;
 }
 

@@ -1,6 +1,7 @@
 //! Builds Pingora's server from a snapshot and runs it until it has drained ([`super::drain`]).
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,12 +10,15 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
+use tokio::sync::watch;
 
-use super::admin::AdminService;
+use super::admin::{AdminService, ControlService};
 use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
+use super::opening::Opening;
+use super::pulse::Pulse;
 use super::serving::Shared;
 use super::signals::Signals;
 use super::tls;
@@ -26,8 +30,29 @@ use crate::telemetry::metrics::set_total;
 
 /// Sockets that are bound.
 pub struct Sockets {
-    listeners: Vec<(Arc<str>, StdListener)>,
-    admin: Option<StdListener>,
+    listeners: Vec<(Arc<str>, SocketAddr, Arc<StdListener>)>,
+    admin: Option<(SocketAddr, Arc<StdListener>)>,
+}
+
+/// What the process around the server adds to it.
+pub struct Surroundings {
+    /// Where an operator gives orders.
+    pub control: Option<UnixListener>,
+    /// When listeners begin to accept.
+    pub opening: Arc<Opening>,
+    /// Becomes true when another process has followed this one, which then drains.
+    pub followed: watch::Receiver<bool>,
+    /// Whom the threads that serve tell that they do.
+    pub pulse: Option<Arc<Pulse>>,
+    pub lifecycle: Arc<dyn Lifecycle>,
+}
+
+/// What the process around the server does at its turning points.
+pub trait Lifecycle: Send + Sync {
+    /// A signal has begun the drain.
+    fn drains(&self);
+    /// The process ends now.
+    fn ends(&self);
 }
 
 /// Why the process can't start.
@@ -38,10 +63,14 @@ pub enum StartError {
 }
 
 impl Sockets {
-    /// Binds every socket of `snapshot`, or says which one failed.
-    pub fn bind(snapshot: &Snapshot) -> Result<Sockets, StartError> {
+    /// Binds every socket of `snapshot` that `inherited` does not give, or says which one failed.
+    pub fn bind(
+        snapshot: &Snapshot,
+        mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
+    ) -> Result<Sockets, StartError> {
         tls::install_provider();
         descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
             let socket = bind(listener.address).map_err(|source| StartError::Bind {
@@ -49,20 +78,34 @@ impl Sockets {
                 address: listener.address,
                 source,
             })?;
-            listeners.push((listener.name.clone(), socket));
+            listeners.push((listener.name.clone(), listener.address, socket));
         }
         let admin = match snapshot.admin.as_ref().map(|admin| admin.address) {
             Some(address) => {
-                Some(bind(address).map_err(|source| StartError::Bind { name: "admin".into(), address, source })?)
+                let failed = |source| StartError::Bind { name: "admin".into(), address, source };
+                Some((address, bind(address).map_err(failed)?))
             }
             None => None,
         };
         Ok(Sockets { listeners, admin })
     }
+
+    /// Every socket with its name and the address of the configuration.
+    pub fn all(&self) -> impl Iterator<Item = (&str, SocketAddr, &Arc<StdListener>)> {
+        let listeners = self.listeners.iter().map(|(name, address, socket)| (&**name, *address, socket));
+        listeners.chain(self.admin.iter().map(|(address, socket)| ("admin", *address, socket)))
+    }
 }
 
 /// Serves until a signal ends it, then drains and ends the process.
-pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, control: Arc<dyn Control>) -> ! {
+pub fn run(
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+    control: Arc<dyn Control>,
+    surroundings: Surroundings,
+) -> ! {
+    let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
     let process = shared.store.load().snapshot.process.clone();
     let conf = Arc::new(server_conf(&process));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
@@ -70,18 +113,21 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
 
-    for (name, socket) in sockets.listeners {
-        if let Ok(address) = socket.local_addr() {
-            info!("listening on {address} ({name})");
-        }
+    for (name, address, socket) in sockets.listeners {
+        info!("listening on {address} ({name})");
         let metrics = shared.metrics.listener(&name);
         let listener = Arc::new(Listener { name, shared: shared.clone(), metrics });
-        server.add_service(ListenerService::new(listener, socket, proxy.clone()));
+        let service = ListenerService::new(listener, socket, opening.entrance(), proxy.clone());
+        server.add_service(service.watched_by(pulse.as_ref()));
     }
-    if let Some(socket) = sockets.admin {
-        let (metrics, readiness) = (shared.metrics.clone(), readiness.clone());
-        let admin = Admin { metrics, readiness, control: control.clone(), door: Door::Open };
-        server.add_service(AdminService::new(socket, admin, shared.clone()));
+    let admin =
+        |door| Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
+    if let Some((_, socket)) = sockets.admin {
+        let (entrance, followed) = (opening.entrance(), followed.clone());
+        server.add_service(AdminService::new(socket, entrance, followed, admin(Door::Open), shared.clone()));
+    }
+    if let Some(socket) = control_socket {
+        server.add_service(ControlService::new(socket, admin(Door::Owner)));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
@@ -89,7 +135,7 @@ pub fn run(sockets: Sockets, shared: Arc<Shared>, readiness: Arc<Readiness>, con
 
     scrape(&shared);
     // Before anything accepts: until then, a signal ends the process without a drain.
-    if let Err(e) = (Signals { shared: shared.clone(), readiness, control }).watch() {
+    if let Err(e) = (Signals { shared: shared.clone(), readiness, control, followed, lifecycle }).watch() {
         warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
     }
     server.run(RunArgs { shutdown_signal: Box::new(Never) });

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::drain::{Reason, conduct};
+use super::server::Lifecycle;
 use super::serving::Shared;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control};
@@ -17,6 +19,9 @@ pub struct Signals {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
     pub control: Arc<dyn Control>,
+    /// Becomes true when another process has followed this one.
+    pub followed: watch::Receiver<bool>,
+    pub lifecycle: Arc<dyn Lifecycle>,
 }
 
 /// The reason for not being ready.
@@ -39,7 +44,7 @@ impl Signals {
         let streams = Streams::open(&runtime)?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
-                tokio::spawn(drain(self.shared.clone(), self.readiness.clone()));
+                tokio::spawn(drain(self.shared.clone(), self.readiness.clone(), self.lifecycle.clone()));
                 self.obey(streams).await;
             });
         })?;
@@ -48,6 +53,12 @@ impl Signals {
 
     async fn obey(&self, mut streams: Streams) {
         let mut told = false;
+        let (shared, mut followed) = (self.shared.clone(), self.followed.clone());
+        tokio::spawn(async move {
+            if followed.wait_for(|followed| *followed).await.is_ok() {
+                shared.drain.begin(Reason::HandedOver);
+            }
+        });
         loop {
             let name = tokio::select! {
                 _ = streams.reopen.recv() => {
@@ -77,11 +88,15 @@ impl Signals {
 
 /// Waits for a drain to begin, and ends the process when it is done.
 #[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
-async fn drain(shared: Arc<Shared>, readiness: Arc<Readiness>) {
+async fn drain(shared: Arc<Shared>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
     shared.drain.begins().await;
+    if shared.drain.reason() != Some(Reason::HandedOver) {
+        lifecycle.drains();
+    }
     readiness.block(DRAINING);
     let cut = conduct(&shared).await;
     shared.state.access_logs.flush(Instant::now() + FLUSH);
+    lifecycle.ends();
     std::process::exit(if cut == 0 { 0 } else { CUT })
 }
 

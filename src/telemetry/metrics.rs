@@ -43,6 +43,8 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     /// Failed writes of the access log.
     pub access_log_write_errors: IntCounter,
+    /// Processes that meant to take over and did not.
+    pub handover_failures: IntCounter,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
     /// How far a drain has come, for how long it has gone on, and what it cut. For [`Metrics::on_scrape`].
@@ -108,6 +110,7 @@ impl Metrics {
             limit_overflow: counter(&registry, names::LIMIT_OVERFLOW),
             access_log_dropped: counter(&registry, names::LOG_DROPPED),
             access_log_write_errors: counter(&registry, names::LOG_WRITE_ERRORS),
+            handover_failures: counter(&registry, names::HANDOVER_FAILURES),
             panics: counter(&registry, names::PANICS),
             draining: gauge(&registry, names::DRAINING),
             drain_seconds: register(&registry, Gauge::with_opts(opts(names::DRAIN_SECONDS)).expect(EXPECT)),

@@ -76,6 +76,8 @@ metrics! {
     ROLLOUTS = "portcullis_rollouts_total" ["outcome"] "Trials of configurations that ended: kept or reverted.";
     RELOAD_TIME = "portcullis_config_last_reload_timestamp_seconds" []
         "When the last configuration was applied.";
+    HANDOVER_FAILURES = "portcullis_handover_failures_total" []
+        "Processes that meant to take over from this one and did not; it went on serving.";
     LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";
     LOG_WRITE_ERRORS = "portcullis_access_log_write_errors_total" [] "Failed writes of the access log; each is tried again.";
     DRAINING = "portcullis_draining" []

@@ -26,6 +26,7 @@ pub struct Setup {
     values: Vec<(String, String)>,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
+    unset: Vec<String>,
     dir: TempDir,
     address: SocketAddr,
     admin: SocketAddr,
@@ -50,6 +51,7 @@ impl Setup {
             values,
             variables: Vec::new(),
             arguments: Vec::new(),
+            unset: Vec::new(),
             dir,
             address,
             admin,
@@ -95,6 +97,12 @@ impl Setup {
     /// Gives `run` further arguments.
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Takes an environment variable away that [`Setup::command`] would give.
+    pub fn without_variable(mut self, name: &str) -> Self {
+        self.unset.push(name.to_owned());
         self
     }
 
@@ -163,7 +171,7 @@ impl Setup {
         file
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = match &self.ulimit {
             None => Command::new(BINARY),
             Some(arguments) => {
@@ -172,7 +180,13 @@ impl Setup {
                 shell
             }
         };
+        // One of its own: the system's would be shared with every other gateway.
+        command.env("PORTCULLIS_RUNTIME", self.dir.path().join("run"));
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
         command.envs(self.variables.iter().cloned()).stdin(Stdio::null());
+        for name in &self.unset {
+            command.env_remove(name);
+        }
         command
     }
 }
@@ -282,6 +296,55 @@ impl Gateway {
         self.dir.path()
     }
 
+    /// The runtime folder.
+    pub fn runtime(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// The process that is found in the runtime folder: another one than [`Gateway::pid`] after an upgrade.
+    pub fn serving_pid(&self) -> Option<u32> {
+        let link = fs::read_link(self.runtime().join("control.sock")).ok()?;
+        link.to_str()?.strip_prefix("control.")?.strip_suffix(".sock")?.parse().ok()
+    }
+
+    /// Every process that has a socket in the runtime folder.
+    pub fn pids(&self) -> Vec<u32> {
+        let names = fs::read_dir(self.runtime()).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let pid = |name: &str| name.strip_prefix("control.")?.strip_suffix(".sock")?.parse().ok();
+        names.filter_map(|name| pid(name.to_str()?)).collect()
+    }
+
+    /// The configuration file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Kills the process and starts another one on the same file, in the same folder, with the same outputs.
+    #[track_caller]
+    pub fn kill_and_restart(&mut self) {
+        kill(self.child.id(), "KILL");
+        let _ = self.child.wait();
+        let append = |path: &Path| File::options().append(true).open(path).expect("a file of ours");
+        self.child = Command::new(BINARY)
+            .arg("run")
+            .arg(&self.file)
+            .env("PORTCULLIS_RUNTIME", self.runtime())
+            .stdin(Stdio::null())
+            .stdout(append(&self.stdout))
+            .stderr(append(&self.stderr))
+            .spawn()
+            .expect("the binary starts");
+        self.wait_until_ready();
+    }
+
+    /// Runs `portcullis COMMAND… --runtime FOLDER` to its end.
+    #[track_caller]
+    pub fn order(&self, command: &[&str]) -> Output {
+        let runtime = self.runtime();
+        let runtime = runtime.to_str().expect("a path in UTF-8");
+        portcullis(&[command, &["--runtime", runtime]].concat())
+    }
+
     /// A new connection to the listener `main`.
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
@@ -370,8 +433,7 @@ impl Gateway {
 
     /// Sends a signal, by the name that kill(1) knows.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(status.expect("kill(1) exists").success(), "cannot send SIG{name}");
+        assert!(kill(self.child.id(), name), "cannot send SIG{name}");
     }
 
     /// Writes another configuration in the place of the one that it runs, with the values of its [`Setup`].
@@ -440,10 +502,25 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in self.pids().into_iter().filter(|pid| *pid != self.child.id()) {
+            kill(pid, "KILL");
+        }
         if std::thread::panicking() {
             eprintln!("--- stderr of the gateway\n{}\n--- its log\n{}", self.stderr(), self.stdout());
         }
     }
+}
+
+/// Sends a signal to a process of ours. `false`: there is none.
+pub fn kill(pid: u32, name: &str) -> bool {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    status.expect("kill(1) exists").success()
+}
+
+/// Whether a process runs: it is there, and not only because nobody has asked for its end.
+pub fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn is_ready(admin: SocketAddr) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,14 @@ impl Sink {
             LogOutput::Stdout => (Target::Stdout, File::from(io::stdout().as_fd().try_clone_to_owned()?)),
             LogOutput::File(path) => (Target::File(path.clone()), open_file(path)?),
         };
-        Ok(Some(Sink::new(target, file)))
+        let mut sink = Sink::new(target, file);
+        if let Target::File(path) = &sink.target
+            && ends_within_a_line(path)
+        {
+            // A process that was killed left it: the next line is not to be lost with it.
+            sink.lines.push(b'\n');
+        }
+        Ok(Some(sink))
     }
 
     fn new(target: Target, file: File) -> Self {
@@ -108,6 +115,21 @@ fn open_file(path: &Path) -> io::Result<File> {
     })
 }
 
+/// Whether the last line of the file has no end. What can't be read is taken for whole.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last = || -> io::Result<u8> {
+        let mut file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        file.seek(SeekFrom::End(-1))?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)?;
+        Ok(byte[0])
+    };
+    last().is_ok_and(|byte| byte != b'\n')
+}
+
 fn is_same(a: &File, b: &File) -> bool {
     match (a.metadata(), b.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -133,6 +155,19 @@ mod tests {
         sink.target = Target::File(path.clone());
         sink.write().unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "one\n");
+    }
+
+    #[test]
+    fn a_line_that_a_killed_process_left_unfinished_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        for (left, expected) in [("one\ntw", "one\ntw\nthree\n"), ("one\n", "one\nthree\n"), ("", "three\n")] {
+            fs::write(&path, left).unwrap();
+            let mut sink = Sink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+            sink.lines().extend_from_slice(b"three\n");
+            sink.write().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        }
     }
 
     #[test]
