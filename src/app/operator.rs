@@ -1,5 +1,7 @@
 //! Carries out what operators ask of the running gateway.
 
+mod endpoints;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -58,8 +60,9 @@ impl Control for Operator {
                     "in_flight": self.shared.in_flight(),
                 }),
             },
-            Command::Upstreams | Command::Endpoint { .. } => {
-                Outcome { status: StatusCode::NOT_FOUND, body: json!({ "error": "this command is not built yet" }) }
+            Command::Upstreams => endpoints::list(&self.shared),
+            Command::Endpoint { upstream, endpoint, draining } => {
+                endpoints::drain(&self.shared, &upstream, &endpoint, draining)
             }
         }
     }

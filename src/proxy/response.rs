@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::Context;
 use super::reply::{self, Reply};
 use super::request::{drainable, is_http2};
+use super::sticky;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{Headers, grpc::is_grpc};
@@ -144,6 +145,7 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
     ctx.attempt.answered = Some(std::time::Instant::now());
     ctx.attempt.status = Some(header.status.as_u16());
     seal(header, ctx);
+    sticky::assign(header, ctx);
 }
 
 fn strip_hop_by_hop(header: &mut ResponseHeader) {
