@@ -1,3 +1,6 @@
+mod bounds;
+mod passive;
+
 use http::{HeaderMap, Method};
 
 use super::*;

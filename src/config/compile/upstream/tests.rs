@@ -1,3 +1,5 @@
+mod resilience;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
