@@ -72,10 +72,8 @@ fn the_second_tier_takes_over_when_the_first_is_gone() {
 #[test]
 fn the_own_zone_is_preferred_and_the_others_take_over() {
     let (one, two) = (Origin::saying("one"), Origin::saying("two"));
-    let gateway = before_all(
-        &[&one, &two],
-        "endpoints: [{ address: \"<0>\", zone: a }, { address: \"<1>\", zone: b }], zone: b",
-    );
+    let gateway =
+        before_all(&[&one, &two], "endpoints: [{ address: \"<0>\", zone: a }, { address: \"<1>\", zone: b }], zone: b");
     let mut client = gateway.connect();
     for _ in 0..20 {
         assert_eq!(client.get("/").expect_status(200).text(), "two");

@@ -25,9 +25,8 @@ fn ejections(gateway: &Gateway, reason: &str) -> f64 {
 /// Sends requests until `origin` was left out for `reason`.
 #[track_caller]
 fn until_ejected(gateway: &Gateway, reason: &str) {
-    let mut client = gateway.connect();
     wait::until_true("an endpoint to be left out", || {
-        client.get("/");
+        gateway.get("/");
         ejections(gateway, reason) > 0.0
     });
 }
@@ -139,9 +138,12 @@ fn no_more_are_left_out_than_may_be() {
 #[test]
 fn who_fails_more_often_than_the_others_is_left_out() {
     let turn = Arc::new(AtomicBool::new(false));
-    let one = Origin::start(move |_| {
-        if turn.fetch_xor(true, Ordering::SeqCst) { Answer::status(502) } else { Answer::ok("one") }
-    });
+    let one =
+        Origin::start(
+            move |_| {
+                if turn.fetch_xor(true, Ordering::SeqCst) { Answer::status(502) } else { Answer::ok("one") }
+            },
+        );
     let two = Origin::saying("two");
     let gateway = before_all(
         &[&one, &two],
@@ -173,10 +175,8 @@ fn silence_and_broken_connections_count() {
 fn a_client_that_leaves_is_no_failure_of_the_endpoint() {
     let one = Origin::always(Answer::ok("one").after(Duration::from_millis(200)));
     let two = Origin::saying("two");
-    let gateway = before_all(
-        &[&one, &two],
-        "endpoints: [\"<0>\", \"<1>\"], ejection: { consecutive_failures: 1, for: 1h }",
-    );
+    let gateway =
+        before_all(&[&one, &two], "endpoints: [\"<0>\", \"<1>\"], ejection: { consecutive_failures: 1, for: 1h }");
     for _ in 0..4 {
         let mut client = gateway.connect();
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

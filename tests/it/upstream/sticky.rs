@@ -69,7 +69,8 @@ fn what_is_forged_is_ignored_and_replaced() {
     let gateway = sticky([&one, &two], "");
     let cookie = pair(&gateway.get("/"));
     let last = if cookie.ends_with('A') { "B" } else { "A" };
-    let other = if cookie.contains('x') { cookie.replace('x', "y") } else { format!("{}{last}", &cookie[..cookie.len() - 1]) };
+    let other =
+        if cookie.contains('x') { cookie.replace('x', "y") } else { format!("{}{last}", &cookie[..cookie.len() - 1]) };
     for forged in [other.as_str(), "route=", "route=one"] {
         let mut seen = Vec::new();
         for _ in 0..4 {

@@ -225,7 +225,8 @@ fn who_comes_back_takes_a_part_of_its_share() {
     assert!(share(back) < 0.11);
     assert_eq!(state.view(back)[0].condition, Condition::SlowStart);
     let taken = |at| {
-        let is_sick = |_: &i32| choose_at(&state, &[], at, &HeaderMap::new()).unwrap().unwrap().endpoint.address == SICK;
+        let is_sick =
+            |_: &i32| choose_at(&state, &[], at, &HeaderMap::new()).unwrap().unwrap().endpoint.address == SICK;
         (0..2000).filter(is_sick).count()
     };
     let (cold, half, warm) = (taken(back), taken(back + seconds(50)), taken(back + seconds(100)));

@@ -89,9 +89,8 @@ fn sticky(settings: &str) -> (Option<crate::config::snapshot::Sticky>, Vec<Strin
 
 #[test]
 fn a_cookie_is_as_written() {
-    let (written, found) = sticky(
-        "cookie: __Host-route, lifetime: 1h, key: {file: sticky.key}, same_site: none, secure: true",
-    );
+    let (written, found) =
+        sticky("cookie: __Host-route, lifetime: 1h, key: {file: sticky.key}, same_site: none, secure: true");
     assert!(found.is_empty(), "{found:?}");
     let written = written.unwrap();
     assert_eq!(written.cookie.lifetime, Some(Duration::from_secs(3600)));
