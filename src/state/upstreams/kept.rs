@@ -21,8 +21,7 @@ pub(super) struct Kept {
     pub passed_over: AtomicU64,
     /// Held while it is decided whether one more endpoint may be left out.
     pub ejecting: Mutex<()>,
-    /// By the name as written and the address, which tell an endpoint from all others.
-    endpoints: Mutex<HashMap<(Arc<str>, SocketAddr), Weak<Endpoint>>>,
+    endpoints: Mutex<HashMap<Key, Weak<Endpoint>>>,
     /// Names and addresses as an operator gave them. What DNS finds for a drained name later is drained too.
     drained: Mutex<BTreeSet<String>>,
     /// The last good answer for each DNS name.
@@ -30,6 +29,9 @@ pub(super) struct Kept {
     /// Those that have this upstream, the oldest first.
     states: Mutex<Vec<Weak<UpstreamState>>>,
 }
+
+/// The name as written and the address, which tell an endpoint from all others.
+type Key = (Arc<str>, SocketAddr);
 
 /// A request's place among those that an upstream may have at a time.
 #[derive(Debug)]
