@@ -1,5 +1,7 @@
 //! Carries out what operators ask of the running gateway.
 
+mod endpoints;
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -78,8 +80,9 @@ impl Control for Operator {
                     "start": self.origin.to_json(),
                 }),
             },
-            Command::Upstreams | Command::Endpoint { .. } => {
-                Outcome { status: StatusCode::NOT_FOUND, body: json!({ "error": "this command is not built yet" }) }
+            Command::Upstreams => endpoints::list(&self.shared),
+            Command::Endpoint { upstream, endpoint, draining } => {
+                endpoints::drain(&self.shared, &upstream, &endpoint, draining)
             }
         }
     }

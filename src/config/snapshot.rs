@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use crate::decision::access::address;
 use crate::decision::proxy_protocol;
 use crate::decision::rules::{Pacing, Rules, UpstreamId};
-use crate::decision::upstream::Balance;
+use crate::decision::upstream::{Balance, ejection, sticky};
 use crate::secret::Secret;
 
 /// A configuration, compiled. Immutable; a reload makes a new one.
@@ -137,6 +137,16 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// With every endpoint unhealthy: refuse (503) instead of using all.
     pub refuse_when_unhealthy: bool,
+    /// When an endpoint that fails requests is left out. `None`: never.
+    pub ejection: Option<ejection::Rules>,
+    /// How long an endpoint that joins takes to get its whole share. `None`: no time.
+    pub slow_start: Option<Duration>,
+    /// Bounds on requests at a time.
+    pub circuit_breaker: CircuitBreaker,
+    /// The zone of the gateway. `None`: zones do not matter.
+    pub zone: Option<String>,
+    /// How clients come back to their endpoint, if they do.
+    pub sticky: Option<Sticky>,
     /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
     /// At least 1.
@@ -162,6 +172,28 @@ pub struct Endpoint {
     pub port: u16,
     /// 1 to 1000.
     pub weight: u32,
+    /// Those with the lowest come first.
+    pub priority: u32,
+    /// Where it runs, if that is known.
+    pub zone: Option<String>,
+}
+
+/// Bounds on requests at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CircuitBreaker {
+    /// To all endpoints together, at least 1. `None`: no bound.
+    pub requests: Option<usize>,
+    /// To one endpoint, at least 1. `None`: no bound.
+    pub requests_per_endpoint: Option<usize>,
+}
+
+/// How clients come back to their endpoint.
+#[derive(Clone, Debug)]
+pub struct Sticky {
+    /// The cookie.
+    pub cookie: sticky::Sticky,
+    /// What it is signed with. `None`: the process's own key.
+    pub key: Option<Secret<Vec<u8>>>,
 }
 
 /// Its address, as a file names it.

@@ -93,6 +93,10 @@ causes! {
     // upstream
     UpstreamUnresolved = "upstream_unresolved" 503 "The service is unavailable" proxy "dns_error";
     UpstreamUnhealthy = "upstream_unhealthy" 503 "The service is unavailable" proxy "destination_unavailable";
+    /// An operator drained every endpoint.
+    UpstreamDrained = "upstream_drained" 503 "The service is unavailable" proxy "destination_unavailable";
+    /// The upstream, or each of its endpoints, is as busy as the owner lets it be.
+    UpstreamOverloaded = "upstream_overloaded" 503 "The service is unavailable" proxy "connection_limit_reached";
     UpstreamConnectFailed = "upstream_connect_failed" 502 "The service could not be reached" proxy "connection_refused";
     UpstreamConnectTimeout = "upstream_connect_timeout" 504 "The service did not answer in time" proxy "connection_timeout";
     UpstreamTlsFailed = "upstream_tls_failed" 502 "The service could not be reached" proxy "tls_certificate_error";

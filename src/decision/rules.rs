@@ -128,6 +128,18 @@ pub mod defaults {
     pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
     pub const HEALTHY_AFTER: u32 = 2;
     pub const UNHEALTHY_AFTER: u32 = 3;
+    pub const EJECT_AFTER: u32 = 5;
+    /// Gateways that tell the client that something behind them failed; a 500 may be what the request deserves.
+    pub const EJECT_STATUSES: [u16; 3] = [502, 503, 504];
+    pub const EJECT_FOR: Duration = Duration::from_secs(10);
+    pub const EJECT_LONGEST: Duration = Duration::from_secs(300);
+    /// In hundredths.
+    pub const EJECT_MOST: u32 = 50;
+    pub const ERROR_RATE_WINDOW: Duration = Duration::from_secs(10);
+    pub const ERROR_RATE_REQUESTS: u32 = 20;
+    /// In hundredths.
+    pub const ERROR_RATE_AT_LEAST: u32 = 25;
+    pub const ERROR_RATE_TIMES: u32 = 3;
     pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
     pub const LOG_QUEUE: usize = 8192;
     /// Largest file that a configuration may name (a key set, a certificate, an error page, a list of addresses).

@@ -3,13 +3,23 @@
 //! [`Balanced`] is made when the members of an upstream change; [`choose`] then allocates nothing. What changes from
 //! request to request (health, load, which endpoints were tried) it asks through [`Live`], and its one random or counted
 //! number is passed in.
+//!
+//! Members stand in groups, by priority and, within it, those of the gateway's own zone first. A group takes the requests
+//! that are left to it as long as at least five of seven of its weight are sound; below, the share that it takes shrinks
+//! in proportion, and the next group takes the rest (Envoy's overprovisioning factor of 1.4).
 
+pub mod ejection;
+mod group;
 mod hash;
+pub mod outcome;
 mod ring;
 mod schedule;
+pub mod sticky;
 #[cfg(test)]
 mod tests;
+pub mod warmup;
 mod weights;
+pub mod window;
 mod words;
 
 use std::net::SocketAddr;
@@ -17,10 +27,11 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::access::Permit;
+use group::Group;
 pub use hash::hash_input;
-use ring::Ring;
-use schedule::Schedule;
-use weights::Weights;
+
+/// Milliseconds since a moment that stays the same for as long as the process runs.
+pub type Millis = u64;
 
 /// How an endpoint is chosen.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,21 +65,18 @@ pub struct Member {
     pub address: SocketAddr,
     /// At least 1.
     pub weight: u32,
+    /// Those with the lowest come first.
+    pub priority: u32,
+    /// Whether it stands in another zone than the gateway, which puts it behind those of the same priority that do not.
+    pub elsewhere: bool,
 }
 
 /// The members of an upstream, prepared for [`choose`]. Members are known by their index.
 #[derive(Debug)]
 pub struct Balanced {
-    weights: Weights,
-    method: Method,
-}
-
-#[derive(Debug)]
-enum Method {
-    RoundRobin(Schedule),
-    Random,
-    LeastRequests,
-    ConsistentHash(HashKey, Ring),
+    /// In the order in which they are preferred. Empty without members.
+    groups: Box<[Group]>,
+    balance: Balance,
 }
 
 /// Which number [`choose`] wants.
@@ -84,36 +92,48 @@ pub enum Wants<'a> {
 
 /// What may change between two choices, by the member's index.
 pub trait Live {
-    /// Whether probes speak for the member.
-    fn healthy(&self, member: usize) -> bool;
+    /// Whether the member works as far as is known: it is neither unhealthy nor ejected nor drained.
+    fn sound(&self, member: usize) -> bool;
+    /// Whether the member may get requests even when nothing works: it is not drained.
+    fn available(&self, member: usize) -> bool;
+    /// Whether the member may get one more request beside those that it has.
+    fn has_room(&self, member: usize) -> bool;
     /// Whether this request has tried the member before, in vain.
     fn tried(&self, member: usize) -> bool;
     /// How many requests the member is busy with.
     fn active(&self, member: usize) -> usize;
+    /// The part of its share that it takes while it is warming up, of [`warmup::FULL_SHARE`].
+    fn share(&self, member: usize) -> u32;
 }
 
 /// What [`choose`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
-    /// A healthy member, by its index.
-    Healthy(usize),
-    /// No healthy member is left that was not tried: one of the unhealthy, for owners who would rather use all of them
-    /// than trust a probe that says that nothing works.
+    /// A sound member, by its index.
+    Sound(usize),
+    /// No sound member is left that was not tried: one of the others, for owners who would rather use all of them than
+    /// trust a probe that says that nothing works.
     Panic(usize),
-    /// Every member was tried, or there is none.
+    /// There are sound members that were not tried, and all of them are as busy as they may be.
+    Full,
+    /// Every member was tried, or may get nothing, or there is none.
     None,
 }
 
 /// Chooses a member for a request that was admitted.
 ///
-/// `number` is what [`Balanced::wants`] asks for. Among the members that may be chosen, each is chosen in proportion to
-/// its weight, whichever of them can't be; `consistent_hash` passes over those to the next on the ring instead.
+/// `number` is what [`Balanced::wants`] asks for. Among the members of a group that may be chosen, each is chosen in
+/// proportion to its weight, whichever of them can't be; `consistent_hash` passes over those to the next on the ring
+/// instead. When nothing is sound, the groups are asked in their order, as if all of their members were.
 pub fn choose(_permit: &Permit, balanced: &Balanced, live: &impl Live, number: u64) -> Pick {
-    let active = |member| live.active(member);
-    if let Some(member) = balanced.pick(number, |member| live.healthy(member) && !live.tried(member), active) {
-        return Pick::Healthy(member);
+    if let Some(member) = balanced.sound(live, number) {
+        return Pick::Sound(member);
     }
-    match balanced.pick(number, |member| !live.tried(member), active) {
+    if balanced.members().any(|member| live.sound(member) && !live.tried(member)) {
+        return Pick::Full;
+    }
+    let usable = |member| live.available(member) && live.has_room(member) && !live.tried(member);
+    match balanced.groups.iter().find_map(|group| group.pick(number, usable, live)) {
         Some(member) => Pick::Panic(member),
         None => Pick::None,
     }
@@ -122,50 +142,59 @@ pub fn choose(_permit: &Permit, balanced: &Balanced, live: &impl Live, number: u
 impl Balanced {
     /// Prepares choices among `members`.
     pub fn new(balance: &Balance, members: &[Member]) -> Self {
-        let weights = Weights::new(members.iter().map(|member| member.weight));
-        let method = match balance {
-            Balance::RoundRobin => Method::RoundRobin(Schedule::new(members.iter().map(|member| member.weight))),
-            Balance::Random => Method::Random,
-            Balance::LeastRequests => Method::LeastRequests,
-            Balance::ConsistentHash(key) => Method::ConsistentHash(key.clone(), Ring::new(members)),
-        };
-        Balanced { weights, method }
+        let mut ranks: Vec<_> = members.iter().map(|member| (member.priority, member.elsewhere)).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let groups = ranks.into_iter().map(|rank| {
+            let indices =
+                (0..members.len()).filter(|index| (members[*index].priority, members[*index].elsewhere) == rank);
+            Group::new(balance, indices.collect(), members)
+        });
+        Balanced { groups: groups.collect(), balance: balance.clone() }
     }
 
     /// The number that [`choose`] needs.
     pub fn wants(&self) -> Wants<'_> {
-        match &self.method {
-            Method::RoundRobin(_) => Wants::Turn,
-            Method::Random | Method::LeastRequests => Wants::Random,
-            Method::ConsistentHash(key, _) => Wants::Hash(key),
+        match &self.balance {
+            Balance::RoundRobin => Wants::Turn,
+            Balance::Random | Balance::LeastRequests => Wants::Random,
+            Balance::ConsistentHash(key) => Wants::Hash(key),
         }
     }
 
-    fn pick(&self, number: u64, usable: impl Fn(usize) -> bool, active: impl Fn(usize) -> usize) -> Option<usize> {
-        match &self.method {
-            Method::RoundRobin(schedule) => match schedule.at(number) {
-                Some(member) if usable(member) => Some(member),
-                // Handing the turn to the next in the schedule would give one neighbour all of a dead member's load.
-                _ => self.weights.pick_among(mix(number), usable),
-            },
-            Method::Random => self.weights.pick(number, usable),
-            Method::LeastRequests => {
-                let first = self.weights.pick(number, &usable)?;
-                let second = self.weights.pick(mix(!number), |member| member != first && usable(member));
-                Some(match second {
-                    Some(second) if self.load(second, &active) < self.load(first, &active) => second,
-                    _ => first,
-                })
-            }
-            Method::ConsistentHash(_, ring) => {
-                ring.find(number, &usable).or_else(|| self.weights.pick_among(number, usable))
-            }
-        }
+    fn members(&self) -> impl Iterator<Item = usize> {
+        self.groups.iter().flat_map(Group::members)
     }
 
-    /// Requests for each unit of weight, in 2^-32.
-    fn load(&self, member: usize, active: impl Fn(usize) -> usize) -> u64 {
-        ((active(member) as u64) << 32) / self.weights.of(member)
+    /// A sound member with room that was not tried: of the group that the request falls to, or of the next one that has any.
+    fn sound(&self, live: &impl Live, number: u64) -> Option<usize> {
+        let usable = |member| live.sound(member) && live.has_room(member) && !live.tried(member);
+        let first = if self.groups.len() > 1 { self.falls_to(live, number) } else { 0 };
+        let (before, after) = self.groups.split_at_checked(first)?;
+        after.iter().chain(before).find_map(|group| group.pick(number, usable, live))
+    }
+
+    /// The group that the request falls to, by what each can take.
+    fn falls_to(&self, live: &impl Live, number: u64) -> usize {
+        let mut shares = 0;
+        for (index, group) in self.groups.iter().enumerate() {
+            shares += group.capacity(live);
+            if shares >= group::FULL_CAPACITY {
+                // Nothing is left to the groups behind.
+                if index == 0 {
+                    return 0;
+                }
+                break;
+            }
+        }
+        let target = weights::below(shares.min(group::FULL_CAPACITY), mix(!number));
+        let mut end = 0;
+        let found = self.groups.iter().position(|group| {
+            end += group.capacity(live);
+            target < end
+        });
+        // Without any capacity the first is as good as another.
+        found.unwrap_or(0)
     }
 }
 

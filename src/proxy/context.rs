@@ -188,6 +188,7 @@ pub(super) fn bound_of(cause: Cause) -> Option<Bound> {
         Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
         Cause::HeadersTooMany => Some(Bound::HeaderCount),
         Cause::BodyTooLarge => Some(Bound::Body),
+        Cause::UpstreamOverloaded => Some(Bound::CircuitBreaker),
         _ => None,
     }
 }

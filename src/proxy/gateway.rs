@@ -15,7 +15,7 @@ use pingora::{Error, Result};
 use super::context::Context;
 use super::guard::guarded;
 use super::serving::Shared;
-use super::{error, log, request, response, upstream};
+use super::{endpoint, error, log, request, response, upstream};
 use crate::faults::{self, Place};
 
 /// Enforces on Pingora's hooks what `decision` decides.
@@ -123,6 +123,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         response::check(session, upstream_response, ctx)?;
+        endpoint::answered(ctx, upstream_response.status);
         response::frame(session, upstream_response);
         response::part(session, ctx);
         guarded(ctx, |ctx| {

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::drain::Stage;
 use super::reply::{self, Reply};
 use super::request::{drainable, is_http2};
+use super::sticky;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
@@ -180,6 +181,7 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
     ctx.attempt.answered = Some(std::time::Instant::now());
     ctx.attempt.status = Some(header.status.as_u16());
     seal(header, ctx);
+    sticky::assign(header, ctx);
 }
 
 fn strip_hop_by_hop(header: &mut ResponseHeader) {

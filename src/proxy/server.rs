@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use log::{info, warn};
@@ -25,8 +26,8 @@ use super::tls;
 use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
-use crate::state::upstreams::Endpoint;
-use crate::telemetry::metrics::set_total;
+use crate::state::upstreams::EndpointView;
+use crate::telemetry::metrics::{EndpointSample, set_total};
 
 /// Sockets that are bound.
 pub struct Sockets {
@@ -148,16 +149,21 @@ fn scrape(shared: &Arc<Shared>) {
     shared.metrics.on_scrape(move |metrics| {
         let Some(shared) = weak.upgrade() else { return };
         let serving = shared.store.current();
-        let endpoints = serving.upstreams.iter().flat_map(|upstream| {
-            let (name, members) = (upstream.state.name().clone(), upstream.state.endpoints());
-            let describe =
-                move |endpoint: &Arc<Endpoint>| (name.clone(), endpoint.address.to_string(), endpoint.healthy());
-            members.endpoints.iter().map(describe).collect::<Vec<_>>()
-        });
-        let endpoints: Vec<_> = endpoints.collect();
-        metrics.set_endpoints(
-            endpoints.iter().map(|(upstream, address, healthy)| (&**upstream, address.clone(), *healthy)),
-        );
+        let now = Instant::now();
+        metrics.set_endpoints(serving.upstreams.iter().flat_map(|upstream| {
+            let sample = |endpoint: EndpointView| EndpointSample {
+                upstream: upstream.state.name(),
+                endpoint: endpoint.address.to_string(),
+                takes_requests: endpoint.condition.takes_requests(),
+                ejected: endpoint.ejected.is_some(),
+                draining: endpoint.draining,
+                requests: endpoint.active,
+            };
+            upstream.state.view(now).into_iter().map(sample)
+        }));
+        for upstream in serving.upstreams.iter().filter(|upstream| upstream.state.passed_over() > 0) {
+            metrics.set_endpoint_full(upstream.state.name(), upstream.state.passed_over());
+        }
         metrics.set_address_lists(
             serving.address_lists.iter().map(|list| (&**list.file(), list.entries(), list.is_stale())),
         );

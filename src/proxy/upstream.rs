@@ -1,6 +1,6 @@
 //! Upstream and rewrite: which endpoint is asked, whether again, and what it is shown.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
@@ -14,14 +14,18 @@ use super::announce::announced;
 use super::context::Context;
 use super::error::{detail, upstream_cause};
 use super::tunnel::Tunnel;
+use super::{endpoint, sticky};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
 use crate::faults::{self, Place};
+use crate::state::upstreams::Moment;
 
 /// Chooses an endpoint that was not tried yet.
 pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    // Its place is free for this try.
+    ctx.attempt.chosen = None;
     let request = session.req_header();
     let (Some(permit), Some(normal), Some(id), Some(connection)) =
         (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
@@ -30,13 +34,15 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     let upstream = ctx.serving.upstream(id);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..)) {
+    // The first choice follows the request's beginning so closely that the clock need not be asked again.
+    let at = if ctx.attempt.count == 0 { ctx.started } else { Instant::now() };
+    let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
+    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..), Moment { at, time }) {
         Ok(Some(chosen)) => {
             let address = chosen.endpoint.address;
             ctx.attempt.tried.push(address);
             ctx.attempt.count += 1;
-            // The first choice follows the request's beginning so closely that the clock need not be asked again.
-            ctx.attempt.began = Some(if ctx.attempt.count == 1 { ctx.started } else { Instant::now() });
+            ctx.attempt.began = Some(at);
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
@@ -67,6 +73,7 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
 pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
     let cause = upstream_cause(&e);
     ctx.denial = Some(Denial::new(cause, detail(&e)));
+    endpoint::unreachable(ctx, &e);
     ctx.attempt.chosen = None;
     if let Some(id) = ctx.attempt.upstream {
         let upstream = ctx.serving.upstream(id);
@@ -120,6 +127,7 @@ pub fn exchange_failed(
         // An origin that breaks every connection would be asked again and again.
         e.set_retry(false);
     }
+    endpoint::broken(ctx, session, &e, client_reused);
     if e.retry() {
         // The endpoint itself is not to blame for a connection that had grown old.
         ctx.attempt.tried.clear();
@@ -160,6 +168,7 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
             upstream.insert_header(TE, te.clone())?;
         }
     }
+    sticky::hide(upstream, ctx)?;
     if request.version == Version::HTTP_10 {
         // To be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.
         upstream.remove_header(&EXPECT);

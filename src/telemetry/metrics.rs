@@ -4,6 +4,7 @@
 //! sends. A request that no route took has the route `""`. When a reload removes a route, its series stay until the
 //! process ends, as counters should.
 
+mod endpoints;
 mod handle;
 pub mod names;
 mod process;
@@ -20,6 +21,7 @@ use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use self::endpoints::EndpointSample;
 pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
 use self::names::Spec;
 use self::process::Process;
@@ -87,7 +89,9 @@ struct Families {
     upstream_duration: HistogramVec,
     upstream_connect_failures: IntCounterVec,
     upstream_retries: IntCounterVec,
-    endpoint_healthy: IntGaugeVec,
+    upstream_ejections: IntCounterVec,
+    upstream_ejections_withheld: IntCounterVec,
+    endpoints: endpoints::Endpoints,
     connections: IntGaugeVec,
     connections_total: IntCounterVec,
     connections_refused: IntCounterVec,
@@ -197,15 +201,6 @@ impl Metrics {
         self.rollouts[end as usize].inc();
     }
 
-    /// Replaces what is known of all endpoints, as (upstream, endpoint, healthy), so that endpoints which DNS no longer
-    /// names disappear. For [`Metrics::on_scrape`].
-    pub fn set_endpoints<'a>(&self, endpoints: impl IntoIterator<Item = (&'a str, String, bool)>) {
-        self.families.endpoint_healthy.reset();
-        for (upstream, endpoint, healthy) in endpoints {
-            self.families.endpoint_healthy.with_label_values(&[upstream, &endpoint]).set(healthy.into());
-        }
-    }
-
     /// Replaces what is known of all address lists, as (file, entries, stale). For [`Metrics::on_scrape`].
     pub fn set_address_lists<'a>(&self, lists: impl IntoIterator<Item = (&'a str, usize, bool)>) {
         self.families.address_list_entries.reset();
@@ -264,7 +259,9 @@ impl Families {
             upstream_duration: histogram_vec(registry, names::UPSTREAM_DURATION),
             upstream_connect_failures: counter_vec(registry, names::UPSTREAM_CONNECT_FAILURES),
             upstream_retries: counter_vec(registry, names::UPSTREAM_RETRIES),
-            endpoint_healthy: gauge_vec(registry, names::ENDPOINT_HEALTHY),
+            upstream_ejections: counter_vec(registry, names::UPSTREAM_EJECTIONS),
+            upstream_ejections_withheld: counter_vec(registry, names::UPSTREAM_EJECTIONS_WITHHELD),
+            endpoints: endpoints::Endpoints::new(registry),
             connections: gauge_vec(registry, names::CONNECTIONS),
             connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),
             connections_refused: counter_vec(registry, names::CONNECTIONS_REFUSED),
@@ -316,6 +313,7 @@ bounds! {
     AdminTime = "admin_time",
     Http2Resets = "http2_resets",
     Http2ControlFrames = "http2_control_frames",
+    CircuitBreaker = "circuit_breaker",
 }
 
 fn counter(registry: &Registry, spec: Spec) -> IntCounter {

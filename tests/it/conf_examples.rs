@@ -100,6 +100,7 @@ fn the_promised_scenarios_exist() {
         "hardened.yaml",
         "proxy-protocol.yaml",
         "addresses.yaml",
+        "resilience.yaml",
     ] {
         assert!(names.iter().any(|found| found == name), "conf has no {name}");
     }
@@ -189,6 +190,23 @@ fn load_balancing_uses_both_origins_and_outlives_one() {
     world.origins[0].stop();
     for _ in 0..20 {
         gateway.get("/").expect_status(200);
+    }
+}
+
+#[test]
+fn resilience_fails_over_and_shares() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("resilience.yaml");
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/reports/1").expect_status(200).text(), "one");
+        gateway.get("/").expect_status(200);
+    }
+    assert!(world.origins[1].requests().iter().any(|request| request.target == "/"));
+    world.origins[0].stop();
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/reports/1").expect_status(200).text(), "two");
+        assert_eq!(gateway.get("/").expect_status(200).text(), "two");
     }
 }
 

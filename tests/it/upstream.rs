@@ -1,7 +1,11 @@
 //! Upstream: which endpoint takes a request, and what is said when none does.
 
 mod balance;
+mod bounds;
+mod drain;
+mod ejection;
 mod http2;
+mod sticky;
 mod tls;
 
 use std::sync::Arc;
@@ -64,7 +68,7 @@ fn a_body_is_sent_whole_to_the_endpoint_that_works() {
 #[test]
 fn an_endpoint_that_dies_meanwhile_fails_no_request() {
     let (one, two) = (Origin::saying("one"), Origin::saying("two"));
-    let gateway = before_all(&[&one, &two], "endpoints: [\"<0>\", \"<1>\"]");
+    let gateway = before_all(&[&one, &two], "endpoints: [\"<0>\", \"<1>\"], ejection: { for: 100ms }");
     let mut client = gateway.connect();
     for _ in 0..10 {
         client.get("/").expect_status(200);

@@ -3,6 +3,8 @@
 mod address;
 mod health;
 pub(in crate::config::compile) mod numbers;
+mod resilience;
+mod sticky;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -55,6 +57,11 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
         balance: balance(ctx, &path.key("balance"), &raw.balance),
         health: raw.health.as_ref().map(|health| health::health(ctx, &path.key("health"), health)),
         refuse_when_unhealthy: raw.all_unhealthy == AllUnhealthy::Refuse,
+        ejection: resilience::ejection(ctx, &path.key("ejection"), raw.ejection.as_ref()),
+        slow_start: raw.slow_start.map(|span| numbers::span(ctx, &path.key("slow_start"), Some(span), span.0)),
+        circuit_breaker: resilience::circuit_breaker(ctx, &path.key("circuit_breaker"), &raw.circuit_breaker),
+        zone: resilience::zone(ctx, path, raw),
+        sticky: raw.sticky.as_ref().and_then(|sticky| sticky::sticky(ctx, &path.key("sticky"), sticky)),
         timeouts: timeouts(ctx, &path.key("timeouts"), &raw.timeouts),
         connect_attempts: numbers::count(
             ctx,
@@ -111,7 +118,8 @@ fn endpoints(ctx: &mut Context, path: &DocPath, raw: &[raw::upstream::Endpoint])
             );
             continue;
         }
-        endpoints.push(Endpoint { host, port, weight });
+        let priority = numbers::count(ctx, &path.key("priority"), raw.priority, 0..=100, 0);
+        endpoints.push(Endpoint { host, port, weight, priority, zone: raw.zone.clone() });
     }
     endpoints
 }

@@ -1,5 +1,7 @@
 //! Upstreams: their endpoints, and how they are reached.
 
+mod resilience;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,6 +36,11 @@ fn facts(upstream: &Upstream) -> Facts {
         http2_streams,
         resolve,
         proxy_protocol,
+        ejection,
+        slow_start,
+        circuit_breaker,
+        zone,
+        sticky,
     } = upstream;
     for endpoint in endpoints {
         self::endpoint(endpoint, &mut facts);
@@ -56,12 +63,33 @@ fn facts(upstream: &Upstream) -> Facts {
     if let Some(version) = proxy_protocol {
         facts.tell(Effect::Protocol, "proxy_protocol", format!("{version:?}").to_lowercase());
     }
+    match ejection {
+        Some(ejection) => resilience::ejection(ejection, &mut facts),
+        None => _ = facts.tell(Effect::Balance, "ejection", "off"),
+    }
+    if let Some(time) = slow_start {
+        facts.tell(Effect::Balance, "slow_start", Span(*time));
+    }
+    resilience::circuit_breaker(circuit_breaker, &mut facts);
+    if let Some(zone) = zone {
+        facts.tell(Effect::Balance, "zone", zone);
+    }
+    if let Some(sticky) = sticky {
+        resilience::sticky(sticky, &mut facts);
+    }
     facts
 }
 
 fn endpoint(endpoint: &Endpoint, facts: &mut Facts) {
-    let Endpoint { host: _, port: _, weight } = endpoint;
-    facts.tell(Effect::Endpoint, endpoint.to_string(), format!("weight {weight}"));
+    let Endpoint { host: _, port: _, weight, priority, zone } = endpoint;
+    let mut words = format!("weight {weight}");
+    if *priority > 0 {
+        words += &format!(", priority {priority}");
+    }
+    if let Some(zone) = zone {
+        words += &format!(", zone {zone}");
+    }
+    facts.tell(Effect::Endpoint, endpoint.to_string(), words);
 }
 
 fn health(health: &Health, facts: &mut Facts) {

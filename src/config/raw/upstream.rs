@@ -1,5 +1,8 @@
 //! The services behind the gateway: `upstreams`.
 
+pub mod resilience;
+pub mod sticky;
+
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
@@ -18,9 +21,30 @@ pub struct Upstream {
     /// Probes that find out which endpoints work. Default: none, every endpoint counts as healthy.
     #[serde(default)]
     pub health: Option<Health>,
-    /// What to do when every endpoint is unhealthy. Default `use_all`.
+    /// What to do when every endpoint is unhealthy or left out (`ejection`). Drained endpoints are not used in any case.
+    /// Default `use_all`.
     #[serde(default)]
     pub all_unhealthy: AllUnhealthy,
+    /// Leaves endpoints out for a while that fail requests; `off` for never. Default: 5 connections in a row that could not be
+    /// made leave an endpoint out for 10s, and nothing else does. What else fails is counted once `ejection` is written.
+    #[serde(default)]
+    pub ejection: Option<resilience::Ejection>,
+    /// How long an endpoint takes to get its whole share, beginning with a tenth of it, when it joins: new in the file or by DNS
+    /// while the upstream is in use, healthy or let in again, restored. `consistent_hash` does not heed it, since keys would
+    /// move twice. Default: none, it gets its share at once.
+    #[serde(default)]
+    pub slow_start: Option<Span>,
+    /// Bounds on what the endpoints are asked at the same time. Default: none.
+    #[serde(default)]
+    pub circuit_breaker: resilience::CircuitBreaker,
+    /// The zone that this gateway runs in, such as `${ZONE}`. Within a priority, endpoints of this zone come first: those of
+    /// other zones get requests once less than five sevenths of its weight is sound, in proportion to what is missing.
+    /// Endpoints without a zone count as the gateway's own. Default: zones do not matter.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Leads a client back to its endpoint by a signed cookie. Default: none.
+    #[serde(default)]
+    pub sticky: Option<sticky::Sticky>,
     /// Bounds on waiting for an endpoint.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -63,6 +87,10 @@ pub struct Endpoint {
     pub address: String,
     /// Its share among the endpoints, 1 to 1000. Default 1.
     pub weight: Option<Count>,
+    /// The tier that it stands in.
+    pub priority: Option<Count>,
+    /// Where it runs.
+    pub zone: Option<String>,
 }
 
 /// An endpoint with its weight.
@@ -74,18 +102,25 @@ pub struct WeightedEndpoint {
     /// Its share among the endpoints, 1 to 1000. Default 1.
     #[serde(default)]
     weight: Option<Count>,
+    /// The tier that it stands in, 0 to 100; those with 0 come first. A tier takes the requests that those before it leave: all
+    /// of them while at least five sevenths of its weight is sound, and less in proportion below. Default 0.
+    #[serde(default)]
+    priority: Option<Count>,
+    /// The zone that it runs in, compared with the upstream's `zone`. Default: none.
+    #[serde(default)]
+    zone: Option<String>,
 }
 
 impl FromWord for Endpoint {
     const EXPECTING: &'static str = "`host:port` or a mapping with `address` and `weight`";
     fn from_word(word: &str) -> Result<Self, String> {
-        Ok(Endpoint { address: word.to_owned(), weight: None })
+        Ok(Endpoint { address: word.to_owned(), weight: None, priority: None, zone: None })
     }
 }
 
 impl From<WeightedEndpoint> for Endpoint {
     fn from(form: WeightedEndpoint) -> Self {
-        Endpoint { address: form.address, weight: form.weight }
+        Endpoint { address: form.address, weight: form.weight, priority: form.priority, zone: form.zone }
     }
 }
 
@@ -154,7 +189,7 @@ impl From<HashBalance> for Balance {
 
 word_or_map!(Balance, HashBalance);
 
-/// What to do when every endpoint is unhealthy.
+/// What to do when every endpoint is unhealthy or left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllUnhealthy {

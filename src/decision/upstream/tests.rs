@@ -1,8 +1,12 @@
+mod groups;
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, Method as HttpMethod};
 use proptest::prelude::*;
 
+use super::schedule::Schedule;
+use super::warmup::FULL_SHARE;
 use super::*;
 use crate::decision::request::{Normal, RequestView, Scheme};
 
@@ -11,11 +15,24 @@ struct Members {
     unhealthy: Vec<usize>,
     tried: Vec<usize>,
     active: Vec<usize>,
+    drained: Vec<usize>,
+    full: Vec<usize>,
+    /// By member; the whole share for those behind.
+    shares: Vec<u32>,
 }
 
 impl Live for Members {
-    fn healthy(&self, member: usize) -> bool {
-        !self.unhealthy.contains(&member)
+    fn sound(&self, member: usize) -> bool {
+        !self.unhealthy.contains(&member) && self.available(member)
+    }
+    fn available(&self, member: usize) -> bool {
+        !self.drained.contains(&member)
+    }
+    fn has_room(&self, member: usize) -> bool {
+        !self.full.contains(&member)
+    }
+    fn share(&self, member: usize) -> u32 {
+        self.shares.get(member).copied().unwrap_or(FULL_SHARE)
     }
     fn tried(&self, member: usize) -> bool {
         self.tried.contains(&member)
@@ -27,7 +44,11 @@ impl Live for Members {
 
 fn members(weights: &[u32]) -> Vec<Member> {
     let address = |index| SocketAddr::from(([10, 0, (index / 250) as u8, (index % 250) as u8], 80));
-    weights.iter().enumerate().map(|(index, weight)| Member { address: address(index), weight: *weight }).collect()
+    weights.iter().enumerate().map(|(index, weight)| member(address(index), *weight)).collect()
+}
+
+fn member(address: SocketAddr, weight: u32) -> Member {
+    Member { address, weight, priority: 0, elsewhere: false }
 }
 
 fn balanced(balance: Balance, weights: &[u32]) -> Balanced {
@@ -44,8 +65,8 @@ fn shares(balanced: &Balanced, live: &Members, n: usize, choices: u64) -> Vec<u6
     let mut shares = vec![0; n];
     for turn in 0..choices {
         match choose(&Permit::for_test(), balanced, live, number(balanced, turn)) {
-            Pick::Healthy(member) | Pick::Panic(member) => shares[member] += 1,
-            Pick::None => {}
+            Pick::Sound(member) | Pick::Panic(member) => shares[member] += 1,
+            Pick::Full | Pick::None => {}
         }
     }
     shares
@@ -67,26 +88,34 @@ fn any_balance() -> impl Strategy<Value = Balance> {
     ]
 }
 
+fn few() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(0usize..8, 0..6)
+}
+
 proptest! {
     #[test]
     fn only_what_is_usable_is_chosen_while_there_is_any(
         balance in any_balance(),
-        weights in prop::collection::vec(1u32..20, 0..8),
-        unhealthy in prop::collection::vec(0usize..8, 0..8),
-        tried in prop::collection::vec(0usize..8, 0..8),
+        weights in prop::collection::vec((1u32..20, 0u32..3, any::<bool>()), 0..8),
+        (unhealthy, tried, drained, full) in (few(), few(), few(), few()),
         active in prop::collection::vec(0usize..9, 8),
+        shares in prop::collection::vec(1..=FULL_SHARE, 0..8),
         turn in any::<u64>(),
     ) {
-        let balanced = balanced(balance, &weights);
-        let live = Members { unhealthy, tried, active };
-        let mut untried = (0..weights.len()).filter(|member| !live.tried(*member));
-        let healthy_left = untried.clone().any(|member| live.healthy(member));
+        let mut members = members(&weights.iter().map(|(weight, ..)| *weight).collect::<Vec<_>>());
+        for (member, (_, priority, elsewhere)) in members.iter_mut().zip(weights) {
+            (member.priority, member.elsewhere) = (priority, elsewhere);
+        }
+        let balanced = Balanced::new(&balance, &members);
+        let live = Members { unhealthy, tried, active, drained, full, shares };
+        let usable = |member: usize| live.sound(member) && live.has_room(member) && !live.tried(member);
+        let sound_left = (0..members.len()).any(|member| live.sound(member) && !live.tried(member));
+        let last_hope = |member: usize| live.available(member) && live.has_room(member) && !live.tried(member);
         match choose(&Permit::for_test(), &balanced, &live, number(&balanced, turn)) {
-            Pick::Healthy(member) => {
-                prop_assert!(member < weights.len() && live.healthy(member) && !live.tried(member));
-            }
-            Pick::Panic(member) => prop_assert!(!healthy_left && member < weights.len() && !live.tried(member)),
-            Pick::None => prop_assert_eq!(untried.next(), None),
+            Pick::Sound(member) => prop_assert!(member < members.len() && usable(member)),
+            Pick::Full => prop_assert!(sound_left && !(0..members.len()).any(usable)),
+            Pick::Panic(member) => prop_assert!(!sound_left && member < members.len() && last_hope(member)),
+            Pick::None => prop_assert!(!sound_left && !(0..members.len()).any(last_hope)),
         }
     }
 
@@ -161,7 +190,7 @@ const BY_PATH: Balance = Balance::ConsistentHash(HashKey::Path);
 
 fn owner(balanced: &Balanced, live: &Members, key: u64) -> usize {
     match choose(&Permit::for_test(), balanced, live, mix(key)) {
-        Pick::Healthy(member) => member,
+        Pick::Sound(member) => member,
         other => panic!("{other:?}"),
     }
 }

@@ -29,12 +29,22 @@ impl Weights {
 
     /// Like [`Weights::pick`], looking at all members.
     pub(super) fn pick_among(&self, random: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        self.pick_scaled(random, usable, |_| 1)
+    }
+
+    /// Like [`Weights::pick_among`], with each weight multiplied by a scale that may differ from choice to choice.
+    pub(super) fn pick_scaled(
+        &self,
+        random: u64,
+        usable: impl Fn(usize) -> bool,
+        scale: impl Fn(usize) -> u64,
+    ) -> Option<usize> {
         let members = || (0..self.ends.len()).filter(|member| usable(*member));
-        let total = members().map(|member| self.of(member)).sum();
+        let total = members().map(|member| self.of(member) * scale(member)).sum();
         let mut target = below(total, random);
         let mut last = None;
         for member in members() {
-            let weight = self.of(member);
+            let weight = self.of(member) * scale(member);
             if target < weight {
                 return Some(member);
             }
@@ -47,6 +57,6 @@ impl Weights {
 }
 
 /// A number below `bound`, in proportion to where `random` stands among all u64.
-fn below(bound: u64, random: u64) -> u64 {
+pub(super) fn below(bound: u64, random: u64) -> u64 {
     ((u128::from(bound) * u128::from(random)) >> 64) as u64
 }

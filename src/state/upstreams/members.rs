@@ -1,16 +1,20 @@
 //! The endpoints of an upstream at one time, and what they are made of: the file's lines and the resolver's answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Endpoint;
-use crate::config::snapshot::{self, Health};
-use crate::decision::upstream::{Balanced, Live, Member};
+use super::kept::Kept;
+use crate::config::snapshot;
+use crate::decision::upstream::ejection::Admits;
+use crate::decision::upstream::sticky::EndpointId;
+use crate::decision::upstream::{Balanced, Live, Member, Millis, warmup};
 
 /// Addresses of one name that are used; the lowest, should there be more.
-const MAX_ADDRESSES: usize = 256;
+pub(super) const MAX_ADDRESSES: usize = 256;
 
 /// The endpoints of an upstream at one time. A change makes new members, in which those that stay are the same.
 #[derive(Debug)]
@@ -18,32 +22,103 @@ pub struct Members {
     /// By the index that `balanced` knows them by.
     pub endpoints: Vec<Arc<Endpoint>>,
     pub balanced: Balanced,
-    pub(super) health: Option<Health>,
-    pub(super) refuse_when_unhealthy: bool,
+    /// By the same index: what the file or a resolver says of each.
+    pub located: Vec<Located>,
+    /// By the same index; empty without sticky sessions.
+    pub(super) ids: Vec<EndpointId>,
 }
 
-/// What members are made of.
-pub(super) struct Configured {
-    upstream: snapshot::Upstream,
-    /// The last good answer for each name.
-    answers: HashMap<String, Vec<IpAddr>>,
-}
-
-struct LiveMembers<'a> {
-    endpoints: &'a [Arc<Endpoint>],
-    tried: &'a [SocketAddr],
+/// An endpoint with an address, before it is joined with what is known about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    /// `host:port` as written.
+    pub name: Arc<str>,
+    pub address: SocketAddr,
+    /// At least 1.
+    pub weight: u32,
+    /// Those with the lowest come first.
+    pub priority: u32,
+    /// Where it runs, if that is known.
+    pub zone: Option<Arc<str>>,
 }
 
 impl Members {
-    /// The members as one request sees them, which has tried some addresses.
-    pub(super) fn live<'a>(&'a self, tried: &'a [SocketAddr]) -> impl Live + 'a {
-        LiveMembers { endpoints: &self.endpoints, tried }
+    /// Nobody, until the first are made.
+    pub(super) fn none(upstream: &snapshot::Upstream) -> Self {
+        let balanced = Balanced::new(&upstream.balance, &[]);
+        Members { endpoints: Vec::new(), balanced, located: Vec::new(), ids: Vec::new() }
+    }
+
+    /// Joins `located` with what is known of the endpoints. `joins` tells since when one takes requests that is not known yet.
+    pub(super) fn new(
+        located: Vec<Located>,
+        upstream: &snapshot::Upstream,
+        kept: &Kept,
+        id: impl Fn(SocketAddr) -> Option<EndpointId>,
+        joins: impl Fn(&Located) -> Millis,
+    ) -> Self {
+        let members: Vec<Member> = located
+            .iter()
+            .map(|located| Member {
+                address: located.address,
+                weight: located.weight,
+                priority: located.priority,
+                elsewhere: upstream.zone.is_some()
+                    && located.zone.is_some()
+                    && upstream.zone.as_deref() != located.zone.as_deref(),
+            })
+            .collect();
+        Members {
+            endpoints: located
+                .iter()
+                .map(|located| kept.endpoint(&located.name, located.address, joins(located)))
+                .collect(),
+            balanced: Balanced::new(&upstream.balance, &members),
+            ids: located.iter().filter_map(|located| id(located.address)).collect(),
+            located,
+        }
     }
 }
 
+/// The members as one request sees them, which has tried some addresses.
+pub(super) struct LiveMembers<'a> {
+    pub endpoints: &'a [Arc<Endpoint>],
+    pub upstream: &'a snapshot::Upstream,
+    pub tried: &'a [SocketAddr],
+    pub now: Millis,
+    /// Whether an endpoint was passed over that was as busy as it may be.
+    pub passed_over: Cell<bool>,
+}
+
+impl LiveMembers<'_> {
+    /// Whether it works, drained or not.
+    pub(super) fn works(&self, member: usize) -> bool {
+        works(self.upstream, &self.endpoints[member], self.now)
+    }
+}
+
+/// Whether probes speak for it, and it is not left out for the requests that it failed.
+pub(super) fn works(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Millis) -> bool {
+    (upstream.health.is_none() || endpoint.healthy())
+        && (upstream.ejection.is_none() || endpoint.standing().admits(now) != Admits::Nothing)
+}
+
 impl Live for LiveMembers<'_> {
-    fn healthy(&self, member: usize) -> bool {
-        self.endpoints[member].healthy()
+    fn sound(&self, member: usize) -> bool {
+        !self.endpoints[member].drained() && self.works(member)
+    }
+
+    fn available(&self, member: usize) -> bool {
+        !self.endpoints[member].drained()
+    }
+
+    fn has_room(&self, member: usize) -> bool {
+        let bound = self.upstream.circuit_breaker.requests_per_endpoint;
+        let room = bound.is_none_or(|most| self.endpoints[member].active() < most);
+        if !room {
+            self.passed_over.set(true);
+        }
+        room
     }
 
     fn tried(&self, member: usize) -> bool {
@@ -53,34 +128,28 @@ impl Live for LiveMembers<'_> {
     fn active(&self, member: usize) -> usize {
         self.endpoints[member].active()
     }
+
+    fn share(&self, member: usize) -> u32 {
+        share(self.upstream, &self.endpoints[member], self.now)
+    }
+}
+
+/// The part of its share that `endpoint` takes, of [`warmup::FULL_SHARE`].
+pub(super) fn share(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Millis) -> u32 {
+    match (upstream.slow_start, endpoint.joined_since(now)) {
+        (Some(slow_start), Some(since)) => warmup::share(since, slow_start),
+        _ => warmup::FULL_SHARE,
+    }
+}
+
+/// What members are made of.
+pub(super) struct Configured {
+    upstream: snapshot::Upstream,
 }
 
 impl Configured {
-    pub(super) fn new(upstream: &snapshot::Upstream) -> Self {
-        Configured { upstream: upstream.clone(), answers: HashMap::new() }
-    }
-
-    /// Goes on with the upstream of another file, which always makes new members.
-    pub(super) fn adopt(&mut self, upstream: &snapshot::Upstream) -> bool {
-        self.upstream = upstream.clone();
-        self.answers.retain(|name, _| upstream.endpoints.iter().any(|endpoint| endpoint.host == *name));
-        true
-    }
-
-    /// Keeps the addresses of `name`. Says whether they are others than before.
-    pub(super) fn learn(&mut self, name: &str, mut addresses: Vec<IpAddr>) -> bool {
-        // A reload may have removed the name while it was looked up.
-        if !self.names().any(|known| known == name) {
-            return false;
-        }
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses.truncate(MAX_ADDRESSES);
-        if self.answers.get(name) == Some(&addresses) {
-            return false;
-        }
-        self.answers.insert(name.to_owned(), addresses);
-        true
+    pub(super) fn new(upstream: snapshot::Upstream) -> Self {
+        Configured { upstream }
     }
 
     /// The names to resolve, each once.
@@ -93,39 +162,25 @@ impl Configured {
         self.upstream.resolve
     }
 
-    /// The members now, taking over from `before` those that stay.
-    pub(super) fn members(&self, before: &[Arc<Endpoint>]) -> Members {
-        let before: HashMap<_, _> =
-            before.iter().map(|endpoint| ((&*endpoint.name, endpoint.address), endpoint)).collect();
-        let mut endpoints = Vec::new();
-        let mut balancing = Vec::new();
+    /// The endpoints now, with the last answer of the resolver for each name.
+    pub(super) fn located(&self, kept: &Kept) -> Vec<Located> {
+        let mut located = Vec::new();
         for written in &self.upstream.endpoints {
-            let name = name(written);
-            for ip in self.addresses(&written.host) {
-                let address = SocketAddr::new(ip, written.port);
-                endpoints.push(match before.get(&(name.as_str(), address)) {
-                    Some(endpoint) => Arc::clone(endpoint),
-                    None => Arc::new(Endpoint::new(name.as_str().into(), address)),
-                });
-                balancing.push(Member { address, weight: written.weight });
-            }
+            let name: Arc<str> = name(written).into();
+            let zone: Option<Arc<str>> = written.zone.as_deref().map(Into::into);
+            let addresses = match written.host.parse() {
+                Ok(address) => vec![address],
+                Err(_) => kept.addresses(&written.host),
+            };
+            located.extend(addresses.into_iter().map(|ip| Located {
+                name: name.clone(),
+                address: SocketAddr::new(ip, written.port),
+                weight: written.weight,
+                priority: written.priority,
+                zone: zone.clone(),
+            }));
         }
-        if self.upstream.health.is_none() {
-            endpoints.iter().for_each(|endpoint| endpoint.presume_healthy());
-        }
-        Members {
-            endpoints,
-            balanced: Balanced::new(&self.upstream.balance, &balancing),
-            health: self.upstream.health.clone(),
-            refuse_when_unhealthy: self.upstream.refuse_when_unhealthy,
-        }
-    }
-
-    fn addresses(&self, host: &str) -> Vec<IpAddr> {
-        match host.parse() {
-            Ok(address) => vec![address],
-            Err(_) => self.answers.get(host).cloned().unwrap_or_default(),
-        }
+        located
     }
 }
 

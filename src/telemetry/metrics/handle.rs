@@ -10,6 +10,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::Families;
 use crate::decision::outcome::Cause;
+use crate::decision::upstream::ejection::Reason;
 use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 /// The metrics of one route.
@@ -82,6 +83,8 @@ pub struct UpstreamMetrics {
     duration: OnceLock<Histogram>,
     connect_failures: IntCounter,
     retries: IntCounter,
+    ejections: [OnceLock<IntCounter>; Reason::ALL.len()],
+    ejections_withheld: [OnceLock<IntCounter>; Reason::ALL.len()],
 }
 
 impl UpstreamMetrics {
@@ -91,6 +94,8 @@ impl UpstreamMetrics {
             duration: OnceLock::new(),
             connect_failures: families.upstream_connect_failures.with_label_values(&[&*name]),
             retries: families.upstream_retries.with_label_values(&[&*name]),
+            ejections: Default::default(),
+            ejections_withheld: Default::default(),
             name,
             families,
         }
@@ -113,6 +118,20 @@ impl UpstreamMetrics {
     /// Counts an attempt to connect that failed, when it fails.
     pub fn connect_failed(&self) {
         self.connect_failures.inc();
+    }
+
+    /// Counts an endpoint that is left out for the requests that it failed.
+    pub fn ejected(&self, reason: Reason) {
+        self.count(&self.ejections, &self.families.upstream_ejections, reason);
+    }
+
+    /// Counts an endpoint that would be left out if not too many were.
+    pub fn ejection_withheld(&self, reason: Reason) {
+        self.count(&self.ejections_withheld, &self.families.upstream_ejections_withheld, reason);
+    }
+
+    fn count(&self, counters: &[OnceLock<IntCounter>], family: &IntCounterVec, reason: Reason) {
+        counters[reason as usize].get_or_init(|| family.with_label_values(&[&*self.name, reason.as_str()])).inc();
     }
 
     fn observe(&self, duration: Duration) {
@@ -251,6 +270,9 @@ mod tests {
         }
         for (position, decision) in Decision::ALL.iter().enumerate() {
             assert_eq!(*decision as usize, position);
+        }
+        for (position, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, position);
         }
         for (position, reason) in ConnectionRefusal::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, position);

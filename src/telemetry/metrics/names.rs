@@ -54,7 +54,19 @@ metrics! {
     UPSTREAM_RETRIES = "portcullis_upstream_retries_total" ["upstream"]
         "Attempts after the first of a request.";
     ENDPOINT_HEALTHY = "portcullis_upstream_endpoint_healthy" ["upstream", "endpoint"]
-        "1 where an endpoint takes requests, 0 where it is left out.";
+        "1 where an endpoint takes requests, 0 where it is unhealthy, left out for what it failed, or drained.";
+    ENDPOINT_EJECTED = "portcullis_upstream_endpoint_ejected" ["upstream", "endpoint"]
+        "1 where an endpoint is left out for the requests that it failed, until it passes a trial.";
+    ENDPOINT_DRAINING = "portcullis_upstream_endpoint_draining" ["upstream", "endpoint"]
+        "1 where an operator drained an endpoint.";
+    ENDPOINT_REQUESTS = "portcullis_upstream_endpoint_requests" ["upstream", "endpoint"]
+        "Requests that an endpoint is busy with.";
+    UPSTREAM_EJECTIONS = "portcullis_upstream_ejections_total" ["upstream", "reason"]
+        "Endpoints left out for the requests that they failed: consecutive_failures, error_rate or trial_failed.";
+    UPSTREAM_EJECTIONS_WITHHELD = "portcullis_upstream_ejections_withheld_total" ["upstream", "reason"]
+        "Times that an endpoint was not left out since ejection.most of the endpoints are out.";
+    UPSTREAM_ENDPOINT_FULL = "portcullis_upstream_endpoint_full_total" ["upstream"]
+        "Requests that met an endpoint at its bound, circuit_breaker.requests_per_endpoint.";
 
     // Connections.
     CONNECTIONS = "portcullis_connections" ["listener"] "Open connections of clients.";

@@ -7,6 +7,7 @@ use http::Method;
 use super::*;
 use crate::decision::outcome::Cause;
 use crate::decision::request::Scheme;
+use crate::decision::upstream::ejection::Reason;
 use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
@@ -132,13 +133,18 @@ fn what_is_open_is_counted_until_it_is_dropped_even_by_a_panic() {
     has(&metrics, r#"portcullis_connections_total{listener="public"} 1"#);
 }
 
+fn sample<'a>(upstream: &'a str, endpoint: &str, takes_requests: bool) -> EndpointSample<'a> {
+    let endpoint = endpoint.to_owned();
+    EndpointSample { upstream, endpoint, takes_requests, ejected: false, draining: false, requests: 2 }
+}
+
 #[test]
 fn a_scrape_asks_for_what_is_kept_elsewhere() {
     let metrics = Metrics::new();
-    metrics.set_endpoints([("orders", "127.0.0.1:9001".to_owned(), true)]);
+    metrics.set_endpoints([sample("orders", "127.0.0.1:9001", true)]);
     metrics.on_scrape(|metrics| {
         set_total(&metrics.access_log_dropped, 7);
-        metrics.set_endpoints([("orders", "127.0.0.1:9002".to_owned(), false)]);
+        metrics.set_endpoints([sample("orders", "127.0.0.1:9002", false)]);
     });
     metrics.render();
     has(&metrics, "portcullis_access_log_dropped_total 7");
@@ -186,7 +192,10 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     metrics.limit_refusals("per-caller").inc();
     metrics.bound_hit(Bound::Uri);
     metrics.set_address_lists([("blocked.txt", 3, true)]);
-    metrics.set_endpoints([("u", "127.0.0.1:9001".to_owned(), true)]);
+    metrics.set_endpoints([sample("u", "127.0.0.1:9001", true)]);
+    metrics.set_endpoint_full("u", 1);
+    metrics.upstream("u").ejected(Reason::Consecutive);
+    metrics.upstream("u").ejection_withheld(Reason::Consecutive);
 
     let text = metrics.render();
     let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -1,3 +1,5 @@
+mod resilience;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
@@ -48,7 +50,7 @@ fn found(yaml: &str, expected: &[&str]) {
 #[test]
 fn what_is_not_written_has_a_default() {
     let upstream = one("  orders: {endpoints: ['127.0.0.1:9001', {address: 'B.internal:80', weight: 2}]}");
-    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight };
+    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
     assert_eq!(upstream.endpoints, [endpoint("127.0.0.1", 9001, 1), endpoint("b.internal", 80, 2)]);
     assert_eq!(upstream.balance, Balance::RoundRobin);
     assert_eq!(upstream.health, None);

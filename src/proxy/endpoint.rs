@@ -1,0 +1,81 @@
+//! What a try tells about its endpoint: remembered, counted, and said where it changes something.
+
+use std::time::Instant;
+
+use http::StatusCode;
+use log::{info, warn};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use super::context::Context;
+use super::error::upstream_cause;
+use crate::decision::outcome::Cause;
+use crate::decision::upstream::ejection::Reason;
+use crate::decision::upstream::outcome::TryResult;
+use crate::state::upstreams::Change;
+
+/// Notes how a try at the chosen endpoint ended. Further ends of the same try are ignored.
+pub fn tried(ctx: &mut Context, result: TryResult) {
+    let (Some(id), Some(chosen)) = (ctx.attempt.upstream, &mut ctx.attempt.chosen) else { return };
+    let upstream = ctx.serving.upstream(id);
+    let Some(change) = upstream.state.record(chosen, result, Instant::now) else { return };
+    let (name, endpoint) = (upstream.state.name(), &chosen.endpoint);
+    match change {
+        Change::Ejected { reason, time } => {
+            upstream.metrics.ejected(reason);
+            let (why, last) = (words(reason), describe(result));
+            warn!(
+                "upstream {name}: endpoint {endpoint} is left out for {time:?}, since {why}, the last time with {last}"
+            );
+        }
+        Change::Withheld { reason } => upstream.metrics.ejection_withheld(reason),
+        Change::Returned => info!("upstream {name}: endpoint {endpoint} passed its trial and takes requests again"),
+    }
+}
+
+/// Notes that the header of an answer arrived; an interim one is not the answer (RFC 9110 §15.2).
+pub fn answered(ctx: &mut Context, status: StatusCode) {
+    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+        tried(ctx, TryResult::Answered(status.as_u16()));
+    }
+}
+
+/// Notes that no connection could be made, unless it was for want of something on this side.
+pub fn unreachable(ctx: &mut Context, e: &Error) {
+    if !matches!(e.etype(), ErrorType::BindError | ErrorType::SocketError) {
+        tried(ctx, TryResult::ConnectFailed);
+    }
+}
+
+/// Notes that the exchange broke, where that is the endpoint's fault.
+pub fn broken(ctx: &mut Context, session: &mut Session, e: &Error, reused: bool) {
+    // What is sent again found a connection that had grown old.
+    if *e.esource() != ErrorSource::Upstream || e.retry() {
+        return;
+    }
+    let result = match upstream_cause(e) {
+        // It can't answer what the client has not said yet.
+        Cause::UpstreamTimeout if !session.as_mut().is_body_done() => return,
+        Cause::UpstreamTimeout => TryResult::TimedOut,
+        Cause::UpstreamClosed if reused => return,
+        _ => TryResult::Broken,
+    };
+    tried(ctx, result);
+}
+
+fn words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Consecutive => "it failed too many requests in a row",
+        Reason::ErrorRate => "it fails more requests than the others",
+        Reason::Trial => "it failed its trial",
+    }
+}
+
+fn describe(result: TryResult) -> String {
+    match result {
+        TryResult::Answered(status) => format!("the status {status}"),
+        TryResult::ConnectFailed => "no connection".to_owned(),
+        TryResult::Broken => "a broken connection".to_owned(),
+        TryResult::TimedOut => "no answer in time".to_owned(),
+    }
+}
