@@ -12,6 +12,7 @@ mod announce;
 pub mod connection;
 pub mod context;
 mod descriptors;
+pub mod discovery;
 pub mod error;
 pub mod gateway;
 pub mod guard;

@@ -1,8 +1,11 @@
 //! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints,
-//! address lists.
+//! address lists, what is known of endpoints that are found.
 
 pub mod addresses;
 pub mod connections;
+pub mod discovery;
 pub mod limits;
 pub mod tokens;
 pub mod upstreams;
+
+mod watch;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
+use crate::proxy::discovery::FIRST_ANSWERS;
 use crate::proxy::serving::Shared;
 
 /// Answers commands from the state that requests share.
@@ -37,6 +38,8 @@ impl Operator {
         for line in &said {
             warn!("reload: {line}");
         }
+        // New names are looked up before requests need them.
+        self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
         let generation = self.shared.publish(snapshot);
         self.shared.metrics.config_applied(generation, SystemTime::now());
         info!("reloaded {}: generation {generation}", self.source.path);

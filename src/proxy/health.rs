@@ -1,4 +1,4 @@
-//! Background work, off the request path: active health checks and name resolution of upstreams, and [`ListUpkeep`].
+//! Background work, off the request path: active health checks of upstreams, [`DiscoveryUpkeep`] and [`ListUpkeep`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use pingora::lb::Backend;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tokio::task::JoinHandle;
 
 use super::announce::Announcer;
+use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
 use super::lists::ListUpkeep;
 use super::peer::PeerTemplate;
 use super::serving::Shared;
@@ -22,7 +22,7 @@ use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
-/// Probes endpoints, resolves names and keeps address lists current for as long as the process runs.
+/// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
 pub struct Upkeep {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
@@ -36,13 +36,15 @@ impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut schedule = Schedule::default();
         let mut lists = ListUpkeep::default();
+        let mut discovery = DiscoveryUpkeep::default();
         let began = Instant::now();
         let mut starting = true;
         loop {
+            discovery.run(&self.shared);
             schedule.run(&self.shared);
             lists.run(&self.shared);
             // A name without an answer costs its own upstream (503), not the others their readiness.
-            if starting && (schedule.resolved_once() || began.elapsed() > FIRST_RESOLVE) {
+            if starting && (discovery.is_settled(&self.shared) || began.elapsed() > FIRST_ANSWERS) {
                 self.readiness.clear(STARTING);
                 starting = false;
             }
@@ -58,9 +60,6 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// How long the first answers of the resolver may keep the process from being ready.
-const FIRST_RESOLVE: Duration = Duration::from_secs(5);
-
 /// Why a process that has just begun is not ready.
 pub const STARTING: &str = "starting";
 
@@ -68,8 +67,6 @@ pub const STARTING: &str = "starting";
 #[derive(Default)]
 struct Schedule {
     probe: HashMap<Arc<str>, Instant>,
-    resolve: HashMap<Arc<str>, Instant>,
-    resolving: HashMap<Arc<str>, JoinHandle<()>>,
     /// Checks keep connections and templates; made again when the definition changed.
     checks: HashMap<Arc<str>, (Health, Arc<Checker>)>,
 }
@@ -80,14 +77,6 @@ impl Schedule {
         let now = Instant::now();
         for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
             let state = &serving_upstream.state;
-            if let Some(every) = state.resolve_every()
-                && due(&mut self.resolve, &upstream.name, every, now)
-                && let Some(running) =
-                    self.resolving.insert(upstream.name.clone(), tokio::spawn(resolve(state.clone())))
-            {
-                // Does nothing if it has finished; a resolver that hangs must not be asked again and again.
-                running.abort();
-            }
             if let Some(health) = &upstream.health
                 && due(&mut self.probe, &upstream.name, health.interval, now)
             {
@@ -97,11 +86,6 @@ impl Schedule {
                 }
             }
         }
-    }
-
-    /// Whether every name has been asked for, and answered or not.
-    fn resolved_once(&self) -> bool {
-        self.resolving.values().all(JoinHandle::is_finished)
     }
 
     fn checker(&mut self, upstream: &Upstream, health: &Health) -> Arc<Checker> {
@@ -127,18 +111,6 @@ fn due(schedule: &mut HashMap<Arc<str>, Instant>, name: &Arc<str>, interval: Dur
             schedule.insert(name.clone(), now + interval);
             true
         }
-    }
-}
-
-async fn resolve(state: Arc<UpstreamState>) {
-    let resolved = state.resolve().await;
-    for (name, error) in resolved.failures {
-        warn!("upstream {}: `{name}` cannot be resolved: {error}", state.name());
-    }
-    if resolved.changed {
-        let endpoints = state.endpoints();
-        let addresses: Vec<String> = endpoints.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
-        info!("upstream {}: endpoints are now {}", state.name(), addresses.join(", "));
     }
 }
 
@@ -201,5 +173,11 @@ fn checker(upstream: &Upstream, health: &Health) -> Checker {
 }
 
 fn first_host(upstream: &Upstream) -> String {
-    upstream.endpoints.first().map_or(String::new(), |endpoint| format!("{}:{}", endpoint.host, endpoint.port))
+    let listed = upstream.files.iter().flat_map(|file| file.loaded.iter());
+    match (upstream.endpoints.iter().chain(listed).next(), upstream.services.first()) {
+        (Some(endpoint), _) => format!("{}:{}", endpoint.host, endpoint.port),
+        // The service's domain (RFC 2782): what stands behind the labels of service and protocol.
+        (None, Some(name)) => name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join("."),
+        (None, None) => String::new(),
+    }
 }

@@ -14,6 +14,7 @@ use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::state::addresses::{AddressList, AddressLists};
 use crate::state::connections::Connections;
+use crate::state::discovery::Discovery;
 use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
 use crate::state::tokens::Tokens;
 use crate::state::upstreams::{UpstreamState, Upstreams};
@@ -53,9 +54,10 @@ impl Serving {
     pub fn assemble(snapshot: Snapshot, state: &State, metrics: &Metrics) -> Serving {
         let limits = state.limits.handles(&snapshot.rules.limits);
         let address_lists = state.address_lists.handles(&snapshot.rules.address_lists);
+        state.discovery.adopt(&snapshot.upstreams);
         let upstreams = state
             .upstreams
-            .reconcile(&snapshot.upstreams)
+            .reconcile(&snapshot.upstreams, &state.discovery)
             .into_iter()
             .zip(&snapshot.upstreams)
             .map(|(state, upstream)| ServingUpstream {
@@ -101,6 +103,7 @@ pub struct State {
     pub limits: Limits,
     pub address_lists: AddressLists,
     pub tokens: Tokens,
+    pub discovery: Arc<Discovery>,
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
 }
@@ -124,6 +127,7 @@ impl Shared {
             limits: Limits::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
             tokens: Tokens::default(),
+            discovery: Arc::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),
         };

@@ -6,20 +6,17 @@ mod members;
 mod tests;
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
-use tokio::task::JoinSet;
 
 use crate::config::snapshot::{self, Health};
 use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
 use crate::decision::request::RequestView;
 use crate::decision::upstream::{self, Pick, Wants, hash_input};
+use crate::state::discovery::Discovery;
+use arc_swap::ArcSwap;
 pub use endpoint::{Chosen, Endpoint, HealthChange};
 use members::Configured;
 pub use members::Members;
@@ -40,15 +37,6 @@ pub struct UpstreamState {
     configured: Mutex<Configured>,
 }
 
-/// What [`UpstreamState::resolve`] found.
-#[derive(Debug, Default)]
-pub struct Resolved {
-    /// Whether the endpoints are others now.
-    pub changed: bool,
-    /// Names without an answer, and why. What was known about them before is kept.
-    pub failures: Vec<(String, io::Error)>,
-}
-
 impl Upstreams {
     /// Without any upstream yet.
     pub fn new() -> Self {
@@ -58,17 +46,17 @@ impl Upstreams {
     /// The state of each of `upstreams`, in their order. Called when a configuration is published.
     ///
     /// Upstreams are known by name, and their endpoints by what was written and the address: what stays keeps its health
-    /// and load. Names that are new must be resolved before they have endpoints.
-    pub fn reconcile(&self, upstreams: &[snapshot::Upstream]) -> Vec<Arc<UpstreamState>> {
+    /// and load. What is to be found has the endpoints that `discovery` knows by now.
+    pub fn reconcile(&self, upstreams: &[snapshot::Upstream], discovery: &Discovery) -> Vec<Arc<UpstreamState>> {
         let mut by_name = lock(&self.by_name);
         let states: Vec<_> = upstreams
             .iter()
             .map(|upstream| match by_name.get(&upstream.name) {
                 Some(state) => {
-                    state.change(|configured| configured.adopt(upstream));
+                    state.change(|configured| configured.adopt(upstream, discovery));
                     Arc::clone(state)
                 }
-                None => Arc::new(UpstreamState::new(upstream)),
+                None => Arc::new(UpstreamState::new(upstream, discovery)),
             })
             .collect();
         *by_name = states.iter().map(|state| (state.name.clone(), Arc::clone(state))).collect();
@@ -77,9 +65,9 @@ impl Upstreams {
 }
 
 impl UpstreamState {
-    /// The state of an upstream that was not there before. Its DNS names have no endpoints yet.
-    pub fn new(upstream: &snapshot::Upstream) -> Self {
-        let configured = Configured::new(upstream);
+    /// The state of an upstream that was not there before.
+    pub fn new(upstream: &snapshot::Upstream, discovery: &Discovery) -> Self {
+        let configured = Configured::new(upstream, discovery);
         UpstreamState {
             name: upstream.name.clone(),
             members: ArcSwap::from_pointee(configured.members(&[])),
@@ -143,45 +131,9 @@ impl UpstreamState {
         self.members.load().health.as_ref().and_then(|health| endpoint.record_probe(health, ok))
     }
 
-    /// How often to [`UpstreamState::resolve`]; `None` if every endpoint is written as an address.
-    pub fn resolve_every(&self) -> Option<Duration> {
-        let configured = lock(&self.configured);
-        configured.names().next().map(|_| configured.resolve_every())
-    }
-
-    /// Resolves the names among the endpoints, by the system's resolver and its timeouts.
-    ///
-    /// Every answer is used as it arrives. Off the request path, one call at a time: a resolver that hangs then holds one
-    /// thread for each name and no more.
-    pub async fn resolve(&self) -> Resolved {
-        let mut lookups = JoinSet::new();
-        for name in lock(&self.configured).names() {
-            let name = name.to_owned();
-            lookups.spawn(async move {
-                let answer = tokio::net::lookup_host((name.as_str(), 0)).await;
-                let answer: io::Result<Vec<_>> = answer.map(|found| found.map(|address| address.ip()).collect());
-                (name, answer)
-            });
-        }
-        let mut resolved = Resolved::default();
-        while let Some(lookup) = lookups.join_next().await {
-            // A lookup is neither cancelled nor does it panic; if it ever did, the name keeps its last answer.
-            let Ok((name, answer)) = lookup else { continue };
-            match self.learn(&name, answer) {
-                Ok(changed) => resolved.changed |= changed,
-                Err(error) => resolved.failures.push((name, error)),
-            }
-        }
-        resolved
-    }
-
-    /// Uses the addresses of `name`. An error or an empty answer changes nothing.
-    fn learn(&self, name: &str, answer: io::Result<Vec<IpAddr>>) -> io::Result<bool> {
-        let addresses = answer?;
-        if addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-        }
-        Ok(self.change(|configured| configured.learn(name, addresses)))
+    /// Uses the endpoints that are known by now. Says whether they are others than before.
+    pub fn discover(&self, discovery: &Discovery) -> bool {
+        self.change(|configured| configured.discover(discovery))
     }
 
     /// Makes new members if `change` says that something changed.

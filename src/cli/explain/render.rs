@@ -76,6 +76,12 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: 
                 for endpoint in &upstream.endpoints {
                     line("  endpoint", &format!("{}, weight {}", address(endpoint), endpoint.weight));
                 }
+                for name in &upstream.services {
+                    line("  endpoints", &format!("as DNS says for the SRV name {name}"));
+                }
+                for file in &upstream.files {
+                    line("  endpoints", &format!("{} of {}", file.loaded.len(), file.file));
+                }
             }
         }
     }
@@ -147,6 +153,8 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
             "name": &*upstream.name,
             "balance": balance(&upstream.balance),
             "endpoints": upstream.endpoints.iter().map(address).collect::<Vec<_>>(),
+            "services": upstream.services.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "files": upstream.files.iter().map(|file| &*file.file).collect::<Vec<_>>(),
         }}),
     });
     let origin = match &explanation.verdict {

@@ -1,16 +1,13 @@
-//! The endpoints of an upstream at one time, and what they are made of: the file's lines and the resolver's answers.
+//! The endpoints of an upstream at one time, and what they are made of: the upstream's settings and its targets.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Endpoint;
 use crate::config::snapshot::{self, Health};
 use crate::decision::upstream::{Balanced, Live, Member};
-
-/// Addresses of one name that are used; the lowest, should there be more.
-const MAX_ADDRESSES: usize = 256;
+use crate::state::discovery::{Discovery, Target};
 
 /// The endpoints of an upstream at one time. A change makes new members, in which those that stay are the same.
 #[derive(Debug)]
@@ -25,8 +22,8 @@ pub struct Members {
 /// What members are made of.
 pub(super) struct Configured {
     upstream: snapshot::Upstream,
-    /// The last good answer for each name.
-    answers: HashMap<String, Vec<IpAddr>>,
+    /// What its endpoints stand for.
+    targets: Vec<Target>,
 }
 
 struct LiveMembers<'a> {
@@ -56,41 +53,22 @@ impl Live for LiveMembers<'_> {
 }
 
 impl Configured {
-    pub(super) fn new(upstream: &snapshot::Upstream) -> Self {
-        Configured { upstream: upstream.clone(), answers: HashMap::new() }
+    pub(super) fn new(upstream: &snapshot::Upstream, discovery: &Discovery) -> Self {
+        Configured { upstream: upstream.clone(), targets: discovery.targets(upstream) }
     }
 
     /// Goes on with the upstream of another file, which always makes new members.
-    pub(super) fn adopt(&mut self, upstream: &snapshot::Upstream) -> bool {
-        self.upstream = upstream.clone();
-        self.answers.retain(|name, _| upstream.endpoints.iter().any(|endpoint| endpoint.host == *name));
+    pub(super) fn adopt(&mut self, upstream: &snapshot::Upstream, discovery: &Discovery) -> bool {
+        *self = Configured::new(upstream, discovery);
         true
     }
 
-    /// Keeps the addresses of `name`. Says whether they are others than before.
-    pub(super) fn learn(&mut self, name: &str, mut addresses: Vec<IpAddr>) -> bool {
-        // A reload may have removed the name while it was looked up.
-        if !self.names().any(|known| known == name) {
-            return false;
-        }
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses.truncate(MAX_ADDRESSES);
-        if self.answers.get(name) == Some(&addresses) {
-            return false;
-        }
-        self.answers.insert(name.to_owned(), addresses);
-        true
-    }
-
-    /// The names to resolve, each once.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let hosts = self.upstream.endpoints.iter().map(|endpoint| endpoint.host.as_str());
-        hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect::<BTreeSet<_>>().into_iter()
-    }
-
-    pub(super) fn resolve_every(&self) -> Duration {
-        self.upstream.resolve
+    /// Takes over what is known by now. Says whether the targets are others than before.
+    pub(super) fn discover(&mut self, discovery: &Discovery) -> bool {
+        let targets = discovery.targets(&self.upstream);
+        let changed = targets != self.targets;
+        self.targets = targets;
+        changed
     }
 
     /// The members now, taking over from `before` those that stay.
@@ -99,16 +77,13 @@ impl Configured {
             before.iter().map(|endpoint| ((&*endpoint.name, endpoint.address), endpoint)).collect();
         let mut endpoints = Vec::new();
         let mut balancing = Vec::new();
-        for written in &self.upstream.endpoints {
-            let name = name(written);
-            for ip in self.addresses(&written.host) {
-                let address = SocketAddr::new(ip, written.port);
-                endpoints.push(match before.get(&(name.as_str(), address)) {
-                    Some(endpoint) => Arc::clone(endpoint),
-                    None => Arc::new(Endpoint::new(name.as_str().into(), address)),
-                });
-                balancing.push(Member { address, weight: written.weight });
-            }
+        for Target { endpoint: written, address } in &self.targets {
+            let (name, address) = (name(written), *address);
+            endpoints.push(match before.get(&(name.as_str(), address)) {
+                Some(endpoint) => Arc::clone(endpoint),
+                None => Arc::new(Endpoint::new(name.as_str().into(), address)),
+            });
+            balancing.push(Member { address, weight: written.weight });
         }
         if self.upstream.health.is_none() {
             endpoints.iter().for_each(|endpoint| endpoint.presume_healthy());
@@ -118,13 +93,6 @@ impl Configured {
             balanced: Balanced::new(&self.upstream.balance, &balancing),
             health: self.upstream.health.clone(),
             refuse_when_unhealthy: self.upstream.refuse_when_unhealthy,
-        }
-    }
-
-    fn addresses(&self, host: &str) -> Vec<IpAddr> {
-        match host.parse() {
-            Ok(address) => vec![address],
-            Err(_) => self.answers.get(host).cloned().unwrap_or_default(),
         }
     }
 }
