@@ -16,6 +16,7 @@ mod body;
 mod cli;
 mod conf_examples;
 mod config;
+mod discovery;
 mod error;
 mod fault;
 mod framing;

@@ -1,23 +1,27 @@
 //! Compile: `dns`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::upstream::numbers;
 use super::{Context, DocPath};
 use crate::config::raw;
+use crate::config::raw::units::Span;
 use crate::config::snapshot::{Dns, Family};
 use crate::decision::rules::defaults;
 
 /// Where name servers listen (RFC 1035 §4.2).
 const PORT: u16 = 53;
+/// Longest of the durations.
+const DAY: Duration = Duration::from_secs(86_400);
 /// As many as the C library reads from `/etc/resolv.conf`, and a few more.
 const MOST_SERVERS: usize = 8;
 
 /// Compiles how names are looked up.
 pub fn dns(ctx: &mut Context, raw: &raw::Config) -> Dns {
     let (raw, path) = (&raw.dns, DocPath::root().key("dns"));
-    let shortest = numbers::span(ctx, &path.key("shortest"), raw.shortest, defaults::DNS_SHORTEST);
-    let longest = numbers::span(ctx, &path.key("longest"), raw.longest, defaults::DNS_LONGEST.max(shortest));
+    let shortest = span(ctx, &path.key("shortest"), raw.shortest, defaults::DNS_SHORTEST);
+    let longest = span(ctx, &path.key("longest"), raw.longest, defaults::DNS_LONGEST.max(shortest));
     if shortest > longest {
         ctx.error_with_help(
             &path.key("shortest"),
@@ -28,7 +32,7 @@ pub fn dns(ctx: &mut Context, raw: &raw::Config) -> Dns {
     }
     Dns {
         servers: servers(ctx, &path.key("servers"), &raw.servers),
-        timeout: numbers::span(ctx, &path.key("timeout"), raw.timeout, defaults::DNS_TIMEOUT),
+        timeout: span(ctx, &path.key("timeout"), raw.timeout, defaults::DNS_TIMEOUT),
         attempts: numbers::count(ctx, &path.key("attempts"), raw.attempts, 1..=5, defaults::DNS_ATTEMPTS),
         shortest,
         longest,
@@ -40,6 +44,14 @@ pub fn dns(ctx: &mut Context, raw: &raw::Config) -> Dns {
         addresses: numbers::count(ctx, &path.key("addresses"), raw.addresses, 1..=4096, defaults::DNS_ADDRESSES)
             as usize,
     }
+}
+
+fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+    let span = numbers::span(ctx, path, written, default);
+    if span > DAY {
+        ctx.error_with_help(path, "out_of_range", "that is longer than a day", "write at most `1d`");
+    }
+    span.min(DAY)
 }
 
 fn servers(ctx: &mut Context, path: &DocPath, raw: &[String]) -> Vec<SocketAddr> {
@@ -69,8 +81,6 @@ fn server(text: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::compile::Environment;
     use crate::config::load::Places;
@@ -118,7 +128,7 @@ mod tests {
     #[test]
     fn every_mistake_is_reported_in_one_run() {
         let (_, found) = compile(
-            "servers: [dns.example.com, '127.0.0.1:0'], timeout: 0s, attempts: 6, shortest: 2s, longest: 1s, addresses: 0",
+            "servers: [dns.example.com, '127.0.0.1:0'], timeout: 25h, attempts: 6, shortest: 2s, longest: 1s, addresses: 0",
         );
         assert_eq!(
             found,
@@ -126,7 +136,7 @@ mod tests {
                 "bounds_crossed dns.shortest",
                 "invalid_address dns.servers[0]",
                 "invalid_address dns.servers[1]",
-                "duration_zero dns.timeout",
+                "out_of_range dns.timeout",
                 "out_of_range dns.attempts",
                 "out_of_range dns.addresses",
             ]

@@ -91,7 +91,7 @@ impl Resolving {
     }
 
     /// Makes the resolver again if `settings`, `/etc/hosts` or `/etc/resolv.conf` are others than it was made of. Says
-    /// whether it did. Blocks on the file system; to be called about every second.
+    /// whether one was replaced. Blocks on the file system; to be called about every second.
     ///
     /// # Errors
     /// What of the system's files can't be used. Without them, the name server of this machine is asked.
@@ -108,8 +108,8 @@ impl Resolving {
         made.resolv_conf.accept(RESOLV_CONF);
         made.settings = Some(settings.clone());
         let (resolver, trouble) = Resolver::new(settings)?;
-        self.current.store(Some(Arc::new(resolver)));
-        trouble.map_or(Ok(true), Err)
+        let before = self.current.swap(Some(Arc::new(resolver)));
+        trouble.map_or(Ok(before.is_some()), Err)
     }
 }
 

@@ -18,11 +18,24 @@ pub struct Record {
 /// The greatest share.
 const MOST: u32 = 1000;
 
+/// The records with their shares, those of the first priority first.
+///
+/// RFC 2782: "a client MUST attempt to contact the target host with the lowest-numbered priority it can reach".
+pub(super) fn tiers(records: &[Record]) -> Vec<Vec<(&Record, u32)>> {
+    let mut sorted: Vec<&Record> = records.iter().collect();
+    sorted.sort_by_key(|record| record.priority);
+    let tiers = sorted.chunk_by(|a, b| a.priority == b.priority).map(|tier| {
+        let weights: Vec<u16> = tier.iter().map(|record| record.weight).collect();
+        tier.iter().copied().zip(shares(&weights)).collect()
+    });
+    tiers.collect()
+}
+
 /// Shares of 1 to 1000 in proportion to `weights`.
 ///
 /// RFC 2782: a weight of 0 "should have a very small chance of being selected" while there are others, and says that there
 /// is nothing to choose by where all have it.
-pub(super) fn shares(weights: &[u16]) -> Vec<u32> {
+fn shares(weights: &[u16]) -> Vec<u32> {
     let greatest = weights.iter().copied().max().unwrap_or(0);
     if weights.iter().all(|weight| *weight == greatest) {
         return vec![1; weights.len()];

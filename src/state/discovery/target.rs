@@ -14,6 +14,8 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// Where it is.
     pub address: SocketAddr,
+    /// 0 comes first. SRV records count up from there in the order of their own priorities.
+    pub priority: u32,
 }
 
 /// The targets of `upstream`, in the order of its file, each once: `host:port` at an address.
@@ -25,20 +27,17 @@ pub(super) fn targets<'k>(
 ) -> Vec<Target> {
     let mut found = Found { targets: Vec::new(), seen: HashSet::new() };
     let written = |found: &mut Found, endpoint: &Endpoint| match endpoint.host.parse() {
-        Ok(ip) => found.add(endpoint.clone(), &[ip]),
-        Err(_) => found.add(endpoint.clone(), addresses(&endpoint.host)),
+        Ok(ip) => found.add(endpoint.clone(), &[ip], 0),
+        Err(_) => found.add(endpoint.clone(), addresses(&endpoint.host), 0),
     };
     upstream.endpoints.iter().for_each(|endpoint| written(&mut found, endpoint));
     for name in &upstream.services {
-        let usable = records(name).iter().filter(|record| !addresses(&record.target).is_empty());
-        let mut usable: Vec<&Record> = usable.collect();
-        // RFC 2782: "a client MUST attempt to contact the target host with the lowest-numbered priority it can reach".
-        let lowest = usable.iter().map(|record| record.priority).min();
-        usable.retain(|record| Some(record.priority) == lowest);
-        let weights: Vec<u16> = usable.iter().map(|record| record.weight).collect();
-        for (record, weight) in usable.into_iter().zip(service::shares(&weights)) {
-            let host = record.target.trim_end_matches('.').to_owned();
-            found.add(Endpoint { host, port: record.port, weight }, addresses(&record.target));
+        for (priority, tier) in (0..).zip(service::tiers(records(name))) {
+            for (record, weight) in tier {
+                let host = record.target.trim_end_matches('.').to_owned();
+                let endpoint = Endpoint { host, port: record.port, weight };
+                found.add(endpoint, addresses(&record.target), priority);
+            }
         }
     }
     for file in &upstream.files {
@@ -54,11 +53,11 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, endpoint: Endpoint, addresses: &[IpAddr]) {
+    fn add(&mut self, endpoint: Endpoint, addresses: &[IpAddr], priority: u32) {
         for ip in addresses {
             let address = SocketAddr::new(*ip, endpoint.port);
             if self.seen.insert((endpoint.host.clone(), address)) {
-                self.targets.push(Target { endpoint: endpoint.clone(), address });
+                self.targets.push(Target { endpoint: endpoint.clone(), address, priority });
             }
         }
     }

@@ -61,10 +61,15 @@ fn names(questions: Vec<Question>) -> Vec<String> {
     names
 }
 
-/// As `address weight`.
+/// Those that come first, as `address weight`.
 fn targets(discovery: &Discovery, upstream: &Upstream) -> Vec<String> {
     let targets = discovery.targets(upstream);
-    targets.iter().map(|target| format!("{} {}", target.address, target.endpoint.weight)).collect()
+    let first = targets.iter().map(|target| target.priority).min();
+    targets
+        .iter()
+        .filter(|target| Some(target.priority) == first)
+        .map(|target| format!("{} {}", target.address, target.endpoint.weight))
+        .collect()
 }
 
 fn status(discovery: &Discovery, name: &str) -> Status {
@@ -168,6 +173,8 @@ fn services_have_ports_shares_and_priorities() {
     assert_eq!(names(discovery.due(now + SECOND, 9)), ["c."]);
     discovery.learn_addresses("c.", found(&["10.0.0.4"], 60), &rules(), now, 0);
     assert_eq!(targets(&discovery, &orders), both, "a lower priority is for when there is no other");
+    let spare = discovery.targets(&orders).pop().unwrap();
+    assert_eq!((spare.address, spare.priority), ("10.0.0.4:83".parse().unwrap(), 1));
     // The last good answer is kept, also when no new target can be found.
     let gone = vec![("d.".into(), Err(Failure::NoSuchName))];
     let heard =

@@ -54,7 +54,7 @@ impl Live for LiveMembers<'_> {
 
 impl Configured {
     pub(super) fn new(upstream: &snapshot::Upstream, discovery: &Discovery) -> Self {
-        Configured { upstream: upstream.clone(), targets: discovery.targets(upstream) }
+        Configured { upstream: upstream.clone(), targets: first_choice(discovery.targets(upstream)) }
     }
 
     /// Goes on with the upstream of another file, which always makes new members.
@@ -65,7 +65,7 @@ impl Configured {
 
     /// Takes over what is known by now. Says whether the targets are others than before.
     pub(super) fn discover(&mut self, discovery: &Discovery) -> bool {
-        let targets = discovery.targets(&self.upstream);
+        let targets = first_choice(discovery.targets(&self.upstream));
         let changed = targets != self.targets;
         self.targets = targets;
         changed
@@ -77,7 +77,7 @@ impl Configured {
             before.iter().map(|endpoint| ((&*endpoint.name, endpoint.address), endpoint)).collect();
         let mut endpoints = Vec::new();
         let mut balancing = Vec::new();
-        for Target { endpoint: written, address } in &self.targets {
+        for Target { endpoint: written, address, .. } in &self.targets {
             let (name, address) = (name(written), *address);
             endpoints.push(match before.get(&(name.as_str(), address)) {
                 Some(endpoint) => Arc::clone(endpoint),
@@ -95,6 +95,13 @@ impl Configured {
             refuse_when_unhealthy: self.upstream.refuse_when_unhealthy,
         }
     }
+}
+
+/// Those of the first priority that has any.
+fn first_choice(mut targets: Vec<Target>) -> Vec<Target> {
+    let first = targets.iter().map(|target| target.priority).min();
+    targets.retain(|target| Some(target.priority) == first);
+    targets
 }
 
 /// `host:port`, IPv6 in brackets.
