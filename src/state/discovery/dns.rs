@@ -347,6 +347,7 @@ mod tests {
         assert_eq!(of("A.Internal.").as_deref(), Some("a.internal."));
         assert_eq!(of("a_1.internal").as_deref(), Some("a_1.internal."));
         assert_eq!(of("."), None);
-        assert_eq!(of("a\\032b.internal."), None);
+        let odd = Name::from_labels([b"a b".as_slice(), b"internal"]).unwrap();
+        assert_eq!(target(&odd), None);
     }
 }

@@ -186,6 +186,8 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     metrics.bound_hit(Bound::Uri);
     metrics.set_address_lists([("blocked.txt", 3, true)]);
     metrics.set_endpoints([("u", "127.0.0.1:9001".to_owned(), true)]);
+    metrics.set_discovery([("addresses", "orders.internal", 2, false, Some(SystemTime::now()))]);
+    metrics.discovery_failed("addresses");
 
     let text = metrics.render();
     let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

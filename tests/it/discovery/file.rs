@@ -57,7 +57,7 @@ fn what_is_wrong_with_a_file_changes_nothing_and_is_told() {
         .unwrap();
     wait::until_true("the mistakes to show", || stale(&gateway) == 1.0);
     wait::until_true("a warning", || warnings(&gateway) == 1);
-    for expected in [at("2:3: error[invalid_address]"), at("3:28: error[out_of_range]")] {
+    for expected in [at("2:3: error[invalid_address]"), at("3:29: error[out_of_range]")] {
         assert_eq!(gateway.stderr().matches(&expected).count(), 1, "{expected} in\n{}", gateway.stderr());
     }
     assert_eq!(body(&gateway), "one");

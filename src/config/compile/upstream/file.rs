@@ -79,7 +79,13 @@ mod tests {
     fn every_mistake_has_its_place_in_the_file() {
         assert_eq!(
             wrong("- 10.0.0.1:80\n- nowhere\n- {address: 'b:1', weigth: 2}\n- {srv: _http._tcp.x}\n- '10.0.0.1:80'\n"),
-            ["2:3 invalid_address", "3:21 unknown_field", "4:4 unknown_field", "5:3 duplicate_endpoint"]
+            [
+                "2:3 invalid_address",
+                "3:20 unknown_field",
+                "4:3 missing_field",
+                "4:4 unknown_field",
+                "5:3 duplicate_endpoint"
+            ]
         );
         assert_eq!(wrong("- {address: 'b:1', weight: many}"), ["1:28 invalid_value"]);
     }
@@ -89,7 +95,7 @@ mod tests {
         assert_eq!(wrong(""), ["1:1 endpoints_empty"]);
         assert_eq!(wrong("[]"), ["1:1 endpoints_empty"]);
         assert_eq!(wrong("endpoints: ['a:1']"), ["1:1 invalid_value"]);
-        assert_eq!(wrong("- 'a:1\n"), ["2:1 yaml_syntax"]);
+        assert_eq!(wrong("- 'a:1\n"), ["1:3 yaml_syntax"]);
         let many: String = (0..=ENDPOINTS_PER_FILE).map(|n| format!("- a{n}:1\n")).collect();
         assert_eq!(wrong(&many), ["1:1 too_many_endpoints"]);
     }
