@@ -24,8 +24,8 @@
 //! * [`config`]: files -> [`config::raw`] (as written) -> [`config::compile`] (every check, all diagnostics at once) ->
 //!   [`config::snapshot`] -> [`config::store`] (one atomic load a request); [`config::diff`] tells two snapshots apart.
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
-//! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints,
-//!   address lists.
+//! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints, answers of
+//!   DNS, address lists.
 //! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.

@@ -13,6 +13,7 @@ mod announce;
 pub mod connection;
 pub mod context;
 mod descriptors;
+pub mod discovery;
 pub mod drain;
 pub mod endpoint;
 pub mod error;

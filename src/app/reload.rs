@@ -22,6 +22,7 @@ use crate::config::Source;
 use crate::config::diff::{Apply, diff};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
+use crate::proxy::discovery::FIRST_ANSWERS;
 use crate::proxy::serving::{AssembleError, Shared};
 use crate::telemetry::metrics::RolloutEnd;
 
@@ -72,6 +73,8 @@ impl Reloader {
         let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         diagnostics.iter().for_each(|line| warn!("{line}"));
         changes.iter().for_each(|line| info!("changes: {line}"));
+        // New names are looked up before requests need them.
+        self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
         let mut outcome = match terms {
             None => self.publish(&mut current, snapshot, "reload"),
             Some(terms) => self.try_out(&mut current, snapshot, terms),

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod dns;
 pub mod limit;
 pub mod listener;
 pub mod response;
@@ -150,6 +151,12 @@ impl<'a> Context<'a> {
     ) {
         let path = self.places.as_written(&path.0).into_owned();
         self.diagnostics.push(Diagnostic { code, severity, place, path, message, help: Some(help) });
+    }
+
+    /// Reports what was found in a file that the configuration names at `path`, each at its place there.
+    pub fn report_found(&mut self, path: &DocPath, found: Vec<Diagnostic>) {
+        let path = self.places.as_written(&path.0).into_owned();
+        self.diagnostics.extend(found.into_iter().map(|found| Diagnostic { path: path.clone(), ..found }));
     }
 
     /// Where `path` stands in the files; the nearest parent's place when `path` itself was not written.

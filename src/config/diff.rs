@@ -82,6 +82,7 @@ pub enum Subject {
     Listener(Arc<str>),
     Upstream(Arc<str>),
     Bounds,
+    Dns,
     Admin,
     Process,
     AccessLog,
@@ -137,7 +138,7 @@ pub enum Effect {
 /// Every difference between `old` and `new`, what weakens protection first. Empty if nothing changes.
 pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     // A field that is added to a snapshot belongs into one of these, or gets its own line below.
-    let Snapshot { rules: _, listeners: _, bounds: _, upstreams: _, access_log: _, admin: _, process: _ } = new;
+    let Snapshot { rules: _, listeners: _, bounds: _, upstreams: _, dns: _, access_log: _, admin: _, process: _ } = new;
     let mut changes = route::changes(old, new);
     changes.extend(access::changes(&old.rules, &new.rules));
     changes.extend(listener::changes(old, new));
@@ -145,6 +146,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     changes.extend(process::admin_changes(old, new));
     for (subject, facts) in [
         (Subject::Bounds, process::bounds as fn(&Snapshot) -> Facts),
+        (Subject::Dns, process::dns),
         (Subject::Process, process::process),
         (Subject::AccessLog, process::access_log),
     ] {
@@ -225,6 +227,7 @@ impl fmt::Display for Subject {
             Subject::Listener(name) => write!(f, "listener {name}"),
             Subject::Upstream(name) => write!(f, "upstream {name}"),
             Subject::Bounds => f.write_str("bounds"),
+            Subject::Dns => f.write_str("dns"),
             Subject::Admin => f.write_str("admin"),
             Subject::Process => f.write_str("process"),
             Subject::AccessLog => f.write_str("access log"),
@@ -242,6 +245,7 @@ impl Subject {
             Subject::Listener(name) => ("listener", std::slice::from_ref(name)),
             Subject::Upstream(name) => ("upstream", std::slice::from_ref(name)),
             Subject::Bounds => ("bounds", [].as_slice()),
+            Subject::Dns => ("dns", [].as_slice()),
             Subject::Admin => ("admin", [].as_slice()),
             Subject::Process => ("process", [].as_slice()),
             Subject::AccessLog => ("access_log", [].as_slice()),

@@ -19,6 +19,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::compile::Environment;
@@ -83,6 +84,37 @@ pub fn load_text(name: &str, content: &[u8], environment: &dyn Environment) -> R
     }
 }
 
+/// A list as written, as far as it could be read.
+pub(super) struct List<T> {
+    pub items: Vec<T>,
+    pub places: Places,
+    /// What is wrong with its shape. With an error among them, `items` lacks what was wrong.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads `content` as the file `name`, which holds a list and nothing else. Variables are not put in: it may be written by
+/// a program that knows nothing of them.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn list<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<List<T>, Vec<Diagnostic>> {
+    let (parsed, mut diagnostics) = read(name, content);
+    let Some((value, node)) = parsed else { return Err(diagnostics) };
+    match value {
+        Value::Array(_) => {}
+        Value::Null => return Ok(List { items: Vec::new(), places: Places::new(&node), diagnostics }),
+        _ => {
+            let message = "the file holds a list, such as `- 127.0.0.1:9001`";
+            diagnostics.push(fault(start_of(name), "invalid_value", message.into()));
+            return Err(diagnostics);
+        }
+    }
+    match decode::decode(value, Places::new(&node), Vec::new(), &mut diagnostics) {
+        Some(decode::Decoded { config: items, places, .. }) => Ok(List { items, places, diagnostics }),
+        None => Err(diagnostics),
+    }
+}
+
 /// The files of a configuration, in the order in which they are merged.
 fn files(path: &str, environment: &dyn Environment) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut names = match environment.list_dir(path) {
@@ -111,8 +143,23 @@ struct Part {
     node: places::Node,
 }
 
-/// Parses one file; `None` when there is nothing to go on with.
+/// Parses one file of a configuration; `None` when there is nothing to go on with.
 fn parse(name: &str, content: &[u8]) -> (Option<Part>, Vec<Diagnostic>) {
+    let (parsed, mut diagnostics) = read(name, content);
+    match parsed {
+        None => (None, diagnostics),
+        Some((value @ Value::Object(_), node)) => (Some(Part { value, node }), diagnostics),
+        Some((Value::Null, node)) => (Some(Part { value: Value::Object(Default::default()), node }), diagnostics),
+        Some((_, node)) => {
+            let message = "a configuration is a mapping such as `version: 1`";
+            diagnostics.push(fault(node.value, "invalid_value", message.into()));
+            (None, diagnostics)
+        }
+    }
+}
+
+/// Reads one YAML file; `None` when there is nothing to go on with.
+fn read(name: &str, content: &[u8]) -> (Option<(Value, places::Node)>, Vec<Diagnostic>) {
     let file: Arc<str> = name.into();
     if content.len() > MAX_FILE_BYTES {
         let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", content.len());
@@ -141,15 +188,7 @@ fn parse(name: &str, content: &[u8]) -> (Option<Part>, Vec<Diagnostic>) {
             return (None, diagnostics);
         }
     };
-    match value {
-        Value::Object(_) => (Some(Part { value, node }), diagnostics),
-        Value::Null => (Some(Part { value: Value::Object(Default::default()), node }), diagnostics),
-        _ => {
-            let message = "a configuration is a mapping such as `version: 1`";
-            diagnostics.push(fault(node.value, "invalid_value", message.into()));
-            (None, diagnostics)
-        }
-    }
+    (Some((value, node)), diagnostics)
 }
 
 /// Puts in the variables and gives the whole its type.

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod address;
+pub mod dns;
 pub mod limit;
 pub mod listener;
 pub mod response;
@@ -38,6 +39,9 @@ pub struct Config {
     /// The services behind the gateway, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub upstreams: Entries<upstream::Upstream>,
+    /// How the names of endpoints are looked up.
+    #[serde(default)]
+    pub dns: dns::Dns,
     /// Who can be recognised, and how, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub identities: Entries<access::Identity>,

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub bounds: Bounds,
     /// By [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
+    /// How names are looked up.
+    pub dns: Dns,
     /// How requests are logged.
     pub access_log: AccessLog,
     /// Metrics and health.
@@ -129,8 +131,12 @@ impl Bounds {
 pub struct Upstream {
     /// Unique; for logs and metrics.
     pub name: Arc<str>,
-    /// Never empty.
+    /// Written in the file. At least one of these, of `services` or of `files`.
     pub endpoints: Vec<Endpoint>,
+    /// Names of SRV records, lower case.
+    pub services: Vec<Arc<str>>,
+    /// Files that list further endpoints.
+    pub files: Vec<EndpointFile>,
     /// How an endpoint is chosen.
     pub balance: Balance,
     /// `None`: every endpoint counts as healthy.
@@ -157,8 +163,6 @@ pub struct Upstream {
     pub http2: bool,
     /// Most requests at a time on one HTTP/2 connection, at least 1.
     pub http2_streams: u32,
-    /// Between two resolutions of the DNS names.
-    pub resolve: Duration,
     /// How connections to the endpoints announce the client, if they do.
     pub proxy_protocol: Option<proxy_protocol::Version>,
 }
@@ -204,6 +208,42 @@ impl std::fmt::Display for Endpoint {
             false => write!(f, "{}:{}", self.host, self.port),
         }
     }
+}
+
+/// A file that lists endpoints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointFile {
+    /// As the configuration names it.
+    pub file: Arc<str>,
+    /// What it held when the configuration was compiled; never empty.
+    pub loaded: Arc<[Endpoint]>,
+}
+
+/// How names are looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// Empty: those of `/etc/resolv.conf`, with its search list.
+    pub servers: Vec<SocketAddr>,
+    /// For one question.
+    pub timeout: Duration,
+    /// At least 1.
+    pub attempts: u32,
+    /// Shortest use of an answer.
+    pub shortest: Duration,
+    /// Longest use of an answer, at least `shortest`.
+    pub longest: Duration,
+    /// Which addresses are used.
+    pub family: Family,
+    /// Most addresses of a name, or records of an SRV name; at least 1.
+    pub addresses: usize,
+}
+
+/// Which addresses of a name are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Both,
+    Ipv4,
+    Ipv6,
 }
 
 /// Bounds on waiting for an endpoint.

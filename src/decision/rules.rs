@@ -123,7 +123,12 @@ pub mod defaults {
     /// A browser that leaves a page of many pictures resets them all at once.
     pub const HTTP2_RESETS: u32 = 200;
     pub const HTTP2_CONTROL_FRAMES: u32 = 1000;
-    pub const RESOLVE: Duration = Duration::from_secs(10);
+    pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
+    pub const DNS_ATTEMPTS: u32 = 2;
+    pub const DNS_SHORTEST: Duration = Duration::from_secs(1);
+    pub const DNS_LONGEST: Duration = Duration::from_secs(300);
+    pub const DNS_ADDRESSES: u32 = 256;
+    pub const ENDPOINTS_PER_FILE: usize = 1000;
     pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
     pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
     pub const HEALTHY_AFTER: u32 = 2;

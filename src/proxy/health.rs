@@ -1,6 +1,6 @@
-//! Background work, off the request path: active health checks and name resolution of upstreams, and [`ListUpkeep`].
+//! Background work, off the request path: active health checks of upstreams, [`DiscoveryUpkeep`] and [`ListUpkeep`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use pingora::lb::Backend;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tokio::task::JoinHandle;
 
 use super::announce::Announcer;
+use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
 use super::lists::ListUpkeep;
 use super::peer::PeerTemplate;
 use super::serving::Shared;
@@ -22,7 +22,7 @@ use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
-/// Probes endpoints, resolves names and keeps address lists current for as long as the process runs.
+/// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
 pub struct Upkeep {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
@@ -36,13 +36,15 @@ impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut schedule = Schedule::default();
         let mut lists = ListUpkeep::default();
+        let mut discovery = DiscoveryUpkeep::default();
         let began = Instant::now();
         let mut starting = true;
         loop {
+            discovery.run(&self.shared);
             schedule.run(&self.shared);
             lists.run(&self.shared);
             // A name without an answer costs its own upstream (503), not the others their readiness.
-            if starting && (schedule.resolved_once() || began.elapsed() > FIRST_RESOLVE) {
+            if starting && (discovery.is_settled(&self.shared) || began.elapsed() > FIRST_ANSWERS) {
                 self.readiness.clear(STARTING);
                 starting = false;
             }
@@ -58,65 +60,56 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// How long the first answers of the resolver may keep the process from being ready.
-const FIRST_RESOLVE: Duration = Duration::from_secs(5);
-
 /// Why a process that has just begun is not ready.
 pub const STARTING: &str = "starting";
 
 /// When each upstream is due, by name, so that a reload keeps the rhythm.
 #[derive(Default)]
 struct Schedule {
-    probe: HashMap<Arc<str>, Instant>,
-    resolve: HashMap<Arc<str>, Instant>,
-    resolving: HashMap<Arc<str>, JoinHandle<()>>,
+    probe: HashMap<Key, Instant>,
     /// Checks keep connections and templates; made again for each configuration.
-    checks: HashMap<Arc<str>, (u64, Arc<Checker>)>,
+    checks: HashMap<Key, (u64, Arc<Checker>)>,
 }
+
+/// An upstream's name, and whether it is that of a configuration that is only tried.
+type Key = (Arc<str>, bool);
 
 impl Schedule {
     fn run(&mut self, shared: &Arc<Shared>) {
-        let serving = shared.store.load();
+        let servings = shared.servings();
         let now = Instant::now();
-        for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
-            let state = &serving_upstream.state;
-            if let Some(every) = state.resolve_every()
-                && due(&mut self.resolve, &upstream.name, every, now)
-                && let Some(running) =
-                    self.resolving.insert(upstream.name.clone(), tokio::spawn(resolve(state.clone())))
-            {
-                // Does nothing if it has finished; a resolver that hangs must not be asked again and again.
-                running.abort();
-            }
-            if let Some(health) = &upstream.health
-                && due(&mut self.probe, &upstream.name, health.interval, now)
-            {
-                let checker = self.checker(serving.generation, upstream, health);
+        let mut probed = HashSet::new();
+        for (tried, serving) in [false, true].into_iter().zip(&servings) {
+            for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
+                let Some(health) = &upstream.health else { continue };
+                let (key, state) = ((upstream.name.clone(), tried), &serving_upstream.state);
+                let is_due = due(&mut self.probe, &key, health.interval, now);
+                let checker = is_due.then(|| self.checker(key, serving.generation, upstream, health));
                 for endpoint in &state.endpoints().endpoints {
-                    tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
+                    // Whatever both configurations have is probed as the one in force says.
+                    if probed.insert(Arc::as_ptr(endpoint))
+                        && let Some(checker) = &checker
+                    {
+                        tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
+                    }
                 }
             }
         }
     }
 
-    /// Whether every name has been asked for, and answered or not.
-    fn resolved_once(&self) -> bool {
-        self.resolving.values().all(JoinHandle::is_finished)
-    }
-
-    fn checker(&mut self, generation: u64, upstream: &Upstream, health: &Health) -> Arc<Checker> {
-        match self.checks.get(&upstream.name) {
+    fn checker(&mut self, key: Key, generation: u64, upstream: &Upstream, health: &Health) -> Arc<Checker> {
+        match self.checks.get(&key) {
             Some((known, checker)) if *known == generation => checker.clone(),
             _ => {
                 let checker = Arc::new(checker(upstream, health));
-                self.checks.insert(upstream.name.clone(), (generation, checker.clone()));
+                self.checks.insert(key, (generation, checker.clone()));
                 checker
             }
         }
     }
 }
 
-fn due(schedule: &mut HashMap<Arc<str>, Instant>, name: &Arc<str>, interval: Duration, now: Instant) -> bool {
+fn due(schedule: &mut HashMap<Key, Instant>, name: &Key, interval: Duration, now: Instant) -> bool {
     match schedule.get_mut(name) {
         Some(next) if *next > now => false,
         Some(next) => {
@@ -127,18 +120,6 @@ fn due(schedule: &mut HashMap<Arc<str>, Instant>, name: &Arc<str>, interval: Dur
             schedule.insert(name.clone(), now + interval);
             true
         }
-    }
-}
-
-async fn resolve(state: Arc<UpstreamState>) {
-    let resolved = state.resolve().await;
-    for (name, error) in resolved.failures {
-        warn!("upstream {}: `{name}` cannot be resolved: {error}", state.name());
-    }
-    if resolved.changed {
-        let endpoints = state.endpoints();
-        let addresses: Vec<String> = endpoints.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
-        info!("upstream {}: endpoints are now {}", state.name(), addresses.join(", "));
     }
 }
 
@@ -201,5 +182,11 @@ fn checker(upstream: &Upstream, health: &Health) -> Checker {
 }
 
 fn first_host(upstream: &Upstream) -> String {
-    upstream.endpoints.first().map_or(String::new(), |endpoint| format!("{}:{}", endpoint.host, endpoint.port))
+    let listed = upstream.files.iter().flat_map(|file| file.loaded.iter());
+    match (upstream.endpoints.iter().chain(listed).next(), upstream.services.first()) {
+        (Some(endpoint), _) => format!("{}:{}", endpoint.host, endpoint.port),
+        // The service's domain (RFC 2782): what stands behind the labels of service and protocol.
+        (None, Some(name)) => name.split('.').skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join("."),
+        (None, None) => String::new(),
+    }
 }

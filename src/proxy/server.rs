@@ -167,6 +167,14 @@ fn scrape(shared: &Arc<Shared>) {
         metrics.set_address_lists(
             serving.address_lists.iter().map(|list| (&**list.file(), list.entries(), list.is_stale())),
         );
+        metrics.set_discovery(
+            shared
+                .state
+                .discovery
+                .statuses()
+                .iter()
+                .map(|status| (status.kind, &*status.name, status.entries, status.stale, status.success)),
+        );
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
         set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
         set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());

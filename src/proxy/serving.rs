@@ -22,6 +22,7 @@ use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::state::addresses::{AddressList, AddressLists};
 use crate::state::connections::Connections;
+use crate::state::discovery::Discovery;
 use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
 use crate::state::tokens::Tokens;
 use crate::state::upstreams::{UpstreamState, Upstreams};
@@ -101,9 +102,10 @@ impl Serving {
             Purpose::Force => (state.limits.handles(limits), state.address_lists.handles(lists)),
             Purpose::Trial => (state.limits.trial(limits), state.address_lists.trial(lists)),
         };
+        state.discovery.adopt(&snapshot.upstreams);
         let upstreams = state
             .upstreams
-            .reconcile(&snapshot.upstreams)
+            .reconcile(&snapshot.upstreams, &state.discovery)
             .into_iter()
             .zip(&snapshot.upstreams)
             .map(|(state, upstream)| ServingUpstream {
@@ -166,6 +168,7 @@ pub struct State {
     pub limits: Limits,
     pub address_lists: AddressLists,
     pub tokens: Tokens,
+    pub discovery: Arc<Discovery>,
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
     pub access_logs: AccessLogs,
@@ -198,6 +201,7 @@ impl Shared {
             limits: Limits::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
             tokens: Tokens::default(),
+            discovery: Arc::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),
             access_logs: AccessLogs::default(),

@@ -1,10 +1,6 @@
 //! What the list files of addresses hold now, kept current while the gateway runs.
 
-mod watch;
-
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +10,7 @@ use arc_swap::ArcSwap;
 use crate::decision::access::address::list::{self, Mistakes};
 use crate::decision::access::address::{AddressSet, List, ListId, Lists};
 use crate::decision::rules::defaults::NAMED_FILE_BYTES;
-use watch::Watch;
+use crate::state::watch::{Watch, read_bounded};
 
 /// Every list file in force, by its name.
 #[derive(Debug, Default)]
@@ -27,8 +23,15 @@ pub struct AddressLists {
 pub struct AddressList {
     file: Arc<str>,
     set: ArcSwap<AddressSet>,
-    watch: Mutex<Watch>,
+    watched: Mutex<Watched>,
     stale: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    watch: Watch,
+    /// Why the file can't be used, as far as that was said.
+    trouble: Option<Trouble>,
 }
 
 /// What looking at a list file found. Displayed without the file's name.
@@ -85,7 +88,7 @@ impl AddressList {
         AddressList {
             file: Arc::clone(&list.file),
             set: ArcSwap::new(Arc::clone(&list.loaded)),
-            watch: Mutex::default(),
+            watched: Mutex::default(),
             stale: AtomicBool::new(false),
         }
     }
@@ -108,15 +111,15 @@ impl AddressList {
     /// Looks at the file, and reads it if it has changed and come to rest. Blocks on the file system; to be called about
     /// every second. `None` if there is nothing new to say.
     pub fn refresh(&self) -> Option<Change> {
-        let mut watch = lock(&self.watch);
-        let found = match watch.look(&self.file) {
+        let mut watched = lock(&self.watched);
+        let found = match watched.watch.look(&self.file) {
             Ok(false) => return None,
             Ok(true) => read(&self.file),
             Err(error) => Err(Trouble::Unreadable(error.to_string())),
         };
         match found {
             Ok(set) => {
-                let recovered = watch.trouble.take().is_some();
+                let recovered = watched.trouble.take().is_some();
                 if !recovered && **self.set.load() == set {
                     return None;
                 }
@@ -128,11 +131,11 @@ impl AddressList {
                 let unreadable = matches!(trouble, Trouble::Unreadable(_));
                 if unreadable {
                     // What keeps a file from being read may end without a change of the file.
-                    watch.forget();
+                    watched.watch.forget();
                 }
-                let said = unreadable && watch.trouble.as_ref() == Some(&trouble);
+                let said = unreadable && watched.trouble.as_ref() == Some(&trouble);
                 self.stale.store(true, Ordering::Relaxed);
-                watch.trouble = Some(trouble.clone());
+                watched.trouble = Some(trouble.clone());
                 (!said).then_some(Change::Kept(trouble))
             }
         }
@@ -151,14 +154,7 @@ impl Lists for [Arc<AddressList>] {
 }
 
 fn read(file: &str) -> Result<AddressSet, Trouble> {
-    let unreadable = |error: io::Error| Trouble::Unreadable(error.to_string());
-    let mut content = Vec::new();
-    // One byte more than allowed tells a file that is too large from one that just fits.
-    let bounded = File::open(file).map(|file| file.take(NAMED_FILE_BYTES + 1));
-    bounded.and_then(|mut file| file.read_to_end(&mut content)).map_err(unreadable)?;
-    if content.len() as u64 > NAMED_FILE_BYTES {
-        return Err(Trouble::Unreadable(format!("it has more than {NAMED_FILE_BYTES} bytes")));
-    }
+    let content = read_bounded(file, NAMED_FILE_BYTES).map_err(|error| Trouble::Unreadable(error.to_string()))?;
     match list::parse(&content) {
         Ok(parsed) => Ok(parsed.set),
         Err(Mistakes { told, untold }) => Err(Trouble::Wrong {

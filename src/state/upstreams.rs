@@ -14,15 +14,13 @@ mod view;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::task::JoinSet;
 
 use crate::config::snapshot::{self, Health};
 use crate::decision::access::Permit;
@@ -31,9 +29,10 @@ use crate::decision::request::RequestView;
 use crate::decision::upstream::sticky::{Signer, Sticky};
 use crate::decision::upstream::{self, Live, Millis, Pick, Wants, hash_input};
 use crate::secret::Secret;
+use crate::state::discovery::Discovery;
 pub use endpoint::{Chosen, Endpoint, HealthChange};
 use kept::Kept;
-use members::{Configured, LiveMembers};
+use members::LiveMembers;
 pub use members::{Located, Members};
 pub use passive::Change;
 pub use view::{Condition, EndpointView};
@@ -51,7 +50,6 @@ pub struct Upstreams {
 pub struct UpstreamState {
     kept: Arc<Kept>,
     upstream: snapshot::Upstream,
-    configured: Configured,
     members: ArcSwap<Members>,
     /// Held while new members are made.
     making: Mutex<()>,
@@ -79,15 +77,6 @@ pub enum Unknown {
     Endpoint,
 }
 
-/// What [`UpstreamState::resolve`] found.
-#[derive(Debug, Default)]
-pub struct Resolved {
-    /// Whether the endpoints are others now.
-    pub changed: bool,
-    /// Names without an answer, and why. What was known about them before is kept.
-    pub failures: Vec<(String, io::Error)>,
-}
-
 /// Tries to take the endpoint that was chosen, before the upstream counts as too busy: others may be faster each time.
 const CLAIMS: usize = 8;
 
@@ -105,8 +94,8 @@ impl Upstreams {
     /// A state for each of `upstreams`, in their order. Called when a configuration is to be used.
     ///
     /// Upstreams are known by name, and their endpoints by what was written and the address: what stays keeps its health
-    /// and load. Names that are new must be resolved before they have endpoints.
-    pub fn reconcile(&self, upstreams: &[snapshot::Upstream]) -> Vec<Arc<UpstreamState>> {
+    /// and load. What is to be found has the endpoints that `discovery` knows by now.
+    pub fn reconcile(&self, upstreams: &[snapshot::Upstream], discovery: &Discovery) -> Vec<Arc<UpstreamState>> {
         let mut by_name = lock(&self.by_name);
         let states: Vec<_> = upstreams
             .iter()
@@ -114,7 +103,7 @@ impl Upstreams {
                 let known = by_name.get(&upstream.name).and_then(Weak::upgrade);
                 let kept = known.unwrap_or_else(|| Arc::new(Kept::new(upstream.name.clone())));
                 by_name.insert(upstream.name.clone(), Arc::downgrade(&kept));
-                self.state(kept, upstream)
+                self.state(kept, upstream, discovery)
             })
             .collect();
         by_name.retain(|_, kept| kept.strong_count() > 0);
@@ -138,7 +127,7 @@ impl Upstreams {
         }
     }
 
-    fn state(&self, kept: Arc<Kept>, upstream: &snapshot::Upstream) -> Arc<UpstreamState> {
+    fn state(&self, kept: Arc<Kept>, upstream: &snapshot::Upstream, discovery: &Discovery) -> Arc<UpstreamState> {
         // Nobody probed before, so that what is known of their health is old.
         let probed_before = kept.states().last().is_none_or(|before| before.upstream.health.is_some());
         if upstream.health.is_some() && !probed_before {
@@ -150,7 +139,6 @@ impl Upstreams {
         });
         let state = Arc::new(UpstreamState {
             fresh: kept.endpoints().is_empty(),
-            configured: Configured::new(upstream.clone()),
             members: ArcSwap::from_pointee(Members::none(upstream)),
             making: Mutex::default(),
             upstream: upstream.clone(),
@@ -158,9 +146,8 @@ impl Upstreams {
             epoch: self.epoch,
             kept,
         });
-        // First, so that no answer of the resolver passes it by.
         state.kept.join(&state);
-        state.make_members();
+        state.make_members(discovery);
         state
     }
 }
@@ -306,74 +293,26 @@ impl UpstreamState {
         endpoint.record_probe(self.upstream.health.as_ref()?, ok, self.millis(Instant::now()))
     }
 
-    /// How often to [`UpstreamState::resolve`]; `None` if every endpoint is written as an address.
-    pub fn resolve_every(&self) -> Option<Duration> {
-        self.names().next().map(|_| self.configured.resolve_every())
+    /// Uses the endpoints that are known by now. Says whether they are others than before.
+    pub fn discover(&self, discovery: &Discovery) -> bool {
+        self.make_members(discovery)
     }
 
-    /// Resolves the names among the endpoints, by the system's resolver and its timeouts.
-    ///
-    /// Every answer is used as it arrives. Off the request path, one call at a time: a resolver that hangs then holds one
-    /// thread for each name and no more.
-    pub async fn resolve(&self) -> Resolved {
-        let mut lookups = JoinSet::new();
-        for name in self.names() {
-            let name = name.to_owned();
-            lookups.spawn(async move {
-                let answer = tokio::net::lookup_host((name.as_str(), 0)).await;
-                let answer: io::Result<Vec<_>> = answer.map(|found| found.map(|address| address.ip()).collect());
-                (name, answer)
-            });
-        }
-        let mut resolved = Resolved::default();
-        while let Some(lookup) = lookups.join_next().await {
-            // A lookup is neither cancelled nor does it panic; if it ever did, the name keeps its last answer.
-            let Ok((name, answer)) = lookup else { continue };
-            match self.learn(&name, answer) {
-                Ok(changed) => resolved.changed |= changed,
-                Err(error) => resolved.failures.push((name, error)),
-            }
-        }
-        resolved
-    }
-
-    /// The DNS names among the endpoints, each once.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.configured.names()
-    }
-
-    /// Uses the addresses of `name`, in every configuration that has it. An error or an empty answer changes nothing.
-    fn learn(&self, name: &str, answer: io::Result<Vec<IpAddr>>) -> io::Result<bool> {
-        let mut addresses = answer?;
-        if addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-        }
-        if !self.names().any(|known| known == name) {
-            return Ok(false);
-        }
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses.truncate(members::MAX_ADDRESSES);
-        if !self.kept.answered(name, addresses) {
-            return Ok(false);
-        }
-        for state in self.kept.states() {
-            state.make_members();
-        }
-        Ok(true)
-    }
-
-    fn make_members(&self) {
+    fn make_members(&self, discovery: &Discovery) -> bool {
         let _one = lock(&self.making);
+        let located: Vec<Located> = discovery.targets(&self.upstream).into_iter().map(Located::from).collect();
         let (before, now) = (self.members.load(), self.millis(Instant::now()));
+        if located == before.located {
+            return false;
+        }
         let joins = |located: &Located| {
             // The first answer for a name of a new upstream is its beginning, not an addition.
             let known_name = before.located.iter().any(|other| other.name == located.name);
             if self.fresh && !known_name { 0 } else { now }
         };
         let id = |address| self.sticky.as_ref().map(|(_, signer)| signer.id(address));
-        let located = self.configured.located(&self.kept);
         self.members.store(Arc::new(Members::new(located, &self.upstream, &self.kept, id, joins)));
+        true
     }
 
     fn millis(&self, now: Instant) -> Millis {

@@ -99,6 +99,10 @@ struct Families {
     proxy_header_failures: IntCounterVec,
     address_list_entries: IntGaugeVec,
     address_list_stale: IntGaugeVec,
+    discovery_stale: IntGaugeVec,
+    discovery_entries: IntGaugeVec,
+    discovery_success: IntGaugeVec,
+    discovery_failures: IntCounterVec,
 }
 
 impl Metrics {
@@ -212,6 +216,32 @@ impl Metrics {
         }
     }
 
+    /// Replaces what is known of sources of endpoints, as (kind, name, entries, stale, last success). For
+    /// [`Metrics::on_scrape`].
+    pub fn set_discovery<'a>(
+        &self,
+        sources: impl IntoIterator<Item = (&'a str, &'a str, usize, bool, Option<SystemTime>)>,
+    ) {
+        let families = &self.families;
+        families.discovery_stale.reset();
+        families.discovery_entries.reset();
+        families.discovery_success.reset();
+        for (kind, name, entries, stale, success) in sources {
+            families.discovery_stale.with_label_values(&[kind, name]).set(stale.into());
+            families.discovery_entries.with_label_values(&[kind, name]).set(entries.try_into().unwrap_or(i64::MAX));
+            if let Some(success) = success {
+                let seconds = success.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let seconds = seconds.try_into().unwrap_or(i64::MAX);
+                families.discovery_success.with_label_values(&[kind, name]).set(seconds);
+            }
+        }
+    }
+
+    /// Counts a question without a good answer, or a file that can't be used.
+    pub fn discovery_failed(&self, kind: &str) {
+        self.families.discovery_failures.with_label_values(&[kind]).inc();
+    }
+
     /// Registers what is to be asked at each scrape, for values that are kept elsewhere. It must not render or register.
     pub fn on_scrape(&self, callback: impl Fn(&Metrics) + Send + Sync + 'static) {
         self.scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
@@ -269,6 +299,10 @@ impl Families {
             proxy_header_failures: counter_vec(registry, names::PROXY_HEADER_FAILURES),
             address_list_entries: gauge_vec(registry, names::ADDRESS_LIST_ENTRIES),
             address_list_stale: gauge_vec(registry, names::ADDRESS_LIST_STALE),
+            discovery_stale: gauge_vec(registry, names::DISCOVERY_STALE),
+            discovery_entries: gauge_vec(registry, names::DISCOVERY_ENTRIES),
+            discovery_success: gauge_vec(registry, names::DISCOVERY_SUCCESS),
+            discovery_failures: counter_vec(registry, names::DISCOVERY_FAILURES),
         }
     }
 }
@@ -314,6 +348,7 @@ bounds! {
     Http2Resets = "http2_resets",
     Http2ControlFrames = "http2_control_frames",
     CircuitBreaker = "circuit_breaker",
+    DnsAddresses = "dns_addresses",
 }
 
 fn counter(registry: &Registry, spec: Spec) -> IntCounter {

@@ -20,6 +20,7 @@ mod control;
 mod crash;
 mod deploy;
 mod diff;
+mod discovery;
 mod drain;
 mod error;
 mod fault;

@@ -2,6 +2,7 @@
 
 pub mod certs;
 pub mod client;
+pub mod dns;
 pub mod gateway;
 pub mod h2_client;
 pub mod h2_origin;

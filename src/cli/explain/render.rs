@@ -73,6 +73,12 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: 
                 for endpoint in &upstream.endpoints {
                     line("  endpoint", &format!("{endpoint}, weight {}", endpoint.weight));
                 }
+                for name in &upstream.services {
+                    line("  endpoints", &format!("as DNS says for the SRV name {name}"));
+                }
+                for file in &upstream.files {
+                    line("  endpoints", &format!("{} of {}", file.loaded.len(), file.file));
+                }
             }
         }
     }
@@ -144,6 +150,8 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
             "name": &*upstream.name,
             "balance": upstream.balance.to_string(),
             "endpoints": upstream.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "services": upstream.services.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "files": upstream.files.iter().map(|file| &*file.file).collect::<Vec<_>>(),
         }}),
     });
     let origin = match &explanation.verdict {

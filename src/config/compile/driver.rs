@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{
-    Context, DocPath, Environment, access, address, limit, listener, names, response, route, telemetry, upstream,
+    Context, DocPath, Environment, access, address, dns, limit, listener, names, response, route, telemetry, upstream,
 };
 use crate::config::load::Document;
 use crate::config::raw;
@@ -45,6 +45,7 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let bounds = listener::bounds(ctx, raw);
     let process = listener::process(ctx, raw);
     let upstreams = upstream::upstreams(ctx, raw);
+    let dns = dns::dns(ctx, raw);
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
     let response = response::rules(ctx, raw, None);
@@ -54,7 +55,7 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     }
     let address_lists = lists.finish();
     let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response };
-    Some(Snapshot { rules, listeners, bounds, upstreams, access_log, admin, process })
+    Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 
 fn routes(

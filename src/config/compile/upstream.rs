@@ -1,6 +1,7 @@
 //! Compile: `upstream`.
 
 mod address;
+mod file;
 mod health;
 pub(in crate::config::compile) mod numbers;
 mod resilience;
@@ -10,16 +11,19 @@ mod tests;
 mod tls;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
 
 use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
-use crate::config::snapshot::{Endpoint, Timeouts, Upstream};
+use crate::config::raw::upstream::EndpointSource;
+use crate::config::snapshot::{Endpoint, EndpointFile, Timeouts, Upstream};
 use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
+pub use file::endpoints_in_file;
 
 /// Compiles every upstream, in the order of the file: one for each entry even when parts of it are wrong, so that an
 /// index found by name stands.
@@ -51,16 +55,22 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             "write `http2: true`, or remove `http2_streams`",
         );
     }
+    let sources = sources(ctx, &path.key("endpoints"), &raw.endpoints.0);
+    let listed = sources.files.iter().flat_map(|file| file.loaded.iter());
+    let zones = sources.endpoints.iter().chain(listed).filter_map(|endpoint| endpoint.zone.as_deref());
+    let zone = resilience::zone(ctx, path, raw, &zones.collect::<Vec<_>>());
     Upstream {
         name: name.into(),
-        endpoints: endpoints(ctx, &path.key("endpoints"), &raw.endpoints),
+        endpoints: sources.endpoints,
+        services: sources.services,
+        files: sources.files,
         balance: balance(ctx, &path.key("balance"), &raw.balance),
         health: raw.health.as_ref().map(|health| health::health(ctx, &path.key("health"), health)),
         refuse_when_unhealthy: raw.all_unhealthy == AllUnhealthy::Refuse,
         ejection: resilience::ejection(ctx, &path.key("ejection"), raw.ejection.as_ref()),
         slow_start: raw.slow_start.map(|span| numbers::span(ctx, &path.key("slow_start"), Some(span), span.0)),
         circuit_breaker: resilience::circuit_breaker(ctx, &path.key("circuit_breaker"), &raw.circuit_breaker),
-        zone: resilience::zone(ctx, path, raw),
+        zone,
         sticky: raw.sticky.as_ref().and_then(|sticky| sticky::sticky(ctx, &path.key("sticky"), sticky)),
         timeouts: timeouts(ctx, &path.key("timeouts"), &raw.timeouts),
         connect_attempts: numbers::count(
@@ -79,7 +89,6 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             1..=10_000,
             defaults::HTTP2_STREAMS,
         ),
-        resolve: numbers::span(ctx, &path.key("resolve"), raw.resolve, defaults::RESOLVE),
         proxy_protocol: raw.proxy_protocol.map(|version| match version {
             raw::upstream::ProxyProtocol::V1 => proxy_protocol::Version::V1,
             raw::upstream::ProxyProtocol::V2 => proxy_protocol::Version::V2,
@@ -87,7 +96,15 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
     }
 }
 
-fn endpoints(ctx: &mut Context, path: &DocPath, raw: &[raw::upstream::Endpoint]) -> Vec<Endpoint> {
+/// What an upstream's endpoints are written as.
+#[derive(Default)]
+struct Sources {
+    endpoints: Vec<Endpoint>,
+    services: Vec<Arc<str>>,
+    files: Vec<EndpointFile>,
+}
+
+fn sources(ctx: &mut Context, path: &DocPath, raw: &[EndpointSource]) -> Sources {
     if raw.is_empty() {
         ctx.error_with_help(
             path,
@@ -96,9 +113,61 @@ fn endpoints(ctx: &mut Context, path: &DocPath, raw: &[raw::upstream::Endpoint])
             "write at least one, such as `127.0.0.1:9001`",
         );
     }
+    let written = raw.iter().enumerate().filter_map(|(index, source)| match source {
+        EndpointSource::Written(endpoint) => Some((index, endpoint)),
+        _ => None,
+    });
+    let mut sources = Sources { endpoints: endpoints(ctx, path, written), ..Sources::default() };
+    let mut first_at = HashMap::new();
+    for (index, source) in raw.iter().enumerate() {
+        let path = path.index(index);
+        let (key, name) = match source {
+            EndpointSource::Written(_) => continue,
+            EndpointSource::Services(services) => ("srv", services.srv.to_ascii_lowercase()),
+            EndpointSource::File(file) => ("file", file.file.clone()),
+        };
+        let first = *first_at.entry((key, name.clone())).or_insert(index);
+        if first != index {
+            let message = format!("`{name}` is `endpoints[{first}]` again");
+            ctx.error_with_help(&path, "duplicate_endpoint", message, "remove it");
+            continue;
+        }
+        match key {
+            "srv" => sources.services.extend(service(ctx, &path.key(key), &name)),
+            _ => sources.files.extend(file(ctx, &path.key(key), &name)),
+        }
+    }
+    sources
+}
+
+fn service(ctx: &mut Context, path: &DocPath, name: &str) -> Option<Arc<str>> {
+    let Err(why) = address::check_name(name) else { return Some(name.into()) };
+    let message = format!("`{name}` is not the name of SRV records: {why}");
+    let help = "write a DNS name without a port, such as `_http._tcp.orders.internal`";
+    ctx.error_with_help(path, "invalid_service", message, help);
+    None
+}
+
+fn file(ctx: &mut Context, path: &DocPath, name: &str) -> Option<EndpointFile> {
+    let content = ctx.read_living_file(path, name)?;
+    match endpoints_in_file(name, &content) {
+        Ok(loaded) => Some(EndpointFile { file: name.into(), loaded: loaded.into() }),
+        Err(found) => {
+            ctx.report_found(path, found);
+            None
+        }
+    }
+}
+
+/// Compiles those of a list that `raw` gives with their places in it.
+fn endpoints<'a>(
+    ctx: &mut Context,
+    path: &DocPath,
+    raw: impl IntoIterator<Item = (usize, &'a raw::upstream::Endpoint)>,
+) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     let mut first_at = HashMap::new();
-    for (index, raw) in raw.iter().enumerate() {
+    for (index, raw) in raw {
         let path = path.index(index);
         let weight = numbers::count(ctx, &path.key("weight"), raw.weight, 1..=1000, 1);
         let (host, port) = match address::parse(&raw.address) {

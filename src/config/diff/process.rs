@@ -1,4 +1,4 @@
-//! Bounds, the admin listener, the process and the access log: what there is one of.
+//! Bounds, lookups, the admin listener, the process and the access log: what there is one of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::facts::{self, Facts};
 use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight, access};
 use crate::config::raw::units::{Size, Span, Speed};
-use crate::config::snapshot::{AccessLog, Admin, Bounds, LogFormat, LogOutput, Process, Snapshot};
+use crate::config::snapshot::{AccessLog, Admin, Bounds, Dns, LogFormat, LogOutput, Process, Snapshot};
 use crate::decision::request::ReadRules;
 
 /// The file's bounds, and whom it believes.
@@ -80,6 +80,24 @@ fn admin(settings: &Admin) -> Facts {
     }
     facts.most(Effect::Bound, "connections", *connections as u64);
     facts.longest(Effect::Bound, "time", *time);
+    facts
+}
+
+/// How names are looked up.
+pub(super) fn dns(snapshot: &Snapshot) -> Facts {
+    let mut facts = Facts::default();
+    let Dns { servers, timeout, attempts, shortest, longest, family, addresses } = &snapshot.dns;
+    let servers = match servers.as_slice() {
+        [] => "the system's".to_owned(),
+        servers => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    facts.tell(Effect::Setting, "servers", servers);
+    facts.tell(Effect::Timeout, "timeout", Span(*timeout));
+    facts.tell(Effect::Setting, "attempts", attempts);
+    facts.tell(Effect::Setting, "shortest", Span(*shortest));
+    facts.tell(Effect::Setting, "longest", Span(*longest));
+    facts.tell(Effect::Setting, "family", format!("{family:?}").to_lowercase());
+    facts.tell(Effect::Bound, "addresses", addresses);
     facts
 }
 

@@ -9,7 +9,9 @@ use super::facts::{self, Facts};
 use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight};
 use crate::config::raw::units::Span;
-use crate::config::snapshot::{ClientCertificate, Endpoint, Health, Probe, Timeouts, Upstream, UpstreamTls};
+use crate::config::snapshot::{
+    ClientCertificate, Endpoint, EndpointFile, Health, Probe, Timeouts, Upstream, UpstreamTls,
+};
 
 pub(super) fn changes(old: &[Upstream], new: &[Upstream]) -> Vec<Change> {
     let told = [Effect::Endpoint, Effect::Balance, Effect::Tls];
@@ -26,6 +28,8 @@ fn facts(upstream: &Upstream) -> Facts {
     let Upstream {
         name: _,
         endpoints,
+        services,
+        files,
         balance,
         health,
         refuse_when_unhealthy,
@@ -34,7 +38,6 @@ fn facts(upstream: &Upstream) -> Facts {
         tls,
         http2,
         http2_streams,
-        resolve,
         proxy_protocol,
         ejection,
         slow_start,
@@ -44,6 +47,13 @@ fn facts(upstream: &Upstream) -> Facts {
     } = upstream;
     for endpoint in endpoints {
         self::endpoint(endpoint, &mut facts);
+    }
+    for service in services {
+        facts.tell(Effect::Endpoint, format!("{service} (SRV)"), "as DNS says");
+    }
+    for EndpointFile { file, loaded: _ } in files {
+        // What it holds takes effect by itself.
+        facts.tell(Effect::Endpoint, format!("{file} (file)"), "as the file says");
     }
     facts.tell(Effect::Balance, "balance", balance);
     if let Some(health) = health {
@@ -59,7 +69,6 @@ fn facts(upstream: &Upstream) -> Facts {
     }
     facts.tell(Effect::Protocol, "http2", http2);
     facts.tell(Effect::Protocol, "http2_streams", http2_streams);
-    facts.tell(Effect::Setting, "resolve", Span(*resolve));
     if let Some(version) = proxy_protocol {
         facts.tell(Effect::Protocol, "proxy_protocol", format!("{version:?}").to_lowercase());
     }

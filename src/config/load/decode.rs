@@ -1,10 +1,12 @@
-//! Decode: from plain values to [`raw::Config`], reporting everything that does not fit in one run.
+//! Decode: from plain values to what they say, such as a [`raw::Config`](crate::config::raw::Config), reporting everything
+//! that does not fit in one run.
 //!
 //! serde stops at the first mistake. So the mistake is reported, what is wrong is taken out of the document, and the
 //! rest is tried again; a mistake that only exists because of what was taken out is not reported.
 
 use std::collections::HashSet;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
@@ -12,26 +14,25 @@ use super::MAX_MISTAKES;
 use super::places::Places;
 use super::words::{self, Mistake};
 use crate::config::compile::DocPath;
-use crate::config::raw;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
 /// How often the document is tried: mistakes and what they drag along.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
 
-pub(super) struct Decoded {
-    pub config: raw::Config,
+pub(super) struct Decoded<T> {
+    pub config: T,
     pub places: Places,
     /// Paths, as written, that the configuration lacks because of mistakes.
     pub lacking: Vec<String>,
 }
 
 /// Decodes `value`, or gives up on too many mistakes. `failed` are paths whose mistake is already reported.
-pub(super) fn decode(
+pub(super) fn decode<T: DeserializeOwned>(
     value: Value,
     places: Places,
     failed: Vec<String>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Decoded> {
+) -> Option<Decoded<T>> {
     let mut decoder = Decoder { value, places, lacking: failed.into_iter().collect(), diagnostics, mistakes: 0 };
     let config = decoder.run()?;
     Some(Decoded { config, places: decoder.places, lacking: decoder.lacking.into_iter().collect() })
@@ -53,9 +54,9 @@ enum Step {
 }
 
 impl Decoder<'_> {
-    fn run(&mut self) -> Option<raw::Config> {
+    fn run<T: DeserializeOwned>(&mut self) -> Option<T> {
         for _ in 0..MAX_ROUNDS {
-            match serde_path_to_error::deserialize::<_, raw::Config>(&self.value) {
+            match serde_path_to_error::deserialize::<_, T>(&self.value) {
                 Ok(config) => return Some(config),
                 Err(error) => {
                     let steps = self.existing(error.path());

@@ -173,7 +173,6 @@ routes:
             "8:16: error[invalid_value]: bounds.header_time: `30` has no unit; write for example `30s` or `30ms`",
             "9:8: error[invalid_value]: bounds.uri: `8KB` is not a size; the units are B, KiB, MiB and GiB",
             "13:5: error[unknown_field]: upstreams.app.timeout: unknown field `timeout`",
-            "15:16: error[invalid_value]: upstreams.other.endpoints: expected a list, found the text `127.0.0.1:9002`",
             "20:14: error[missing_field]: routes[0].limits[0]: the field `name` is missing",
             "22:5: error[access_missing]: routes[1]: the route does not say who may use it",
             "23:15: error[unknown_upstream]: routes[1].upstream: there is no upstream `nowhere`",

@@ -1,20 +1,23 @@
 //! The services behind the gateway: `upstreams`.
 
 pub mod resilience;
+mod source;
 pub mod sticky;
 
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
-use super::shape::{FromWord, word_or_map};
+use super::shape::{FromWord, OneOrMany, word_or_map};
 use super::units::{Count, Span};
+pub use source::{EndpointFile, EndpointSource, Services};
 
 /// A named group of endpoints that serve the same thing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Where the service runs: `host:port` each, an IP address or a DNS name. A name stands for all its addresses.
-    pub endpoints: Vec<Endpoint>,
+    /// Where the service runs, one or a list of: `host:port` with an IP address or a DNS name, which stands for all its
+    /// addresses; `{srv: NAME}` for what DNS names with ports and weights; `{file: PATH}` for what a file lists.
+    pub endpoints: OneOrMany<EndpointSource>,
     /// How an endpoint is chosen. Default `round_robin`.
     #[serde(default)]
     pub balance: Balance,
@@ -60,9 +63,6 @@ pub struct Upstream {
     /// How many requests share one HTTP/2 connection at a time. Default 100.
     #[serde(default)]
     pub http2_streams: Option<Count>,
-    /// How often DNS names are resolved again. The last good answer is kept. Default 10s.
-    #[serde(default)]
-    pub resolve: Option<Span>,
     /// Begin each connection with a PROXY header of this version, `v1` or `v2`, that announces the request's client, before
     /// TLS. A connection is reused only for the same client, so expect more of them. Health probes announce nobody
     /// (`LOCAL`, `UNKNOWN`). Default: none.

@@ -2,8 +2,8 @@
 //!
 //! It belongs to a name. Every configuration in use that has an upstream of this name holds it, and it ends with the last.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -24,8 +24,6 @@ pub(super) struct Kept {
     endpoints: Mutex<HashMap<Key, Weak<Endpoint>>>,
     /// Names and addresses as an operator gave them. What DNS finds for a drained name later is drained too.
     drained: Mutex<BTreeSet<String>>,
-    /// The last good answer for each DNS name.
-    answers: Mutex<HashMap<String, Vec<IpAddr>>>,
     /// Those that have this upstream, the oldest first.
     states: Mutex<Vec<Weak<UpstreamState>>>,
 }
@@ -47,7 +45,6 @@ impl Kept {
             ejecting: Mutex::default(),
             endpoints: Mutex::default(),
             drained: Mutex::default(),
-            answers: Mutex::default(),
             states: Mutex::default(),
         }
     }
@@ -102,21 +99,6 @@ impl Kept {
         meant.len()
     }
 
-    /// The last good answer for `name`, which no configuration may know any more.
-    pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        lock(&self.answers).get(name).cloned().unwrap_or_default()
-    }
-
-    /// Keeps the addresses of `name`. Says whether they are others than before.
-    pub(super) fn answered(&self, name: &str, addresses: Vec<IpAddr>) -> bool {
-        let mut answers = lock(&self.answers);
-        if answers.get(name) == Some(&addresses) {
-            return false;
-        }
-        answers.insert(name.to_owned(), addresses);
-        true
-    }
-
     /// Those that have this upstream, the oldest first.
     pub(super) fn states(&self) -> Vec<Arc<UpstreamState>> {
         lock(&self.states).iter().filter_map(Weak::upgrade).collect()
@@ -131,9 +113,6 @@ impl Kept {
     pub(super) fn sweep(&self) {
         lock(&self.states).retain(|state| state.strong_count() > 0);
         lock(&self.endpoints).retain(|_, endpoint| endpoint.strong_count() > 0);
-        let states = self.states();
-        let names: HashSet<&str> = states.iter().flat_map(|state| state.names()).collect();
-        lock(&self.answers).retain(|name, _| names.contains(name.as_str()));
         let endpoints = self.endpoints();
         lock(&self.drained).retain(|which| {
             endpoints.iter().any(|endpoint| *endpoint.name == **which || endpoint.address.to_string() == *which)

@@ -1,10 +1,8 @@
-//! The endpoints of an upstream at one time, and what they are made of: the file's lines and the resolver's answers.
+//! The endpoints of an upstream at one time, and what they are made of: the upstream's settings and its targets.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Endpoint;
 use super::kept::Kept;
@@ -12,9 +10,7 @@ use crate::config::snapshot;
 use crate::decision::upstream::ejection::Admits;
 use crate::decision::upstream::sticky::EndpointId;
 use crate::decision::upstream::{Balanced, Live, Member, Millis, warmup};
-
-/// Addresses of one name that are used; the lowest, should there be more.
-pub(super) const MAX_ADDRESSES: usize = 256;
+use crate::state::discovery::Target;
 
 /// The endpoints of an upstream at one time. A change makes new members, in which those that stay are the same.
 #[derive(Debug)]
@@ -40,6 +36,14 @@ pub struct Located {
     pub priority: u32,
     /// Where it runs, if that is known.
     pub zone: Option<Arc<str>>,
+}
+
+impl From<Target> for Located {
+    fn from(target: Target) -> Self {
+        let Target { endpoint, address, priority } = target;
+        let name = name(&endpoint).into();
+        Located { name, address, weight: endpoint.weight, priority, zone: endpoint.zone.map(Into::into) }
+    }
 }
 
 impl Members {
@@ -139,48 +143,6 @@ pub(super) fn share(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Mil
     match (upstream.slow_start, endpoint.joined_since(now)) {
         (Some(slow_start), Some(since)) => warmup::share(since, slow_start),
         _ => warmup::FULL_SHARE,
-    }
-}
-
-/// What members are made of.
-pub(super) struct Configured {
-    upstream: snapshot::Upstream,
-}
-
-impl Configured {
-    pub(super) fn new(upstream: snapshot::Upstream) -> Self {
-        Configured { upstream }
-    }
-
-    /// The names to resolve, each once.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let hosts = self.upstream.endpoints.iter().map(|endpoint| endpoint.host.as_str());
-        hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect::<BTreeSet<_>>().into_iter()
-    }
-
-    pub(super) fn resolve_every(&self) -> Duration {
-        self.upstream.resolve
-    }
-
-    /// The endpoints now, with the last answer of the resolver for each name.
-    pub(super) fn located(&self, kept: &Kept) -> Vec<Located> {
-        let mut located = Vec::new();
-        for written in &self.upstream.endpoints {
-            let name: Arc<str> = name(written).into();
-            let zone: Option<Arc<str>> = written.zone.as_deref().map(Into::into);
-            let addresses = match written.host.parse() {
-                Ok(address) => vec![address],
-                Err(_) => kept.addresses(&written.host),
-            };
-            located.extend(addresses.into_iter().map(|ip| Located {
-                name: name.clone(),
-                address: SocketAddr::new(ip, written.port),
-                weight: written.weight,
-                priority: written.priority,
-                zone: zone.clone(),
-            }));
-        }
-        located
     }
 }
 

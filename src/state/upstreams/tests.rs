@@ -1,12 +1,16 @@
 mod bounds;
 mod passive;
 
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
 use http::{HeaderMap, Method};
 
 use super::*;
 use crate::config::snapshot::{Probe, Timeouts};
 use crate::decision::request::{Normal, Scheme};
 use crate::decision::upstream::{Balance, HashKey};
+use crate::state::discovery::dns::Addresses;
 
 fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
     let second = Duration::from_secs(1);
@@ -22,6 +26,8 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
                 zone: None,
             })
             .collect(),
+        services: Vec::new(),
+        files: Vec::new(),
         balance: Balance::RoundRobin,
         health: Some(Health {
             probe: Probe::Tcp,
@@ -41,13 +47,12 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
         tls: None,
         http2: false,
         http2_streams: 100,
-        resolve: second,
         proxy_protocol: None,
     }
 }
 
 fn state(upstreams: &Upstreams, upstream: &snapshot::Upstream) -> Arc<UpstreamState> {
-    upstreams.reconcile(std::slice::from_ref(upstream)).remove(0)
+    upstreams.reconcile(std::slice::from_ref(upstream), &Discovery::new()).remove(0)
 }
 
 fn choose(state: &UpstreamState, tried: &[SocketAddr]) -> Result<Option<Chosen>, Cause> {
@@ -91,8 +96,28 @@ fn addresses(state: &UpstreamState) -> Vec<String> {
     state.endpoints().endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
 }
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+/// Lets `discovery` and these states know the addresses of `orders.internal`.
+fn hear(discovery: &Discovery, states: &[&Arc<UpstreamState>], found: &[&str]) {
+    learn(discovery, &states[0].upstream, found);
+    states.iter().for_each(|state| _ = state.discover(discovery));
+}
+
+/// Lets `discovery` know the addresses of `orders.internal`.
+fn learn(discovery: &Discovery, upstream: &snapshot::Upstream, found: &[&str]) {
+    let rules = snapshot::Dns {
+        servers: Vec::new(),
+        timeout: Duration::from_secs(1),
+        attempts: 1,
+        shortest: Duration::from_secs(1),
+        longest: Duration::from_secs(60),
+        family: snapshot::Family::Both,
+        addresses: 256,
+    };
+    let now = Instant::now();
+    discovery.want([upstream], now);
+    let found = found.iter().map(|ip| ip.parse().unwrap()).collect();
+    let answer = Addresses { found, ttl: Duration::from_secs(9), lost: None };
+    discovery.learn_addresses("orders.internal", Ok(answer), &rules, now, 0);
 }
 
 const TWO: [(&str, u16); 2] = [("10.0.0.1", 80), ("10.0.0.2", 80)];
@@ -203,48 +228,39 @@ fn an_upstream_that_left_and_came_back_begins_afresh() {
     let upstreams = Upstreams::new();
     let before = state(&upstreams, &upstream(&TWO));
     condemn(&before, &before.endpoints().endpoints[0]);
-    assert!(upstreams.reconcile(&[]).is_empty());
+    assert!(upstreams.reconcile(&[], &Discovery::new()).is_empty());
     drop(before);
     assert!(state(&upstreams, &upstream(&TWO)).endpoints().endpoints.iter().all(|endpoint| endpoint.healthy()));
 }
 
 #[test]
 fn a_name_stands_for_all_its_addresses() {
-    let state = state(&Upstreams::new(), &upstream(&[("orders.internal", 80), ("::1", 81)]));
+    let (upstreams, discovery) = (Upstreams::new(), Discovery::new());
+    let upstream = upstream(&[("orders.internal", 80), ("::1", 81)]);
+    let state = upstreams.reconcile(std::slice::from_ref(&upstream), &discovery).remove(0);
     assert_eq!(addresses(&state), ["[::1]:81"]);
     assert_eq!(state.endpoints().endpoints[0].name.as_ref(), "[::1]:81");
-    assert_eq!(state.resolve_every(), Some(Duration::from_secs(1)));
-    let answer = vec![ip("10.0.0.2"), ip("10.0.0.1"), ip("10.0.0.2")];
-    assert!(state.learn("orders.internal", Ok(answer)).unwrap());
+    learn(&discovery, &upstream, &["10.0.0.2", "10.0.0.1", "10.0.0.2"]);
+    assert!(state.discover(&discovery) && !state.discover(&discovery));
     assert_eq!(addresses(&state), ["10.0.0.1:80", "10.0.0.2:80", "[::1]:81"]);
     assert_eq!(state.endpoints().endpoints[0].name.as_ref(), "orders.internal:80");
-    let kept = Arc::clone(&state.endpoints().endpoints[1]);
-    assert!(state.learn("orders.internal", Ok(vec![ip("10.0.0.2"), ip("10.0.0.9")])).unwrap());
-    assert_eq!(addresses(&state), ["10.0.0.2:80", "10.0.0.9:80", "[::1]:81"]);
-    assert!(Arc::ptr_eq(&kept, &state.endpoints().endpoints[0]));
 }
 
 #[test]
-fn the_last_good_answer_is_kept() {
-    let upstreams = Upstreams::new();
-    let by_name = upstream(&[("orders.internal", 80)]);
-    let state_of_name = state(&upstreams, &by_name);
-    assert_eq!(choose(&state_of_name, &[]).unwrap_err(), Cause::UpstreamUnresolved);
-    assert!(state_of_name.learn("orders.internal", Ok(vec![ip("10.0.0.1")])).unwrap());
-    assert!(!state_of_name.learn("orders.internal", Ok(vec![ip("10.0.0.1")])).unwrap());
-    assert!(state_of_name.learn("orders.internal", Err(io::ErrorKind::TimedOut.into())).is_err());
-    assert!(state_of_name.learn("orders.internal", Ok(Vec::new())).is_err());
-    assert!(!state_of_name.learn("other.internal", Ok(vec![ip("10.0.0.2")])).unwrap());
-    assert_eq!(addresses(&state(&upstreams, &by_name)), ["10.0.0.1:80"]);
-    assert_eq!(state(&upstreams, &upstream(&TWO)).resolve_every(), None);
-}
-
-#[tokio::test]
-async fn names_are_resolved_by_the_system() {
-    let state = state(&Upstreams::new(), &upstream(&[("localhost", 80), ("name.invalid", 80)]));
-    let resolved = state.resolve().await;
-    assert!(resolved.changed);
-    assert_eq!(resolved.failures.len(), 1);
-    assert_eq!(resolved.failures[0].0, "name.invalid");
-    assert!(chosen(&state, &[]).endpoint.address.ip().is_loopback());
+fn an_address_that_stays_keeps_its_state() {
+    let (upstreams, discovery) = (Upstreams::new(), Discovery::new());
+    let upstream = upstream(&[("orders.internal", 80)]);
+    let state = upstreams.reconcile(std::slice::from_ref(&upstream), &discovery).remove(0);
+    assert_eq!(choose(&state, &[]).unwrap_err(), Cause::UpstreamUnresolved);
+    learn(&discovery, &upstream, &["10.0.0.1", "10.0.0.2"]);
+    state.discover(&discovery);
+    let kept = Arc::clone(&state.endpoints().endpoints[1]);
+    condemn(&state, &kept);
+    learn(&discovery, &upstream, &["10.0.0.2", "10.0.0.9"]);
+    state.discover(&discovery);
+    assert_eq!(addresses(&state), ["10.0.0.2:80", "10.0.0.9:80"]);
+    assert!(Arc::ptr_eq(&kept, &state.endpoints().endpoints[0]) && !kept.healthy());
+    // A reload has the answers at once.
+    let again = upstreams.reconcile(std::slice::from_ref(&upstream), &discovery).remove(0);
+    assert!(Arc::ptr_eq(&kept, &again.endpoints().endpoints[0]));
 }

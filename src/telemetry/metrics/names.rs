@@ -44,6 +44,16 @@ metrics! {
     ADDRESS_LIST_STALE = "portcullis_address_list_stale" ["file"]
         "1 where a list file cannot be used and what it held before stays in force.";
 
+    // Discovery: kind is addresses (A and AAAA), services (SRV) or file.
+    DISCOVERY_STALE = "portcullis_discovery_stale" ["kind", "name"]
+        "1 where a name or a file gave no good answer and what was known before stays in use.";
+    DISCOVERY_ENTRIES = "portcullis_discovery_entries" ["kind", "name"]
+        "Addresses, records or endpoints that are in use of a name or a file.";
+    DISCOVERY_SUCCESS = "portcullis_discovery_last_success_timestamp_seconds" ["kind", "name"]
+        "When a name or a file gave a good answer last; absent where it never did.";
+    DISCOVERY_FAILURES = "portcullis_discovery_failures_total" ["kind"]
+        "Questions without a good answer, and files that could not be used.";
+
     // Upstreams.
     UPSTREAM_REQUESTS = "portcullis_upstream_requests_total" ["upstream", "status_class"]
         "Requests sent to an upstream; status_class is none where it gave no answer.";

@@ -196,6 +196,8 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     metrics.set_endpoint_full("u", 1);
     metrics.upstream("u").ejected(Reason::Consecutive);
     metrics.upstream("u").ejection_withheld(Reason::Consecutive);
+    metrics.set_discovery([("addresses", "orders.internal", 2, false, Some(SystemTime::now()))]);
+    metrics.discovery_failed("addresses");
 
     let text = metrics.render();
     let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -140,13 +140,19 @@ struct Shared {
 
 impl Origin {
     pub fn start(handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
-        Origin::listen(Box::new(handler), None)
+        Origin::listen(Box::new(handler), None, super::ports::free_address())
     }
 
     /// Answers 200 with `body` to everything.
     pub fn saying(body: &str) -> Origin {
         let body = body.to_owned();
         Origin::start(move |_| Answer::ok(body.clone()))
+    }
+
+    /// Like [`Origin::saying`] at an address of this machine, such as 127.0.0.2, that nobody else uses.
+    pub fn saying_at(address: SocketAddr, body: &str) -> Origin {
+        let body = body.to_owned();
+        Origin::listen(Box::new(move |_| Answer::ok(body.clone())), None, address)
     }
 
     /// Answers with the same answer to everything.
@@ -159,11 +165,11 @@ impl Origin {
         tls: Arc<rustls::ServerConfig>,
         handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> Origin {
-        Origin::listen(Box::new(handler), Some(tls))
+        Origin::listen(Box::new(handler), Some(tls), super::ports::free_address())
     }
 
-    fn listen(handler: Box<Handler>, tls: Option<Arc<rustls::ServerConfig>>) -> Origin {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, super::ports::free_port())).expect("a free port");
+    fn listen(handler: Box<Handler>, tls: Option<Arc<rustls::ServerConfig>>, address: SocketAddr) -> Origin {
+        let listener = TcpListener::bind(address).expect("a free port");
         let shared = Arc::new(Shared {
             handler,
             tls,

@@ -52,7 +52,7 @@ fn split(text: &str) -> Result<(String, &str), Wrong> {
 }
 
 /// DNS syntax (RFC 1123 §2.1), and underscores, which container networks have in their names.
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     // A dot at the end keeps the resolver from trying its search list.
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {

@@ -30,7 +30,12 @@ pub(in crate::config::compile) fn count(
 }
 
 /// The duration as written if it is more than nothing; otherwise `default`, with a diagnostic.
-pub(super) fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+pub(in crate::config::compile) fn span(
+    ctx: &mut Context,
+    path: &DocPath,
+    written: Option<Span>,
+    default: Duration,
+) -> Duration {
     match written {
         None => default,
         Some(Span(duration)) if !duration.is_zero() => duration,

@@ -113,10 +113,9 @@ pub(super) fn circuit_breaker(
     }
 }
 
-/// The gateway's zone. An empty one, as `${ZONE:-}` gives where nothing is set, is none.
-pub(super) fn zone(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Upstream) -> Option<String> {
+/// The gateway's zone, among endpoints that are in `zoned`. An empty one, as `${ZONE:-}` gives where nothing is set, is none.
+pub(super) fn zone(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Upstream, zoned: &[&str]) -> Option<String> {
     let zone = raw.zone.clone().filter(|zone| !zone.is_empty());
-    let zoned: Vec<&str> = raw.endpoints.iter().filter_map(|endpoint| endpoint.zone.as_deref()).collect();
     match &zone {
         Some(own) if !zoned.contains(&own.as_str()) => ctx.warning(
             &path.key("zone"),

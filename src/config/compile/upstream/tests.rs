@@ -58,7 +58,7 @@ fn what_is_not_written_has_a_default() {
     assert_eq!(upstream.timeouts.connect, defaults::CONNECT);
     assert_eq!(upstream.timeouts.idle, defaults::UPSTREAM_IDLE);
     assert_eq!(upstream.connect_attempts, defaults::CONNECT_ATTEMPTS);
-    assert_eq!(upstream.resolve, defaults::RESOLVE);
+    assert!(upstream.services.is_empty() && upstream.files.is_empty());
     assert_eq!(upstream.proxy_protocol, None);
 }
 
@@ -74,7 +74,6 @@ fn what_is_written_counts() {
     connect_attempts: 1
     http2: true
     http2_streams: 7
-    resolve: 1m
     proxy_protocol: v2");
     assert_eq!(upstream.balance, Balance::ConsistentHash(HashKey::Cookie("Sid".to_owned())));
     assert_eq!(
@@ -94,7 +93,6 @@ fn what_is_written_counts() {
     assert!(upstream.refuse_when_unhealthy);
     assert_eq!(upstream.timeouts.response, Duration::from_millis(250));
     assert_eq!((upstream.connect_attempts, upstream.http2_streams), (1, 7));
-    assert_eq!(upstream.resolve, Duration::from_secs(60));
     assert_eq!(upstream.proxy_protocol, Some(proxy_protocol::Version::V2));
 }
 
@@ -116,8 +114,7 @@ fn every_mistake_is_reported_in_one_run() {
     health: {http: {path: healthz, host: 'a@b', expected_status: [99, 200], healthy_after: 0, interval: 1s, timeout: 5s}}
     timeouts: {connect: 0s, idle: 0ms}
     connect_attempts: 11
-    http2_streams: 0
-    resolve: 0s",
+    http2_streams: 0",
         &[
             "invalid_name upstreams.a b",
             "setting_without_effect upstreams.a b.http2_streams",
@@ -135,8 +132,43 @@ fn every_mistake_is_reported_in_one_run() {
             "duration_zero upstreams.a b.timeouts.idle",
             "out_of_range upstreams.a b.connect_attempts",
             "out_of_range upstreams.a b.http2_streams",
-            "duration_zero upstreams.a b.resolve",
         ],
+    );
+}
+
+#[test]
+fn endpoints_may_be_found_in_files_and_by_dns() {
+    let files = Files(HashMap::from([("orders.yaml", "['a:1', {address: 'b:2', weight: 3}]".to_owned())]));
+    let (compiled, found) = compile(
+        &files,
+        "  one: {endpoints: {file: orders.yaml}}
+  two: {endpoints: ['c:3', {srv: _HTTP._tcp.orders.internal}, {file: orders.yaml}, {weight: 2, address: 'd:4'}]}
+  three: {endpoints: {srv: orders.service.consul.}}",
+    );
+    assert!(found.is_empty(), "{found:?}");
+    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
+    assert_eq!(*compiled[0].files[0].loaded, [endpoint("a", 1, 1), endpoint("b", 2, 3)]);
+    assert_eq!(compiled[1].endpoints, [endpoint("c", 3, 1), endpoint("d", 4, 2)]);
+    assert_eq!(compiled[1].services, ["_http._tcp.orders.internal".into()]);
+    assert_eq!(compiled[1].files.len(), 1);
+    assert_eq!(compiled[2].services, ["orders.service.consul.".into()]);
+}
+
+#[test]
+fn a_source_of_endpoints_that_is_wrong_is_reported_where_it_stands() {
+    let files = Files(HashMap::from([("wrong.yaml", "['a:1', b]".to_owned()), ("good.yaml", "['a:1']".to_owned())]));
+    let yaml =
+        "  a: {endpoints: [{file: wrong.yaml}, {file: gone.yaml}, {srv: 'a:1'}, {srv: b}, {srv: B}, {file: good.yaml},
+    {file: good.yaml}]}";
+    assert_eq!(
+        compile(&files, yaml).1,
+        [
+            "invalid_address upstreams.a.endpoints[0].file",
+            "file_unreadable upstreams.a.endpoints[1].file",
+            "invalid_service upstreams.a.endpoints[2].srv",
+            "duplicate_endpoint upstreams.a.endpoints[4]",
+            "duplicate_endpoint upstreams.a.endpoints[6]",
+        ]
     );
 }
 

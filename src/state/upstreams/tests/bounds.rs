@@ -87,13 +87,13 @@ fn a_drained_endpoint_gets_nothing_new_and_stays_so_over_reloads() {
 
 #[test]
 fn a_drained_name_stands_for_all_its_addresses() {
-    let upstreams = Upstreams::new();
+    let (upstreams, discovery) = (Upstreams::new(), Discovery::new());
     let state = state(&upstreams, &upstream(&[("orders.internal", 80), ("10.0.0.9", 80)]));
-    state.learn("orders.internal", Ok(vec![ip("10.0.0.1"), ip("10.0.0.2")])).unwrap();
+    hear(&discovery, &[&state], &["10.0.0.1", "10.0.0.2"]);
     assert_eq!(drain(&upstreams, "orders.internal:80", true), Ok(2));
     assert_eq!(used(&state), ["10.0.0.9:80"]);
     // What DNS finds later is drained too.
-    state.learn("orders.internal", Ok(vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.3")])).unwrap();
+    hear(&discovery, &[&state], &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     assert_eq!(used(&state), ["10.0.0.9:80"]);
     // One address comes back without the others.
     assert_eq!(drain(&upstreams, "10.0.0.2:80", false), Ok(1));
@@ -104,10 +104,10 @@ fn a_drained_name_stands_for_all_its_addresses() {
 
 #[test]
 fn two_configurations_learn_from_one_answer() {
-    let upstreams = Upstreams::new();
+    let (upstreams, discovery) = (Upstreams::new(), Discovery::new());
     let before = state(&upstreams, &upstream(&[("orders.internal", 80)]));
     let after = state(&upstreams, &upstream(&[("orders.internal", 80), ("10.0.0.9", 80)]));
-    after.learn("orders.internal", Ok(vec![ip("10.0.0.1")])).unwrap();
+    hear(&discovery, &[&before, &after], &["10.0.0.1"]);
     assert_eq!(addresses(&before), ["10.0.0.1:80"]);
     assert_eq!(addresses(&after), ["10.0.0.1:80", "10.0.0.9:80"]);
     assert!(Arc::ptr_eq(&before.endpoints().endpoints[0], &after.endpoints().endpoints[0]));
@@ -115,7 +115,7 @@ fn two_configurations_learn_from_one_answer() {
 
 #[test]
 fn who_joins_later_starts_slowly_and_who_was_there_does_not() {
-    let upstreams = Upstreams::new();
+    let (upstreams, discovery) = (Upstreams::new(), Discovery::new());
     let slowly = |endpoints: &[(&str, u16)]| snapshot::Upstream {
         slow_start: Some(Duration::from_secs(3600)),
         ..upstream(endpoints)
@@ -124,9 +124,9 @@ fn who_joins_later_starts_slowly_and_who_was_there_does_not() {
         state.view(Instant::now()).iter().map(|endpoint| endpoint.share < 1.0).collect()
     };
     let before = state(&upstreams, &slowly(&[("10.0.0.1", 80), ("orders.internal", 80)]));
-    before.learn("orders.internal", Ok(vec![ip("10.0.0.5")])).unwrap();
+    hear(&discovery, &[&before], &["10.0.0.5"]);
     assert_eq!(shares(&before), [false, false]);
-    before.learn("orders.internal", Ok(vec![ip("10.0.0.5"), ip("10.0.0.6")])).unwrap();
+    hear(&discovery, &[&before], &["10.0.0.5", "10.0.0.6"]);
     assert_eq!(shares(&before), [false, false, true]);
     let after = state(&upstreams, &slowly(&[("10.0.0.1", 80), ("10.0.0.2", 80)]));
     assert_eq!(shares(&after), [false, true]);

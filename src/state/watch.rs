@@ -1,10 +1,8 @@
-//! When a file that may change at any time is worth reading.
+//! When a file that may change at any time is worth reading, and reading it within a bound.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-
-use super::Trouble;
 
 /// Most looks that a file which changes all the time is waited for.
 const MAX_LOOKS: u32 = 5;
@@ -14,13 +12,11 @@ const MAX_LOOKS: u32 = 5;
 /// A file is read one look after its change was seen, so that one in the middle of being written is not taken for the
 /// whole, and a second change within the resolution of its timestamps is not missed.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub struct Watch {
     /// What was seen of the file when it was last read.
     read: Option<Stamp>,
     /// What was last seen of it since, and for how many looks it has not been as it was read.
     changed: Option<(Stamp, u32)>,
-    /// Why it can't be used, as far as that was said.
-    pub trouble: Option<Trouble>,
 }
 
 /// What differs between two states of a file.
@@ -56,10 +52,30 @@ impl Watch {
         Ok(true)
     }
 
+    /// What is there now is about to be read, or was not worth it: only what differs from it is new.
+    pub fn accept(&mut self, file: &str) {
+        self.read = fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata));
+        self.changed = None;
+    }
+
     /// Whatever is there at the next look is new.
     pub fn forget(&mut self) {
         self.read = None;
     }
+}
+
+/// The content of `file`, which may have at most `most` bytes.
+///
+/// # Errors
+/// The file system's, and [`io::ErrorKind::FileTooLarge`].
+pub fn read_bounded(file: &str, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    // One byte more than allowed tells a file that is too large from one that just fits.
+    File::open(file)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes")));
+    }
+    Ok(content)
 }
 
 impl Stamp {

@@ -1,0 +1,239 @@
+//! Background work for endpoints that are found rather than written: asks DNS when answers end, looks at files, and tells
+//! the upstreams. Off the request path; what is known, and when to ask, is in [`crate::state::discovery`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use smallvec::SmallVec;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::serving::{Serving, Shared};
+use crate::config::compile::upstream::endpoints_in_file;
+use crate::config::snapshot::{Dns, Endpoint};
+use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
+use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
+use crate::state::upstreams::UpstreamState;
+use crate::telemetry::metrics::Bound;
+
+/// How long the first answers may keep a process from being ready, and a new configuration from being served.
+pub const FIRST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Between two looks at files.
+const LOOK: Duration = Duration::from_secs(1);
+/// Questions at a time. Each is a few packets to the name servers, and two sockets.
+const QUESTIONS: usize = 32;
+/// Targets of one SRV name that are looked up at a time.
+const TARGETS: usize = 16;
+/// Addresses of an upstream that the log names.
+const NAMED: usize = 20;
+
+/// What discovery has under way.
+pub struct DiscoveryUpkeep {
+    resolving: Arc<Resolving>,
+    /// The settings that the last look was for.
+    settings: Option<Dns>,
+    next_look: Option<Instant>,
+    looking: Option<JoinHandle<()>>,
+    room: Arc<Semaphore>,
+    /// The generations of the configurations and the version of what is known that the upstreams were told last.
+    told: Option<(Generations, u64)>,
+}
+
+impl Default for DiscoveryUpkeep {
+    fn default() -> Self {
+        DiscoveryUpkeep {
+            resolving: Arc::default(),
+            settings: None,
+            next_look: None,
+            looking: None,
+            room: Arc::new(Semaphore::new(QUESTIONS)),
+            told: None,
+        }
+    }
+}
+
+impl DiscoveryUpkeep {
+    /// Does what is due. Never waits.
+    pub fn run(&mut self, shared: &Arc<Shared>) {
+        let servings = shared.servings();
+        let now = Instant::now();
+        self.tell(shared, &servings, now);
+        // How to ask, the configuration in force says.
+        self.look(shared, &servings[0], now);
+        self.ask(shared, &servings[0], now);
+    }
+
+    /// Whether every question that the configurations in use ask was answered, well or not, and the upstreams know.
+    pub fn is_settled(&self, shared: &Shared) -> bool {
+        let servings = shared.servings();
+        let upstreams = servings.iter().flat_map(|serving| &serving.snapshot.upstreams);
+        self.told == Some((generations(&servings), shared.state.discovery.version()))
+            && shared.state.discovery.has_asked(upstreams)
+    }
+
+    /// Brings the upstreams up to date with what is known, and what is to be known with the upstreams.
+    fn tell(&mut self, shared: &Shared, servings: &[Arc<Serving>], now: Instant) {
+        let discovery = &shared.state.discovery;
+        // Read before the work: what changes meanwhile is told next time.
+        let seen = (generations(servings), discovery.version());
+        if self.told.as_ref() == Some(&seen) {
+            return;
+        }
+        discovery.want(servings.iter().flat_map(|serving| &serving.snapshot.upstreams), now);
+        for upstream in servings.iter().flat_map(|serving| &serving.upstreams) {
+            if upstream.state.discover(discovery) {
+                announce(&upstream.state);
+            }
+        }
+        self.told = Some(seen);
+    }
+
+    fn look(&mut self, shared: &Arc<Shared>, serving: &Serving, now: Instant) {
+        let discovery = &shared.state.discovery;
+        let (asks, has_files) = (discovery.asks(), discovery.has_files());
+        // A file system that hangs costs one thread, not one more every second.
+        let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
+        let dns = &serving.snapshot.dns;
+        let waits = self.next_look.is_some_and(|next| now < next) && (!asks || self.settings.as_ref() == Some(dns));
+        if busy || waits || !(asks || has_files) {
+            return;
+        }
+        self.next_look = Some(now + LOOK);
+        let dns = asks.then(|| dns.clone());
+        self.settings.clone_from(&dns);
+        let (shared, resolving) = (shared.clone(), self.resolving.clone());
+        self.looking = Some(tokio::task::spawn_blocking(move || {
+            if let Some(dns) = dns {
+                renew(&resolving, &dns, &shared.state.discovery);
+            }
+            for (file, change) in shared.state.discovery.look_at_files(parse) {
+                report(&shared, &file, &change);
+            }
+        }));
+    }
+
+    fn ask(&self, shared: &Arc<Shared>, serving: &Serving, now: Instant) {
+        let Some(resolver) = self.resolving.current() else { return };
+        for question in shared.state.discovery.due(now, self.room.available_permits()) {
+            // This is the only place that takes any.
+            let Ok(permit) = self.room.clone().try_acquire_owned() else { return };
+            let (shared, resolver, dns) = (shared.clone(), resolver.clone(), serving.snapshot.dns.clone());
+            tokio::spawn(async move {
+                answer(&shared, &resolver, &dns, question).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Which configurations are in use: the one in force, and one that is tried.
+type Generations = SmallVec<[u64; 2]>;
+
+fn generations(servings: &[Arc<Serving>]) -> Generations {
+    servings.iter().map(|serving| serving.generation).collect()
+}
+
+/// Asks `question` and learns the answer.
+async fn answer(shared: &Shared, resolver: &Arc<Resolver>, dns: &Dns, question: Question) {
+    let discovery = &shared.state.discovery;
+    let (kind, name, heard) = match question {
+        Question::Addresses(name) => {
+            let answer = timeout(GIVE_UP, resolver.addresses(&name)).await.unwrap_or(Err(Failure::Timeout));
+            let heard = discovery.learn_addresses(&name, answer, dns, Instant::now(), fastrand::u64(..));
+            ("addresses", name, heard)
+        }
+        Question::Services(name) => {
+            let asked = timeout(GIVE_UP, services(resolver, discovery, &name)).await;
+            let (answer, targets) = asked.unwrap_or((Err(Failure::Timeout), Vec::new()));
+            let heard = discovery.learn_services(&name, answer, targets, dns, Instant::now(), fastrand::u64(..));
+            ("services", name, heard)
+        }
+    };
+    record(shared, kind, &name, &heard);
+}
+
+/// The records of an SRV name, and the addresses of their targets as far as they are not known yet.
+async fn services(
+    resolver: &Arc<Resolver>,
+    discovery: &Discovery,
+    name: &str,
+) -> (Result<Services, Failure>, Vec<(Arc<str>, Result<Addresses, Failure>)>) {
+    let answer = resolver.services(name).await;
+    let mut unknown: Vec<Arc<str>> = answer
+        .iter()
+        .flat_map(|services| &services.records)
+        .filter(|record| !discovery.knows_addresses(&record.target))
+        .map(|record| record.target.clone())
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let mut targets = Vec::with_capacity(unknown.len());
+    for some in unknown.chunks(TARGETS) {
+        let mut lookups = JoinSet::new();
+        for target in some {
+            let (resolver, target) = (resolver.clone(), target.clone());
+            lookups.spawn(async move {
+                let answer = resolver.addresses(&target).await;
+                (target, answer)
+            });
+        }
+        targets.extend(lookups.join_all().await);
+    }
+    (answer, targets)
+}
+
+fn record(shared: &Shared, kind: &str, name: &str, heard: &Heard) {
+    if heard.cut {
+        shared.metrics.bound_hit(Bound::DnsAddresses);
+    }
+    if heard.recovered {
+        info!("`{name}` ({kind}) is answered again");
+    }
+    if let Some(failure) = &heard.failure {
+        shared.metrics.discovery_failed(kind);
+        if heard.say {
+            warn!("`{name}` ({kind}) cannot be resolved: {failure}; what was known of it stays in use");
+        }
+    }
+}
+
+fn renew(resolving: &Resolving, dns: &Dns, discovery: &Discovery) {
+    match resolving.refresh(dns) {
+        Ok(false) => {}
+        Ok(true) => discovery.ask_again(Instant::now()),
+        Err(trouble) => {
+            error!("dns: {trouble}");
+            discovery.ask_again(Instant::now());
+        }
+    }
+}
+
+fn parse(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
+    endpoints_in_file(file, content).map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+fn report(shared: &Shared, file: &str, change: &FileChange) {
+    match change {
+        FileChange::Replaced { endpoints } => info!("endpoints file {file}: {endpoints} endpoints are listed"),
+        FileChange::Kept(troubles) => {
+            shared.metrics.discovery_failed("file");
+            for trouble in troubles {
+                warn!("endpoints file {file}: {trouble}");
+            }
+            warn!("endpoints file {file}: its last good content stays in use");
+        }
+    }
+}
+
+fn announce(upstream: &UpstreamState) {
+    let endpoints = &upstream.endpoints().endpoints;
+    let named: Vec<String> = endpoints.iter().take(NAMED).map(|endpoint| endpoint.address.to_string()).collect();
+    let more = match endpoints.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    info!("upstream {}: endpoints are now {}{more}", upstream.name(), named.join(", "));
+}
