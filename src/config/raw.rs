@@ -7,6 +7,7 @@ pub mod address;
 pub mod limit;
 pub mod listener;
 pub mod response;
+pub mod retries;
 pub mod route;
 pub mod shape;
 pub mod telemetry;

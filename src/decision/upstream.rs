@@ -5,6 +5,8 @@
 //! number is passed in.
 
 mod hash;
+pub mod outcome;
+pub mod retry;
 mod ring;
 mod schedule;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 
 use super::peer::PeerTemplate;
+use super::wire::Wires;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
@@ -111,6 +112,8 @@ pub struct Shared {
     pub state: State,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
+    /// Connections to origins that may be looked at and cut.
+    pub wires: Arc<Wires>,
     /// Keys the names of limit buckets, so that nobody can aim for a collision.
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
@@ -133,6 +136,7 @@ impl Shared {
             state,
             metrics,
             access_log,
+            wires: Arc::default(),
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             in_flight: AtomicUsize::new(0),

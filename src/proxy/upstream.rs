@@ -12,12 +12,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::announce::announced;
 use super::context::Context;
-use super::error::{detail, upstream_cause};
+use super::retry;
 use super::tunnel::Tunnel;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
+use crate::decision::upstream::outcome::TryResult;
+use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 
 /// Chooses an endpoint that was not tried yet.
@@ -30,14 +32,25 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     let upstream = ctx.serving.upstream(id);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..)) {
+    let mut found = upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..));
+    if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
+        // What has answered, if only to break off, may be asked again once there is nobody else.
+        ctx.attempt.tried.clear();
+        found = upstream.state.choose(permit, &view, &[], fastrand::u64(..));
+    }
+    match found {
         Ok(Some(chosen)) => {
             let address = chosen.endpoint.address;
             ctx.attempt.tried.push(address);
             ctx.attempt.count += 1;
             // The first choice follows the request's beginning so closely that the clock need not be asked again.
-            ctx.attempt.began = Some(if ctx.attempt.count == 1 { ctx.started } else { Instant::now() });
+            let first = ctx.attempt.count == 1 && ctx.attempt.stale == 0;
+            let began = if first { ctx.started } else { Instant::now() };
+            ctx.attempt.began = Some(began);
             ctx.attempt.connected = None;
+            ctx.attempt.judged = false;
+            // What is kept of the body passes the filter once more.
+            ctx.body_seen = 0;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
             let config = ctx.serving.snapshot.upstream(id);
@@ -48,6 +61,9 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             if request.version == Version::HTTP_10 && config.tls.is_some() {
                 // Pingora gives what came by HTTP/2 without a length away in chunks, which HTTP/1.0 does not know.
                 peer.options.alpn = ALPN::H1;
+            }
+            if ctx.attempt.tunnel.is_none() {
+                retry::prepare(request, &mut peer, ctx, began);
             }
             Ok(peer)
         }
@@ -63,19 +79,14 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     }
 }
 
-/// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
-pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
-    let cause = upstream_cause(&e);
-    ctx.denial = Some(Denial::new(cause, detail(&e)));
-    ctx.attempt.chosen = None;
-    if let Some(id) = ctx.attempt.upstream {
-        let upstream = ctx.serving.upstream(id);
-        upstream.metrics.connect_failed();
-        let attempts = ctx.serving.snapshot.upstream(id).connect_attempts;
-        let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
-        e.set_retry(ctx.attempt.count < attempts && untried);
+/// What became of a try at an endpoint is known: for whoever judges the endpoint by it, once for each try.
+pub fn tried(ctx: &mut Context, result: TryResult) {
+    if std::mem::replace(&mut ctx.attempt.judged, true) {
+        return;
     }
-    e
+    if let Some(chosen) = &ctx.attempt.chosen {
+        chosen.endpoint.record_try(result);
+    }
 }
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
@@ -96,37 +107,6 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = crumbs.join(&b"; "[..]);
     request.insert_header(COOKIE, joined)
-}
-
-/// The exchange broke after a connection stood.
-///
-/// Repeated only where that can't do harm: an idempotent method whose body is still whole, on a pooled connection that
-/// the origin may have closed just as it was taken (RFC 9110 §9.2.2).
-pub fn exchange_failed(
-    peer: &HttpPeer,
-    session: &mut Session,
-    ctx: &mut Context,
-    e: Box<Error>,
-    client_reused: bool,
-) -> Box<Error> {
-    let mut e = e.more_context(format!("endpoint {}", peer._address));
-    if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
-        e.set_retry(false);
-    } else {
-        e.retry.decide_reuse(client_reused);
-    }
-    let attempts = ctx.attempt.upstream.map_or(1, |id| ctx.serving.snapshot.upstream(id).connect_attempts);
-    if ctx.attempt.count > attempts {
-        // An origin that breaks every connection would be asked again and again.
-        e.set_retry(false);
-    }
-    if e.retry() {
-        // The endpoint itself is not to blame for a connection that had grown old.
-        ctx.attempt.tried.clear();
-    } else if ctx.denial.is_none() && *e.esource() == pingora::ErrorSource::Upstream {
-        ctx.denial = Some(Denial::new(upstream_cause(&e), detail(&e)));
-    }
-    e
 }
 
 /// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.

@@ -1,7 +1,9 @@
 //! Endpoints of upstreams: addresses, health, load. They survive reloads: what is still in the file keeps its state.
 
+mod budget;
 mod endpoint;
 mod members;
+mod reuse;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
@@ -20,9 +22,11 @@ use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
 use crate::decision::request::RequestView;
 use crate::decision::upstream::{self, Pick, Wants, hash_input};
+pub use budget::Budget;
 pub use endpoint::{Chosen, Endpoint, HealthChange};
 use members::Configured;
 pub use members::Members;
+pub use reuse::Reuse;
 
 /// Every upstream in force, by name.
 #[derive(Default)]
@@ -36,6 +40,10 @@ pub struct UpstreamState {
     members: ArcSwap<Members>,
     /// For round robin.
     turn: AtomicU64,
+    /// What retries may be taken from.
+    pub budget: Budget,
+    /// Whether pooled connections may carry what can't be repeated.
+    pub reuse: Reuse,
     /// What `members` is made of. Whoever changes it makes new members before letting go of the lock.
     configured: Mutex<Configured>,
 }
@@ -80,10 +88,13 @@ impl UpstreamState {
     /// The state of an upstream that was not there before. Its DNS names have no endpoints yet.
     pub fn new(upstream: &snapshot::Upstream) -> Self {
         let configured = Configured::new(upstream);
+        let now = Instant::now();
         UpstreamState {
             name: upstream.name.clone(),
             members: ArcSwap::from_pointee(configured.members(&[])),
             turn: AtomicU64::new(0),
+            budget: Budget::new(now),
+            reuse: Reuse::new(now),
             configured: Mutex::new(configured),
         }
     }

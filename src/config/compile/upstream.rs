@@ -3,6 +3,7 @@
 mod address;
 mod health;
 mod numbers;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -18,6 +19,8 @@ use crate::config::snapshot::{Endpoint, Timeouts, Upstream};
 use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
+
+pub(super) use retries::route as route_retries;
 
 /// Compiles every upstream, in the order of the file: one for each entry even when parts of it are wrong, so that an
 /// index found by name stands.
@@ -49,6 +52,7 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             "write `http2: true`, or remove `http2_streams`",
         );
     }
+    let (retries, retry_budget) = retries::upstream(ctx, &path.key("retries"), raw.retries.as_ref());
     Upstream {
         name: name.into(),
         endpoints: endpoints(ctx, &path.key("endpoints"), &raw.endpoints),
@@ -56,13 +60,8 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
         health: raw.health.as_ref().map(|health| health::health(ctx, &path.key("health"), health)),
         refuse_when_unhealthy: raw.all_unhealthy == AllUnhealthy::Refuse,
         timeouts: timeouts(ctx, &path.key("timeouts"), &raw.timeouts),
-        connect_attempts: numbers::count(
-            ctx,
-            &path.key("connect_attempts"),
-            raw.connect_attempts,
-            1..=10,
-            defaults::CONNECT_ATTEMPTS,
-        ),
+        retries,
+        retry_budget,
         tls: raw.tls.as_ref().and_then(|tls| tls::tls(ctx, &path.key("tls"), tls)),
         http2: raw.http2,
         http2_streams: numbers::count(
@@ -160,5 +159,7 @@ fn timeouts(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Timeouts) ->
         response: numbers::span(ctx, &path.key("response"), raw.response, defaults::RESPONSE),
         send: numbers::span(ctx, &path.key("send"), raw.send, defaults::SEND),
         idle: numbers::span(ctx, &path.key("idle"), raw.idle, defaults::UPSTREAM_IDLE),
+        idle_unsafe: raw.idle_unsafe.map_or(defaults::UPSTREAM_IDLE_UNSAFE, |span| span.0),
+        request: raw.request.map(|_| numbers::span(ctx, &path.key("request"), raw.request, defaults::RESPONSE)),
     }
 }

@@ -29,6 +29,10 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Speed(pub NonZeroU64);
 
+/// A share in whole percent, written `20%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u32);
+
 /// A whole number, as a YAML number or (after `${VAR}` was put in) as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);
@@ -121,6 +125,19 @@ impl Speed {
     }
 }
 
+impl Percent {
+    /// Reads a share.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a share; write whole percent, such as `20%`");
+        let number = text.trim().strip_suffix('%').ok_or_else(wrong)?;
+        number.trim_end().parse().map(Percent).map_err(|_| wrong())
+    }
+}
+
 impl Count {
     /// Reads a whole number.
     ///
@@ -187,6 +204,7 @@ quantity!(Span, "duration", r"^\d+(ms|s|m|h|d)$", "5s");
 quantity!(Size, "size", r"^\d+(B|KiB|MiB|GiB)$", "8KiB");
 quantity!(Rate, "rate", r"^\d+/(s|m|h|d)$", "50/s");
 quantity!(Speed, "speed", r"^\d+(B|KiB|MiB|GiB)/s$", "500B/s");
+quantity!(Percent, "share", r"^\d+%$", "20%");
 quantity!(Count, "whole number", r"^\d+$", "10");
 
 #[cfg(test)]
@@ -215,6 +233,14 @@ mod tests {
         assert_eq!(Speed::parse("2KiB/s").map(|speed| speed.0.get()), Ok(2048));
         for wrong in ["500", "500B", "500/s", "0B/s", "500B/m"] {
             assert!(Speed::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_in_percent() {
+        assert_eq!(Percent::parse("20%"), Ok(Percent(20)));
+        for wrong in ["20", "0.2", "-1%", "%", "1.5%"] {
+            assert!(Percent::parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::config::snapshot::Health;
+use crate::decision::upstream::outcome::TryResult;
 
 /// One address that requests go to. Healthy until probes say otherwise.
 #[derive(Debug)]
@@ -58,6 +59,9 @@ impl Endpoint {
     pub fn active(&self) -> usize {
         self.active.load(Ordering::Relaxed)
     }
+
+    /// Learns how a request's try at it ended.
+    pub fn record_try(&self, _result: TryResult) {}
 
     pub(super) fn record_probe(&self, health: &Health, ok: bool) -> Option<HealthChange> {
         let (needed, change) = if ok {

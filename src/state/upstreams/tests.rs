@@ -1,9 +1,9 @@
 use http::{HeaderMap, Method};
 
 use super::*;
-use crate::config::snapshot::{Probe, Timeouts};
+use crate::config::snapshot::{Probe, RetryBudget, Timeouts};
 use crate::decision::request::{Normal, Scheme};
-use crate::decision::upstream::{Balance, HashKey};
+use crate::decision::upstream::{Balance, HashKey, retry};
 
 fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
     let second = Duration::from_secs(1);
@@ -22,8 +22,16 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
             unhealthy_after: 3,
         }),
         refuse_when_unhealthy: false,
-        timeouts: Timeouts { connect: second, response: second, send: second, idle: second },
-        connect_attempts: 3,
+        timeouts: Timeouts {
+            connect: second,
+            response: second,
+            send: second,
+            idle: second,
+            idle_unsafe: second,
+            request: None,
+        },
+        retries: retry::Rules::off(),
+        retry_budget: RetryBudget { percent: 20, floor: 3, floor_per: second },
         tls: None,
         http2: false,
         http2_streams: 100,

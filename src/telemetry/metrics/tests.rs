@@ -41,7 +41,15 @@ fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
 }
 
 fn upstream(attempts: u32, response: Option<Duration>) -> UpstreamRecord {
-    UpstreamRecord { name: "orders".into(), endpoint: None, attempts, reused: false, connect: None, response }
+    UpstreamRecord {
+        name: "orders".into(),
+        endpoint: None,
+        attempts,
+        retried: None,
+        reused: false,
+        connect: None,
+        response,
+    }
 }
 
 #[track_caller]
