@@ -3,7 +3,7 @@
 //! [`server`] builds the services and runs them until drained. [`listener`] accepts, [`tls`] shakes hands, and
 //! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
-//! [`request`], [`upstream`] (and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
+//! [`request`], [`upstream`] (with [`retry`], [`wire`] and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
 //! and [`guard`] the one where panics do.
 
 pub mod accept;

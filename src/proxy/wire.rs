@@ -268,3 +268,110 @@ impl fmt::Debug for Watch {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// A connection with an exchange that is about to begin, and the origin's end of it.
+    struct Pair {
+        wires: Arc<Wires>,
+        ours: TcpStream,
+        theirs: TcpStream,
+    }
+
+    impl Pair {
+        fn new() -> (Pair, Arc<Wire>) {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (theirs, _) = listener.accept().unwrap();
+            let wires = Arc::new(Wires::default());
+            let wire = Arc::new(Wire { wires: wires.clone(), keeps: None, state: Mutex::default() });
+            wires.connected(ours.as_raw_fd(), &wire);
+            (Pair { wires, ours, theirs }, wire)
+        }
+
+        /// One request and its answer, so that the connection is a used one.
+        fn use_once(&mut self) {
+            self.ours.write_all(b"first").unwrap();
+            self.theirs.read_exact(&mut [0; 5]).unwrap();
+            self.theirs.write_all(b"answer").unwrap();
+            self.ours.read_exact(&mut [0; 6]).unwrap();
+        }
+    }
+
+    /// Waits until the kernel knows that the connection has ended.
+    fn wait_for_end(stream: &TcpStream) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Counts::of(stream.as_raw_fd()).unwrap().established {
+            assert!(Instant::now() < deadline, "the end never came");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_request_that_crosses_the_end_of_its_connection_was_not_read() {
+        let (mut pair, wire) = Pair::new();
+        pair.use_once();
+        let exchange = pair.wires.find(pair.ours.as_raw_fd()).and_then(|wire| wire.begin_again()).unwrap();
+        let Pair { mut ours, theirs, .. } = pair;
+        drop(theirs);
+        wait_for_end(&ours);
+        // The first is answered by a reset, which ends what the second finds.
+        let _ = ours.write_all(b"POST");
+        let _ = ours.write_all(b"more");
+        assert_eq!(ours.read(&mut [0; 1]).unwrap_or(0), 0);
+        wire.closing();
+        assert!(exchange.was_unread());
+    }
+
+    #[test]
+    fn a_request_that_was_taken_may_have_been_read() {
+        for read in [true, false] {
+            let (mut pair, wire) = Pair::new();
+            pair.use_once();
+            let exchange = wire.begin_again().unwrap();
+            pair.ours.write_all(b"POST").unwrap();
+            if read {
+                pair.theirs.read_exact(&mut [0; 4]).unwrap();
+            } else {
+                pair.theirs.peek(&mut [0; 4]).unwrap();
+            }
+            let Pair { wires, ours, theirs } = pair;
+            drop(theirs);
+            wait_for_end(&ours);
+            wire.closing();
+            assert!(!exchange.was_unread(), "read: {read}");
+            assert!(wires.find(ours.as_raw_fd()).is_none());
+        }
+    }
+
+    #[test]
+    fn no_exchange_begins_on_a_connection_that_has_ended() {
+        let (mut pair, wire) = Pair::new();
+        pair.use_once();
+        let Pair { ours, theirs, .. } = pair;
+        drop(theirs);
+        wait_for_end(&ours);
+        assert!(wire.begin_again().is_none());
+    }
+
+    #[test]
+    fn an_exchange_that_is_over_can_not_cut_the_next() {
+        let (pair, wire) = Pair::new();
+        let first = wire.begin();
+        let second = wire.begin_again().unwrap();
+        wire.cut(first.number);
+        assert!(!second.was_cut() && Counts::of(pair.ours.as_raw_fd()).unwrap().established);
+        drop(first);
+        wire.cut(second.number);
+        assert!(second.was_cut());
+        wait_for_end(&pair.ours);
+        wire.closing();
+        assert!(second.was_cut() && !second.was_unread());
+    }
+}

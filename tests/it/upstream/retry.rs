@@ -382,6 +382,26 @@ fn a_stream_that_breaks_in_another_way_is_not_sent_again() {
     });
 }
 
+#[test]
+fn an_http2_origin_is_tried_again_by_status_and_by_time() {
+    let left = AtomicUsize::new(2);
+    let origin = H2Origin::start(None, move |_| {
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(2) => Answer::status(503),
+            Ok(_) => Answer::ok("late").after(Duration::from_secs(30)),
+            Err(_) => Answer::ok("works"),
+        }
+    });
+    let yaml = format!(
+        "upstreams: {{ origin: {{ endpoints: [\"<o>\"], http2: true, retries: {{ on: [503, timeout], try_timeout: 300ms, \
+         {NOW} }} }} }}\n{}",
+        super::PASS
+    );
+    let gateway = Setup::new(&yaml).with("o", origin.address()).start();
+    assert_eq!(gateway.get("/").expect_status(200).text(), "works");
+    assert_eq!((origin.requests().len(), retried(&gateway, "status"), retried(&gateway, "timeout")), (3, 1.0, 1.0));
+}
+
 fn http2_before(address: &str, more: &str) -> Gateway {
     let yaml = format!(
         "upstreams: {{ origin: {{ endpoints: [\"<o>\"{more}], http2: true, retries: {{ {NOW} }} }} }}\n{}",

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{PASS, before_all};
+use crate::support::certs::Authority;
 use crate::support::{Answer, Gateway, Origin, Setup, wait};
 
 /// Answers each request on a connection until none comes for a random time, which it never announces.
@@ -134,6 +135,24 @@ fn a_post_after_a_pooled_connection_was_closed_gets_a_new_one() {
         client.request("POST", "/", &[], b"x").expect_status(200);
     }
     assert_eq!((origin.count(), origin.connections()), (20, 20));
+}
+
+#[test]
+fn a_post_over_tls_is_not_lost_either() {
+    let authority = Authority::new("test");
+    let tls = authority.issue(&["origin.test"]).server(&["http/1.1"], None);
+    let origin = Origin::start_tls(tls, |_| Answer::ok("ok").then_close());
+    let gateway = Setup::new(&format!(
+        "upstreams: {{ origin: {{ endpoints: [\"<o>\"], tls: {{ sni: origin.test, ca: \"<dir>/ca.pem\" }} }} }}\n{PASS}"
+    ))
+    .with("o", origin.address())
+    .file("ca.pem", authority.pem())
+    .start();
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        client.request("POST", "/", &[], b"x").expect_status(200);
+    }
+    assert_eq!(origin.count(), 20);
 }
 
 #[test]
