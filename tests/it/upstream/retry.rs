@@ -99,7 +99,7 @@ fn connections_that_are_reset_in_a_storm_are_tried_again() {
     let count = asked.clone();
     let origin = RawOrigin::start(move |wire| {
         while wire.head().is_some() {
-            if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 return wire.reset();
             }
             wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
