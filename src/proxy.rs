@@ -3,7 +3,7 @@
 //! [`server`] builds the services and runs them until drained. [`listener`] accepts, [`tls`] shakes hands, and
 //! [`connection`] wraps each connection so that even the answers that Pingora gives on its own carry the owner's headers.
 //! [`gateway`] is the one `ProxyHttp`: each hook borrows a view, calls `decision`, and acts. One file a phase group:
-//! [`request`], [`upstream`] (and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
+//! [`request`], [`upstream`] (with [`retry`], [`wire`] and [`tunnel`]), [`response`], [`log`]; [`error`] is the one place where Pingora's errors become causes,
 //! and [`guard`] the one where panics do. [`opening`] says when listeners begin to accept, [`pulse`]
 //! whether their threads live, and [`drain`] leads all of it to its end.
 
@@ -30,6 +30,7 @@ pub mod pulse;
 pub mod reply;
 pub mod request;
 pub mod response;
+mod retry;
 pub mod rollout;
 pub mod server;
 pub mod serving;
@@ -38,3 +39,4 @@ pub mod sticky;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;
+mod wire;

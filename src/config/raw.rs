@@ -8,6 +8,7 @@ pub mod dns;
 pub mod limit;
 pub mod listener;
 pub mod response;
+pub mod retries;
 pub mod route;
 pub mod shape;
 pub mod telemetry;

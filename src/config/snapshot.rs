@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use crate::decision::access::address;
 use crate::decision::proxy_protocol;
 use crate::decision::rules::{Pacing, Rules, UpstreamId};
-use crate::decision::upstream::{Balance, ejection, sticky};
+use crate::decision::upstream::{Balance, ejection, retry, sticky};
 use crate::secret::Secret;
 
 /// A configuration, compiled. Immutable; a reload makes a new one.
@@ -155,8 +155,10 @@ pub struct Upstream {
     pub sticky: Option<Sticky>,
     /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
-    /// At least 1.
-    pub connect_attempts: u32,
+    /// When a request is sent once more.
+    pub retries: retry::Rules,
+    /// How many retries all requests together may have.
+    pub retry_budget: RetryBudget,
     /// `None` for plain HTTP.
     pub tls: Option<UpstreamTls>,
     /// Speak HTTP/2: by ALPN with TLS, with prior knowledge without.
@@ -257,6 +259,29 @@ pub struct Timeouts {
     pub send: Duration,
     /// How long an unused connection is kept.
     pub idle: Duration,
+    /// How long an unused connection may carry a request that can't be repeated; zero for never.
+    pub idle_unsafe: Duration,
+    /// From the first try to the answer's header.
+    pub request: Option<Duration>,
+}
+
+/// How many retries the requests to an upstream may have: a share of the requests, or the floor where that is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Retries in millionths of the requests, at most all of them.
+    pub share: u32,
+    /// Retries that are always allowed, each `floor_per`.
+    pub floor: u64,
+    /// Never zero.
+    pub floor_per: Duration,
+}
+
+impl RetryBudget {
+    /// The retries that are always allowed in `window`.
+    pub fn floor_each(&self, window: Duration) -> u64 {
+        let retries = u128::from(self.floor) * window.as_nanos() / self.floor_per.as_nanos().max(1);
+        retries.try_into().unwrap_or(u64::MAX)
+    }
 }
 
 /// Probes that find out which endpoints work.

@@ -11,6 +11,7 @@ use super::request::ReadRules;
 use super::response;
 use super::rewrite;
 use super::route;
+use super::upstream::retry::RouteRules;
 use crate::diagnostics::Place;
 
 /// Index into [`Rules::routes`].
@@ -59,6 +60,8 @@ pub struct Route {
     pub max_body: u64,
     /// How slowly a request body may come.
     pub body_pacing: Pacing,
+    /// When its requests are sent again, where it says otherwise than its upstream.
+    pub retries: Option<Box<RouteRules>>,
 }
 
 /// How slowly a client may send a body or take an answer. Waiting for the client uses up `idle`; each byte that moves gives
@@ -115,10 +118,17 @@ pub mod defaults {
     pub const CONNECT: Duration = Duration::from_secs(2);
     pub const RESPONSE: Duration = Duration::from_secs(30);
     pub const SEND: Duration = Duration::from_secs(30);
-    /// Below the common 60 s (and Node's 5 s is why owners can lower it): a pooled connection that the origin has just
-    /// closed costs a request that must not be repeated.
+    /// Below the common 60 s: a pooled connection that the origin has just closed costs a request another try.
     pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
-    pub const CONNECT_ATTEMPTS: u32 = 3;
+    /// Long enough for connections to be shared under load, and shorter than any origin's keep-alive that is known.
+    pub const UPSTREAM_IDLE_UNSAFE: Duration = Duration::from_secs(1);
+    pub const RETRY_ATTEMPTS: u32 = 3;
+    /// Millionths of an upstream's requests.
+    pub const RETRY_BUDGET: u32 = 200_000;
+    /// Retries a second.
+    pub const RETRY_FLOOR: u64 = 3;
+    pub const RETRY_FIRST: Duration = Duration::from_millis(25);
+    pub const RETRY_LONGEST: Duration = Duration::from_millis(250);
     pub const HTTP2_STREAMS: u32 = 100;
     /// A browser that leaves a page of many pictures resets them all at once.
     pub const HTTP2_RESETS: u32 = 200;

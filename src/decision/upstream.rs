@@ -12,6 +12,7 @@ pub mod ejection;
 mod group;
 mod hash;
 pub mod outcome;
+pub mod retry;
 mod ring;
 mod schedule;
 pub mod sticky;

@@ -42,7 +42,7 @@
 //! * A 101 counts only if the client asked for it; the tunnel then has a connection of its own
 //!   ([`proxy::tunnel`](crate::proxy::tunnel)).
 //! * Every wait for an origin has a bound and a default: `connect`, `response`, `send`, `idle`. A request that may have
-//!   had an effect is not repeated ([`proxy::upstream`](crate::proxy::upstream)).
+//!   had an effect is not repeated, unless the owner says so (`decision::upstream::retry`).
 //! * A connection that was verified for one upstream is never lent to another that trusts other authorities
 //!   ([`proxy::peer`](crate::proxy::peer)).
 //!

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -14,11 +14,13 @@ use super::drain::Ending;
 use super::rollout::Tried;
 use super::serving::{Serving, Shared};
 use super::tunnel::Tunnel;
+use super::wire::{Exchange, Overdue, Wire};
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{Normal, Scheme};
 use crate::decision::route::Parameters;
 use crate::decision::rules::{RouteId, UpstreamId};
+use crate::decision::upstream::retry::Failure;
 use crate::state::limits::ConcurrencyGuard;
 use crate::state::upstreams::Chosen;
 use crate::telemetry::metrics::{Bound, Open};
@@ -75,6 +77,24 @@ pub struct Attempt {
     pub interim: u32,
     /// Of a request that asks for an upgrade.
     pub tunnel: Option<Arc<Tunnel>>,
+    /// How long this try may take to the header of its answer.
+    pub limit: Option<Duration>,
+    /// What the connection of this try would be known by, should it be a new one.
+    pub wire: Option<Arc<Wire>>,
+    /// This try's use of its connection, where that is watched.
+    pub exchange: Option<Exchange>,
+    /// Ends a try that takes too long.
+    pub overdue: Option<Overdue>,
+    /// How this try failed, where a hook has found that out.
+    pub failure: Option<Failure>,
+    /// Before the next try.
+    pub wait: Option<Duration>,
+    /// The next try is made on a new connection.
+    pub fresh: bool,
+    /// Pooled connections that had ended before anything was sent on them.
+    pub stale: u32,
+    /// Why the last try but one failed.
+    pub reason: Option<Failure>,
 }
 
 impl Context {
@@ -204,6 +224,7 @@ impl Attempt {
             name: serving.snapshot.upstream(id).name.clone(),
             endpoint: self.tried.last().copied(),
             attempts: self.count,
+            retried: self.reason.map(Failure::as_str),
             reused: self.reused,
             connect: self.connected.zip(self.began).map(|(connected, began)| connected - began),
             response: self.response_time(),

@@ -2,14 +2,10 @@
 
 use std::time::Instant;
 
-use http::StatusCode;
 use log::{info, warn};
-use pingora::proxy::Session;
-use pingora::{Error, ErrorSource, ErrorType};
+use pingora::{Error, ErrorType};
 
 use super::context::Context;
-use super::error::upstream_cause;
-use crate::decision::outcome::Cause;
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::outcome::TryResult;
 use crate::state::upstreams::Change;
@@ -33,34 +29,11 @@ pub fn tried(ctx: &mut Context, result: TryResult) {
     }
 }
 
-/// Notes that the header of an answer arrived; an interim one is not the answer (RFC 9110 §15.2).
-pub fn answered(ctx: &mut Context, status: StatusCode) {
-    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-        tried(ctx, TryResult::Answered(status.as_u16()));
-    }
-}
-
 /// Notes that no connection could be made, unless it was for want of something on this side.
 pub fn unreachable(ctx: &mut Context, e: &Error) {
     if !matches!(e.etype(), ErrorType::BindError | ErrorType::SocketError) {
         tried(ctx, TryResult::ConnectFailed);
     }
-}
-
-/// Notes that the exchange broke, where that is the endpoint's fault.
-pub fn broken(ctx: &mut Context, session: &mut Session, e: &Error, reused: bool) {
-    // What is sent again found a connection that had grown old.
-    if *e.esource() != ErrorSource::Upstream || e.retry() {
-        return;
-    }
-    let result = match upstream_cause(e) {
-        // It can't answer what the client has not said yet.
-        Cause::UpstreamTimeout if !session.as_mut().is_body_done() => return,
-        Cause::UpstreamTimeout => TryResult::TimedOut,
-        Cause::UpstreamClosed if reused => return,
-        _ => TryResult::Broken,
-    };
-    tried(ctx, result);
 }
 
 fn words(reason: Reason) -> &'static str {

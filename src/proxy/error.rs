@@ -100,7 +100,7 @@ fn downstream_cause(e: &Error) -> Cause {
 }
 
 /// Whether the connection itself gave up waiting.
-fn is_timeout(e: &Error) -> bool {
+pub fn is_timeout(e: &Error) -> bool {
     e.root_cause().downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut)
 }
 

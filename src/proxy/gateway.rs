@@ -1,7 +1,6 @@
 //! The one `ProxyHttp`: each hook is a line that names what happens in it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use pingora::{Error, Result};
 use super::context::Context;
 use super::guard::guarded;
 use super::serving::Shared;
-use super::{endpoint, error, log, request, response, upstream};
+use super::{error, log, request, response, retry, upstream};
 use crate::faults::{self, Place};
 
 /// Enforces on Pingora's hooks what `decision` decides.
@@ -80,17 +79,14 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        if let Some(wait) = ctx.attempt.wait.take() {
+            tokio::time::sleep(wait).await;
+        }
         guarded(ctx, |ctx| upstream::choose(session, ctx))?
     }
 
-    fn fail_to_connect(
-        &self,
-        _session: &mut Session,
-        _peer: &HttpPeer,
-        ctx: &mut Context,
-        e: Box<Error>,
-    ) -> Box<Error> {
-        upstream::connect_failed(ctx, e)
+    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Context, e: Box<Error>) -> Box<Error> {
+        retry::connect_failed(session, ctx, e)
     }
 
     async fn connected_to_upstream(
@@ -98,13 +94,11 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         reused: bool,
         _peer: &HttpPeer,
-        _fd: std::os::unix::io::RawFd,
+        fd: std::os::fd::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        ctx.attempt.connected = Some(Instant::now());
-        ctx.attempt.reused = reused;
-        Ok(())
+        retry::connected(reused, fd, ctx)
     }
 
     async fn upstream_request_filter(
@@ -116,6 +110,15 @@ impl ProxyHttp for Gateway {
         guarded(ctx, |ctx| upstream::rewrite(session.req_header(), upstream_request, ctx))?
     }
 
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        retry::answer(session, upstream_response, ctx)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -123,7 +126,6 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         response::check(session, upstream_response, ctx)?;
-        endpoint::answered(ctx, upstream_response.status);
         response::frame(session, upstream_response);
         response::part(session, ctx);
         guarded(ctx, |ctx| {
@@ -140,7 +142,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        upstream::exchange_failed(peer, session, ctx, e, client_reused)
+        retry::exchange_failed(peer, session, ctx, e, client_reused)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {

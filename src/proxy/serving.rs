@@ -16,6 +16,7 @@ use super::drain::Drain;
 use super::peer::PeerTemplate;
 use super::rollout::{Rollout, Tried};
 use super::tls::{self, Resumption};
+use super::wire::Wires;
 use crate::config::snapshot::{self, Snapshot};
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
@@ -183,6 +184,8 @@ pub struct Shared {
     generations: AtomicU64,
     pub state: State,
     pub metrics: Arc<Metrics>,
+    /// Connections to origins that may be looked at and cut.
+    pub wires: Arc<Wires>,
     /// Keys the names of limit buckets, so that nobody can aim for a collision.
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
@@ -214,6 +217,7 @@ impl Shared {
             generations: AtomicU64::new(1),
             state,
             metrics,
+            wires: Arc::default(),
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             drain: Arc::default(),

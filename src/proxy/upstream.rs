@@ -1,5 +1,6 @@
 //! Upstream and rewrite: which endpoint is asked, whether again, and what it is shown.
 
+use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
@@ -12,13 +13,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::announce::announced;
 use super::context::Context;
-use super::error::{detail, upstream_cause};
+use super::retry;
+use super::sticky;
 use super::tunnel::Tunnel;
-use super::{endpoint, sticky};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
+use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 use crate::state::upstreams::Moment;
 
@@ -34,16 +36,27 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     let upstream = ctx.serving.upstream(id);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let first = ctx.attempt.count == 0 && ctx.attempt.stale == 0;
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
-    let at = if ctx.attempt.count == 0 { ctx.started } else { Instant::now() };
+    let at = if first { ctx.started } else { Instant::now() };
     let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..), Moment { at, time }) {
+    let choose =
+        |tried: &[SocketAddr]| upstream.state.choose(permit, &view, tried, fastrand::u64(..), Moment { at, time });
+    let mut found = choose(&ctx.attempt.tried);
+    if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
+        // What has answered, if only to break off, may be asked again once there is nobody else.
+        ctx.attempt.tried.clear();
+        found = choose(&[]);
+    }
+    match found {
         Ok(Some(chosen)) => {
             let address = chosen.endpoint.address;
             ctx.attempt.tried.push(address);
             ctx.attempt.count += 1;
             ctx.attempt.began = Some(at);
             ctx.attempt.connected = None;
+            // What is kept of the body passes the filter once more.
+            ctx.body_seen = 0;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
             let config = ctx.serving.snapshot.upstream(id);
@@ -54,6 +67,9 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             if request.version == Version::HTTP_10 && config.tls.is_some() {
                 // Pingora gives what came by HTTP/2 without a length away in chunks, which HTTP/1.0 does not know.
                 peer.options.alpn = ALPN::H1;
+            }
+            if ctx.attempt.tunnel.is_none() {
+                retry::prepare(request, &mut peer, ctx, at);
             }
             Ok(peer)
         }
@@ -67,22 +83,6 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             Error::e_explain(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used")
         }
     }
-}
-
-/// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
-pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
-    let cause = upstream_cause(&e);
-    ctx.denial = Some(Denial::new(cause, detail(&e)));
-    endpoint::unreachable(ctx, &e);
-    ctx.attempt.chosen = None;
-    if let Some(id) = ctx.attempt.upstream {
-        let upstream = ctx.serving.upstream(id);
-        upstream.metrics.connect_failed();
-        let attempts = ctx.serving.snapshot.upstream(id).connect_attempts;
-        let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
-        e.set_retry(ctx.attempt.count < attempts && untried);
-    }
-    e
 }
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
@@ -103,38 +103,6 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = crumbs.join(&b"; "[..]);
     request.insert_header(COOKIE, joined)
-}
-
-/// The exchange broke after a connection stood.
-///
-/// Repeated only where that can't do harm: an idempotent method whose body is still whole, on a pooled connection that
-/// the origin may have closed just as it was taken (RFC 9110 §9.2.2).
-pub fn exchange_failed(
-    peer: &HttpPeer,
-    session: &mut Session,
-    ctx: &mut Context,
-    e: Box<Error>,
-    client_reused: bool,
-) -> Box<Error> {
-    let mut e = e.more_context(format!("endpoint {}", peer._address));
-    if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
-        e.set_retry(false);
-    } else {
-        e.retry.decide_reuse(client_reused);
-    }
-    let attempts = ctx.attempt.upstream.map_or(1, |id| ctx.serving.snapshot.upstream(id).connect_attempts);
-    if ctx.attempt.count > attempts {
-        // An origin that breaks every connection would be asked again and again.
-        e.set_retry(false);
-    }
-    endpoint::broken(ctx, session, &e, client_reused);
-    if e.retry() {
-        // The endpoint itself is not to blame for a connection that had grown old.
-        ctx.attempt.tried.clear();
-    } else if ctx.denial.is_none() && *e.esource() == pingora::ErrorSource::Upstream {
-        ctx.denial = Some(Denial::new(upstream_cause(&e), detail(&e)));
-    }
-    e
 }
 
 /// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.

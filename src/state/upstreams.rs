@@ -4,10 +4,12 @@
 //! What is known about an upstream and its endpoints ([`kept::Kept`], [`Endpoint`]) is shared by all that have one of
 //! the same name, so that two configurations at a time see one health, one load and one ejection of one endpoint.
 
+mod budget;
 mod endpoint;
 mod kept;
 mod members;
 mod passive;
+mod reuse;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,11 +32,13 @@ use crate::decision::upstream::sticky::{Signer, Sticky};
 use crate::decision::upstream::{self, Live, Millis, Pick, Wants, hash_input};
 use crate::secret::Secret;
 use crate::state::discovery::Discovery;
+pub use budget::Budget;
 pub use endpoint::{Chosen, Endpoint, HealthChange};
 use kept::Kept;
 use members::LiveMembers;
 pub use members::{Located, Members};
 pub use passive::Change;
+pub use reuse::Reuse;
 pub use view::{Condition, EndpointView};
 
 /// Every upstream in use, by name.
@@ -159,6 +163,16 @@ impl Default for Upstreams {
 }
 
 impl UpstreamState {
+    /// What retries may be taken from.
+    pub fn budget(&self) -> &Budget {
+        &self.kept.budget
+    }
+
+    /// Whether pooled connections may carry what can't be repeated.
+    pub fn reuse(&self) -> &Reuse {
+        &self.kept.reuse
+    }
+
     /// The upstream's name.
     pub fn name(&self) -> &Arc<str> {
         &self.kept.name

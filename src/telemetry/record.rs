@@ -104,6 +104,8 @@ pub struct UpstreamRecord {
     pub endpoint: Option<SocketAddr>,
     /// Endpoints tried.
     pub attempts: u32,
+    /// Why it was tried again, the last time that it was.
+    pub retried: Option<&'static str>,
     /// Whether a pooled connection was used.
     pub reused: bool,
     /// From choosing the endpoint to a connection.

@@ -327,11 +327,12 @@ fn a_pooled_connection_that_closes_under_a_request_costs_only_what_must_not_be_r
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         wire.head();
     });
-    let gateway = before(origin.address());
+    let gateway = with(origin.address(), "timeouts: { response: 2s, idle_unsafe: 30s }");
     let mut client = gateway.connect();
     client.get("/").expect_status(200);
     // Safe to repeat, and repeated on a new connection.
     client.get("/again").expect_status(200);
+    client.request("POST", "/first", &[], b"body").expect_status(200);
     // Perhaps carried out already, so not repeated.
     failed(client.request("POST", "/once", &[], b"body"), 502, "upstream_closed");
     let posts: usize = (0..origin.connections()).map(|n| origin.seen(n).text().matches("POST /once").count()).sum();

@@ -5,6 +5,8 @@ mod bounds;
 mod drain;
 mod ejection;
 mod http2;
+mod retry;
+mod stale;
 mod sticky;
 mod tls;
 
@@ -146,7 +148,7 @@ fn a_handshake_that_never_ends_is_504() {
     let origin = Origin::saying("unused");
     let gateway = before_all(
         &[&origin],
-        "endpoints: [\"<0>\"], timeouts: { connect: 150ms }, connect_attempts: 1, tls: { sni: origin.test }",
+        "endpoints: [\"<0>\"], timeouts: { connect: 150ms }, retries: off, tls: { sni: origin.test }",
     );
     failed(&gateway, gateway.get("/"), 504, "connection_timeout", "upstream_connect_timeout");
 }

@@ -14,6 +14,7 @@ use crate::decision::access::address::Rules as AddressRules;
 use crate::decision::access::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
+use crate::decision::upstream::retry::RouteRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
@@ -88,13 +89,25 @@ fn routes(
         let response = response::rules(ctx, raw, Some((&path, written)));
         let max_body = written.body.or(raw.bounds.body).map_or(defaults::MAX_BODY_BYTES, |size| size.0);
         let body_pacing = listener::body_pacing(ctx, &path, written, bounds);
+        let retries = retries(ctx, &path, written);
         places.push((path.clone(), name.clone()));
         matches.extend(matched);
         // One route that lacks something leaves no routes at all: the snapshot is complete or there is none.
         routes = match (routes, action, addresses, access) {
             (Some(mut routes), Some(action), Some(addresses), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route { name, place, addresses, access, limits, action, response, max_body, body_pacing });
+                routes.push(Route {
+                    name,
+                    place,
+                    addresses,
+                    access,
+                    limits,
+                    action,
+                    response,
+                    max_body,
+                    body_pacing,
+                    retries,
+                });
                 Some(routes)
             }
             _ => None,
@@ -106,6 +119,21 @@ fn routes(
         route::warn_of_open_parents(ctx, table, routes, &places);
     }
     (routes, table, limits.finish())
+}
+
+/// What the route says about retries, which only an upstream can be asked.
+fn retries(ctx: &mut Context, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
+    let path = path.key("retries");
+    let retries = written.retries.as_ref()?;
+    if written.upstream.is_none() {
+        ctx.warning(
+            &path,
+            "setting_without_effect",
+            "`retries` does nothing, since the route has no upstream",
+            "remove it, or add `upstream`",
+        );
+    }
+    Some(Box::new(upstream::route_retries(ctx, &path, retries)))
 }
 
 /// The route's address rules, if it has any; `None` if they are wrong.

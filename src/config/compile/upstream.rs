@@ -5,6 +5,7 @@ mod file;
 mod health;
 pub(in crate::config::compile) mod numbers;
 mod resilience;
+mod retries;
 mod sticky;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,8 @@ use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
 pub use file::endpoints_in_file;
+
+pub(super) use retries::route as route_retries;
 
 /// Compiles every upstream, in the order of the file: one for each entry even when parts of it are wrong, so that an
 /// index found by name stands.
@@ -59,6 +62,7 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
     let listed = sources.files.iter().flat_map(|file| file.loaded.iter());
     let zones = sources.endpoints.iter().chain(listed).filter_map(|endpoint| endpoint.zone.as_deref());
     let zone = resilience::zone(ctx, path, raw, &zones.collect::<Vec<_>>());
+    let (retries, retry_budget) = retries::upstream(ctx, &path.key("retries"), raw.retries.as_ref());
     Upstream {
         name: name.into(),
         endpoints: sources.endpoints,
@@ -73,13 +77,8 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
         zone,
         sticky: raw.sticky.as_ref().and_then(|sticky| sticky::sticky(ctx, &path.key("sticky"), sticky)),
         timeouts: timeouts(ctx, &path.key("timeouts"), &raw.timeouts),
-        connect_attempts: numbers::count(
-            ctx,
-            &path.key("connect_attempts"),
-            raw.connect_attempts,
-            1..=10,
-            defaults::CONNECT_ATTEMPTS,
-        ),
+        retries,
+        retry_budget,
         tls: raw.tls.as_ref().and_then(|tls| tls::tls(ctx, &path.key("tls"), tls)),
         http2: raw.http2,
         http2_streams: numbers::count(
@@ -237,5 +236,7 @@ fn timeouts(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Timeouts) ->
         response: numbers::span(ctx, &path.key("response"), raw.response, defaults::RESPONSE),
         send: numbers::span(ctx, &path.key("send"), raw.send, defaults::SEND),
         idle: numbers::span(ctx, &path.key("idle"), raw.idle, defaults::UPSTREAM_IDLE),
+        idle_unsafe: raw.idle_unsafe.map_or(defaults::UPSTREAM_IDLE_UNSAFE, |span| span.0),
+        request: raw.request.map(|_| numbers::span(ctx, &path.key("request"), raw.request, defaults::RESPONSE)),
     }
 }

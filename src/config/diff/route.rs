@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::facts::{self, Facts};
 use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight, access, response};
-use crate::config::raw::units::{Size, Speed};
+use crate::config::raw::units::{Size, Span, Speed};
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::limit::{Limit, Quota};
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
 use crate::decision::rules::{Action, Pacing, Route, Rules};
+use crate::decision::upstream::retry::RouteRules;
 
 /// A route with what belongs to it elsewhere.
 struct Whole<'s> {
@@ -84,7 +85,8 @@ fn by_name(rules: &Rules) -> BTreeMap<Arc<str>, Whole<'_>> {
 fn facts(whole: &Whole<'_>) -> Facts {
     let mut facts = Facts::default();
     // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
-    let Route { name: _, place: _, addresses, access, limits, action, response, max_body, body_pacing } = whole.route;
+    let Route { name: _, place: _, addresses, access, limits, action, response, max_body, body_pacing, retries } =
+        whole.route;
     if let Some(matched) = whole.matched {
         matches(matched, &mut facts);
     }
@@ -99,7 +101,30 @@ fn facts(whole: &Whole<'_>) -> Facts {
     response::facts(response, &mut facts);
     facts.tell(Effect::Bound, "body", Size(*max_body)).guard(Guard::AtMost((*max_body).into()));
     pacing(body_pacing, &mut facts);
+    if let Some(retries) = retries {
+        self::retries(retries, &mut facts);
+    }
     facts
+}
+
+fn retries(rules: &RouteRules, facts: &mut Facts) {
+    let RouteRules { attempts, on, backoff, try_timeout, methods, vouched } = rules;
+    if let Some(attempts) = attempts {
+        facts.tell(Effect::Setting, "retries: attempts", attempts);
+    }
+    if let Some(on) = on {
+        facts.tell(Effect::Setting, "retries: on", on);
+    }
+    if let Some(backoff) = backoff {
+        facts.tell(Effect::Setting, "retries: backoff", backoff);
+    }
+    if let Some(limit) = try_timeout {
+        facts.tell(Effect::Setting, "retries: try_timeout", Span(*limit));
+    }
+    if let Some(methods) = methods {
+        facts.tell(Effect::Setting, "retries: methods", any_or(methods));
+    }
+    facts.tell(Effect::Setting, "retries: unsafe", vouched);
 }
 
 fn matches(matched: &Match, facts: &mut Facts) {

@@ -34,7 +34,8 @@ fn facts(upstream: &Upstream) -> Facts {
         health,
         refuse_when_unhealthy,
         timeouts,
-        connect_attempts,
+        retries,
+        retry_budget,
         tls,
         http2,
         http2_streams,
@@ -62,7 +63,7 @@ fn facts(upstream: &Upstream) -> Facts {
     let unhealthy = if *refuse_when_unhealthy { "refuse" } else { "use all" };
     facts.tell(Effect::Balance, "when all are unhealthy", unhealthy);
     self::timeouts(timeouts, &mut facts);
-    facts.tell(Effect::Setting, "connect_attempts", connect_attempts);
+    resilience::retries(retries, retry_budget, &mut facts);
     match tls {
         Some(tls) => self::tls(tls, &mut facts),
         None => _ = facts.tell(Effect::Tls, "", "off").guard(Guard::Rank(0)),
@@ -117,9 +118,13 @@ fn health(health: &Health, facts: &mut Facts) {
 }
 
 fn timeouts(timeouts: &Timeouts, facts: &mut Facts) {
-    let Timeouts { connect, response, send, idle } = timeouts;
-    for (name, time) in [("connect", connect), ("response", response), ("send", send), ("idle", idle)] {
+    let Timeouts { connect, response, send, idle, idle_unsafe, request } = timeouts;
+    let times = [("connect", connect), ("response", response), ("send", send), ("idle", idle)];
+    for (name, time) in times.into_iter().chain([("idle_unsafe", idle_unsafe)]) {
         facts.tell(Effect::Timeout, name, Span(*time));
+    }
+    if let Some(request) = request {
+        facts.tell(Effect::Timeout, "request", Span(*request));
     }
 }
 

@@ -7,6 +7,7 @@ use super::access::Access;
 use super::address::Addresses;
 use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
+use super::retries::RouteRetries;
 use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
 use super::units::{Count, Size, Span, Speed};
 
@@ -32,6 +33,9 @@ pub struct Route {
     /// Forward to this upstream.
     #[serde(default)]
     pub upstream: Option<String>,
+    /// When its requests are sent to the origin once more, or `off`. What is not written is as the upstream says.
+    #[serde(default)]
+    pub retries: Option<RouteRetries>,
     /// Answer without an origin.
     #[serde(default)]
     pub respond: Option<Respond>,

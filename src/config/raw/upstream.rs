@@ -7,6 +7,7 @@ pub mod sticky;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
+use super::retries::Retries;
 use super::shape::{FromWord, OneOrMany, word_or_map};
 use super::units::{Count, Span};
 pub use source::{EndpointFile, EndpointSource, Services};
@@ -51,9 +52,9 @@ pub struct Upstream {
     /// Bounds on waiting for an endpoint.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// How many endpoints one request may try when connecting fails; 1 means no second try. Default 3, at most 10.
+    /// When a request is sent once more, or `off`. Default: to another endpoint when connecting fails, up to three tries.
     #[serde(default)]
-    pub connect_attempts: Option<Count>,
+    pub retries: Option<Retries>,
     /// Speak TLS to the endpoints, with verification.
     #[serde(default)]
     pub tls: Option<Tls>,
@@ -271,6 +272,18 @@ pub struct Timeouts {
     /// How long an unused connection is kept. Set it below the service's own keep-alive. Default 30s.
     #[serde(default)]
     pub idle: Option<Span>,
+    /// How long an HTTP/1 connection may have been unused to carry a request that can't be repeated (see `retries`), such as a
+    /// POST. An origin may end the connection at the moment at which the request is sent on it. Where the kernel can tell that
+    /// none of the request had arrived by then, it is sent again; where the origin's machine had taken it and nobody has read
+    /// it, nobody can know. So write what is well below the service's own keep-alive. An origin that is seen to end connections
+    /// sooner gets no such request on a used connection for ten minutes. `0s`: always on a new connection, which rules it out. A
+    /// request with a body of more than 64 KiB always gets one. Default 1s.
+    #[serde(default)]
+    pub idle_unsafe: Option<Span>,
+    /// From the first try to the header of the answer, over all tries and the waits between them. Beyond: 504. Default: none,
+    /// each try is bounded by `connect`, `response` and `retries.try_timeout`.
+    #[serde(default)]
+    pub request: Option<Span>,
 }
 
 /// TLS to the endpoints. The certificate and its name are always verified.

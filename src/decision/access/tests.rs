@@ -71,6 +71,7 @@ fn route(access: Rules, limits: &[u32]) -> rules::Route {
         response: Arc::new(response::Rules::default()),
         max_body: 0,
         body_pacing: crate::decision::rules::Pacing { idle: None, rate: None },
+        retries: None,
     }
 }
 

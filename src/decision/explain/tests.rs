@@ -57,6 +57,7 @@ fn rules() -> Rules {
             response: Arc::clone(&response),
             max_body: 0,
             body_pacing: crate::decision::rules::Pacing { idle: None, rate: None },
+            retries: None,
         }],
         limits: vec![
             Limit::new("per-caller".into(), "per-caller".into(), Key::Principal, rate, false),

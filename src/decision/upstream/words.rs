@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::retry::{Backoff, On};
 use super::{Balance, HashKey};
 
 impl fmt::Display for Balance {
@@ -23,5 +24,21 @@ impl fmt::Display for HashKey {
             HashKey::ClientAddress => f.write_str("client_address"),
             HashKey::Path => f.write_str("path"),
         }
+    }
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let On { connect, reset, timeout, statuses } = self;
+        let kinds = [("connect", connect), ("reset", reset), ("timeout", timeout)];
+        let kinds = kinds.into_iter().filter(|(_, on)| **on).map(|(name, _)| name.to_owned());
+        let all: Vec<String> = kinds.chain(statuses.iter().map(ToString::to_string)).collect();
+        write!(f, "on {}", if all.is_empty() { "nothing".to_owned() } else { all.join(", ") })
+    }
+}
+
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} to {:?}", self.first, self.longest)
     }
 }

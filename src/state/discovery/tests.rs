@@ -1,8 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::config::snapshot::{EndpointFile, Timeouts};
-use crate::decision::upstream::Balance;
+use crate::config::snapshot::{EndpointFile, RetryBudget, Timeouts};
+use crate::decision::upstream::{Balance, retry};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,8 +36,16 @@ fn upstream(endpoints: &[(&str, u16)], services: &[&str], files: Vec<EndpointFil
         circuit_breaker: Default::default(),
         zone: None,
         sticky: None,
-        timeouts: Timeouts { connect: SECOND, response: SECOND, send: SECOND, idle: SECOND },
-        connect_attempts: 3,
+        timeouts: Timeouts {
+            connect: SECOND,
+            response: SECOND,
+            send: SECOND,
+            idle: SECOND,
+            idle_unsafe: SECOND,
+            request: None,
+        },
+        retries: retry::Rules::off(),
+        retry_budget: RetryBudget { share: 200_000, floor: 3, floor_per: SECOND },
         tls: None,
         http2: false,
         http2_streams: 100,

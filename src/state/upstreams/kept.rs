@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
-use super::{Endpoint, UpstreamState, lock};
+use super::{Budget, Endpoint, Reuse, UpstreamState, lock};
 use crate::decision::upstream::Millis;
 
 /// What all configurations share that have an upstream of this name.
@@ -19,6 +20,8 @@ pub(super) struct Kept {
     pub active: AtomicUsize,
     /// Choices that passed over an endpoint which was as busy as it may be.
     pub passed_over: AtomicU64,
+    pub budget: Budget,
+    pub reuse: Reuse,
     /// Held while it is decided whether one more endpoint may be left out.
     pub ejecting: Mutex<()>,
     endpoints: Mutex<HashMap<Key, Weak<Endpoint>>>,
@@ -37,8 +40,11 @@ pub(super) struct Place(Arc<Kept>);
 
 impl Kept {
     pub(super) fn new(name: Arc<str>) -> Self {
+        let now = Instant::now();
         Kept {
             name,
+            budget: Budget::new(now),
+            reuse: Reuse::new(now),
             turn: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             passed_over: AtomicU64::new(0),

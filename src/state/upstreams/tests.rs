@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, Method};
 
 use super::*;
-use crate::config::snapshot::{Probe, Timeouts};
+use crate::config::snapshot::{Probe, RetryBudget, Timeouts};
 use crate::decision::request::{Normal, Scheme};
-use crate::decision::upstream::{Balance, HashKey};
+use crate::decision::upstream::{Balance, HashKey, retry};
 use crate::state::discovery::dns::Addresses;
 
 fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
@@ -42,8 +42,16 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
         circuit_breaker: Default::default(),
         zone: None,
         sticky: None,
-        timeouts: Timeouts { connect: second, response: second, send: second, idle: second },
-        connect_attempts: 3,
+        timeouts: Timeouts {
+            connect: second,
+            response: second,
+            send: second,
+            idle: second,
+            idle_unsafe: second,
+            request: None,
+        },
+        retries: retry::Rules::off(),
+        retry_budget: RetryBudget { share: 200_000, floor: 3, floor_per: second },
         tls: None,
         http2: false,
         http2_streams: 100,

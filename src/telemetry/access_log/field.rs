@@ -81,6 +81,8 @@ fields! {
     Endpoint = "endpoint";
     /// Endpoints tried.
     Attempts = "attempts";
+    /// Why it was tried again, the last time that it was: `connect`, `stale`, `refused`, `reset`, `timeout` or `status`.
+    Retried = "retried";
     /// Whether a pooled connection was used.
     UpstreamReused = "upstream_reused";
     UpstreamConnect = "upstream_connect_ms";
@@ -132,6 +134,7 @@ impl Field {
             Field::Upstream => upstream.and_then(|upstream| text(&upstream.name)),
             Field::Endpoint => upstream.and_then(|upstream| upstream.endpoint).map(Value::Socket),
             Field::Attempts => upstream.map(|upstream| Value::Integer(upstream.attempts.into())),
+            Field::Retried => upstream.and_then(|upstream| upstream.retried).and_then(text),
             Field::UpstreamReused => upstream.map(|upstream| Value::Boolean(upstream.reused)),
             Field::UpstreamConnect => upstream.and_then(|upstream| upstream.connect).map(Value::Milliseconds),
             Field::UpstreamResponse => upstream.and_then(|upstream| upstream.response).map(Value::Milliseconds),

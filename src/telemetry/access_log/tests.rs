@@ -53,6 +53,7 @@ fn record() -> Record {
             name: "orders".into(),
             endpoint: Some("127.0.0.1:9001".parse().unwrap()),
             attempts: 1,
+            retried: None,
             reused: true,
             connect: Some(Duration::ZERO),
             response: Some(Duration::from_micros(11_000)),

@@ -11,6 +11,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use super::Families;
 use crate::decision::outcome::Cause;
 use crate::decision::upstream::ejection::Reason;
+use crate::decision::upstream::retry::Failure;
 use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 /// The metrics of one route.
@@ -82,7 +83,8 @@ pub struct UpstreamMetrics {
     requests: [OnceLock<IntCounter>; StatusClass::COUNT],
     duration: OnceLock<Histogram>,
     connect_failures: IntCounter,
-    retries: IntCounter,
+    retries: ByFailure,
+    retries_denied: ByFailure,
     ejections: [OnceLock<IntCounter>; Reason::ALL.len()],
     ejections_withheld: [OnceLock<IntCounter>; Reason::ALL.len()],
 }
@@ -93,7 +95,8 @@ impl UpstreamMetrics {
             requests: Default::default(),
             duration: OnceLock::new(),
             connect_failures: families.upstream_connect_failures.with_label_values(&[&*name]),
-            retries: families.upstream_retries.with_label_values(&[&*name]),
+            retries: ByFailure::default(),
+            retries_denied: ByFailure::default(),
             ejections: Default::default(),
             ejections_withheld: Default::default(),
             name,
@@ -110,14 +113,21 @@ impl UpstreamMetrics {
         if let Some(duration) = record.response {
             self.observe(duration);
         }
-        if let Some(retries @ 1..) = record.attempts.checked_sub(1) {
-            self.retries.inc_by(retries.into());
-        }
     }
 
     /// Counts an attempt to connect that failed, when it fails.
     pub fn connect_failed(&self) {
         self.connect_failures.inc();
+    }
+
+    /// Counts that a request is tried again.
+    pub fn retried(&self, failure: Failure) {
+        self.retries.count(failure, &self.families.upstream_retries, &self.name);
+    }
+
+    /// Counts that the budget left no retry to a request.
+    pub fn retry_denied(&self, failure: Failure) {
+        self.retries_denied.count(failure, &self.families.upstream_retries_denied, &self.name);
     }
 
     /// Counts an endpoint that is left out for the requests that it failed.
@@ -138,6 +148,16 @@ impl UpstreamMetrics {
         self.duration
             .get_or_init(|| self.families.upstream_duration.with_label_values(&[&*self.name]))
             .observe(duration.as_secs_f64());
+    }
+}
+
+/// Counters by what was wrong with a try.
+#[derive(Debug, Default)]
+struct ByFailure([OnceLock<IntCounter>; Failure::NAMES.len()]);
+
+impl ByFailure {
+    fn count(&self, failure: Failure, family: &IntCounterVec, upstream: &str) {
+        self.0[failure.index()].get_or_init(|| family.with_label_values(&[upstream, failure.as_str()])).inc();
     }
 }
 

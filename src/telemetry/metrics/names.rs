@@ -61,8 +61,10 @@ metrics! {
         "From the connection to the header of the upstream's answer.";
     UPSTREAM_CONNECT_FAILURES = "portcullis_upstream_connect_failures_total" ["upstream"]
         "Attempts to connect to an endpoint that failed.";
-    UPSTREAM_RETRIES = "portcullis_upstream_retries_total" ["upstream"]
-        "Attempts after the first of a request.";
+    UPSTREAM_RETRIES = "portcullis_upstream_retries_total" ["upstream", "reason"]
+        "Attempts after the first of a request, by what was wrong with the one before.";
+    UPSTREAM_RETRIES_DENIED = "portcullis_upstream_retries_denied_total" ["upstream", "reason"]
+        "Attempts that the retry budget did not allow.";
     ENDPOINT_HEALTHY = "portcullis_upstream_endpoint_healthy" ["upstream", "endpoint"]
         "1 where an endpoint takes requests, 0 where it is unhealthy, left out for what it failed, or drained.";
     ENDPOINT_EJECTED = "portcullis_upstream_endpoint_ejected" ["upstream", "endpoint"]

@@ -8,6 +8,7 @@ use super::*;
 use crate::decision::outcome::Cause;
 use crate::decision::request::Scheme;
 use crate::decision::upstream::ejection::Reason;
+use crate::decision::upstream::retry::Failure;
 use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
@@ -43,7 +44,15 @@ fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
 }
 
 fn upstream(attempts: u32, response: Option<Duration>) -> UpstreamRecord {
-    UpstreamRecord { name: "orders".into(), endpoint: None, attempts, reused: false, connect: None, response }
+    UpstreamRecord {
+        name: "orders".into(),
+        endpoint: None,
+        attempts,
+        retried: None,
+        reused: false,
+        connect: None,
+        response,
+    }
 }
 
 #[track_caller]
@@ -103,11 +112,15 @@ fn an_upstream_counts_answers_retries_and_failed_connections() {
     let metrics = Metrics::new();
     let orders = metrics.upstream("orders");
     orders.connect_failed();
+    orders.retried(Failure::Connect { untried: true });
+    orders.retried(Failure::Connect { untried: true });
+    orders.retry_denied(Failure::Status(503, None));
     orders.record(&upstream(3, Some(Duration::from_millis(20))), Some(200));
     orders.record(&upstream(0, None), None);
     has(&metrics, r#"portcullis_upstream_requests_total{status_class="2xx",upstream="orders"} 1"#);
     has(&metrics, r#"portcullis_upstream_requests_total{status_class="none",upstream="orders"} 1"#);
-    has(&metrics, r#"portcullis_upstream_retries_total{upstream="orders"} 2"#);
+    has(&metrics, r#"portcullis_upstream_retries_total{reason="connect",upstream="orders"} 2"#);
+    has(&metrics, r#"portcullis_upstream_retries_denied_total{reason="status",upstream="orders"} 1"#);
     has(&metrics, r#"portcullis_upstream_connect_failures_total{upstream="orders"} 1"#);
     has(&metrics, r#"portcullis_upstream_duration_seconds_count{upstream="orders"} 1"#);
 }
@@ -188,6 +201,8 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     });
     route.record(&record(502, Decision::Fail, Some(Cause::UpstreamClosed)));
     metrics.upstream("u").record(&upstream(1, Some(Duration::ZERO)), Some(200));
+    metrics.upstream("u").retried(Failure::Reset);
+    metrics.upstream("u").retry_denied(Failure::Reset);
     metrics.listener("l").handshake_failed();
     metrics.limit_refusals("per-caller").inc();
     metrics.bound_hit(Bound::Uri);

@@ -175,7 +175,7 @@ fn connecting_is_bounded_and_tried_elsewhere_as_without_a_header() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let gateway = Setup::new(&format!(
         "upstreams: {{ origin: {{ endpoints: [\"<silent>\"], proxy_protocol: v2, timeouts: {{ connect: 150ms }}, \
-         connect_attempts: 1, tls: {{ sni: origin.test }} }} }}\n{PASS}"
+         retries: off, tls: {{ sni: origin.test }} }} }}\n{PASS}"
     ))
     .with("silent", silent.local_addr().unwrap())
     .start();

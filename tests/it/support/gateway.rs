@@ -1,7 +1,7 @@
 //! A running gateway: the real binary on a configuration of its own.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -225,18 +225,30 @@ fn filled(yaml: &str, values: &[(String, String)]) -> String {
 /// The end of a process that must come by itself; one that stays is killed and fails the test.
 #[track_caller]
 pub fn output_in_time(mut child: Child) -> Output {
+    // Read while it runs: a process that writes more than a pipe holds would wait for a reader, and never end.
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
     let start = std::time::Instant::now();
     loop {
-        if child.try_wait().expect("a child of ours").is_some() {
-            return child.wait_with_output().expect("a child of ours");
+        if let Some(status) = child.try_wait().expect("a child of ours") {
+            return Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
         }
         if start.elapsed() > wait::DEADLINE {
             let _ = child.kill();
-            let output = child.wait_with_output().expect("a child of ours");
-            panic!("the process did not end by itself\n{}", String::from_utf8_lossy(&output.stderr));
+            let _ = child.wait();
+            panic!("the process did not end by itself\n{}", String::from_utf8_lossy(&stderr.join().unwrap()));
         }
         std::thread::sleep(std::time::Duration::from_millis(4));
     }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut read = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut read);
+        }
+        read
+    })
 }
 
 /// `portcullis ARGUMENTS…`, run to its end.

@@ -36,14 +36,14 @@ fn compile(files: &Files, yaml: &str) -> (Vec<Upstream>, Vec<String>) {
 }
 
 #[track_caller]
-fn one(yaml: &str) -> Upstream {
+pub(super) fn one(yaml: &str) -> Upstream {
     let (mut compiled, found) = compile(&Files::default(), yaml);
     assert!(found.is_empty(), "{found:?}");
     compiled.remove(0)
 }
 
 #[track_caller]
-fn found(yaml: &str, expected: &[&str]) {
+pub(super) fn found(yaml: &str, expected: &[&str]) {
     assert_eq!(compile(&Files::default(), yaml).1, expected);
 }
 
@@ -57,7 +57,7 @@ fn what_is_not_written_has_a_default() {
     assert!(!upstream.refuse_when_unhealthy);
     assert_eq!(upstream.timeouts.connect, defaults::CONNECT);
     assert_eq!(upstream.timeouts.idle, defaults::UPSTREAM_IDLE);
-    assert_eq!(upstream.connect_attempts, defaults::CONNECT_ATTEMPTS);
+    assert_eq!((upstream.timeouts.idle_unsafe, upstream.timeouts.request), (defaults::UPSTREAM_IDLE_UNSAFE, None));
     assert!(upstream.services.is_empty() && upstream.files.is_empty());
     assert_eq!(upstream.proxy_protocol, None);
 }
@@ -70,8 +70,7 @@ fn what_is_written_counts() {
     balance: {consistent_hash: {cookie: Sid}}
     health: {http: {path: '/healthz?deep=1', host: orders.example.com, expected_status: [200, 204], interval: 1s}}
     all_unhealthy: refuse
-    timeouts: {connect: 1s, response: 250ms}
-    connect_attempts: 1
+    timeouts: {connect: 1s, response: 250ms, idle_unsafe: 0s, request: 3s}
     http2: true
     http2_streams: 7
     proxy_protocol: v2");
@@ -92,7 +91,9 @@ fn what_is_written_counts() {
     );
     assert!(upstream.refuse_when_unhealthy);
     assert_eq!(upstream.timeouts.response, Duration::from_millis(250));
-    assert_eq!((upstream.connect_attempts, upstream.http2_streams), (1, 7));
+    assert_eq!(upstream.timeouts.idle_unsafe, Duration::ZERO);
+    assert_eq!(upstream.timeouts.request, Some(Duration::from_secs(3)));
+    assert_eq!(upstream.http2_streams, 7);
     assert_eq!(upstream.proxy_protocol, Some(proxy_protocol::Version::V2));
 }
 
@@ -112,8 +113,7 @@ fn every_mistake_is_reported_in_one_run() {
     endpoints: [{address: 'c:1', weight: 0}, 'C:1', nowhere, '[::1]:1', '[0::1]:1']
     balance: {consistent_hash: {header: 'x y'}}
     health: {http: {path: healthz, host: 'a@b', expected_status: [99, 200], healthy_after: 0, interval: 1s, timeout: 5s}}
-    timeouts: {connect: 0s, idle: 0ms}
-    connect_attempts: 11
+    timeouts: {connect: 0s, idle: 0ms, request: 0s}
     http2_streams: 0",
         &[
             "invalid_name upstreams.a b",
@@ -130,7 +130,7 @@ fn every_mistake_is_reported_in_one_run() {
             "probe_timeout_exceeds_interval upstreams.a b.health.http.timeout",
             "duration_zero upstreams.a b.timeouts.connect",
             "duration_zero upstreams.a b.timeouts.idle",
-            "out_of_range upstreams.a b.connect_attempts",
+            "duration_zero upstreams.a b.timeouts.request",
             "out_of_range upstreams.a b.http2_streams",
         ],
     );

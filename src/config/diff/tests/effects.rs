@@ -328,8 +328,8 @@ fn how_origins_are_reached() {
             ),
             (
                 "endpoints: [127.0.0.1:9001]",
-                "endpoints: [127.0.0.1:9001], connect_attempts: 1",
-                "upstream a: connect_attempts: 3 -> 1",
+                "endpoints: [127.0.0.1:9001], retries: off",
+                "upstream a: retries: 3 tries on connect, after 25ms to 250ms; 20% or 3 each 1s -> off",
             ),
             (
                 "endpoints: [127.0.0.1:9001]",

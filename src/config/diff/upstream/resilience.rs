@@ -3,8 +3,9 @@
 use crate::config::diff::Effect;
 use crate::config::diff::facts::Facts;
 use crate::config::raw::units::Span;
-use crate::config::snapshot::{CircuitBreaker, Sticky};
+use crate::config::snapshot::{CircuitBreaker, RetryBudget, Sticky};
 use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
+use crate::decision::upstream::retry;
 
 pub(super) fn ejection(rules: &Rules, facts: &mut Facts) {
     let Rules { consecutive, failures, error_rate, first, longest, most } = rules;
@@ -23,6 +24,21 @@ pub(super) fn ejection(rules: &Rules, facts: &mut Facts) {
         );
     }
     facts.tell(Effect::Balance, "ejection", format!("{words}; {most}% at most"));
+}
+
+pub(super) fn retries(rules: &retry::Rules, budget: &RetryBudget, facts: &mut Facts) {
+    let retry::Rules { attempts, on, backoff, try_timeout } = rules;
+    if *attempts <= 1 {
+        facts.tell(Effect::Setting, "retries", "off");
+        return;
+    }
+    let RetryBudget { share, floor, floor_per } = budget;
+    let (share, floor_per) = (f64::from(*share) / 10_000.0, Span(*floor_per));
+    let words = format!("{attempts} tries {on}, after {backoff}; {share}% or {floor} each {floor_per}");
+    facts.tell(Effect::Setting, "retries", words);
+    if let Some(limit) = try_timeout {
+        facts.tell(Effect::Timeout, "try", Span(*limit));
+    }
 }
 
 pub(super) fn circuit_breaker(breaker: &CircuitBreaker, facts: &mut Facts) {

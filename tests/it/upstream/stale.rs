@@ -1,0 +1,204 @@
+//! Pooled connections that the origin ends when it likes: no request is lost by them, and none is sent twice.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::{PASS, before_all};
+use crate::support::certs::Authority;
+use crate::support::{Answer, Gateway, Origin, Setup, wait};
+
+/// Answers each request on a connection until none comes for a random time, which it never announces.
+struct Fickle {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    /// How often each request arrived, by its body.
+    seen: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Fickle {
+    /// Waits for up to `longest` microseconds for another request.
+    fn start(longest: u64) -> Fickle {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (connections, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(HashMap::new())));
+        let fickle = Fickle { address, connections: connections.clone(), seen: seen.clone() };
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().flatten().enumerate() {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let seen = seen.clone();
+                thread::spawn(move || converse(stream, number as u64, longest, &seen));
+            }
+        });
+        fickle
+    }
+}
+
+fn converse(mut stream: TcpStream, number: u64, longest: u64, seen: &Mutex<HashMap<String, usize>>) {
+    stream.set_nodelay(true).unwrap();
+    // Any sequence without a pattern will do.
+    let mut random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut first = true;
+    loop {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let patience = if first { Duration::from_secs(10) } else { Duration::from_micros(1 + random % longest) };
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            match stream.read(&mut piece) {
+                Ok(count @ 1..) => buffer.extend_from_slice(&piece[..count]),
+                _ => return,
+            }
+            let text = String::from_utf8_lossy(&buffer);
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && body.ends_with('.')
+            {
+                *seen.lock().unwrap().entry(body.to_owned()).or_default() += 1;
+                break;
+            }
+        }
+        if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+            return;
+        }
+        first = false;
+    }
+}
+
+/// Sends POSTs and says how many failed.
+fn post_many(gateway: &Gateway, fickle: &Fickle, each: usize) -> usize {
+    let failed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for client in 0..4 {
+            let failed = &failed;
+            scope.spawn(move || {
+                let mut connection = gateway.connect();
+                for n in 0..each {
+                    if connection.request("POST", "/", &[], format!("{client}-{n}.").as_bytes()).status != 200 {
+                        failed.fetch_add(1, Ordering::SeqCst);
+                        connection = gateway.connect();
+                    }
+                }
+            });
+        }
+    });
+    let seen = fickle.seen.lock().unwrap();
+    let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "sent more than once: {twice:?}");
+    failed.into_inner()
+}
+
+fn before(fickle: &Fickle, timeouts: &str) -> Gateway {
+    Setup::new(&format!(
+        "upstreams: {{ origin: {{ endpoints: [\"<o>\"], timeouts: {{ {timeouts} }} }} }}\nbounds: {{ \
+         requests_per_connection: 100000 }}\n{PASS}"
+    ))
+    .with("o", fickle.address)
+    .start()
+}
+
+#[test]
+fn no_post_is_lost_to_an_origin_that_closes_at_random() {
+    let fickle = Fickle::start(5000);
+    let gateway = before(&fickle, "response: 5s");
+    assert_eq!(post_many(&gateway, &fickle, 1000), 0);
+}
+
+#[test]
+fn no_post_is_lost_or_shares_a_connection_where_the_owner_trusts_none() {
+    let fickle = Fickle::start(5000);
+    let gateway = before(&fickle, "idle_unsafe: 0s");
+    assert_eq!(post_many(&gateway, &fickle, 500), 0);
+    assert_eq!(fickle.connections.load(Ordering::SeqCst), 2000);
+}
+
+#[test]
+fn posts_share_the_connections_of_an_origin_that_keeps_them() {
+    let fickle = Fickle::start(60_000_000);
+    let gateway = before(&fickle, "response: 5s, idle_unsafe: 30s");
+    assert_eq!(post_many(&gateway, &fickle, 100), 0);
+    assert!(fickle.connections.load(Ordering::SeqCst) < 40);
+}
+
+#[test]
+fn a_post_after_a_pooled_connection_was_closed_gets_a_new_one() {
+    let origin = Origin::always(Answer::ok("ok").then_close());
+    let gateway = Gateway::before(&origin, PASS);
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        client.request("POST", "/", &[], b"x").expect_status(200);
+    }
+    assert_eq!((origin.count(), origin.connections()), (20, 20));
+}
+
+#[test]
+fn a_post_over_tls_is_not_lost_either() {
+    let authority = Authority::new("test");
+    let tls = authority.issue(&["origin.test"]).server(&["http/1.1"], None);
+    let origin = Origin::start_tls(tls, |_| Answer::ok("ok").then_close());
+    let gateway = Setup::new(&format!(
+        "upstreams: {{ origin: {{ endpoints: [\"<o>\"], tls: {{ sni: origin.test, ca: \"<dir>/ca.pem\" }} }} }}\n{PASS}"
+    ))
+    .with("o", origin.address())
+    .file("ca.pem", authority.pem())
+    .start();
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        client.request("POST", "/", &[], b"x").expect_status(200);
+    }
+    assert_eq!(origin.count(), 20);
+}
+
+#[test]
+fn a_long_upload_never_goes_over_a_used_connection() {
+    let origin = Origin::saying("ok");
+    let gateway = Gateway::before(&origin, &format!("process: {{ threads: 1 }}\n{PASS}"));
+    let body = vec![b'x'; 70_000];
+    for _ in 0..3 {
+        gateway.request("PUT", "/", &[], &body).expect_status(200);
+    }
+    assert_eq!(origin.connections(), 3);
+}
+
+#[test]
+fn a_get_goes_round_a_closed_connection_without_a_second_try_where_retries_are_off() {
+    let origin = Origin::always(Answer::ok("ok").then_close());
+    let gateway = before_all(&[&origin], "endpoints: [\"<0>\"], retries: off");
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        client.get("/").expect_status(200);
+    }
+    assert_eq!(origin.count(), 20);
+}
+
+#[test]
+fn an_origin_that_breaks_every_connection_is_asked_as_often_as_the_file_says() {
+    // Answers the first request of each connection and breaks off at the second.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let origin = crate::support::raw_origin::RawOrigin::start(move |wire| {
+        let keep = counted.load(Ordering::SeqCst) == 0;
+        while wire.head().is_some() {
+            if counted.fetch_add(1, Ordering::SeqCst) > 0 || !keep {
+                return;
+            }
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let gateway = Setup::new(&format!(
+        "process: {{ threads: 1 }}\nupstreams: {{ origin: {{ endpoints: [\"<o>\"], retries: {{ attempts: 2 }} }} }}\n{PASS}"
+    ))
+    .with("o", origin.address())
+    .start();
+    gateway.get("/").expect_status(200);
+    gateway.get("/").expect_status(502);
+    // One on the pooled connection, one on a new one.
+    wait::until_true("both tries to be seen", || asked.load(Ordering::SeqCst) == 3);
+    assert_eq!(gateway.logged(2)[1]["attempts"], 2);
+}
