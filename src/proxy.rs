@@ -20,6 +20,7 @@ mod http2_connect;
 pub mod listener;
 pub mod lists;
 pub mod log;
+mod mirror;
 pub mod peer;
 pub mod reply;
 pub mod request;

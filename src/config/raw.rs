@@ -9,6 +9,7 @@ pub mod listener;
 pub mod response;
 pub mod route;
 pub mod shape;
+pub mod split;
 pub mod telemetry;
 pub mod units;
 pub mod upstream;

@@ -5,8 +5,11 @@
 //! number is passed in.
 
 mod hash;
+pub mod mirror;
 mod ring;
 mod schedule;
+pub mod share;
+pub mod split;
 #[cfg(test)]
 mod tests;
 mod weights;

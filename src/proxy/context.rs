@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
+use super::mirror;
 use super::serving::{Serving, Shared};
 use super::tunnel::Tunnel;
 use crate::decision::access::Permit;
@@ -44,6 +45,8 @@ pub struct Context {
     /// The refusal was said in gRPC's own words: its status is not the one of the answer.
     pub grpc_refused: bool,
     pub attempt: Attempt,
+    /// The copy of the request for a mirror.
+    pub mirror: mirror::Progress,
     /// A panic was met and counted.
     panicked: bool,
     /// Request body bytes seen by the body filter.
@@ -91,6 +94,7 @@ impl Context {
             denial: None,
             grpc_refused: false,
             attempt: Attempt::default(),
+            mirror: mirror::Progress::default(),
             panicked: false,
             body_seen: 0,
             concurrency: SmallVec::new(),

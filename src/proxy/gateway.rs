@@ -15,7 +15,7 @@ use pingora::{Error, Result};
 use super::context::Context;
 use super::guard::guarded;
 use super::serving::Shared;
-use super::{error, log, request, response, upstream};
+use super::{error, log, mirror, request, response, upstream};
 use crate::faults::{self, Place};
 
 /// Enforces on Pingora's hooks what `decision` decides.
@@ -76,7 +76,11 @@ impl ProxyHttp for Gateway {
         {
             tunnel.request_ended();
         }
-        guarded(ctx, |ctx| request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len())))?
+        guarded(ctx, |ctx| {
+            request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))?;
+            mirror::tee(session, body.as_ref(), end_of_stream, ctx);
+            Ok(())
+        })?
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -113,7 +117,11 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        guarded(ctx, |ctx| upstream::rewrite(session.req_header(), upstream_request, ctx))?
+        guarded(ctx, |ctx| {
+            upstream::rewrite(session.req_header(), upstream_request, ctx)?;
+            mirror::begin(session, upstream_request, ctx);
+            Ok(())
+        })?
     }
 
     async fn response_filter(

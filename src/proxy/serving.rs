@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
+use super::mirror::{self, Mirroring};
 use super::peer::PeerTemplate;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
@@ -34,6 +35,8 @@ pub struct Serving {
     pub upstreams: Vec<ServingUpstream>,
     /// By route id.
     pub routes: Vec<RouteMetrics>,
+    /// By route id. `None` where nothing is copied.
+    pub mirrors: Vec<Option<mirror::Handle>>,
     /// For requests that no route takes.
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
@@ -66,6 +69,7 @@ impl Serving {
             .collect();
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
+        let mirrors = state.mirroring.handles(&snapshot.rules, metrics);
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
         let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
@@ -75,6 +79,7 @@ impl Serving {
             address_lists,
             upstreams,
             routes,
+            mirrors,
             no_route: metrics.route(""),
             longest_body_idle,
             h2_fields,
@@ -103,6 +108,7 @@ pub struct State {
     pub tokens: Tokens,
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
+    pub mirroring: Mirroring,
 }
 
 /// Shared by all listeners of the process.
@@ -126,6 +132,7 @@ impl Shared {
             tokens: Tokens::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),
+            mirroring: Mirroring::default(),
         };
         let serving = Serving::assemble(snapshot, &state, &metrics);
         Arc::new(Shared {

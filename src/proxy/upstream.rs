@@ -17,7 +17,7 @@ use super::tunnel::Tunnel;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
-use crate::decision::rules::Action;
+use crate::decision::rules::{Action, UpstreamId};
 use crate::faults::{self, Place};
 
 /// Chooses an endpoint that was not tried yet.
@@ -30,13 +30,20 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     let upstream = ctx.serving.upstream(id);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    match upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..)) {
+    let choice = upstream.state.choose(permit, &view, &ctx.attempt.tried, fastrand::u64(..));
+    if !matches!(&choice, Ok(Some(chosen)) if !chosen.panic)
+        && let Some(rest) = rest_of_split(ctx)
+    {
+        fall_back(ctx, rest);
+        return choose(session, ctx);
+    }
+    match choice {
         Ok(Some(chosen)) => {
             let address = chosen.endpoint.address;
             ctx.attempt.tried.push(address);
             ctx.attempt.count += 1;
             // The first choice follows the request's beginning so closely that the clock need not be asked again.
-            ctx.attempt.began = Some(if ctx.attempt.count == 1 { ctx.started } else { Instant::now() });
+            ctx.attempt.began = Some(ctx.attempt.began.map_or(ctx.started, |_| Instant::now()));
             ctx.attempt.connected = None;
             ctx.attempt.chosen = Some(chosen);
             let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
@@ -73,9 +80,31 @@ pub fn connect_failed(ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
         upstream.metrics.connect_failed();
         let attempts = ctx.serving.snapshot.upstream(id).connect_attempts;
         let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
-        e.set_retry(ctx.attempt.count < attempts && untried);
+        let more = ctx.attempt.count < attempts && untried;
+        let rest = rest_of_split(ctx).filter(|_| !more);
+        e.set_retry(more || rest.is_some());
+        if let Some(rest) = rest {
+            fall_back(ctx, rest);
+        }
     }
     e
+}
+
+/// Where the request goes instead if the side of the split that it was given to can't be used.
+fn rest_of_split(ctx: &Context) -> Option<UpstreamId> {
+    match &ctx.serving.route(ctx.route?).action {
+        Action::Forward { to, .. } => to.instead_of(ctx.attempt.upstream?),
+        Action::Respond(_) | Action::Redirect(_) => None,
+    }
+}
+
+/// Gives the request to the rest of its split, which has tries of its own.
+fn fall_back(ctx: &mut Context, rest: UpstreamId) {
+    if let Some(failed) = ctx.attempt.upstream.replace(rest) {
+        ctx.serving.upstream(failed).metrics.fell_back();
+    }
+    ctx.attempt.tried.clear();
+    ctx.attempt.count = 0;
 }
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered

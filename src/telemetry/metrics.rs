@@ -5,6 +5,7 @@
 //! process ends, as counters should.
 
 mod handle;
+mod mirror;
 pub mod names;
 mod process;
 
@@ -21,6 +22,7 @@ use prometheus::{
 };
 
 pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
+pub use self::mirror::{MirrorMetrics, MirrorOutcome};
 use self::names::Spec;
 use self::process::Process;
 
@@ -67,6 +69,8 @@ struct Families {
     upstream_duration: HistogramVec,
     upstream_connect_failures: IntCounterVec,
     upstream_retries: IntCounterVec,
+    upstream_fallbacks: IntCounterVec,
+    mirrored: IntCounterVec,
     endpoint_healthy: IntGaugeVec,
     connections: IntGaugeVec,
     connections_total: IntCounterVec,
@@ -109,6 +113,11 @@ impl Metrics {
     /// The handle of the upstream `name`.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         UpstreamMetrics::new(name.into(), Arc::clone(&self.families))
+    }
+
+    /// The handle of the mirror of the route `name`.
+    pub fn mirror(&self, name: &str) -> MirrorMetrics {
+        MirrorMetrics::new(name, &self.families.mirrored)
     }
 
     /// The handle of the listener `name`.
@@ -205,6 +214,8 @@ impl Families {
             upstream_duration: histogram_vec(registry, names::UPSTREAM_DURATION),
             upstream_connect_failures: counter_vec(registry, names::UPSTREAM_CONNECT_FAILURES),
             upstream_retries: counter_vec(registry, names::UPSTREAM_RETRIES),
+            upstream_fallbacks: counter_vec(registry, names::UPSTREAM_FALLBACKS),
+            mirrored: counter_vec(registry, names::MIRRORED),
             endpoint_healthy: gauge_vec(registry, names::ENDPOINT_HEALTHY),
             connections: gauge_vec(registry, names::CONNECTIONS),
             connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),

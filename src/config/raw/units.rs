@@ -29,6 +29,13 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Speed(pub NonZeroU64);
 
+/// A part of the whole, written `5%` or `0.1%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share {
+    /// 0 to 1000000.
+    pub millionths: u32,
+}
+
 /// A whole number, as a YAML number or (after `${VAR}` was put in) as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);
@@ -121,6 +128,32 @@ impl Speed {
     }
 }
 
+impl Share {
+    /// Reads a part of the whole.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a share; write a percentage such as `5%` or `0.1%`");
+        let Some(number) = text.trim().strip_suffix('%') else {
+            let bare = whole(text.trim()).is_some();
+            return Err(if bare { format!("`{text}` has no unit; write for example `{text}%`") } else { wrong() });
+        };
+        let (percent, decimals) = number.trim_end().split_once('.').unwrap_or((number.trim_end(), "0"));
+        let digits = percent.bytes().chain(decimals.bytes()).all(|b| b.is_ascii_digit());
+        if !(1..=4).contains(&decimals.len()) || !digits {
+            return Err(wrong());
+        }
+        let percent = whole(percent).and_then(|percent| u32::try_from(percent).ok()).ok_or_else(wrong)?;
+        let parts: u32 = format!("{decimals:0<4}").parse().map_err(|_| wrong())?;
+        match percent.checked_mul(10_000).and_then(|millionths| millionths.checked_add(parts)) {
+            Some(millionths @ ..=1_000_000) => Ok(Share { millionths }),
+            _ => Err(format!("`{text}` is more than the whole; write at most `100%`")),
+        }
+    }
+}
+
 impl Count {
     /// Reads a whole number.
     ///
@@ -187,6 +220,7 @@ quantity!(Span, "duration", r"^\d+(ms|s|m|h|d)$", "5s");
 quantity!(Size, "size", r"^\d+(B|KiB|MiB|GiB)$", "8KiB");
 quantity!(Rate, "rate", r"^\d+/(s|m|h|d)$", "50/s");
 quantity!(Speed, "speed", r"^\d+(B|KiB|MiB|GiB)/s$", "500B/s");
+quantity!(Share, "share", r"^\d+(\.\d{1,4})?%$", "5%");
 quantity!(Count, "whole number", r"^\d+$", "10");
 
 #[cfg(test)]
@@ -216,6 +250,22 @@ mod tests {
         for wrong in ["500", "500B", "500/s", "0B/s", "500B/m"] {
             assert!(Speed::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_of_at_most_the_whole() {
+        let share = |text| Share::parse(text).map(|share| share.millionths);
+        assert_eq!(share("5%"), Ok(50_000));
+        assert_eq!(share("0%"), Ok(0));
+        assert_eq!(share("0.1%"), Ok(1_000));
+        assert_eq!(share("12.0625%"), Ok(120_625));
+        assert_eq!(share("100%"), Ok(1_000_000));
+        for wrong in
+            ["101%", "100.0001%", "5.%", ".5%", "-5%", "+5%", "5.00001%", "0.+1%", "%", "5 percent", "99999999999%"]
+        {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert!(share("5").unwrap_err().contains("`5%`"));
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub struct UpstreamMetrics {
     duration: OnceLock<Histogram>,
     connect_failures: IntCounter,
     retries: IntCounter,
+    fallbacks: OnceLock<IntCounter>,
 }
 
 impl UpstreamMetrics {
@@ -91,6 +92,7 @@ impl UpstreamMetrics {
             duration: OnceLock::new(),
             connect_failures: families.upstream_connect_failures.with_label_values(&[&*name]),
             retries: families.upstream_retries.with_label_values(&[&*name]),
+            fallbacks: OnceLock::new(),
             name,
             families,
         }
@@ -113,6 +115,11 @@ impl UpstreamMetrics {
     /// Counts an attempt to connect that failed, when it fails.
     pub fn connect_failed(&self) {
         self.connect_failures.inc();
+    }
+
+    /// Counts a request that goes to the rest of a split instead.
+    pub fn fell_back(&self) {
+        self.fallbacks.get_or_init(|| self.families.upstream_fallbacks.with_label_values(&[&*self.name])).inc();
     }
 
     fn observe(&self, duration: Duration) {

@@ -52,6 +52,10 @@ metrics! {
         "Attempts to connect to an endpoint that failed.";
     UPSTREAM_RETRIES = "portcullis_upstream_retries_total" ["upstream"]
         "Attempts after the first of a request.";
+    UPSTREAM_FALLBACKS = "portcullis_upstream_fallbacks_total" ["upstream"]
+        "Requests that a split gave to this upstream, and then to its rest because no endpoint could be used.";
+    MIRRORED = "portcullis_mirrored_total" ["route", "outcome"]
+        "Requests that a route's mirror was to copy, by what became of the copy.";
     ENDPOINT_HEALTHY = "portcullis_upstream_endpoint_healthy" ["upstream", "endpoint"]
         "1 where an endpoint takes requests, 0 where it is left out.";
 

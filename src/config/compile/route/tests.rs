@@ -10,6 +10,7 @@ use crate::decision::request::Scheme;
 use crate::decision::rewrite::{PathRewrite, Piece, Target, Template};
 use crate::decision::route::{HostPattern, PathPattern, Segment};
 use crate::decision::rules::{Action, UpstreamId};
+use crate::decision::upstream::split::Destination;
 
 struct Nothing;
 
@@ -163,12 +164,12 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn each_action_is_compiled() {
-    let Action::Forward { upstream, upstream_name, rewrite } =
+    let Action::Forward { to, rewrite, .. } =
         done("upstream: users\nrewrite: {strip_prefix: /a/, add_prefix: /v2, host: Inner.example:81}")
     else {
         panic!("not forwarded")
     };
-    assert_eq!((upstream, &*upstream_name), (UpstreamId(1), "users"));
+    assert!(matches!(to, Destination::One(UpstreamId(1))));
     assert_eq!(rewrite.host.as_deref(), Some("inner.example:81"));
     assert_eq!(rewrite.path, Some(PathRewrite::Prefix { strip: "/a".into(), add: "/v2".into() }));
 
