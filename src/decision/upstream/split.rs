@@ -4,6 +4,9 @@
 //! place on that line: by the hash of its caller where the split is sticky, by chance otherwise. The hash is equal on every
 //! gateway, in every version and for every split, so that a caller who is among the first 5 percent of one route is so on all.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;

@@ -1,5 +1,8 @@
 //! Compile: where a route's requests go, by `upstream`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use http::HeaderName;
