@@ -207,12 +207,14 @@ fn forward(
     let kept = normal.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
     let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
     let credentials = route.access.credential_headers();
+    let split = match to {
+        Destination::One(_) => None,
+        Destination::Split(split) => Some(split.explain(permit, &asked.view)),
+    };
+    let goes_there = |id| matches!(&split, Some(Outcome::Settled { upstream, .. }) if *upstream == id);
     Verdict::Forward {
-        split: match to {
-            Destination::One(_) => None,
-            Destination::Split(split) => Some(split.explain(permit, &asked.view)),
-        },
-        mirrored: mirror.is_some_and(|mirror| mirror.may_copy(&asked.view)),
+        mirrored: mirror.is_some_and(|mirror| mirror.may_copy(&asked.view) && !goes_there(mirror.upstream)),
+        split,
         target: rules.target(normal, &asked.parameters).into_owned(),
         host: rules.host(normal).into_owned(),
         edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, &request_id).into_vec(),

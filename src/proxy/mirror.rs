@@ -72,6 +72,18 @@ impl Mirroring {
     }
 }
 
+/// The most connections that the mirrors of `rules` may have at a time.
+pub fn connections(rules: &Rules) -> u64 {
+    let copies = rules.routes.iter().filter_map(|route| match &route.action {
+        Action::Forward { mirror, .. } => mirror.as_ref().map(|mirror| u64::from(mirror.concurrent)),
+        Action::Respond(_) | Action::Redirect(_) => None,
+    });
+    match copies.sum() {
+        0 => 0,
+        copies => copies + IDLE as u64,
+    }
+}
+
 /// What became of a request's copy so far.
 #[derive(Default)]
 pub enum Progress {

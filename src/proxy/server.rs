@@ -17,6 +17,7 @@ use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
+use super::mirror;
 use super::serving::Shared;
 use super::tls;
 use crate::admin::control::{Command, Control};
@@ -44,7 +45,11 @@ impl Sockets {
     /// Binds every socket of `snapshot`, or says which one failed.
     pub fn bind(snapshot: &Snapshot) -> Result<Sockets, StartError> {
         tls::install_provider();
-        descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        descriptors::provide(
+            snapshot.bounds.connections,
+            mirror::connections(&snapshot.rules),
+            snapshot.process.threads,
+        );
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
             let name = || listener.name.to_string();

@@ -108,8 +108,8 @@ pub enum StickyByValue {
 /// Copies of admitted requests for another upstream. They never delay, fail or change the real ones.
 ///
 /// A copy has the headers that the origin is shown, with `X-Portcullis-Mirror: 1` and `-mirror` after the request's id, and
-/// the whole body. Its answer is read and thrown away; how it ended, `portcullis_mirrored_total` says. Upgrades and
-/// requests with `Expect` are never copied, nor is what went to the mirror's upstream anyway.
+/// the whole body. It is tried once, and its answer is read and thrown away; how it ended, `portcullis_mirrored_total` says.
+/// Upgrades and requests with `Expect` are never copied, nor is what goes to the mirror's upstream anyway.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
@@ -129,7 +129,8 @@ pub struct Mirror {
     /// For a copy and its whole answer. Default 5s.
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// Copies of this route at a time; a request that comes beyond is not copied. Default 100, at most 10000.
+    /// Copies of this route at a time, those whose body is still coming among them; a request that comes beyond is not
+    /// copied. Default 100, at most 10000.
     #[serde(default)]
     pub concurrent: Option<Count>,
 }

@@ -88,15 +88,6 @@ pub enum Outcome {
 }
 
 impl Destination {
-    /// Every upstream that requests may go to.
-    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamId> {
-        let (one, sides) = match self {
-            Destination::One(upstream) => (Some(*upstream), [].as_slice()),
-            Destination::Split(split) => (None, split.sides.as_slice()),
-        };
-        one.into_iter().chain(sides.iter().map(|side| side.upstream))
-    }
-
     /// The upstream for a request that was admitted. `random` gives 64 random bits, and is asked only where chance decides.
     pub fn choose(&self, permit: &Permit, request: &RequestView<'_>, random: impl FnOnce() -> u64) -> UpstreamId {
         match self {
