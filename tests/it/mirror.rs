@@ -298,7 +298,8 @@ routes:
         assert_eq!(request.header("x-portcullis-mirror"), Some("1"));
         assert_eq!(request.header("te"), None);
     };
-    let copies: [(&str, &dyn Fn() -> Vec<Request>, &str); 3] = [
+    type Received<'a> = &'a dyn Fn() -> Vec<Request>;
+    let copies: [(&str, Received<'_>, &str); 3] = [
         ("/one", &|| one.requests(), "gateway.test"),
         ("/plain", &|| plain.requests(), ""),
         ("/secret", &|| secret.requests(), ""),

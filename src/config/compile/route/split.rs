@@ -89,8 +89,8 @@ fn is_whole(ctx: &mut Context, list: &DocPath, sides: &[written::Side]) -> bool 
         let help = "give this one a `share`, which is `0%` if only its `when` brings it requests";
         ctx.error_with_help(&list.index(index), "split_rest_twice", message, help);
     }
-    let shares = sides.iter().filter_map(|side| side.share).map(share);
-    if shares.fold(Some(Share::NONE), |sum: Option<Share>, share| sum?.plus(share)).is_none() {
+    let mut shares = sides.iter().filter_map(|side| side.share).map(share);
+    if shares.try_fold(Share::NONE, Share::plus).is_none() {
         let message = "the shares are more than 100% together";
         ctx.error_with_help(list, "split_over_whole", message, "lower one of them; what they leave, the rest takes");
     }
