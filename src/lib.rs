@@ -10,8 +10,8 @@
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
 //! access    addresses, identity, authorization, limits       decision::access
-//! upstream  which endpoint, whether another one              decision::upstream, state::upstreams
-//! rewrite   what the origin is shown                         decision::rewrite
+//! upstream  which one, which endpoint, whether another one   decision::upstream, state::upstreams
+//! rewrite   what the origin is shown, and a mirror           decision::rewrite, proxy::mirror
 //! respond   the declared headers, the bodies of refusals     decision::response
 //! record    access log, metrics                              telemetry
 //! ```

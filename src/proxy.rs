@@ -24,6 +24,7 @@ mod http2_connect;
 pub mod listener;
 pub mod lists;
 pub mod log;
+mod mirror;
 pub mod opening;
 pub mod peer;
 pub mod pulse;

@@ -246,6 +246,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// How many mistakes that refuse the configuration were reported so far.
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    }
+
     /// Ends the collection.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics

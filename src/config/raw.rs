@@ -11,6 +11,7 @@ pub mod response;
 pub mod retries;
 pub mod route;
 pub mod shape;
+pub mod split;
 pub mod telemetry;
 pub mod units;
 pub mod upstream;

@@ -23,6 +23,8 @@ use super::response::{self, refusal_headers};
 use super::rewrite::{self, Edit};
 use super::route::Parameters;
 use super::rules::{Action, Route, RouteId, Rules};
+use super::upstream::mirror::Mirror;
+use super::upstream::split::{Destination, Outcome};
 use crate::diagnostics::Place;
 
 /// Stands for the id that a real request gets.
@@ -78,6 +80,10 @@ pub struct Touched {
 pub enum Verdict {
     /// The request goes to an upstream, which is shown this.
     Forward {
+        /// Which one, where the route has several.
+        split: Option<Outcome>,
+        /// Whether it is one of those that the route copies a share of.
+        mirrored: bool,
         /// Path and query.
         target: String,
         host: String,
@@ -148,7 +154,9 @@ fn explain_route(
                 headers.extend(rate_limit_headers(&rules.limits[standing.limit.0 as usize], &standing));
             }
             let verdict = match &route.action {
-                Action::Forward { rewrite, .. } => forward(route, rewrite, &permit, asked),
+                Action::Forward { to, rewrite, mirror } => {
+                    forward(route, (to, rewrite, mirror.as_deref()), &permit, asked)
+                }
                 Action::Respond(fixed) => {
                     headers.insert(CONTENT_TYPE, fixed.content_type.clone());
                     Verdict::Answer
@@ -189,12 +197,24 @@ fn explain_route(
     }
 }
 
-fn forward(route: &Route, rules: &rewrite::Rules, permit: &Permit, asked: &Asked<'_>) -> Verdict {
+fn forward(
+    route: &Route,
+    (to, rules, mirror): (&Destination, &rewrite::Rules, Option<&Mirror>),
+    permit: &Permit,
+    asked: &Asked<'_>,
+) -> Verdict {
     let normal = asked.view.normal;
     let kept = normal.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
     let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
     let credentials = route.access.credential_headers();
+    let split = match to {
+        Destination::One(_) => None,
+        Destination::Split(split) => Some(split.explain(permit, &asked.view)),
+    };
+    let goes_there = |id| matches!(&split, Some(Outcome::Settled { upstream, .. }) if *upstream == id);
     Verdict::Forward {
+        mirrored: mirror.is_some_and(|mirror| mirror.may_copy(&asked.view) && !goes_there(mirror.upstream)),
+        split,
         target: rules.target(normal, &asked.parameters).into_owned(),
         host: rules.host(normal).into_owned(),
         edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, &request_id).into_vec(),

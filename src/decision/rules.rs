@@ -11,7 +11,9 @@ use super::request::ReadRules;
 use super::response;
 use super::rewrite;
 use super::route;
+use super::upstream::mirror::Mirror;
 use super::upstream::retry::RouteRules;
+use super::upstream::split::Destination;
 use crate::diagnostics::Place;
 
 /// Index into [`Rules::routes`].
@@ -77,8 +79,8 @@ pub struct Pacing {
 /// What happens to an admitted request.
 #[derive(Debug)]
 pub enum Action {
-    /// It goes to an endpoint of this upstream.
-    Forward { upstream: UpstreamId, upstream_name: Arc<str>, rewrite: rewrite::Rules },
+    /// It goes to an endpoint of an upstream, and a copy perhaps to another.
+    Forward { to: Destination, rewrite: rewrite::Rules, mirror: Option<Box<Mirror>> },
     /// It is answered without an origin.
     Respond(response::Fixed),
     /// The client is sent elsewhere.
@@ -155,6 +157,9 @@ pub mod defaults {
     /// In hundredths.
     pub const ERROR_RATE_AT_LEAST: u32 = 25;
     pub const ERROR_RATE_TIMES: u32 = 3;
+    pub const MIRROR_BODY_BYTES: usize = 64 << 10;
+    pub const MIRROR_TIME: Duration = Duration::from_secs(5);
+    pub const MIRROR_CONCURRENT: u32 = 100;
     pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
     pub const LOG_QUEUE: usize = 8192;
     /// Largest file that a configuration may name (a key set, a certificate, an error page, a list of addresses).

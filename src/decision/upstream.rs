@@ -11,10 +11,13 @@
 pub mod ejection;
 mod group;
 mod hash;
+pub mod mirror;
 pub mod outcome;
 pub mod retry;
 mod ring;
 mod schedule;
+pub mod share;
+pub mod split;
 pub mod sticky;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::connection::ConnectionInfo;
 use super::drain::Ending;
+use super::mirror;
 use super::rollout::Tried;
 use super::serving::{Serving, Shared};
 use super::tunnel::Tunnel;
@@ -50,6 +51,8 @@ pub struct Context {
     /// The refusal was said in gRPC's own words: its status is not the one of the answer.
     pub grpc_refused: bool,
     pub attempt: Attempt,
+    /// The copy of the request for a mirror.
+    pub mirror: mirror::Progress,
     /// A panic was met and counted.
     panicked: bool,
     /// Request body bytes seen by the body filter.
@@ -118,6 +121,7 @@ impl Context {
             denial: None,
             grpc_refused: false,
             attempt: Attempt::default(),
+            mirror: mirror::Progress::default(),
             panicked: false,
             body_seen: 0,
             stream: None,

@@ -10,9 +10,11 @@ pub const IDLE_UPSTREAM: usize = 512;
 const OTHERS: u64 = 128;
 
 /// Raises the soft limit to the hard one where it is too low for `connections`, and warns where that is still too low.
-pub fn provide(connections: u32, threads: usize) {
+///
+/// `mirrors` are the connections that copies of requests may have on top.
+pub fn provide(connections: u32, mirrors: u64, threads: usize) {
     // A client's connection, and one to an origin for it.
-    let needed = 2 * u64::from(connections) + (IDLE_UPSTREAM * threads) as u64 + OTHERS;
+    let needed = 2 * u64::from(connections) + mirrors + (IDLE_UPSTREAM * threads) as u64 + OTHERS;
     let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok(limits) => limits,
         Err(e) => {

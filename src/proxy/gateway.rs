@@ -14,7 +14,7 @@ use pingora::{Error, Result};
 use super::context::Context;
 use super::guard::guarded;
 use super::serving::Shared;
-use super::{error, log, request, response, retry, upstream};
+use super::{error, log, mirror, request, response, retry, upstream};
 use crate::faults::{self, Place};
 
 /// Enforces on Pingora's hooks what `decision` decides.
@@ -75,7 +75,11 @@ impl ProxyHttp for Gateway {
         {
             tunnel.request_ended();
         }
-        guarded(ctx, |ctx| request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len())))?
+        guarded(ctx, |ctx| {
+            request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))?;
+            mirror::tee(session, body.as_ref(), end_of_stream, ctx);
+            Ok(())
+        })?
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -107,7 +111,11 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        guarded(ctx, |ctx| upstream::rewrite(session.req_header(), upstream_request, ctx))?
+        guarded(ctx, |ctx| {
+            upstream::rewrite(session.req_header(), upstream_request, ctx)?;
+            mirror::begin(session, upstream_request, ctx);
+            Ok(())
+        })?
     }
 
     async fn upstream_response_filter(

@@ -136,8 +136,8 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     let permit = cleared.admit(&rules.limits, &taken)?;
 
     let reply = match &route.action {
-        Action::Forward { upstream, .. } => {
-            ctx.attempt.upstream = Some(*upstream);
+        Action::Forward { to, .. } => {
+            ctx.attempt.upstream = Some(to.choose(&permit, &view, || fastrand::u64(..)));
             None
         }
         Action::Respond(fixed) => Some(reply::fixed(fixed)),

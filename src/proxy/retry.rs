@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 use super::context::Context;
 use super::endpoint::{tried, unreachable};
 use super::error::{answered, detail, is_timeout, upstream_cause};
+use super::upstream::{fall_back, rest_of_split};
 
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::upstream::outcome::TryResult;
@@ -160,7 +161,11 @@ pub fn connect_failed(session: &Session, ctx: &mut Context, mut e: Box<Error>) -
     upstream.metrics.connect_failed();
     let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
     let retry = again(session, ctx, Failure::Connect { untried });
-    e.set_retry(retry);
+    let rest = rest_of_split(ctx).filter(|_| !retry);
+    e.set_retry(retry || rest.is_some());
+    if let Some(rest) = rest {
+        fall_back(ctx, rest);
+    }
     e
 }
 

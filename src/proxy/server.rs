@@ -18,6 +18,7 @@ use super::descriptors;
 use super::gateway::Gateway;
 use super::health::Upkeep;
 use super::listener::{Listener, ListenerService, bind};
+use super::mirror;
 use super::opening::Opening;
 use super::pulse::Pulse;
 use super::serving::Shared;
@@ -70,7 +71,11 @@ impl Sockets {
         mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
     ) -> Result<Sockets, StartError> {
         tls::install_provider();
-        descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        descriptors::provide(
+            snapshot.bounds.connections,
+            mirror::connections(&snapshot.rules),
+            snapshot.process.threads,
+        );
         let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {

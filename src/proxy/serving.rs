@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::descriptors;
 use super::drain::Drain;
+use super::mirror::{self, Mirroring};
 use super::peer::PeerTemplate;
 use super::rollout::{Rollout, Tried};
 use super::tls::{self, Resumption};
@@ -50,6 +51,8 @@ pub struct Serving {
     pub upstreams: Vec<ServingUpstream>,
     /// By route id.
     pub routes: Vec<RouteMetrics>,
+    /// By route id. `None` where nothing is copied.
+    pub mirrors: Vec<Option<mirror::Handle>>,
     /// For requests that no route takes.
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
@@ -117,6 +120,7 @@ impl Serving {
             .collect();
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
+        let mirrors = state.mirroring.handles(&snapshot.rules, metrics);
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
         let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
@@ -129,6 +133,7 @@ impl Serving {
             address_lists,
             upstreams,
             routes,
+            mirrors,
             no_route: metrics.route(""),
             longest_body_idle,
             h2_fields,
@@ -174,6 +179,7 @@ pub struct State {
     pub connections: Arc<Connections>,
     pub access_logs: AccessLogs,
     resumption: Resumption,
+    pub mirroring: Mirroring,
 }
 
 /// Shared by all listeners of the process.
@@ -209,6 +215,7 @@ impl Shared {
             connections: Connections::new(),
             access_logs: AccessLogs::default(),
             resumption: Resumption::default(),
+            mirroring: Mirroring::default(),
         };
         let serving = Serving::assemble(snapshot, 1, Purpose::Force, &state, &metrics)?;
         Ok(Arc::new(Shared {
@@ -231,8 +238,10 @@ impl Shared {
     /// # Errors
     /// As those of [`Serving::assemble`]: what is served stays as it is.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<u64, AssembleError> {
-        if snapshot.bounds.connections > self.store.load().snapshot.bounds.connections {
-            descriptors::provide(snapshot.bounds.connections, snapshot.process.threads);
+        let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
+        let (connections, copies) = needs(&snapshot);
+        if needs(&self.store.load().snapshot) != (connections, copies) {
+            descriptors::provide(connections, copies, snapshot.process.threads);
         }
         let serving = self.assemble(snapshot, Purpose::Force)?;
         let generation = serving.generation;

@@ -19,7 +19,7 @@ use super::tunnel::Tunnel;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
-use crate::decision::rules::Action;
+use crate::decision::rules::{Action, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 use crate::state::upstreams::Moment;
@@ -40,13 +40,20 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     let at = if first { ctx.started } else { Instant::now() };
     let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    let choose =
+    let pick =
         |tried: &[SocketAddr]| upstream.state.choose(permit, &view, tried, fastrand::u64(..), Moment { at, time });
-    let mut found = choose(&ctx.attempt.tried);
+    let mut found = pick(&ctx.attempt.tried);
     if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
         // What has answered, if only to break off, may be asked again once there is nobody else.
         ctx.attempt.tried.clear();
-        found = choose(&[]);
+        found = pick(&[]);
+    }
+    if !matches!(&found, Ok(Some(chosen)) if !chosen.panic)
+        && let Some(rest) = rest_of_split(ctx)
+    {
+        drop(found);
+        fall_back(ctx, rest);
+        return choose(session, ctx);
     }
     match found {
         Ok(Some(chosen)) => {
@@ -83,6 +90,23 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             Error::e_explain(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used")
         }
     }
+}
+
+/// Where the request goes instead if the side of the split that it was given to can't be used.
+pub(super) fn rest_of_split(ctx: &Context) -> Option<UpstreamId> {
+    match &ctx.serving.route(ctx.route?).action {
+        Action::Forward { to, .. } => to.instead_of(ctx.attempt.upstream?),
+        Action::Respond(_) | Action::Redirect(_) => None,
+    }
+}
+
+/// Gives the request to the rest of its split, which has tries of its own.
+pub(super) fn fall_back(ctx: &mut Context, rest: UpstreamId) {
+    if let Some(failed) = ctx.attempt.upstream.replace(rest) {
+        ctx.serving.upstream(failed).metrics.fell_back();
+    }
+    ctx.attempt.tried.clear();
+    ctx.attempt.count = 0;
 }
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered

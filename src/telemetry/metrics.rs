@@ -6,6 +6,7 @@
 
 mod endpoints;
 mod handle;
+mod mirror;
 pub mod names;
 mod process;
 
@@ -23,6 +24,7 @@ use prometheus::{
 
 pub use self::endpoints::EndpointSample;
 pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
+pub use self::mirror::{MirrorMetrics, MirrorOutcome};
 use self::names::Spec;
 use self::process::Process;
 
@@ -89,6 +91,8 @@ struct Families {
     upstream_duration: HistogramVec,
     upstream_connect_failures: IntCounterVec,
     upstream_retries: IntCounterVec,
+    upstream_fallbacks: IntCounterVec,
+    mirrored: IntCounterVec,
     upstream_retries_denied: IntCounterVec,
     upstream_ejections: IntCounterVec,
     upstream_ejections_withheld: IntCounterVec,
@@ -149,6 +153,11 @@ impl Metrics {
     /// The handle of the upstream `name`.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         UpstreamMetrics::new(name.into(), Arc::clone(&self.families))
+    }
+
+    /// The handle of the mirror of the route `name`.
+    pub fn mirror(&self, name: &str) -> MirrorMetrics {
+        MirrorMetrics::new(name, &self.families.mirrored)
     }
 
     /// The handle of the listener `name`.
@@ -290,6 +299,8 @@ impl Families {
             upstream_duration: histogram_vec(registry, names::UPSTREAM_DURATION),
             upstream_connect_failures: counter_vec(registry, names::UPSTREAM_CONNECT_FAILURES),
             upstream_retries: counter_vec(registry, names::UPSTREAM_RETRIES),
+            upstream_fallbacks: counter_vec(registry, names::UPSTREAM_FALLBACKS),
+            mirrored: counter_vec(registry, names::MIRRORED),
             upstream_retries_denied: counter_vec(registry, names::UPSTREAM_RETRIES_DENIED),
             upstream_ejections: counter_vec(registry, names::UPSTREAM_EJECTIONS),
             upstream_ejections_withheld: counter_vec(registry, names::UPSTREAM_EJECTIONS_WITHHELD),

@@ -8,7 +8,7 @@ use crate::support::certs::Authority;
 use crate::support::client::{Client, Tls, open_from};
 use crate::support::ports::free_address;
 use crate::support::proxy_protocol::v1;
-use crate::support::{Answer, Gateway, Origin, Response, Setup, jwt};
+use crate::support::{Answer, Gateway, Origin, Response, Setup, jwt, wait};
 
 /// The files may name ports of their own beside `LISTEN`, so only one of them runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -101,6 +101,7 @@ fn the_promised_scenarios_exist() {
         "proxy-protocol.yaml",
         "addresses.yaml",
         "resilience.yaml",
+        "canary.yaml",
     ] {
         assert!(names.iter().any(|found| found == name), "conf has no {name}");
     }
@@ -208,6 +209,29 @@ fn resilience_fails_over_and_shares() {
         assert_eq!(gateway.get("/reports/1").expect_status(200).text(), "two");
         assert_eq!(gateway.get("/").expect_status(200).text(), "two");
     }
+}
+
+#[test]
+fn canary_shares_out_claims_and_copies() {
+    let _alone = alone();
+    let world = World::new();
+    let gateway = world.start("canary.yaml");
+    // By header and by cookie, always; without them, the same side each time.
+    for headers in [("X-Canary", "1"), ("Cookie", "theme=dark; canary=on")] {
+        assert_eq!(gateway.get_with("/v1/orders/7", &[headers]).expect_status(200).text(), "two");
+    }
+    let mut client = gateway.connect();
+    let mine = client.get("/v1/orders/7").expect_status(200).text();
+    for _ in 0..10 {
+        assert_eq!(client.get("/v1/orders/7").text(), mine);
+    }
+    // A search is answered by the one, and the other sees a copy.
+    assert_eq!(gateway.get("/v1/search?q=a").expect_status(200).text(), "one");
+    let copied = || world.origins[1].requests().into_iter().find(|request| request.target == "/v1/search?q=a");
+    assert_eq!(wait::until("a copy", copied).header("X-Portcullis-Mirror"), Some("1"));
+    // A dead canary costs no request.
+    world.origins[1].stop();
+    assert_eq!(gateway.get_with("/v1/orders/7", &[("X-Canary", "1")]).expect_status(200).text(), "one");
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::Connection;
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::explain::{AddressVerdict, Explanation, Verdict};
 use crate::decision::rewrite::Edit;
-use crate::decision::rules::{Action, RouteId};
+use crate::decision::rules::{Action, Route, RouteId, UpstreamId};
+use crate::decision::upstream::mirror::Mirror;
+use crate::decision::upstream::share::Share;
+use crate::decision::upstream::split::{Destination, Outcome};
 
 pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: &[Connection<'_>]) -> String {
     let mut out = String::new();
@@ -65,24 +68,28 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: 
         let mode = if limit.report_only { ", reports only" } else { "" };
         line("limit", &format!("{}: {}, by {}{mode}", limit.name, limit.quota, touched.counted_by));
     }
-    if let Some((action, upstream)) = action(explanation, snapshot) {
-        match upstream {
-            None => line("answer", &action),
-            Some(upstream) => {
-                line("upstream", &format!("{}, {}", upstream.name, upstream.balance));
-                for endpoint in &upstream.endpoints {
-                    line("  endpoint", &format!("{endpoint}, weight {}", endpoint.weight));
-                }
-                for name in &upstream.services {
-                    line("  endpoints", &format!("as DNS says for the SRV name {name}"));
-                }
-                for file in &upstream.files {
-                    line("  endpoints", &format!("{} of {}", file.loaded.len(), file.file));
-                }
-            }
+    if let Some(answer) = answer(explanation, snapshot) {
+        line("answer", &answer);
+    }
+    if let Verdict::Forward { split: Some(outcome), .. } = &explanation.verdict {
+        line("split", &sides(outcome, snapshot));
+    }
+    for upstream in upstreams(explanation, snapshot) {
+        line("upstream", &format!("{}, {}", upstream.name, upstream.balance));
+        for endpoint in &upstream.endpoints {
+            line("  endpoint", &format!("{endpoint}, weight {}", endpoint.weight));
+        }
+        for name in &upstream.services {
+            line("  endpoints", &format!("as DNS says for the SRV name {name}"));
+        }
+        for file in &upstream.files {
+            line("  endpoints", &format!("{} of {}", file.loaded.len(), file.file));
         }
     }
-    if let Verdict::Forward { target, host, edits } = &explanation.verdict {
+    if let Some(mirror) = mirror(explanation, snapshot) {
+        line("mirror", &format!("{} of such requests to {}", mirror.share, snapshot.upstream(mirror.upstream).name));
+    }
+    if let Verdict::Forward { target, host, edits, .. } = &explanation.verdict {
         line("  target", target);
         line("  host", host);
         for edit in edits {
@@ -144,18 +151,34 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
         }),
         Verdict::Forward { .. } | Verdict::Answer => json!({"decision": "allow"}),
     };
-    let action = action(explanation, snapshot).map(|(action, upstream)| match upstream {
-        None => json!({"answer": action}),
-        Some(upstream) => json!({"upstream": {
+    let upstream = |upstream: &Upstream| {
+        json!({
             "name": &*upstream.name,
             "balance": upstream.balance.to_string(),
             "endpoints": upstream.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "services": upstream.services.iter().map(|name| &**name).collect::<Vec<_>>(),
             "files": upstream.files.iter().map(|file| &*file.file).collect::<Vec<_>>(),
-        }}),
-    });
+        })
+    };
+    let action = match &explanation.verdict {
+        Verdict::Refuse { .. } => Value::Null,
+        Verdict::Answer => json!({"answer": answer(explanation, snapshot)}),
+        Verdict::Forward { split: Some(Outcome::Settled { upstream: id, why }), .. } => {
+            json!({"upstream": upstream(snapshot.upstream(*id)), "split": why})
+        }
+        Verdict::Forward { split: Some(Outcome::ByChance(shares)), .. } => {
+            let side = |(id, share): &(UpstreamId, Share)| json!({"share": share.to_string(), "upstream": upstream(snapshot.upstream(*id))});
+            json!({"by_chance": shares.iter().map(side).collect::<Vec<_>>()})
+        }
+        Verdict::Forward { split: None, .. } => {
+            json!({"upstream": upstreams(explanation, snapshot).first().map(|one| upstream(one))})
+        }
+    };
+    let mirror = mirror(explanation, snapshot).map(
+        |mirror| json!({"upstream": &*snapshot.upstream(mirror.upstream).name, "share": mirror.share.to_string()}),
+    );
     let origin = match &explanation.verdict {
-        Verdict::Forward { target, host, edits } => {
+        Verdict::Forward { target, host, edits, .. } => {
             let edits = edits.iter().map(|edit| match edit {
                 Edit::Remove(name) => json!({"remove": name.as_str()}),
                 Edit::Set(name, value) => json!({"set": [name.as_str(), shown(value)]}),
@@ -185,24 +208,61 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
         "verdict": verdict,
         "limits": limits.collect::<Vec<_>>(),
         "action": action,
+        "mirror": mirror,
         "origin": origin,
         "response_headers": headers(&explanation.response_headers),
     })
 }
 
-/// What an admitted request leads to: an upstream, or the words for an answer of the route's own.
-fn action<'s>(explanation: &Explanation, snapshot: &'s Snapshot) -> Option<(String, Option<&'s Upstream>)> {
-    if matches!(explanation.verdict, Verdict::Refuse { .. }) {
+/// The route of an explanation.
+fn route<'s>(explanation: &Explanation, snapshot: &'s Snapshot) -> Option<&'s Route> {
+    Some(&snapshot.rules.routes[explanation.route?.0 as usize])
+}
+
+/// The words for a route's own answer to an admitted request.
+fn answer(explanation: &Explanation, snapshot: &Snapshot) -> Option<String> {
+    if explanation.verdict != Verdict::Answer {
         return None;
     }
-    let route = &snapshot.rules.routes[explanation.route?.0 as usize];
-    Some(match &route.action {
-        Action::Forward { upstream, upstream_name, .. } => {
-            (upstream_name.to_string(), Some(snapshot.upstream(*upstream)))
+    match &route(explanation, snapshot)?.action {
+        Action::Respond(fixed) => Some(format!("{}, {} bytes", fixed.status.as_u16(), fixed.body.len())),
+        Action::Redirect(redirect) => Some(format!("{}, a redirect", redirect.status.as_u16())),
+        Action::Forward { .. } => None,
+    }
+}
+
+/// The upstreams that an admitted request may go to.
+fn upstreams<'s>(explanation: &Explanation, snapshot: &'s Snapshot) -> Vec<&'s Upstream> {
+    let Verdict::Forward { split, .. } = &explanation.verdict else { return Vec::new() };
+    let ids = match split {
+        Some(Outcome::Settled { upstream, .. }) => vec![*upstream],
+        Some(Outcome::ByChance(shares)) => shares.iter().map(|(upstream, _)| *upstream).collect(),
+        None => match route(explanation, snapshot).map(|route| &route.action) {
+            Some(Action::Forward { to: Destination::One(upstream), .. }) => vec![*upstream],
+            _ => Vec::new(),
+        },
+    };
+    ids.into_iter().map(|id| snapshot.upstream(id)).collect()
+}
+
+fn sides(outcome: &Outcome, snapshot: &Snapshot) -> String {
+    let name = |upstream: &UpstreamId| &*snapshot.upstream(*upstream).name;
+    match outcome {
+        Outcome::Settled { upstream, why } => format!("{}: {why}", name(upstream)),
+        Outcome::ByChance(shares) => {
+            let shares: Vec<_> = shares.iter().map(|(upstream, share)| format!("{share} {}", name(upstream))).collect();
+            format!("by chance: {}", shares.join(", "))
         }
-        Action::Respond(fixed) => (format!("{}, {} bytes", fixed.status.as_u16(), fixed.body.len()), None),
-        Action::Redirect(redirect) => (format!("{}, a redirect", redirect.status.as_u16()), None),
-    })
+    }
+}
+
+/// The mirror of the route, if it copies such requests.
+fn mirror<'s>(explanation: &Explanation, snapshot: &'s Snapshot) -> Option<&'s Mirror> {
+    let Verdict::Forward { mirrored: true, .. } = &explanation.verdict else { return None };
+    match &route(explanation, snapshot)?.action {
+        Action::Forward { mirror, .. } => mirror.as_deref(),
+        Action::Respond(_) | Action::Redirect(_) => None,
+    }
 }
 
 /// As pairs, for a name may come more than once.

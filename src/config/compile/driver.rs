@@ -175,7 +175,9 @@ fn action(
 
 fn warn_of_unused(ctx: &mut Context, raw: &raw::Config) {
     let help = "remove it, or use it in a route";
-    let upstreams: HashSet<&str> = raw.routes.iter().filter_map(|route| route.upstream.as_deref()).collect();
+    let to = raw.routes.iter().filter_map(|route| route.upstream.as_ref()).flat_map(|to| to.upstreams());
+    let mirrors = raw.routes.iter().filter_map(|route| route.mirror.as_ref()).map(|mirror| mirror.upstream.as_str());
+    let upstreams: HashSet<&str> = to.chain(mirrors).collect();
     for (name, _) in raw.upstreams.0.iter().filter(|(name, _)| !upstreams.contains(name.as_str())) {
         let path = DocPath::root().key("upstreams").key(name);
         ctx.warning(&path, "unused", format!("no route uses the upstream `{name}`"), help);

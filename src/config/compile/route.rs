@@ -1,8 +1,10 @@
 //! Compile: `routes`.
 
 mod action;
+mod mirror;
 mod parent;
 mod pattern;
+mod split;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Routes: who may come in, how much, to where, and what the answers carry.
 
 mod elsewhere;
+mod to;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,7 +11,7 @@ use super::facts::{self, Facts};
 use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight, access, response};
 use crate::config::raw::units::{Size, Span, Speed};
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::access::limit::{Limit, Quota};
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
@@ -21,6 +22,7 @@ use crate::decision::upstream::retry::RouteRules;
 /// A route with what belongs to it elsewhere.
 struct Whole<'s> {
     rules: &'s Rules,
+    upstreams: &'s [Upstream],
     route: &'s Route,
     matched: Option<&'s Match>,
 }
@@ -28,7 +30,7 @@ struct Whole<'s> {
 /// What differs between the routes, and about answers that no route makes. What changes in the same way on several
 /// routes, as an inherited header does, is told once.
 pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
-    let (before, after) = (by_name(&old.rules), by_name(&new.rules));
+    let (before, after) = (by_name(old), by_name(new));
     let both = after.keys().filter(|name| before.contains_key(*name)).count();
     let subject = |name| Subject::Routes { names: vec![name], every: false };
     let told = [Effect::Match, Effect::Access, Effect::Addresses, Effect::Limit, Effect::Destination];
@@ -76,9 +78,10 @@ fn fold(changes: Vec<Change>) -> Vec<Change> {
     folded
 }
 
-fn by_name(rules: &Rules) -> BTreeMap<Arc<str>, Whole<'_>> {
+fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Whole<'_>> {
+    let (rules, upstreams) = (&snapshot.rules, snapshot.upstreams.as_slice());
     let matches: BTreeMap<_, _> = rules.table.matches().iter().map(|matched| (matched.route.0, matched)).collect();
-    let whole = |(index, route): (u32, _)| Whole { rules, route, matched: matches.get(&index).copied() };
+    let whole = |(index, route): (u32, _)| Whole { rules, upstreams, route, matched: matches.get(&index).copied() };
     (0..).zip(&rules.routes).map(|(index, route)| (route.name.clone(), whole((index, route)))).collect()
 }
 
@@ -97,7 +100,7 @@ fn facts(whole: &Whole<'_>) -> Facts {
     for id in limits {
         limit(&whole.rules.limits[id.0 as usize], &mut facts);
     }
-    destination(action, whole.matched, &mut facts);
+    destination(action, whole, &mut facts);
     response::facts(response, &mut facts);
     facts.tell(Effect::Bound, "body", Size(*max_body)).guard(Guard::AtMost((*max_body).into()));
     pacing(body_pacing, &mut facts);
@@ -162,11 +165,11 @@ fn limit(limit: &Limit, facts: &mut Facts) {
     facts.tell(Effect::Limit, &**name, format!("{limit}{own}")).guard(guard);
 }
 
-fn destination(action: &Action, matched: Option<&Match>, facts: &mut Facts) {
-    let parameters = matched.map(parameters).unwrap_or_default();
+fn destination(action: &Action, whole: &Whole<'_>, facts: &mut Facts) {
+    let parameters = whole.matched.map(parameters).unwrap_or_default();
     match action {
-        Action::Forward { upstream: _, upstream_name, rewrite } => {
-            facts.tell(Effect::Destination, "destination", format!("upstream {upstream_name}"));
+        Action::Forward { to, rewrite, mirror } => {
+            self::to::forward(to, mirror.as_deref(), whole.upstreams, facts);
             let rewrite::Rules { path, host } = rewrite;
             if let Some(path) = path {
                 facts.tell(Effect::Destination, "path for the origin", path_rewrite(path, &parameters));

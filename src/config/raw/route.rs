@@ -9,6 +9,7 @@ use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
 use super::retries::RouteRetries;
 use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
+use super::split::{Destination, Mirror};
 use super::units::{Count, Size, Span, Speed};
 
 /// A set of requests and what happens to them. Exactly one of `upstream`, `respond` and `redirect`.
@@ -30,12 +31,15 @@ pub struct Route {
     /// Added to the inherited limits; one of the same name replaces the inherited.
     #[serde(default)]
     pub limits: Vec<Limit>,
-    /// Forward to this upstream.
+    /// Forward to this upstream, or to several by `{split: […]}`, as for a canary.
     #[serde(default)]
-    pub upstream: Option<String>,
+    pub upstream: Option<Destination>,
     /// When its requests are sent to the origin once more, or `off`. What is not written is as the upstream says.
     #[serde(default)]
     pub retries: Option<RouteRetries>,
+    /// Send copies of the admitted requests to another upstream too, whose answers nobody sees.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
     /// Answer without an origin.
     #[serde(default)]
     pub respond: Option<Respond>,

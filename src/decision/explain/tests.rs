@@ -142,9 +142,9 @@ fn the_origin_is_shown_what_it_would_be_shown() {
         path: Some(rewrite::PathRewrite::Prefix { strip: String::new(), add: "/api".to_owned() }),
         host: Some("orders.internal".to_owned()),
     };
-    rules.routes[0].action = Action::Forward { upstream: UpstreamId(0), upstream_name: "orders".into(), rewrite };
+    rules.routes[0].action = Action::Forward { to: Destination::One(UpstreamId(0)), rewrite, mirror: None };
     let explanation = explained_by(&rules, Some(json!({"sub": "ann", "scope": "orders.write"})));
-    let Verdict::Forward { target, host, edits } = &explanation.verdict else { panic!("must be forwarded") };
+    let Verdict::Forward { target, host, edits, .. } = &explanation.verdict else { panic!("must be forwarded") };
     assert_eq!((target.as_str(), host.as_str()), ("/api/orders", "orders.internal"));
     assert!(edits.contains(&Edit::Remove(HeaderName::from_static("authorization"))));
     let principal = HeaderName::from_static("x-portcullis-principal");

@@ -36,8 +36,8 @@ impl Match {
 }
 
 impl Condition {
-    /// Whether `values`, all of one field or parameter, satisfy this.
-    fn holds<'v>(&self, mut values: impl Iterator<Item = Cow<'v, [u8]>>) -> bool {
+    /// Whether `values`, all of one field, cookie or parameter, satisfy this.
+    pub(in crate::decision) fn holds<'v>(&self, mut values: impl Iterator<Item = Cow<'v, [u8]>>) -> bool {
         let first = values.next();
         if let Condition::Present(wanted) = self {
             return first.is_some() == *wanted;

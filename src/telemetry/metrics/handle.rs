@@ -87,6 +87,7 @@ pub struct UpstreamMetrics {
     retries_denied: ByFailure,
     ejections: [OnceLock<IntCounter>; Reason::ALL.len()],
     ejections_withheld: [OnceLock<IntCounter>; Reason::ALL.len()],
+    fallbacks: OnceLock<IntCounter>,
 }
 
 impl UpstreamMetrics {
@@ -99,6 +100,7 @@ impl UpstreamMetrics {
             retries_denied: ByFailure::default(),
             ejections: Default::default(),
             ejections_withheld: Default::default(),
+            fallbacks: OnceLock::new(),
             name,
             families,
         }
@@ -118,6 +120,11 @@ impl UpstreamMetrics {
     /// Counts an attempt to connect that failed, when it fails.
     pub fn connect_failed(&self) {
         self.connect_failures.inc();
+    }
+
+    /// Counts a request that goes to the rest of a split instead.
+    pub fn fell_back(&self) {
+        self.fallbacks.get_or_init(|| self.families.upstream_fallbacks.with_label_values(&[&*self.name])).inc();
     }
 
     /// Counts that a request is tried again.

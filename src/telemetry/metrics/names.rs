@@ -65,6 +65,10 @@ metrics! {
         "Attempts after the first of a request, by what was wrong with the one before.";
     UPSTREAM_RETRIES_DENIED = "portcullis_upstream_retries_denied_total" ["upstream", "reason"]
         "Attempts that the retry budget did not allow.";
+    UPSTREAM_FALLBACKS = "portcullis_upstream_fallbacks_total" ["upstream"]
+        "Requests that a split gave to this upstream, and then to its rest because no endpoint could be used.";
+    MIRRORED = "portcullis_mirrored_total" ["route", "outcome"]
+        "Requests that a route's mirror was to copy, by what became of the copy.";
     ENDPOINT_HEALTHY = "portcullis_upstream_endpoint_healthy" ["upstream", "endpoint"]
         "1 where an endpoint takes requests, 0 where it is unhealthy, left out for what it failed, or drained.";
     ENDPOINT_EJECTED = "portcullis_upstream_endpoint_ejected" ["upstream", "endpoint"]

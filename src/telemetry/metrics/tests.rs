@@ -126,6 +126,16 @@ fn an_upstream_counts_answers_retries_and_failed_connections() {
 }
 
 #[test]
+fn copies_count_by_what_became_of_them() {
+    let metrics = Metrics::new();
+    metrics.mirror("orders").count(MirrorOutcome::TooLarge);
+    metrics.upstream("orders-next").fell_back();
+    has(&metrics, r#"portcullis_mirrored_total{outcome="too_large",route="orders"} 1"#);
+    has(&metrics, r#"portcullis_mirrored_total{outcome="answered",route="orders"} 0"#);
+    has(&metrics, r#"portcullis_upstream_fallbacks_total{upstream="orders-next"} 1"#);
+}
+
+#[test]
 fn what_is_open_is_counted_until_it_is_dropped_even_by_a_panic() {
     let metrics = Metrics::new();
     let listener = metrics.listener("public");
@@ -203,6 +213,8 @@ fn every_name_of_the_registry_is_served_and_no_other() {
     metrics.upstream("u").record(&upstream(1, Some(Duration::ZERO)), Some(200));
     metrics.upstream("u").retried(Failure::Reset);
     metrics.upstream("u").retry_denied(Failure::Reset);
+    metrics.upstream("u").fell_back();
+    metrics.mirror("r").count(MirrorOutcome::Answered);
     metrics.listener("l").handshake_failed();
     metrics.limit_refusals("per-caller").inc();
     metrics.bound_hit(Bound::Uri);

@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     has_one_path(&asked, &normal);
     reads_as_itself(&asked, &normal);
     names_the_right_client(&asked, &normal);
-    if let Verdict::Forward { target, host, edits } = &explanation.verdict {
+    if let Verdict::Forward { target, host, edits, .. } = &explanation.verdict {
         reads_the_same_at_the_origin(&asked, &normal, target, host, edits);
     }
 });

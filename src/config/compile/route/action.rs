@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, Uri};
 
 use super::pattern::{self, Wrong};
-use super::{Context, DocPath};
+use super::{Context, DocPath, mirror, split};
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
@@ -11,29 +11,29 @@ use crate::decision::request::Scheme;
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Target};
 use crate::decision::route::{EncodedSeparators, Match};
-use crate::decision::rules::{Action, UpstreamId};
-use crate::diagnostics::nearest;
+use crate::decision::rules::Action;
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
 pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match, raw: &raw::Config) -> Option<Action> {
     let help = "write one of `upstream` (forward), `respond` (a fixed answer) and `redirect`";
     let mut compiled = Vec::new();
     let mut given = Vec::new();
-    if let Some(name) = &route.upstream {
+    if let Some(written) = &route.upstream {
         given.push("upstream");
-        let upstream = upstream(ctx, &path.key("upstream"), name, raw);
+        let to = split::destination(ctx, &path.key("upstream"), written, route.access.as_ref(), raw);
+        let mirror = match &route.mirror {
+            Some(written) => mirror::mirror(ctx, &path.key("mirror"), written, to.as_ref(), raw).map(Some),
+            None => Some(None),
+        };
         let rewrite = match &route.rewrite {
             Some(written) => rewrite(ctx, &path.key("rewrite"), written, matches),
             None => Some(rewrite::Rules::default()),
         };
-        compiled.extend(upstream.zip(rewrite).map(|(upstream, rewrite)| Action::Forward {
-            upstream,
-            upstream_name: name.as_str().into(),
-            rewrite,
-        }));
-    } else if route.rewrite.is_some() {
-        let message = "`rewrite` changes what an upstream sees, and this route has none";
-        ctx.error_with_help(&path.key("rewrite"), "rewrite_without_upstream", message, "remove it, or add `upstream`");
+        if let (Some(to), Some(rewrite), Some(mirror)) = (to, rewrite, mirror) {
+            compiled.push(Action::Forward { to, rewrite, mirror: mirror.map(Box::new) });
+        }
+    } else {
+        needs_upstream(ctx, path, route);
     }
     if let Some(written) = &route.respond {
         given.push("respond");
@@ -44,7 +44,7 @@ pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match,
         compiled.extend(redirect(ctx, &path.key("redirect"), written, matches).map(Action::Redirect));
     }
     match given.len() {
-        1 => compiled.pop().filter(|_| route.rewrite.is_none() || route.upstream.is_some()),
+        1 => compiled.pop().filter(|_| route.upstream.is_some() || (route.rewrite.is_none() && route.mirror.is_none())),
         0 => {
             ctx.error_with_help(path, "action_missing", "the route does not say what happens to its requests", help);
             None
@@ -57,23 +57,17 @@ pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match,
     }
 }
 
-fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
-    let mut names = raw.upstreams.0.iter().map(|(known, _)| known.as_str());
-    if let Some(index) = names.clone().position(|known| known == name) {
-        return Some(UpstreamId(index as u32));
+/// Reports what makes no sense on a route without an upstream.
+fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
+    let help = "remove it, or add `upstream`";
+    if route.rewrite.is_some() {
+        let message = "`rewrite` changes what an upstream sees, and this route has none";
+        ctx.error_with_help(&path.key("rewrite"), "rewrite_without_upstream", message, help);
     }
-    let help = match nearest(name, names.clone()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if names.next().is_none() => {
-            format!("declare it: `upstreams: {{{name}: {{endpoints: [\"host:port\"]}}}}`")
-        }
-        None => {
-            let known: Vec<_> = raw.upstreams.0.iter().map(|(known, _)| known.as_str()).take(10).collect();
-            format!("declared are `{}`", known.join("`, `"))
-        }
-    };
-    ctx.error_with_help(path, "unknown_upstream", format!("there is no upstream `{name}`"), help);
-    None
+    if route.mirror.is_some() {
+        let message = "`mirror` copies what goes to an upstream, and this route has none";
+        ctx.error_with_help(&path.key("mirror"), "mirror_without_upstream", message, help);
+    }
 }
 
 fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {

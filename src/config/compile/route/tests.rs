@@ -10,6 +10,7 @@ use crate::decision::request::Scheme;
 use crate::decision::rewrite::{PathRewrite, Piece, Target, Template};
 use crate::decision::route::{HostPattern, PathPattern, Segment};
 use crate::decision::rules::{Action, UpstreamId};
+use crate::decision::upstream::split::Destination;
 
 struct Nothing;
 
@@ -24,7 +25,7 @@ impl Environment for Nothing {
 }
 
 /// Compiles one route of a file with the upstreams `orders` and `users`; gives `path: code: message; help` where it fails.
-fn compiled(text: &str) -> Result<(Match, Action), Vec<String>> {
+pub(super) fn compiled(text: &str) -> Result<(Match, Action), Vec<String>> {
     let route: Route =
         serde_yaml::from_str(&format!("name: r\naccess: public\n{text}")).expect("the test's YAML is valid");
     let file = "version: 1\nupstreams: {orders: {endpoints: []}, users: {endpoints: []}}";
@@ -52,12 +53,12 @@ fn matched(text: &str) -> Match {
     compiled(&format!("match: {text}\nupstream: orders")).expect("the match is valid").0
 }
 
-fn done(text: &str) -> Action {
+pub(super) fn done(text: &str) -> Action {
     compiled(&format!("match: {{path: '/a/{{x}}/{{y}}'}}\n{text}")).expect("the action is valid").1
 }
 
 /// Asserts that each text is refused with one diagnostic that contains all of the words.
-fn refused(cases: &[(&str, &[&str])]) {
+pub(super) fn refused(cases: &[(&str, &[&str])]) {
     for (text, words) in cases {
         let said = compiled(text).expect_err(text);
         assert_eq!(said.len(), 1, "{text}: {said:#?}");
@@ -163,12 +164,12 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn each_action_is_compiled() {
-    let Action::Forward { upstream, upstream_name, rewrite } =
+    let Action::Forward { to, rewrite, .. } =
         done("upstream: users\nrewrite: {strip_prefix: /a/, add_prefix: /v2, host: Inner.example:81}")
     else {
         panic!("not forwarded")
     };
-    assert_eq!((upstream, &*upstream_name), (UpstreamId(1), "users"));
+    assert!(matches!(to, Destination::One(UpstreamId(1))));
     assert_eq!(rewrite.host.as_deref(), Some("inner.example:81"));
     assert_eq!(rewrite.path, Some(PathRewrite::Prefix { strip: "/a".into(), add: "/v2".into() }));
 

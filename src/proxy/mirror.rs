@@ -1,0 +1,295 @@
+//! Copies of admitted requests for another upstream, whose answers nobody sees.
+//!
+//! A copy is begun when the origin is shown the request, takes the body along as it passes, and goes off in a task of its own
+//! once the body is whole. Nothing waits for it: what it can't have at once (a place, room for the body, an endpoint) ends it,
+//! and how it ended is a count, nothing else.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{HeaderName, HeaderValue, Version};
+use log::debug;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::client::HttpSession;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::{Error, ErrorType, OrErr, Result};
+
+use super::announce::announced;
+use super::context::Context;
+use super::serving::Serving;
+use crate::decision::request::RequestView;
+use crate::decision::rules::{Action, RouteId, Rules};
+use crate::decision::upstream::mirror::Mirror;
+use crate::state::upstreams::Moment;
+use crate::telemetry::metrics::{Metrics, MirrorMetrics, MirrorOutcome};
+
+/// Marks a copy. Nothing that begins with `X-Portcullis-` passes from a client, so that an origin may go by it.
+const MARK: HeaderName = HeaderName::from_static("x-portcullis-mirror");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Idle connections to mirrors' upstreams that are kept.
+const IDLE: usize = 128;
+
+/// What mirrors need that outlives a configuration.
+#[derive(Default)]
+pub struct Mirroring {
+    /// Made with the first mirror: it reads the system's authorities.
+    connector: OnceLock<Arc<Connector>>,
+    /// Copies in flight, by route.
+    in_flight: Mutex<HashMap<Arc<str>, Arc<AtomicU32>>>,
+}
+
+/// What the copies of one route need.
+pub struct Handle {
+    connector: Arc<Connector>,
+    in_flight: Arc<AtomicU32>,
+    metrics: MirrorMetrics,
+}
+
+impl Mirroring {
+    /// For each route in its order: what its mirror needs, if it has one. Called when a configuration is published, and blocks
+    /// for as long as reading the system's authorities takes.
+    pub fn handles(&self, rules: &Rules, metrics: &Metrics) -> Vec<Option<Handle>> {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = rules.routes.iter().map(|route| {
+            let Action::Forward { mirror: Some(_), .. } = &route.action else { return None };
+            let connector = self.connector.get_or_init(|| Arc::new(Connector::new(Some(ConnectorOptions::new(IDLE)))));
+            Some(Handle {
+                connector: Arc::clone(connector),
+                in_flight: Arc::clone(in_flight.entry(route.name.clone()).or_default()),
+                metrics: metrics.mirror(&route.name),
+            })
+        });
+        let handles: Vec<_> = handles.collect();
+        in_flight.retain(|name, _| rules.routes.iter().any(|route| route.name == *name));
+        handles
+    }
+}
+
+/// The most connections that the mirrors of `rules` may have at a time.
+pub fn connections(rules: &Rules) -> u64 {
+    let copies = rules.routes.iter().filter_map(|route| match &route.action {
+        Action::Forward { mirror, .. } => mirror.as_ref().map(|mirror| u64::from(mirror.concurrent)),
+        Action::Respond(_) | Action::Redirect(_) => None,
+    });
+    match copies.sum() {
+        0 => 0,
+        copies => copies + IDLE as u64,
+    }
+}
+
+/// What became of a request's copy so far.
+#[derive(Default)]
+pub enum Progress {
+    /// Nobody has asked whether there is to be one.
+    #[default]
+    Undecided,
+    /// It takes the body along.
+    Taking(Box<Copy>),
+    /// It is sent, or there is none.
+    Over,
+}
+
+/// A copy whose body is not whole yet.
+pub struct Copy {
+    header: RequestHeader,
+    body: BytesMut,
+    flight: Flight,
+}
+
+/// A copy's place among those in flight. Gives it back and counts the outcome when it is dropped, however that comes.
+struct Flight {
+    in_flight: Arc<AtomicU32>,
+    metrics: MirrorMetrics,
+    outcome: MirrorOutcome,
+}
+
+impl Handle {
+    /// A place, unless `most` are taken.
+    fn fly(&self, most: u32) -> Option<Flight> {
+        let more = |taken| (taken < most).then_some(taken + 1);
+        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Flight {
+            in_flight: Arc::clone(&self.in_flight),
+            metrics: self.metrics.clone(),
+            outcome: MirrorOutcome::Abandoned,
+        })
+    }
+}
+
+impl Flight {
+    /// What to count, unless something else follows.
+    fn ends(&mut self, outcome: MirrorOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.count(self.outcome);
+    }
+}
+
+/// Begins the copy of a request, if there is to be one, with what the origin is `shown`.
+pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
+    let Some(id) = ctx.route.filter(|id| ctx.serving.mirrors[id.0 as usize].is_some()) else { return };
+    let serving = ctx.serving.clone();
+    let Some((rules, handle)) = mirror(&serving, id) else { return };
+    match &mut ctx.mirror {
+        Progress::Undecided => {}
+        // The request is tried again, and its body comes again from the beginning.
+        Progress::Taking(copy) => return copy.body.clear(),
+        Progress::Over => return,
+    }
+    ctx.mirror = Progress::Over;
+    let (Some(permit), Some(normal), Some(upstream)) = (&ctx.permit, &ctx.normal, ctx.attempt.upstream) else { return };
+    let request = session.req_header();
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    if !rules.wants(permit, &view, upstream, fastrand::u64(..)) {
+        return;
+    }
+    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > rules.body as u64) {
+        return handle.metrics.count(MirrorOutcome::TooLarge);
+    }
+    let Some(flight) = handle.fly(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
+    let copy = Box::new(Copy { header: marked(shown, &ctx.request_id), body: BytesMut::new(), flight });
+    if session.as_mut().is_body_empty() {
+        send(copy, rules, handle, session, ctx);
+    } else {
+        ctx.mirror = Progress::Taking(copy);
+    }
+}
+
+/// Takes a piece of the body along, and sends the copy off with the last one.
+pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Context) {
+    let (Progress::Taking(_), Some(id)) = (&ctx.mirror, ctx.route) else { return };
+    let Progress::Taking(mut copy) = std::mem::replace(&mut ctx.mirror, Progress::Over) else { return };
+    let serving = ctx.serving.clone();
+    let Some((rules, handle)) = mirror(&serving, id) else { return };
+    let piece = piece.map_or(&[][..], |piece| piece);
+    if copy.body.len() + piece.len() > rules.body {
+        return copy.flight.ends(MirrorOutcome::TooLarge);
+    }
+    copy.body.extend_from_slice(piece);
+    if last {
+        send(copy, rules, handle, session, ctx);
+    } else {
+        ctx.mirror = Progress::Taking(copy);
+    }
+}
+
+/// The mirror of a route.
+fn mirror(serving: &Serving, id: RouteId) -> Option<(&Mirror, &Handle)> {
+    let Action::Forward { mirror: Some(mirror), .. } = &serving.route(id).action else { return None };
+    Some((mirror, serving.mirrors[id.0 as usize].as_ref()?))
+}
+
+/// What the origin is shown, as a copy with an id of its own.
+fn marked(shown: &RequestHeader, request_id: &HeaderValue) -> RequestHeader {
+    let mut header = shown.clone();
+    let id = HeaderValue::from_bytes(&[request_id.as_bytes(), b"-mirror"].concat());
+    // Neither can fail: the names are constants, and an id with plain characters behind it is as good a value.
+    let _ = header.insert_header(MARK, HeaderValue::from_static("1"));
+    let _ = header.insert_header(REQUEST_ID, id.unwrap_or(HeaderValue::from_static("mirror")));
+    header
+}
+
+/// Sends the whole copy in a task of its own. Requests don't hold on to it, and neither does the process when it drains.
+fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx: &Context) {
+    let Copy { mut header, body, mut flight } = *copy;
+    flight.ends(MirrorOutcome::Failed);
+    let (Some(permit), Some(normal), Some(connection)) = (&ctx.permit, &ctx.normal, &ctx.connection) else { return };
+    let request = session.req_header();
+    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let upstream = ctx.serving.upstream(rules.upstream);
+    let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
+    let now = Moment { at: ctx.started, time };
+    let Ok(Some(chosen)) = upstream.state.choose(permit, &view, &[], fastrand::u64(..), now) else { return };
+    let peer = upstream.peer.to(chosen.endpoint.address, || announced(session, connection, normal.client));
+    if frame(&mut header, body.len()).is_err() {
+        return;
+    }
+    let (connector, timeout) = (Arc::clone(&handle.connector), rules.timeout);
+    tokio::spawn(async move {
+        flight.ends(MirrorOutcome::Abandoned);
+        let exchanged = tokio::time::timeout(timeout, exchange(&connector, &peer, header, body.freeze())).await;
+        flight.ends(match exchanged {
+            Ok(Ok(())) => MirrorOutcome::Answered,
+            Ok(Err(e)) => {
+                debug!("a copy for {} failed: {e}", chosen.endpoint.name);
+                MirrorOutcome::Failed
+            }
+            Err(_) => MirrorOutcome::Timeout,
+        });
+    });
+}
+
+/// Says the length of the body, which is whole. Whatever the origin was told of it is no longer so.
+fn frame(header: &mut RequestHeader, length: usize) -> Result<()> {
+    let framed = header.remove_header(&TRANSFER_ENCODING).is_some() | header.remove_header(&CONTENT_LENGTH).is_some();
+    if framed || length > 0 {
+        header.insert_header(CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// Sends the request and reads the answer to its end.
+async fn exchange(connector: &Connector, peer: &HttpPeer, mut header: RequestHeader, body: Bytes) -> Result<()> {
+    let (mut session, _) = connector.get_http_session(peer).await?;
+    match &session {
+        HttpSession::H2(_) => as_http2(&mut header, peer.is_tls())?,
+        HttpSession::H1(_) | HttpSession::Custom(()) => as_http1(&mut header),
+    }
+    session.set_write_timeout(peer.options.write_timeout);
+    session.set_read_timeout(peer.options.read_timeout);
+    session.write_request_header(Box::new(header)).await?;
+    if !body.is_empty() {
+        session.write_request_body(body, true).await?;
+    }
+    session.finish_request_body().await?;
+    loop {
+        session.read_response_header().await?;
+        let interim = session.response_header().is_some_and(|header| header.status.is_informational());
+        // HTTP/2 passes over interim answers itself, and can't be asked twice.
+        if !interim || !matches!(session, HttpSession::H1(_)) {
+            break;
+        }
+    }
+    while session.read_response_body().await?.is_some() {}
+    connector.release_http_session(session, peer, peer.idle_timeout()).await;
+    Ok(())
+}
+
+fn as_http1(header: &mut RequestHeader) {
+    if header.version == Version::HTTP_2 {
+        header.set_version(Version::HTTP_11);
+    }
+    // A hop's own (RFC 9110 §10.1.4), which only HTTP/2 carries on by itself.
+    header.remove_header(&TE);
+}
+
+/// HTTP/2 has the host in its target (RFC 9113 §8.3.1).
+fn as_http2(header: &mut RequestHeader, tls: bool) -> Result<()> {
+    header.set_version(Version::HTTP_2);
+    let host = header.remove_header(&HOST);
+    let authority = host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let authority = authority.or_else(|| header.uri.authority().cloned());
+    let Some(authority) = authority else {
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "HTTP/2 needs a host, and HTTP/1.0 brought none");
+    };
+    let path = header.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    header.set_uri(uri.or_err(ErrorType::InvalidHTTPHeader, "a target that HTTP/2 can't say")?);
+    Ok(())
+}
