@@ -35,4 +35,5 @@ mod slow;
 mod stream;
 mod support;
 mod tunnel;
+mod unbroken;
 mod upstream;

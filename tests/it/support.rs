@@ -8,6 +8,7 @@ pub mod h2_origin;
 pub mod h2_raw;
 pub mod h2_script;
 pub mod jwt;
+pub mod load;
 pub mod origin;
 pub mod ports;
 pub mod proxy_protocol;
