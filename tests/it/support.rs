@@ -13,6 +13,7 @@ pub mod origin;
 pub mod ports;
 pub mod proxy_protocol;
 pub mod raw_origin;
+pub mod scene;
 pub mod wait;
 
 pub use client::{Client, Response, get};
