@@ -43,6 +43,7 @@ mod split;
 mod stream;
 mod support;
 mod tunnel;
+mod unbroken;
 mod upgrade;
 mod upstream;
 mod watch;

@@ -381,6 +381,33 @@ mod rollout {
     }
 
     #[test]
+    fn errors_take_it_back() {
+        let (good, bad) = (Origin::saying("ok"), Origin::always(Answer::status(500)));
+        let yaml = |origin: &Origin| {
+            format!(
+                "{ADMIN}upstreams: {{ app: {{ endpoints: [\"{}\"] }} }}\nroutes: [{{ name: all, access: public, upstream: app }}]\n",
+                origin.address()
+            )
+        };
+        let gateway = Setup::new(&yaml(&good)).file("token", TOKEN).start();
+        gateway.rewrite(&yaml(&bad));
+        command(&gateway, "/reload?canary=20%25&for=1h").expect_status(202);
+        let answers = until_judged(&gateway);
+        assert!(answers.contains(&500), "some tried it");
+        let history = status(&gateway)["history"].to_string();
+        assert!(history.contains("errors instead of"), "{history}");
+        for _ in 0..30 {
+            gateway.get("/").expect_status(200);
+        }
+        let authorization = format!("Bearer {TOKEN}");
+        let metrics = Client::connect(gateway.admin())
+            .request("GET", "/metrics", &[("Authorization", &authorization)], b"")
+            .text();
+        assert!(metrics.contains("portcullis_rollouts_total{outcome=\"reverted\"} 1"), "{metrics}");
+        assert!(metrics.contains("portcullis_rollout_share 0"), "{metrics}");
+    }
+
+    #[test]
     fn a_gate_that_shuts_everyone_out_is_taken_back() {
         let open = format!("{ADMIN}{}", saying("ok"));
         let shut = format!(

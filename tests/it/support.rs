@@ -9,10 +9,12 @@ pub mod h2_origin;
 pub mod h2_raw;
 pub mod h2_script;
 pub mod jwt;
+pub mod load;
 pub mod origin;
 pub mod ports;
 pub mod proxy_protocol;
 pub mod raw_origin;
+pub mod scene;
 pub mod wait;
 
 pub use client::{Client, Response, get};

@@ -29,22 +29,6 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Upgrades `gateway` and gives the pid of the process that serves now.
-#[track_caller]
-fn upgrade(gateway: &Gateway) -> u32 {
-    let old = gateway.serving_pid().expect("a gateway that is found");
-    let output = gateway.order(&["upgrade"]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    let new = gateway.serving_pid().expect("a gateway that is found");
-    assert_ne!(new, old);
-    assert!(
-        words(&output).contains(&format!("upgraded: process {new} serves, process {old} drains")),
-        "{}",
-        words(&output)
-    );
-    new
-}
-
 /// `portcullis upgrade` on its way.
 fn begin(gateway: &Gateway) -> Child {
     Command::new(BINARY)
@@ -144,7 +128,7 @@ listeners:
         let mut replaced = vec![gateway.pid()];
         for _ in 0..3 {
             let before: Vec<usize> = done.iter().map(|kind| kind.load(Ordering::Relaxed)).collect();
-            replaced.push(upgrade(&gateway));
+            replaced.push(gateway.upgrade());
             wait::until_true("requests of each kind after the upgrade", || {
                 done.iter().zip(&before).all(|(kind, before)| kind.load(Ordering::Relaxed) > before + 5)
             });
@@ -196,7 +180,7 @@ fn what_is_under_way_finishes_on_the_old_process_which_then_ends() {
     download.read_exact(&mut half).unwrap();
 
     let old = gateway.pid();
-    upgrade(&gateway);
+    gateway.upgrade();
     wait::until_true("the old process to close its listener", || gateway.stderr().contains("listener main closed"));
     assert!(runs(old));
     socket.write_all(b"ping").unwrap();
@@ -222,7 +206,7 @@ fn many_listeners_are_handed_over() {
         .collect();
     let mut gateway =
         Setup::new(&format!("listeners:\n  - {{ name: main, address: \"<listen>\" }}\n{listeners}{FIXED}")).start();
-    upgrade(&gateway);
+    gateway.upgrade();
     assert_eq!(gateway.wait().code(), Some(0));
     for address in addresses {
         client::get(address, "/").expect_status(200);
@@ -240,7 +224,7 @@ fn an_upgrade_applies_what_a_reload_can_not() {
     let old = text.split("name: old, address: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     let new = free_address();
     fs::write(gateway.file(), text.replace(&old, &new.to_string()).replace("body: one", "body: two")).unwrap();
-    upgrade(&gateway);
+    gateway.upgrade();
     assert_eq!(gateway.wait().code(), Some(0));
     assert_eq!(gateway.get("/").text(), "two");
     assert_eq!(client::get(new, "/").text(), "two");
@@ -253,7 +237,7 @@ fn lines_and_messages_go_where_those_of_the_old_process_went() {
     let mut gateway = Gateway::start(FIXED);
     gateway.get("/before").expect_status(200);
     gateway.logged_path("/before");
-    let (old, new) = (gateway.pid(), upgrade(&gateway));
+    let (old, new) = (gateway.pid(), gateway.upgrade());
     assert_eq!(gateway.wait().code(), Some(0));
     gateway.get("/after").expect_status(200);
     gateway.logged_path("/after");
@@ -273,8 +257,8 @@ fn the_next_process_is_started_like_the_first() {
         serde_json::from_slice(&gateway.order(&["status", "--json"]).stdout).unwrap()
     };
     let first = status(&gateway);
-    upgrade(&gateway);
-    upgrade(&gateway);
+    gateway.upgrade();
+    gateway.upgrade();
     let third = status(&gateway);
     assert_eq!(first["start"], third["start"]);
     assert_ne!(first["pid"], third["pid"]);
@@ -292,7 +276,7 @@ fn a_gateway_that_gave_up_root_is_followed_by_one_that_does() {
         assert_eq!(fs::metadata(gateway.runtime().join(file)).unwrap().uid(), nobody.uid.as_raw(), "{file}");
     }
     for _ in 0..2 {
-        let pid = upgrade(&gateway);
+        let pid = gateway.upgrade();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         assert!(status.contains(&format!("Uid:\t{0}\t{0}\t{0}\t{0}\n", nobody.uid)), "{status}");
     }

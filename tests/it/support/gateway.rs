@@ -357,6 +357,19 @@ impl Gateway {
         portcullis(&[command, &["--runtime", runtime]].concat())
     }
 
+    /// Has another process follow it, and gives the pid of the one that serves now.
+    #[track_caller]
+    pub fn upgrade(&self) -> u32 {
+        let old = self.serving_pid().expect("a gateway that is found");
+        let output = self.order(&["upgrade"]);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        let new = self.serving_pid().expect("a gateway that is found");
+        assert_ne!(new, old);
+        assert!(words.contains(&format!("upgraded: process {new} serves, process {old} drains")), "{words}");
+        new
+    }
+
     /// A new connection to the listener `main`.
     pub fn connect(&self) -> Client {
         Client::connect(self.address)

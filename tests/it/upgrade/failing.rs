@@ -8,7 +8,7 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use super::{FIXED, begin, ends, upgrade, words};
+use super::{FIXED, begin, ends, words};
 use crate::support::gateway::{kill, output_in_time};
 use crate::support::{Gateway, Setup, wait};
 
@@ -17,7 +17,7 @@ use crate::support::{Gateway, Setup, wait};
 fn goes_on(gateway: &Gateway) {
     assert_eq!(gateway.serving_pid(), Some(gateway.pid()));
     assert_eq!(gateway.get("/").expect_status(200).text(), "one");
-    upgrade(gateway);
+    gateway.upgrade();
     gateway.get("/").expect_status(200);
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{FIXED, ends, upgrade};
+use super::{FIXED, ends};
 use crate::support::gateway::kill;
 use crate::support::wait::{self, DEADLINE};
 use crate::support::{Gateway, Setup};
@@ -81,7 +81,7 @@ fn the_watchdog_hears_from_the_process_that_serves_and_the_old_one_says_no_more(
     let (mut gateway, manager) = Manager::supervise(FIXED, Some(100_000));
     manager.hears("READY=1", "STOPPING");
     manager.hears("WATCHDOG=1", "STOPPING");
-    let new = upgrade(&gateway);
+    let new = gateway.upgrade();
     assert_eq!(manager.hears("MAINPID=", "STOPPING"), format!("MAINPID={new}\nREADY=1\nSTATUS=serving"));
     assert_eq!(gateway.wait().code(), Some(0));
     // Whatever the old one has said was said before it ended.
