@@ -12,6 +12,7 @@ pub mod health;
 pub mod keys;
 pub mod output;
 pub mod reload;
+pub mod rollout;
 pub mod run;
 pub mod runtime;
 pub mod schema;
@@ -44,6 +45,8 @@ fn dispatch(command: Command, printer: &mut Printer) -> Status {
         Command::Health(args) => health::health(&args, printer),
         Command::Keys(args) => keys::keys(args, printer),
         Command::Reload(args) => reload::reload(&args, printer),
+        Command::Rollback(args) => rollout::rollback(&args, printer),
+        Command::Rollout(args) => rollout::rollout(&args, printer),
         Command::Run(args) => run::run(&args, printer),
         Command::Schema => schema::schema(printer),
         Command::Status(args) => status::status(&args, printer),

@@ -31,6 +31,10 @@ pub enum Command {
     Keys(super::keys::KeysArgs),
     /// Have a running gateway read its configuration again.
     Reload(super::reload::ReloadArgs),
+    /// Have a running gateway serve a configuration again that was in force before.
+    Rollback(super::rollout::RollbackArgs),
+    /// Keep or take back the configuration that a running gateway tries.
+    Rollout(super::rollout::RolloutArgs),
     /// Serve a configuration until a signal ends the process.
     Run(super::run::RunArgs),
     /// Print the JSON Schema of the configuration, for editors.

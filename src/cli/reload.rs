@@ -1,10 +1,12 @@
-//! `portcullis reload`: a running gateway reads its configuration again, and serves it if nothing is wrong with it.
+//! `portcullis reload`: a running gateway reads its configuration again, and serves it if nothing is wrong with it; with
+//! `--canary` to a share of the requests first.
 
 use clap::Args;
 use http::Method;
 
 use super::client::{Client, strings};
 use super::output::{Printer, Status};
+use super::rollout::TrialArgs;
 use super::runtime::RuntimeArgs;
 
 #[derive(Debug, Args)]
@@ -14,11 +16,13 @@ pub struct ReloadArgs {
     /// Print the gateway's answer as JSON.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub trial: TrialArgs,
 }
 
 /// Ends with what became of the reload: a configuration that is refused changes nothing and is told completely.
 pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> Status {
-    let reply = match Client::new(&args.runtime).and_then(|client| client.ask(Method::POST, "/reload")) {
+    let reply = match Client::new(&args.runtime).and_then(|client| client.ask(Method::POST, &args.trial.path())) {
         Ok(reply) => reply,
         Err(error) => {
             printer.words(format_args!("portcullis: {error}"));
@@ -37,6 +41,9 @@ pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> Status {
     }
     for change in strings(&reply.body["changes"]) {
         printer.data(format_args!("{change}\n"));
+    }
+    if args.trial.canary.is_some() {
+        return args.trial.follow(&args.runtime, &reply, printer);
     }
     match reply.body["generation"].as_u64() {
         Some(generation) => printer.words(format_args!("reloaded: generation {generation} serves")),

@@ -16,7 +16,7 @@
 //! is `Connection: close` on an answer wherever there is one to put it on, time for a request that is on its way, and after the
 //! FIN a while of reading, so that the client sees an end in order before any byte of an answer and not a reset.
 //!
-//! [`attend`] is the part of the connections, [`conduct`] leads through the stages.
+//! [`mod@attend`] is the part of the connections, [`mod@conduct`] leads through the stages.
 
 mod attend;
 mod conduct;

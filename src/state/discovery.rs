@@ -325,7 +325,7 @@ impl Known {
         let found = |host: &str| {
             host.parse::<IpAddr>().is_ok() || names.get(host).is_some_and(|lookup| lookup.answer().is_some())
         };
-        files.values_mut().fold(false, |any, list| list.bring_in(asked, found) || any)
+        files.values_mut().filter_map(|list| list.bring_in(asked, found).then_some(())).count() > 0
     }
 }
 

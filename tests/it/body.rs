@@ -109,7 +109,7 @@ fn a_body_from_http2_ends_once_for_an_http1_origin() {
     gateway.request("PATCH", "/next", &[], b"").expect_status(200);
     assert_eq!(origin.connections(), 1);
     let seen = origin.seen(0).text();
-    assert_eq!((seen.matches("0\r\n\r\n").count(), seen.matches("HTTP/1.1").count()), (4, 5), "{seen}");
+    assert_eq!((seen.matches("\r\n0\r\n\r\n").count(), seen.matches("HTTP/1.1").count()), (4, 5), "{seen}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn the_status_is_for_people_and_for_programs() {
     let output = gateway.order(&["status", "--json"]);
     let status: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["pid"], gateway.pid());
-    assert_eq!(status["generation"], 1);
+    assert_eq!(status["configuration"]["generation"], 1);
     assert_eq!(status["start"]["arguments"][0], "run");
 }
 

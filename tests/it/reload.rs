@@ -449,6 +449,26 @@ mod rollout {
     }
 
     #[test]
+    fn the_command_line_tries_keeps_takes_back_and_puts_back() {
+        let gateway = Gateway::start(&saying("old"));
+        gateway.rewrite(&saying("new"));
+        let said = |arguments: &[&str]| {
+            let output = gateway.order(arguments);
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (code, words) = said(&["reload", "--canary", "50%", "--for", "100ms", "--wait"]);
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains("too few to judge"), "{words}");
+        assert_eq!(said(&["reload", "--canary", "1%", "--for", "1h"]).0, Some(0));
+        assert_eq!(said(&["rollout", "keep"]).0, Some(0));
+        assert_eq!(gateway.get("/").text(), "new");
+        assert_eq!(said(&["rollback"]).0, Some(0));
+        assert_eq!(gateway.get("/").text(), "old");
+        assert_eq!(said(&["rollback", "--to", "99"]).0, Some(1));
+        assert_eq!(said(&["rollout", "revert"]).0, Some(1));
+    }
+
+    #[test]
     fn limits_that_both_have_are_counted_together() {
         let yaml = |body: &str| {
             format!(

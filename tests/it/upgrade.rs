@@ -246,7 +246,7 @@ fn lines_and_messages_go_where_those_of_the_old_process_went() {
     // What the new process says from now on.
     assert!(crate::support::gateway::kill(new, "TERM"));
     ends(new);
-    assert_eq!(gateway.stderr().matches("stopped with 0 requests").count(), 2, "{}", gateway.stderr());
+    assert_eq!(gateway.stderr().matches("no request cut").count(), 2, "{}", gateway.stderr());
     assert_ne!(old, new);
 }
 

@@ -148,7 +148,7 @@ impl Resolver {
     /// [`Failure`], when no family has an address, or neither could be asked.
     pub async fn addresses(&self, name: &str) -> Result<Addresses, Failure> {
         let name = parse(name)?;
-        if let Some(found) = self.from_hosts(&name) {
+        if let Some(found) = self.in_hosts(&name) {
             return Ok(Addresses { found, ttl: FOR_EVER, lost: None });
         }
         let mut answer = Err(Failure::NoSuchName);
@@ -204,7 +204,7 @@ impl Resolver {
         if addresses.is_empty() { Err(Failure::Empty) } else { Ok((addresses, ttl(&found))) }
     }
 
-    fn from_hosts(&self, name: &Name) -> Option<Vec<IpAddr>> {
+    fn in_hosts(&self, name: &Name) -> Option<Vec<IpAddr>> {
         let mut found = Vec::new();
         for (family, kind) in [(Family::Ipv4, RecordType::A), (Family::Ipv6, RecordType::AAAA)] {
             if (self.family == family || self.family == Family::Both)

@@ -179,14 +179,13 @@ mod tests {
             "
   a:
     endpoints: ['c:1']
-    retries: {attempts: 11, on: [connect, 200], budget: 101%, backoff: {first: 2s, longest: 1s}, try_timeout: 0s}
+    retries: {attempts: 11, on: [connect, 200], backoff: {first: 2s, longest: 1s}, try_timeout: 0s}
   b: {endpoints: ['c:1'], retries: {backoff: {longest: 1m}}}",
             &[
                 "out_of_range upstreams.a.retries.attempts",
                 "out_of_range upstreams.a.retries.on[1]",
                 "out_of_range upstreams.a.retries.backoff.first",
                 "duration_zero upstreams.a.retries.try_timeout",
-                "out_of_range upstreams.a.retries.budget",
                 "out_of_range upstreams.b.retries.backoff",
             ],
         );

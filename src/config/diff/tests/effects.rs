@@ -377,7 +377,7 @@ fn bounds_trust_and_the_log() {
                 "access log: output: standard output -> off (weaker)",
             ),
             ("access_log: {format: json}", "access_log: {format: combined}", "access log: format: json -> combined"),
-            ("process: {drain: 30s}", "process: {drain: 1m}", "process: drain: 30s -> 1m"),
+            ("process: {drain_idle: 1s}", "process: {drain_idle: 2s}", "process: drain idle: 1s -> 2s"),
         ],
     );
 }
