@@ -28,8 +28,8 @@
 //!   DNS, address lists.
 //! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
-//! * [`admin`]: `/metrics`, `/livez`, `/readyz` as plain handlers.
-//! * [`cli`]: one command a file. [`app`]: the composition root.
+//! * [`admin`]: `/metrics`, `/livez`, `/readyz` and what operators ask of the running gateway, as plain handlers.
+//! * [`cli`]: one command a file. [`app`]: the composition root; reloads, trials, and the turning points of the process.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
 //! * [`runtime_folder`]: where a running gateway is reached, by its owner alone. [`handover`]: how one process follows another
 //!   without a moment in which nobody listens. [`service_manager`]: what systemd is told.

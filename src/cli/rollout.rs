@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, ValueEnum};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -102,14 +102,14 @@ impl TrialArgs {
 
 #[derive(Debug, Args)]
 pub struct RolloutArgs {
-    #[command(subcommand)]
+    #[arg(value_enum)]
     pub end: End,
     #[command(flatten)]
     pub runtime: RuntimeArgs,
 }
 
 /// How a trial ends before its time.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum End {
     /// Serve the configuration that is being tried to everyone.
     Keep,

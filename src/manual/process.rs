@@ -27,7 +27,7 @@
 //! * A key or a file of secrets that others can read is pointed out by `check` and at start.
 //! * A panic ends the request that met it: a sealed 500, one log line, one count, its places given back, its connection
 //!   closed ([`proxy::guard`](crate::proxy::guard)). A panic that nothing caught ends one connection or one stream.
-//! * The admin listener takes loopback addresses only, unless it has a `token`, and changes nothing
+//! * The admin listener takes loopback addresses only, unless it has a `token`, and without one it changes nothing
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
 //!   and time, and shares no port with the public.
 //! * Orders come over a socket in a folder for the owner alone, and from processes of that user or of root: the kernel says
