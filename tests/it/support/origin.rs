@@ -216,6 +216,12 @@ impl Origin {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until the origin has ended every connection that it accepted.
+    #[track_caller]
+    pub fn has_ended_all(&self) {
+        super::wait::until_true("the origin to end its connections", || self.shared.open.lock().unwrap().is_empty());
+    }
+
     /// Closes the port and cuts every connection, like a process that dies.
     pub fn stop(&self) {
         let Some(accepting) = self.accepting.lock().unwrap().take() else { return };

@@ -133,6 +133,7 @@ fn a_post_after_a_pooled_connection_was_closed_gets_a_new_one() {
     let mut client = gateway.connect();
     for _ in 0..20 {
         client.request("POST", "/", &[], b"x").expect_status(200);
+        origin.has_ended_all();
     }
     assert_eq!((origin.count(), origin.connections()), (20, 20));
 }
@@ -151,6 +152,7 @@ fn a_post_over_tls_is_not_lost_either() {
     let mut client = gateway.connect();
     for _ in 0..20 {
         client.request("POST", "/", &[], b"x").expect_status(200);
+        origin.has_ended_all();
     }
     assert_eq!(origin.count(), 20);
 }
@@ -173,6 +175,7 @@ fn a_get_goes_round_a_closed_connection_without_a_second_try_where_retries_are_o
     let mut client = gateway.connect();
     for _ in 0..20 {
         client.get("/").expect_status(200);
+        origin.has_ended_all();
     }
     assert_eq!(origin.count(), 20);
 }
