@@ -13,17 +13,21 @@
 //! root still reaches it, wherever it lies, and nobody can put another one in its place.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
-use rustix::fs::{AtFlags, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Mode, readlinkat, renameat, symlinkat, unlinkat};
 use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Orders that may wait to be taken.
+const BACKLOG: i32 = 128;
 
 /// The socket that takes an operator's orders.
 pub const CONTROL: &str = "control";
@@ -152,8 +156,12 @@ impl RuntimeFolder {
         let path = self.path.join(&own);
         self.remove(&own);
         let bind = || -> io::Result<UnixListener> {
-            let socket = UnixListener::bind(&path)?;
-            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            // Its mode before it has a name: in a folder of another user, root must not change what a name leads to by then.
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
+            socket.bind(&SockAddr::unix(&path)?)?;
+            socket.listen(BACKLOG)?;
+            let socket = UnixListener::from(OwnedFd::from(socket));
             if let Some((user, group)) = self.owner.filter(|_| Uid::effective().is_root()) {
                 std::os::unix::fs::lchown(&path, Some(user), Some(group))?;
             }
@@ -243,7 +251,8 @@ fn answers(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

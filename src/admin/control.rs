@@ -127,7 +127,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn factor(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor >= 1.0)
+    text.parse().ok().filter(|factor: &f64| (1.0..=1000.0).contains(factor))
 }
 
 fn span(text: &str) -> Option<Duration> {

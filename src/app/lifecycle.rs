@@ -49,6 +49,11 @@ enum Failure {
 }
 
 impl Life {
+    /// Whether another process takes over just now, or has done so.
+    pub fn is_giving(&self) -> bool {
+        self.giver.get().is_some_and(|giver| giver.is_giving())
+    }
+
     /// Says that the process is ready as soon as it is.
     ///
     /// # Errors
@@ -101,11 +106,17 @@ impl Life {
         if !self.service_manager.followed("serving") {
             // It would end this process with the old one.
             warn!("the service manager does not know of this process, which drains");
+            self.service_manager.be_silent();
             self.followed.send_replace(true);
             return Ok(());
         }
         if let Err(e) = self.be_found() {
-            error!("the control socket cannot be put in its place: {e}");
+            // Nobody could give it an order, and whoever asked for the upgrade would take it for dead. The old process hears
+            // no word from this one, and goes on.
+            error!("the control socket cannot be put in its place, so that this process drains: {e}");
+            self.service_manager.be_silent();
+            self.followed.send_replace(true);
+            return Ok(());
         }
         // Until now they went to whoever asked for the upgrade.
         if let Err(e) = dup2_stderr(&old.stderr) {
@@ -144,15 +155,17 @@ impl server::Lifecycle for Life {
 
     fn ends(&self) {
         if let Some(folder) = &self.folder {
-            let giving = self.giver.get().is_some_and(|giver| giver.is_giving());
-            folder.withdraw(giving || *self.followed.borrow());
+            folder.withdraw(self.is_giving() || *self.followed.borrow());
         }
     }
 }
 
 impl Old for Life {
-    fn drains(&self) -> bool {
-        self.shared.drain.reason().is_some()
+    fn refuses(&self) -> Option<&'static str> {
+        if self.shared.drain.reason().is_some() {
+            return Some("it is draining");
+        }
+        (self.shared.servings().len() > 1).then_some("it tries another configuration: keep or revert it first")
     }
 
     fn goes_on(&self, granted: bool) {

@@ -5,6 +5,7 @@ mod endpoints;
 use std::sync::Arc;
 
 use http::StatusCode;
+use log::warn;
 use serde_json::{Value, json};
 
 use super::launch::Origin;
@@ -15,7 +16,6 @@ use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
 use crate::proxy::drain::Reason;
 use crate::proxy::serving::Shared;
-use crate::service_manager::ServiceManager;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
@@ -23,14 +23,14 @@ pub struct Operator {
     readiness: Arc<Readiness>,
     reloader: Arc<Reloader>,
     origin: Origin,
-    service_manager: Arc<ServiceManager>,
+    life: Arc<Life>,
 }
 
 impl Operator {
-    pub fn new(source: Source, shared: Arc<Shared>, origin: Origin, life: &Life) -> Self {
-        let (readiness, service_manager) = (life.readiness.clone(), life.service_manager.clone());
+    pub fn new(source: Source, shared: Arc<Shared>, origin: Origin, life: Arc<Life>) -> Self {
+        let readiness = life.readiness.clone();
         let reloader = Reloader::new(source, shared.clone(), readiness.clone());
-        Operator { shared, readiness, reloader, origin, service_manager }
+        Operator { shared, readiness, reloader, origin, life }
     }
 
     /// Begins to drain, if that has not begun. The process ends by itself; asking again changes nothing.
@@ -58,9 +58,16 @@ impl Operator {
 
 impl Control for Operator {
     fn handle(&self, command: Command) -> Outcome {
+        let looks = matches!(command, Command::Status | Command::Upstreams | Command::Drain);
+        if !looks && self.life.is_giving() {
+            // It would be done to a process that ends, and the one that follows would not know.
+            warn!("not done: another process takes over");
+            let error = "another process takes over: ask again when it has";
+            return Outcome { status: StatusCode::CONFLICT, body: json!({ "error": error }) };
+        }
         match command {
             Command::Reload(terms) => {
-                let _told = self.service_manager.reloading();
+                let _told = self.life.service_manager.reloading();
                 self.reloader.reload(terms)
             }
             Command::RollBack(generation) => self.reloader.roll_back(generation),

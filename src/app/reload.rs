@@ -76,7 +76,7 @@ impl Reloader {
         // New names are looked up before requests need them.
         self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
         let mut outcome = match terms {
-            None => self.publish(&mut current, snapshot, "reload"),
+            None => self.publish(&mut current, snapshot, "reload", true),
             Some(terms) => self.try_out(&mut current, snapshot, terms),
         };
         outcome.body["diagnostics"] = diagnostics.into();
@@ -99,7 +99,9 @@ impl Reloader {
             return Outcome { status: StatusCode::NOT_FOUND, body: json!({ "error": error }) };
         };
         let (from, snapshot) = (past.generation, past.snapshot.clone());
-        let outcome = self.publish(&mut current, snapshot, &format!("put back generation {from}"));
+        // Names that only this one has are forgotten by now.
+        self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
+        let outcome = self.publish(&mut current, snapshot, &format!("put back generation {from}"), false);
         if outcome.status.is_success() {
             self.readiness.note(NOTE, format!("generation {from} was put back: the files may say something else"));
         }
@@ -127,8 +129,8 @@ impl Reloader {
         })
     }
 
-    fn publish(&self, current: &mut Current, snapshot: Arc<Snapshot>, how: &str) -> Outcome {
-        match self.shared.publish(snapshot.clone()) {
+    fn publish(&self, current: &mut Current, snapshot: Arc<Snapshot>, how: &str, fresh: bool) -> Outcome {
+        match self.shared.publish(snapshot.clone(), fresh) {
             Ok(generation) => {
                 self.shared.metrics.config_applied(generation, SystemTime::now());
                 self.readiness.clear_note(NOTE);
@@ -187,12 +189,14 @@ impl Reloader {
                 Outcome { status: StatusCode::OK, body: json!({ "generation": generation, "reverted": why }) }
             }
             Verdict::Keep | Verdict::Wait => {
-                let outcome = self.publish(current, trial.snapshot.clone(), &format!("tried as generation {tried}"));
+                let how = format!("tried as generation {tried}");
+                let outcome = self.publish(current, trial.snapshot.clone(), &how, false);
                 if outcome.status.is_success() {
                     self.shared.metrics.rollout_ended(RolloutEnd::Kept);
                 } else {
                     self.shared.end_rollout();
                     self.shared.metrics.rollout_ended(RolloutEnd::Reverted);
+                    current.history.reverted(tried, "it can't be served to everyone".to_owned());
                 }
                 outcome
             }

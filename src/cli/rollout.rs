@@ -82,20 +82,18 @@ impl TrialArgs {
             if status["rollout"]["generation"] == generation {
                 continue;
             }
-            let history = status["history"].as_array().into_iter().flatten();
+            let history: Vec<_> = status["history"].as_array().into_iter().flatten().collect();
+            if let Some(entry) =
+                history.iter().find(|entry| entry["how"] == format!("tried as generation {generation}"))
+            {
+                printer.words(format_args!("kept: generation {} serves", entry["generation"]));
+                return Status::Success;
+            }
             let reverted =
-                |entry: &&serde_json::Value| entry["generation"] == generation && entry["reverted"].is_string();
-            return match history.into_iter().find(reverted) {
-                Some(entry) => {
-                    let why = entry["reverted"].as_str().unwrap_or_default();
-                    printer.words(format_args!("generation {generation} is taken back: {why}"));
-                    Status::Failure
-                }
-                None => {
-                    printer.words(format_args!("kept: generation {} serves", status["generation"]));
-                    Status::Success
-                }
-            };
+                history.iter().find(|entry| entry["generation"] == generation && entry["reverted"].is_string());
+            let why = reverted.and_then(|entry| entry["reverted"].as_str()).unwrap_or("nobody knows any more why");
+            printer.words(format_args!("generation {generation} is taken back: {why}"));
+            return Status::Failure;
         }
     }
 }

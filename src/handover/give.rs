@@ -28,8 +28,8 @@ pub struct Handle {
 
 /// What the process does at the turning points of a handover.
 pub trait Old: Send + Sync {
-    /// It is about to end by itself: nobody can follow it any more.
-    fn drains(&self) -> bool;
+    /// Why nobody can follow it now, if that is so.
+    fn refuses(&self) -> Option<&'static str>;
     /// It did not come about. `granted`: the other process had leave to serve, and may have begun to.
     fn goes_on(&self, granted: bool);
     /// The process `pid` serves: drain.
@@ -125,6 +125,9 @@ impl Giver {
             let reason = format!("it speaks version {PROTOCOL} of the handover, not {}", request.protocol);
             return self.refuse(stream, reason);
         }
+        if let Some(why) = self.old.refuses() {
+            return self.refuse(stream, why.to_owned());
+        }
         if !self.offer(stream)? {
             return self.refuse(stream, "it is draining".to_owned());
         }
@@ -132,8 +135,8 @@ impl Giver {
         if wire::receive::<Step>(stream)? != Step::Ready {
             return Err(Error::Nonsense("a step out of turn"));
         }
-        if self.held().is_none() {
-            return self.refuse(stream, "it is draining".to_owned());
+        if let Some(why) = self.old.refuses().or(self.held().is_none().then_some("it is draining")) {
+            return self.refuse(stream, why.to_owned());
         }
         wire::wait_for(stream, PATIENCE)?;
         reached.granted = true;
@@ -168,11 +171,8 @@ impl Giver {
         Ok(true)
     }
 
-    /// Every socket, if none is closed or is to be closed.
+    /// Every socket, if none is closed yet.
     fn held(&self) -> Option<Vec<Arc<TcpListener>>> {
-        if self.old.drains() {
-            return None;
-        }
         self.handles.iter().map(|handle| handle.socket.upgrade()).collect()
     }
 }

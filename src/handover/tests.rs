@@ -20,8 +20,8 @@ enum Turn {
 struct Recorder(Mutex<Sender<Turn>>);
 
 impl Old for Recorder {
-    fn drains(&self) -> bool {
-        false
+    fn refuses(&self) -> Option<&'static str> {
+        None
     }
 
     fn goes_on(&self, granted: bool) {

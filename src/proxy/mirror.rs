@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
@@ -28,7 +27,6 @@ use super::serving::Serving;
 use crate::decision::request::RequestView;
 use crate::decision::rules::{Action, RouteId, Rules};
 use crate::decision::upstream::mirror::Mirror;
-use crate::state::upstreams::Moment;
 use crate::telemetry::metrics::{Metrics, MirrorMetrics, MirrorOutcome};
 
 /// Marks a copy. Nothing that begins with `X-Portcullis-` passes from a client, so that an origin may go by it.
@@ -212,10 +210,8 @@ fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx
     let request = session.req_header();
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
     let upstream = ctx.serving.upstream(rules.upstream);
-    let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    let now = Moment { at: ctx.started, time };
-    let Ok(Some(chosen)) = upstream.state.choose(permit, &view, &[], fastrand::u64(..), now) else { return };
-    let peer = upstream.peer.to(chosen.endpoint.address, || announced(session, connection, normal.client));
+    let Some(endpoint) = upstream.state.choose_for_copy(permit, &view, fastrand::u64(..), ctx.started) else { return };
+    let peer = upstream.peer.to(endpoint.address, || announced(session, connection, normal.client));
     if frame(&mut header, body.len()).is_err() {
         return;
     }
@@ -226,7 +222,7 @@ fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx
         flight.ends(match exchanged {
             Ok(Ok(())) => MirrorOutcome::Answered,
             Ok(Err(e)) => {
-                debug!("a copy for {} failed: {e}", chosen.endpoint.name);
+                debug!("a copy for {} failed: {e}", endpoint.name);
                 MirrorOutcome::Failed
             }
             Err(_) => MirrorOutcome::Timeout,

@@ -70,8 +70,9 @@ pub struct ServingUpstream {
 /// What a configuration is joined with the state for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is in force from now on, and the state follows it.
-    Force,
+    /// It is in force from now on, and the state follows it. Unless it is `fresh`, files that are watched have been read
+    /// again since it was compiled, and what they say now counts.
+    Force { fresh: bool },
     /// It is tried beside the one in force, which the state goes on following.
     Trial,
 }
@@ -103,10 +104,10 @@ impl Serving {
         let access_log = state.access_logs.open(&snapshot.access_log).map_err(AssembleError::AccessLog)?;
         let (limits, lists) = (&snapshot.rules.limits, &snapshot.rules.address_lists);
         let (limits, address_lists) = match purpose {
-            Purpose::Force => (state.limits.handles(limits), state.address_lists.handles(lists)),
+            Purpose::Force { fresh } => (state.limits.handles(limits), state.address_lists.handles(lists, fresh)),
             Purpose::Trial => (state.limits.trial(limits), state.address_lists.trial(lists)),
         };
-        state.discovery.adopt(&snapshot.upstreams);
+        state.discovery.adopt(&snapshot.upstreams, purpose != (Purpose::Force { fresh: false }));
         let upstreams = state
             .upstreams
             .reconcile(&snapshot.upstreams, &state.discovery)
@@ -217,7 +218,7 @@ impl Shared {
             resumption: Resumption::default(),
             mirroring: Mirroring::default(),
         };
-        let serving = Serving::assemble(snapshot, 1, Purpose::Force, &state, &metrics)?;
+        let serving = Serving::assemble(snapshot, 1, Purpose::Force { fresh: true }, &state, &metrics)?;
         Ok(Arc::new(Shared {
             store: Store::new(serving),
             rollout: ArcSwapOption::empty(),
@@ -233,17 +234,17 @@ impl Shared {
     }
 
     /// Serves `snapshot` from the next request on; requests in progress finish on what they began with. A roll-out that is
-    /// under way ends. Returns the new generation.
+    /// under way ends. `fresh`: it was compiled just now. Returns the new generation.
     ///
     /// # Errors
     /// As those of [`Serving::assemble`]: what is served stays as it is.
-    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<u64, AssembleError> {
+    pub fn publish(&self, snapshot: Arc<Snapshot>, fresh: bool) -> Result<u64, AssembleError> {
         let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
         let (connections, copies) = needs(&snapshot);
         if needs(&self.store.load().snapshot) != (connections, copies) {
             descriptors::provide(connections, copies, snapshot.process.threads);
         }
-        let serving = self.assemble(snapshot, Purpose::Force)?;
+        let serving = self.assemble(snapshot, Purpose::Force { fresh })?;
         let generation = serving.generation;
         self.rollout.store(None);
         self.store.publish(Arc::new(serving));

@@ -36,7 +36,7 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     let upstream = ctx.serving.upstream(id);
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    let first = ctx.attempt.count == 0 && ctx.attempt.stale == 0;
+    let first = ctx.attempt.began.is_none();
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     let at = if first { ctx.started } else { Instant::now() };
     let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);

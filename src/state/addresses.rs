@@ -55,14 +55,16 @@ pub enum Trouble {
 
 impl AddressLists {
     /// The state of each of `lists`, in their order. Called when a configuration is published: what was loaded with it is
-    /// in force at once.
-    pub fn handles(&self, lists: &[List]) -> Vec<Arc<AddressList>> {
+    /// in force at once if that is `fresh`; otherwise a file that is known keeps what was read of it since.
+    pub fn handles(&self, lists: &[List], fresh: bool) -> Vec<Arc<AddressList>> {
         let mut states = lock(&self.lists);
         let handles: Vec<_> = lists
             .iter()
             .map(|list| match states.get(&list.file) {
                 Some(state) => {
-                    state.replace(Arc::clone(&list.loaded));
+                    if fresh {
+                        state.replace(Arc::clone(&list.loaded));
+                    }
                     Arc::clone(state)
                 }
                 None => Arc::new(AddressList::new(list)),
@@ -198,7 +200,7 @@ mod tests {
         let file = dir.path().join("list.txt");
         fs::write(&file, content).unwrap();
         let lists = AddressLists::default();
-        let state = lists.handles(&[loaded(&file.display().to_string(), content)]).remove(0);
+        let state = lists.handles(&[loaded(&file.display().to_string(), content)], true).remove(0);
         World { dir, lists, state }
     }
 
@@ -300,7 +302,7 @@ mod tests {
     fn a_new_configuration_brings_what_it_loaded_and_keeps_the_watch() {
         let world = world("192.0.2.0/24\n");
         let lists = [loaded("elsewhere.txt", ""), loaded(&world.state.file, "10.0.0.0/8\n")];
-        let handles = world.lists.handles(&lists);
+        let handles = world.lists.handles(&lists, true);
         assert!(Arc::ptr_eq(&handles[1], &world.state));
         assert!(world.holds("10.0.0.1"));
     }

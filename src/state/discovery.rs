@@ -12,6 +12,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,10 +98,15 @@ impl Discovery {
     }
 
     /// Takes what a new configuration has read from its files, when it is published.
-    pub fn adopt(&self, upstreams: &[Upstream]) {
+    ///
+    /// `fresh`: it has read them just now. Otherwise a file that is known already keeps what was read of it since.
+    pub fn adopt(&self, upstreams: &[Upstream], fresh: bool) {
         let mut known = self.lock();
         for file in upstreams.iter().flat_map(|upstream| &upstream.files) {
-            known.files.entry(file.file.clone()).or_default().loaded(&file.loaded);
+            match known.files.entry(file.file.clone()) {
+                Entry::Occupied(list) if !fresh => _ = list,
+                entry => entry.or_default().loaded(&file.loaded),
+            }
         }
         self.bump();
     }

@@ -28,6 +28,7 @@ use crate::config::snapshot::{self, Health};
 use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
 use crate::decision::request::RequestView;
+use crate::decision::upstream::ejection::Admits;
 use crate::decision::upstream::sticky::{Signer, Sticky};
 use crate::decision::upstream::{self, Live, Millis, Pick, Wants, hash_input};
 use crate::secret::Secret;
@@ -232,6 +233,34 @@ impl UpstreamState {
             chosen.place = place;
         }
         Ok(chosen)
+    }
+
+    /// An endpoint for a copy of a request, which nobody waits for: it takes no place, no turn and no trial, so that it
+    /// changes nothing for the requests that somebody does wait for.
+    pub fn choose_for_copy(
+        &self,
+        permit: &Permit,
+        request: &RequestView<'_>,
+        random: u64,
+        now: Instant,
+    ) -> Option<Arc<Endpoint>> {
+        let members = self.members.load();
+        let now = self.millis(now);
+        let live = LiveMembers {
+            endpoints: &members.endpoints,
+            upstream: &self.upstream,
+            tried: &[],
+            now,
+            passed_over: Cell::new(false),
+        };
+        let number = match members.balanced.wants() {
+            Wants::Turn | Wants::Random => random,
+            Wants::Hash(key) => hash_input(key, request),
+        };
+        let Pick::Sound(member) = upstream::choose(permit, &members.balanced, &live, number) else { return None };
+        let endpoint = &members.endpoints[member];
+        let serves = self.upstream.ejection.is_none() || endpoint.standing().admits(now) == Admits::Requests;
+        serves.then(|| Arc::clone(endpoint))
     }
 
     /// The endpoint that the client's cookie names, if it can be used. Drained ones can: their clients stay until they leave.

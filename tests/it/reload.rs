@@ -329,6 +329,23 @@ fn what_was_in_force_can_be_put_back() {
 }
 
 #[test]
+fn what_is_put_back_goes_by_the_lists_of_today() {
+    let yaml = |body: &str| {
+        format!(
+            "{ADMIN}routes: [{{ name: all, access: public, addresses: {{ deny: [{{ file: <dir>/blocked.txt }}] }}, respond: {{ body: {body} }} }}]\n"
+        )
+    };
+    let gateway = Setup::new(&yaml("first")).file("token", TOKEN).file("blocked.txt", "192.0.2.1\n").start();
+    gateway.get("/").expect_status(200);
+    gateway.rewrite(&yaml("second"));
+    command(&gateway, "/reload").expect_status(200);
+    fs::write(gateway.dir().join("blocked.txt"), "127.0.0.0/8\n").unwrap();
+    wait::until_true("the list to be read", || gateway.get("/").status == 403);
+    command(&gateway, "/rollback").expect_status(200);
+    gateway.get("/").expect_status(403);
+}
+
+#[test]
 fn the_history_is_as_long_as_the_file_says() {
     let yaml = |body: &str| format!("{ADMIN}process: {{ history: 2 }}\n{}", saying(body));
     let gateway = Setup::new(&yaml("first")).file("token", TOKEN).start();

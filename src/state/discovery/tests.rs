@@ -214,7 +214,7 @@ impl World {
         let listed = parse("", content.as_bytes()).unwrap();
         let file = EndpointFile { file: file.display().to_string().into(), loaded: listed.into() };
         let (discovery, orders) = (Discovery::new(), upstream(&[], &[], vec![file]));
-        discovery.adopt(std::slice::from_ref(&orders));
+        discovery.adopt(std::slice::from_ref(&orders), true);
         discovery.want([&orders], Instant::now());
         let world = World { dir, discovery, orders };
         assert_eq!(world.looks(), []);

@@ -2,7 +2,7 @@
 //! request that began with them is not done.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::AccessLog;
@@ -13,7 +13,8 @@ use crate::config::snapshot;
 #[derive(Debug, Default)]
 pub struct AccessLogs {
     losses: Arc<Losses>,
-    open: Mutex<Vec<(snapshot::AccessLog, Weak<AccessLog>)>>,
+    /// Those that no request holds any more are let go with the next one: what their threads still gather is written by then.
+    open: Mutex<Vec<(snapshot::AccessLog, Arc<AccessLog>)>>,
 }
 
 impl AccessLogs {
@@ -24,13 +25,12 @@ impl AccessLogs {
     /// As those of [`AccessLog::start`]. What was open stays open.
     pub fn open(&self, settings: &snapshot::AccessLog) -> io::Result<Arc<AccessLog>> {
         let mut open = self.lock();
-        open.retain(|(_, log)| log.strong_count() > 0);
-        let same = open.iter().find(|(known, _)| known == settings).and_then(|(_, log)| log.upgrade());
-        if let Some(log) = same {
-            return Ok(log);
+        open.retain(|(known, log)| known == settings || Arc::strong_count(log) > 1);
+        if let Some((_, log)) = open.iter().find(|(known, _)| known == settings) {
+            return Ok(Arc::clone(log));
         }
         let log = Arc::new(AccessLog::counting(settings, Arc::clone(&self.losses))?);
-        open.push((settings.clone(), Arc::downgrade(&log)));
+        open.push((settings.clone(), Arc::clone(&log)));
         Ok(log)
     }
 
@@ -41,7 +41,8 @@ impl AccessLogs {
 
     /// See [`AccessLog::flush`].
     pub fn flush(&self, deadline: Instant) -> bool {
-        self.all().iter().all(|log| log.flush(deadline))
+        // One that stands still must not keep the others from being written.
+        self.all().iter().filter(|log| !log.flush(deadline)).count() == 0
     }
 
     /// Lines dropped since the start because a queue was full.
@@ -55,11 +56,11 @@ impl AccessLogs {
     }
 
     fn all(&self) -> Vec<Arc<AccessLog>> {
-        self.lock().iter().filter_map(|(_, log)| log.upgrade()).collect()
+        self.lock().iter().map(|(_, log)| Arc::clone(log)).collect()
     }
 
     /// The list is whole after every change, so a panic elsewhere takes nothing from it.
-    fn lock(&self) -> MutexGuard<'_, Vec<(snapshot::AccessLog, Weak<AccessLog>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(snapshot::AccessLog, Arc<AccessLog>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
