@@ -132,7 +132,7 @@ impl App {
     /// Serves until a signal ends the process, or until another one has followed it.
     pub fn serve(self) -> ! {
         let App { watched, source, sockets, shared, origin, life, reached_at, following } = self;
-        let operator = Arc::new(Operator::new(source.clone(), shared.clone(), origin, life.clone()));
+        let operator = Arc::new(Operator::new(source.clone(), origin, life.clone()));
         if watched {
             watch::start(source, operator.clone());
         }

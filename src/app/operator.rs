@@ -11,45 +11,40 @@ use serde_json::{Value, json};
 use super::launch::Origin;
 use super::lifecycle::Life;
 use super::reload::Reloader;
-use crate::admin::Readiness;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
 use crate::proxy::drain::Reason;
-use crate::proxy::serving::Shared;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
-    shared: Arc<Shared>,
-    readiness: Arc<Readiness>,
     reloader: Arc<Reloader>,
     origin: Origin,
     life: Arc<Life>,
 }
 
 impl Operator {
-    pub fn new(source: Source, shared: Arc<Shared>, origin: Origin, life: Arc<Life>) -> Self {
-        let readiness = life.readiness.clone();
-        let reloader = Reloader::new(source, shared.clone(), readiness.clone());
-        Operator { shared, readiness, reloader, origin, life }
+    pub fn new(source: Source, origin: Origin, life: Arc<Life>) -> Self {
+        let reloader = Reloader::new(source, life.shared.clone(), life.readiness.clone());
+        Operator { reloader, origin, life }
     }
 
     /// Begins to drain, if that has not begun. The process ends by itself; asking again changes nothing.
     fn drain(&self) -> Outcome {
-        self.shared.drain.begin(Reason::Command);
+        self.life.shared.drain.begin(Reason::Command);
         Outcome { status: StatusCode::OK, body: json!({ "drain": self.drain_status() }) }
     }
 
     fn drain_status(&self) -> Value {
-        let drain = &self.shared.drain;
+        let drain = &self.life.shared.drain;
         match drain.reason() {
             None => Value::Null,
             Some(reason) => json!({
                 "reason": reason.to_string(),
                 "stage": drain.stage().name(),
                 "seconds": drain.elapsed().unwrap_or_default().as_secs_f64(),
-                "requests_left": self.shared.in_flight(),
-                "streams_left": self.shared.metrics.streams_open(),
-                "connections_left": self.shared.state.connections.open(),
+                "requests_left": self.life.shared.in_flight(),
+                "streams_left": self.life.shared.metrics.streams_open(),
+                "connections_left": self.life.shared.state.connections.open(),
                 "requests_cut": drain.cut(),
             }),
         }
@@ -78,18 +73,18 @@ impl Control for Operator {
                 body: json!({
                     "version": env!("CARGO_PKG_VERSION"),
                     "pid": std::process::id(),
-                    "ready": self.readiness.reasons().is_empty(),
-                    "not_ready": self.readiness.reasons(),
-                    "notes": self.readiness.notes(),
-                    "in_flight": self.shared.in_flight(),
+                    "ready": self.life.readiness.reasons().is_empty(),
+                    "not_ready": self.life.readiness.reasons(),
+                    "notes": self.life.readiness.notes(),
+                    "in_flight": self.life.shared.in_flight(),
                     "configuration": self.reloader.status(),
                     "drain": self.drain_status(),
                     "start": self.origin.to_json(),
                 }),
             },
-            Command::Upstreams => endpoints::list(&self.shared),
+            Command::Upstreams => endpoints::list(&self.life.shared),
             Command::Endpoint { upstream, endpoint, draining } => {
-                endpoints::drain(&self.shared, &upstream, &endpoint, draining)
+                endpoints::drain(&self.life.shared, &upstream, &endpoint, draining)
             }
         }
     }

@@ -19,7 +19,7 @@ use self::trial::Trial;
 use crate::admin::Readiness;
 use crate::admin::control::Outcome;
 use crate::config::Source;
-use crate::config::diff::{Apply, diff};
+use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
 use crate::proxy::discovery::FIRST_ANSWERS;
@@ -64,9 +64,8 @@ impl Reloader {
         };
         let in_force = current.history.newest().snapshot.clone();
         let changes = diff(&in_force, &snapshot);
-        if changes.iter().any(|change| change.apply == Apply::Upgrade) {
-            let fixed =
-                changes.iter().filter(|change| change.apply == Apply::Upgrade).map(ToString::to_string).collect();
+        let fixed: Vec<String> = needs_upgrade(&changes).map(ToString::to_string).collect();
+        if !fixed.is_empty() {
             let why = "it changes what only `portcullis upgrade` can change";
             return self.refuse(StatusCode::CONFLICT, why, fixed);
         }
@@ -162,7 +161,7 @@ impl Reloader {
         Outcome { status: StatusCode::ACCEPTED, body: outcome }
     }
 
-    /// Asked by the trial's own thread, every second: ends the trial when it has been judged. Whether it goes on.
+    /// Asked by the trial's own thread, again and again: ends the trial when it has been judged. Whether it goes on.
     fn judge(&self, generation: u64) -> bool {
         let mut current = self.lock();
         let Some(trial) = current.trial.as_ref().filter(|trial| trial.generation() == generation) else { return false };

@@ -15,6 +15,7 @@ pub mod upstream;
 
 mod driver;
 mod names;
+mod numbers;
 mod pem;
 
 #[cfg(test)]

@@ -156,12 +156,10 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     changes
 }
 
-/// What a reload can't change, since the process holds it from its start: the listeners and their addresses, the admin
-/// listener's address, threads and user. Empty: a reload is enough.
-pub fn needs_upgrade(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
-    let mut changes = diff(old, new);
-    changes.retain(|change| change.apply == Apply::Upgrade);
-    changes
+/// Those of `changes` that a reload can't make, since the process holds it from its start: the listeners and their
+/// addresses, the admin listener's address, threads and user. None: a reload is enough.
+pub fn needs_upgrade(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    changes.iter().filter(|change| change.apply == Apply::Upgrade)
 }
 
 impl Change {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::upstream::numbers;
+use super::numbers;
 use super::{Context, DocPath};
 use crate::config::raw;
 use crate::config::raw::units::Span;

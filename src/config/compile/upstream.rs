@@ -3,7 +3,6 @@
 mod address;
 mod file;
 mod health;
-pub(in crate::config::compile) mod numbers;
 mod resilience;
 mod retries;
 mod sticky;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Context, DocPath, names};
+use super::{Context, DocPath, names, numbers};
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::raw::upstream::EndpointSource;

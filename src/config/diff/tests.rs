@@ -90,7 +90,7 @@ routes: [{name: r, access: public, upstream: a}]";
 fn only_what_the_process_holds_from_its_start_needs_an_upgrade() {
     let files = Files::default();
     let needed = |old: &str, new: &str| -> Vec<String> {
-        needs_upgrade(&snapshot(old, &files), &snapshot(new, &files)).iter().map(ToString::to_string).collect()
+        needs_upgrade(&diff(&snapshot(old, &files), &snapshot(new, &files))).map(ToString::to_string).collect()
     };
     let listener = |written: &str| format!("listeners: [{{name: l, address: 127.0.0.1:8080}}, {written}]");
     let one = listener("{name: m, address: 127.0.0.1:8081}");

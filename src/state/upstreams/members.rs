@@ -41,7 +41,7 @@ pub struct Located {
 impl From<Target> for Located {
     fn from(target: Target) -> Self {
         let Target { endpoint, address, priority } = target;
-        let name = name(&endpoint).into();
+        let name = endpoint.to_string().into();
         Located { name, address, weight: endpoint.weight, priority, zone: endpoint.zone.map(Into::into) }
     }
 }
@@ -143,14 +143,5 @@ pub(super) fn share(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Mil
     match (upstream.slow_start, endpoint.joined_since(now)) {
         (Some(slow_start), Some(since)) => warmup::share(since, slow_start),
         _ => warmup::FULL_SHARE,
-    }
-}
-
-/// `host:port`, IPv6 in brackets.
-fn name(endpoint: &snapshot::Endpoint) -> String {
-    if endpoint.host.contains(':') {
-        format!("[{}]:{}", endpoint.host, endpoint.port)
-    } else {
-        format!("{}:{}", endpoint.host, endpoint.port)
     }
 }

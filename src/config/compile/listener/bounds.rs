@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::super::upstream::numbers;
 use super::user::user;
-use crate::config::compile::{Context, DocPath, address};
+use crate::config::compile::{Context, DocPath, address, numbers};
 use crate::config::raw;
 use crate::config::raw::shape::OrOff;
 use crate::config::raw::units::{Count, Size, Span, Speed};

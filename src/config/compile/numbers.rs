@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::{Context, DocPath};
+use super::{Context, DocPath};
 use crate::config::raw::units::{Count, Span};
 
 /// The number as written if it is in `range`; otherwise `default`, with a diagnostic.
-pub(in crate::config::compile) fn count(
+pub(super) fn count(
     ctx: &mut Context,
     path: &DocPath,
     written: Option<Count>,
@@ -30,12 +30,7 @@ pub(in crate::config::compile) fn count(
 }
 
 /// The duration as written if it is more than nothing; otherwise `default`, with a diagnostic.
-pub(in crate::config::compile) fn span(
-    ctx: &mut Context,
-    path: &DocPath,
-    written: Option<Span>,
-    default: Duration,
-) -> Duration {
+pub(super) fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
     match written {
         None => default,
         Some(Span(duration)) if !duration.is_zero() => duration,
