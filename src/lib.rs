@@ -6,12 +6,12 @@
 //! # The way of a request
 //!
 //! ```text
-//! accept    TCP, PROXY protocol, room, addresses, TLS        proxy::listener, proxy::accept, proxy::tls, proxy::connection
+//! accept    TCP, PROXY protocol, room, addresses, TLS        proxy::server::listener, proxy::server::accept, proxy::tls, proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
 //! access    addresses, identity, authorization, limits       decision::access
 //! upstream  which one, which endpoint, whether another one   decision::upstream, state::upstreams
-//! rewrite   what the origin is shown, and a mirror           decision::rewrite, proxy::mirror
+//! rewrite   what the origin is shown, and a mirror           decision::rewrite, proxy::hooks::mirror
 //! respond   the declared headers, the bodies of refusals     decision::response
 //! record    access log, metrics                              telemetry
 //! ```

@@ -12,9 +12,9 @@ use crate::admin::Readiness;
 use crate::handover;
 use crate::handover::give::{Giver, Handle, Old};
 use crate::handover::take::{Inheritance, Pending};
-use crate::proxy::opening::Opening;
+use crate::proxy::runtime::Shared;
 use crate::proxy::server;
-use crate::proxy::serving::Shared;
+use crate::proxy::server::accept_gate::Opening;
 use crate::runtime_folder::RuntimeFolder;
 use crate::service_manager::ServiceManager;
 

@@ -155,6 +155,15 @@ pub struct Denial {
     pub limit: Option<Standing>,
 }
 
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause, self.detail)
+    }
+}
+
+/// A denial travels as the source of the error that ends the request, and is taken out again where the answer is made.
+impl std::error::Error for Denial {}
+
 impl Denial {
     /// A refusal for `cause`; `detail` is the true reason, for the log.
     pub fn new(cause: Cause, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -4,6 +4,7 @@
 //! it; nothing after it looks at the raw bytes again.
 
 pub mod chunked;
+pub mod connection;
 pub mod framing;
 pub mod head;
 pub mod host;

@@ -31,7 +31,7 @@
 //!
 //! What is true today:
 //!
-//! * [`proxy::gateway`](crate::proxy::gateway) implements none of Pingora's cache hooks, and the crate's cache feature
+//! * [`proxy::hooks::gateway`](crate::proxy::hooks::gateway) implements none of Pingora's cache hooks, and the crate's cache feature
 //!   is not switched on. Nothing is stored.
 //! * Refusals carry `Cache-Control: no-store` ([`refusal_headers`](crate::decision::response::refusal_headers)): a 404
 //!   or 414 may otherwise be kept by others (RFC 9110 §15.1), and be the page that everyone gets.

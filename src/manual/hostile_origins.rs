@@ -25,11 +25,11 @@
 //! # How this code avoids it
 //!
 //! * An answer is parsed, never copied: what is not HTTP is a 502 with the cause `upstream_protocol`, and values can't
-//!   hold a line break ([`proxy::error`](crate::proxy::error)).
+//!   hold a line break ([`proxy::hooks::error`](crate::proxy::hooks::error)).
 //! * An answer has one length, and its coding is `chunked` or nothing; interim answers have an end. It is framed anew
 //!   for its receiver: HTTP/1.0 gets no chunks, 204 and 304 no body
-//!   ([`proxy::response::check`](crate::proxy::response::check),
-//!   [`proxy::response::frame`](crate::proxy::response::frame)).
+//!   ([`proxy::hooks::response::check`](crate::proxy::hooks::response::check),
+//!   [`proxy::hooks::response::frame`](crate::proxy::hooks::response::frame)).
 //! * An answer that breaks off, or stands still, breaks off for the client too: the connection is closed before its
 //!   announced length or without its last chunk, the stream is reset. It is never ended as if it were whole.
 //! * What follows the end of an answer is never the next one: a connection with unexpected bytes on it is not used
@@ -38,13 +38,13 @@
 //!   ([`decision::response`](crate::decision::response)). `framing` is put into every `Content-Security-Policy`, also
 //!   the origin's own ([`decision::response::framing`](crate::decision::response::framing)).
 //! * Hop-by-hop fields, and those that the origin names in `Connection`, end here
-//!   ([`proxy::response::seal_proxied`](crate::proxy::response::seal_proxied)).
+//!   ([`proxy::hooks::response::seal_proxied`](crate::proxy::hooks::response::seal_proxied)).
 //! * A 101 counts only if the client asked for it; the tunnel then has a connection of its own
-//!   ([`proxy::tunnel`](crate::proxy::tunnel)).
+//!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
 //! * Every wait for an origin has a bound and a default: `connect`, `response`, `send`, `idle`. A request that may have
 //!   had an effect is not repeated, unless the owner says so (`decision::upstream::retry`).
 //! * A connection that was verified for one upstream is never lent to another that trusts other authorities
-//!   ([`proxy::peer`](crate::proxy::peer)).
+//!   ([`proxy::upstream::peer`](crate::proxy::upstream::peer)).
 //!
 //! # What is left to the owner
 //!

@@ -34,7 +34,7 @@
 //!
 //! * Options start from Pingora's safe defaults and are then set to what the file says: `http2_streams` at once, and a
 //!   header list bounded with 32 bytes a field as RFC 9113 §6.5.2 counts, so that tiny fields are not free
-//!   ([`proxy::listener`](crate::proxy::listener)). `header_count` bounds their number, crumbs of a cookie included.
+//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, crumbs of a cookie included.
 //! * h2 0.4.20 bounds CONTINUATION frames, resets of streams that were not accepted yet, and small DATA frames.
 //! * What it answers or ignores cheaply, and so does not count, is counted by a guard that reads the heads of all
 //!   frames on their way in and out ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's

@@ -40,7 +40,7 @@
 //! * Encoded separators go by the route's `encoded_separators`: `reject` by default, `keep` where the owner vouches for
 //!   the origin, or `decode`, and then the decoded path is what is matched and what is forwarded.
 //! * The origin is asked for that same form, made by [`decision::rewrite`](crate::decision::rewrite) and written by
-//!   [`proxy::upstream::rewrite`](crate::proxy::upstream::rewrite). Prefixes are stripped and added by whole segments.
+//!   [`proxy::hooks::upstream::rewrite`](crate::proxy::hooks::upstream::rewrite). Prefixes are stripped and added by whole segments.
 //! * [`decision::request::host::parse`](crate::decision::request::host::parse) does the same for hosts. `Host`,
 //!   `:authority` and an absolute target must name one host; the origin sees that one.
 //! * Two routes that could take the same request with equal right don't load, so the order of a file decides nothing.

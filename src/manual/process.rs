@@ -26,7 +26,7 @@
 //!   opened after that, so that root makes no file in a folder that another user writes to.
 //! * A key or a file of secrets that others can read is pointed out by `check` and at start.
 //! * A panic ends the request that met it: a sealed 500, one log line, one count, its places given back, its connection
-//!   closed ([`proxy::guard`](crate::proxy::guard)). A panic that nothing caught ends one connection or one stream.
+//!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic that nothing caught ends one connection or one stream.
 //! * The admin listener takes loopback addresses only, unless it has a `token`, and without one it changes nothing
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
 //!   and time, and shares no port with the public.
@@ -37,7 +37,7 @@
 //!   which credentials travel are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). What a
 //!   stranger sends can't write a log line of its own, nor a long one.
 //! * Sockets are bound and certificates loaded before anything starts: what can't serve ends at once, with the reason,
-//!   instead of living on deaf ([`proxy::listener::bind`](crate::proxy::listener::bind)).
+//!   instead of living on deaf ([`proxy::server::listener::bind`](crate::proxy::server::listener::bind)).
 //! * `addresses` of a listener turn peers away before TLS; those of a route come before every other access rule
 //!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes wrong or unreadable
 //!   changes nothing, and is told.

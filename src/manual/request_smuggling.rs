@@ -60,16 +60,16 @@
 //! * [`decision::request::read`](crate::decision::request::read) checks lengths and hosts again, whatever the protocol,
 //!   so that HTTP/2 can't bring what HTTP/1 may not.
 //! * An unread body ends the connection, unless it is small and announced, and then it is read
-//!   ([`proxy::response::answer`](crate::proxy::response::answer)). A body that is refused, broken off or given up
+//!   ([`proxy::hooks::response::answer`](crate::proxy::hooks::response::answer)). A body that is refused, broken off or given up
 //!   never reaches the origin as a whole one, and its connection is not used again. What an origin sends after the end
 //!   of its answer is never the next answer.
 //! * `Connection` may name only what always ends here; `Expect` is `100-continue` or 417.
 //! * From HTTP/2 to HTTP/1 nothing is copied as text: fields are values of the `http` crate, which holds no CR, LF or
 //!   NUL; the target is written anew from its normal form; hop-by-hop fields end here.
 //! * A tunnel begins when the origin answers 101 to a request that asked for it, and not before
-//!   ([`proxy::tunnel`](crate::proxy::tunnel)), on a connection of its own that nobody gets afterwards. A request with
+//!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)), on a connection of its own that nobody gets afterwards. A request with
 //!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that nobody asked for is
-//!   a failure of the origin ([`proxy::response`](crate::proxy::response)).
+//!   a failure of the origin ([`proxy::hooks::response`](crate::proxy::hooks::response)).
 //!
 //! # What is left to the owner
 //!

@@ -45,9 +45,9 @@
 //!   ([`decision::request::chunked`](crate::decision::request::chunked)).
 //! * `connections` and `connections_per_address` bound how many there are at all, in all and for each address (an IPv6
 //!   client by its /64, a client behind a load balancer by its own), before TLS and at the cost of an accept
-//!   ([`proxy::accept`](crate::proxy::accept), [`state::connections`](crate::state::connections)). A connection ends
+//!   ([`proxy::server::accept`](crate::proxy::server::accept), [`state::connections`](crate::state::connections)). A connection ends
 //!   after `requests_per_connection`. The limit on descriptors is raised to what this needs.
-//! * Tunnels have `tunnel_idle`, counted over both directions together ([`proxy::tunnel`](crate::proxy::tunnel)).
+//! * Tunnels have `tunnel_idle`, counted over both directions together ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
 //! * HTTP/2 has the same bounds by stream and by frame ([`http2_floods`](super::http2_floods)).
 //! * Limits by caller and concurrency are taken when a request is decided, and given back when it ends, however it ends
 //!   ([`state::limits`](crate::state::limits)).

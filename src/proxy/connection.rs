@@ -32,11 +32,11 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 
-use super::accept::Ends;
-use super::context::{begin_record, bound_of};
 use super::drain::{Ending, Stage};
-use super::listener::Listener;
+use super::hooks::context::{begin_record, bound_of};
 use super::reply;
+use super::server::accept::Ends;
+use super::server::listener::Listener;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
 use crate::decision::rules::Pacing;

@@ -16,10 +16,7 @@
 //! is `Connection: close` on an answer wherever there is one to put it on, time for a request that is on its way, and after the
 //! FIN a while of reading, so that the client sees an end in order before any byte of an answer and not a reset.
 //!
-//! [`mod@attend`] is the part of the connections, [`mod@conduct`] leads through the stages.
-
-mod attend;
-mod conduct;
+//! [`super::server::drain`] carries it out.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -29,8 +26,6 @@ use std::time::{Duration, Instant};
 use pingora::{Error, ErrorType};
 use tokio::sync::{Notify, watch};
 
-pub use self::attend::{Held, Unserved, attend, attend_request};
-pub use self::conduct::conduct;
 use crate::decision::outcome::{Cause, Denial};
 
 /// How far the drain of this process has come. One a process, shared by everything that serves.
@@ -40,15 +35,15 @@ pub struct Drain {
     stage: AtomicU8,
     stages: watch::Sender<Stage>,
     begun: OnceLock<Begun>,
-    notice_ends: OnceLock<Instant>,
+    pub(in crate::proxy) notice_ends: OnceLock<Instant>,
     left: OnceLock<Left>,
     streams_ended: AtomicBool,
     /// How often it was asked to end at once.
-    haste: AtomicUsize,
-    listeners: AtomicUsize,
+    pub(in crate::proxy) haste: AtomicUsize,
+    pub(in crate::proxy) listeners: AtomicUsize,
     cut: AtomicU64,
     /// Wakes the conductor.
-    changed: Notify,
+    pub(in crate::proxy) changed: Notify,
 }
 
 /// See [the module](self).
@@ -231,12 +226,12 @@ impl Drain {
     }
 
     /// Closes the listeners. Idle connections have `idle` left.
-    fn leave(&self, idle: Duration) {
+    pub(in crate::proxy) fn leave(&self, idle: Duration) {
         let _ = self.left.set(Left { at: Instant::now(), idle });
         self.enter(Stage::Leaving);
     }
 
-    fn enter(&self, stage: Stage) {
+    pub(in crate::proxy) fn enter(&self, stage: Stage) {
         if stage == Stage::StreamsEnd {
             self.streams_ended.store(true, Ordering::SeqCst);
         }

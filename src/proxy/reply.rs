@@ -5,8 +5,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 
-use super::context::request_id_value;
-use super::response::{REQUEST_ID, Sealed};
+use super::hooks::context::request_id_value;
+use super::hooks::response::{REQUEST_ID, Sealed};
 use crate::decision::access::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::request::Normal;

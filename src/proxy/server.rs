@@ -1,5 +1,14 @@
 //! Builds Pingora's server from a snapshot and runs it until it has drained ([`super::drain`]).
 
+pub mod accept;
+pub mod accept_gate;
+pub mod admin;
+pub mod descriptors;
+pub mod drain;
+pub mod http2_connect;
+pub mod listener;
+pub mod signals;
+
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -13,17 +22,16 @@ use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
 use tokio::sync::watch;
 
-use super::admin::{AdminService, ControlService};
-use super::descriptors;
-use super::gateway::Gateway;
-use super::health::Upkeep;
-use super::listener::{Listener, ListenerService, bind};
-use super::mirror;
-use super::opening::Opening;
-use super::pulse::Pulse;
-use super::serving::Shared;
-use super::signals::Signals;
+use self::accept_gate::Opening;
+use self::admin::{AdminService, ControlService};
+use self::listener::{Listener, ListenerService, bind};
+use self::signals::Signals;
+use super::hooks::gateway::Gateway;
+use super::hooks::mirror;
+use super::runtime::Shared;
 use super::tls;
+use super::upkeep::health::Upkeep;
+use super::upkeep::watchdog::Pulse;
 use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};

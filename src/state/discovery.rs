@@ -1,7 +1,7 @@
 //! What is known of endpoints that are found rather than written: addresses of names, SRV records, endpoint files.
 //!
 //! Each is known once, however many upstreams name it, and stays known when nothing better comes: a failed lookup or a wrong
-//! file changes nothing but [`Status::stale`]. Whoever drives this ([`crate::proxy::discovery`]) calls
+//! file changes nothing but [`Status::stale`]. Whoever drives this ([`crate::proxy::upkeep::discovery`]) calls
 //! [`Discovery::want`], asks what is [`Discovery::due`], and tells what it [learned](Discovery::learn_addresses).
 
 pub mod dns;

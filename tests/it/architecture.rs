@@ -107,11 +107,11 @@ const LAYERS: &[Layer] = &[
 
 /// Single files that may use more than their layer.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/proxy/admin.rs", "admin", "serves the admin handlers on a socket"),
-    ("src/proxy/health.rs", "admin", "says there which upstream has no address yet"),
+    ("src/proxy/server/admin.rs", "admin", "serves the admin handlers on a socket"),
+    ("src/proxy/upkeep/health.rs", "admin", "says there which upstream has no address yet"),
     ("src/proxy/server.rs", "admin", "mounts the admin listener"),
     (
-        "src/proxy/signals.rs",
+        "src/proxy/server/signals.rs",
         "admin",
         "says there when the process drains, and gives the commands that signals stand for",
     ),

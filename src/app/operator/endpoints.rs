@@ -7,7 +7,7 @@ use log::info;
 use serde_json::{Value, json};
 
 use crate::admin::control::Outcome;
-use crate::proxy::serving::Shared;
+use crate::proxy::runtime::Shared;
 use crate::state::upstreams::{EndpointView, Unknown};
 
 /// Every endpoint of the configuration in force.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Reloader;
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Sample, Terms, Verdict, judge};
-use crate::proxy::rollout::Rollout;
+use crate::proxy::runtime::rollout::Rollout;
 
 /// Between two looks at what the requests did.
 const LOOK: Duration = Duration::from_millis(200);

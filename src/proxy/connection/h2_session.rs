@@ -6,7 +6,7 @@
 //! connection are not touched.
 //!
 //! In that slot Pingora leaves two things to the session: it does not reconcile `:authority` with `Host` (it has refused what
-//! differs before, and [`super::super::upstream::rewrite`] sets the host that the rules saw), and it takes `te: trailers` off a
+//! differs before, and [`crate::proxy::hooks::upstream::rewrite`] sets the host that the rules saw), and it takes `te: trailers` off a
 //! request to an HTTP/2 origin, which `rewrite` puts back.
 
 use std::future::poll_fn;
@@ -34,7 +34,7 @@ use super::timer::Timer;
 use crate::decision::response::is_endless;
 use crate::decision::rules::Pacing;
 use crate::proxy::drain::{Drain, Stage};
-use crate::proxy::serving::Shared;
+use crate::proxy::runtime::Shared;
 use crate::telemetry::metrics::{Bound, Metrics};
 
 /// What is handed over at once, and must be taken by the client within the write timeout: a frame of the usual size. So the
@@ -145,7 +145,7 @@ impl PacedSession {
     }
 }
 
-/// Whether a drain ends the request. Its task is polled with every stage ([`super::super::drain::attend_request`]).
+/// Whether a drain ends the request. Its task is polled with every stage ([`crate::proxy::drain::attend_request`]).
 struct End {
     drain: Arc<Drain>,
     /// The answer has no end of its own.

@@ -10,7 +10,7 @@ use super::ConnectionInfo;
 use super::h2_guard::{Abuse, Guard, GuardBounds};
 use super::timer::Timer;
 use crate::proxy::drain::Stage;
-use crate::proxy::listener::header_list;
+use crate::proxy::server::listener::header_list;
 
 /// In a drain: how long nothing may move on a connection on which nothing is asked. A round trip, for the acknowledgement of a
 /// PING (RFC 9113 §6.8) and for windows that the last answers wait for, and much patience.

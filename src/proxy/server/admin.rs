@@ -25,11 +25,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::accept_gate::Entrance;
 use super::listener::leaving;
-use super::opening::Entrance;
-use super::reply::IMF_FIXDATE;
-use super::serving::Shared;
 use crate::admin::{Admin, Door};
+use crate::proxy::reply::IMF_FIXDATE;
+use crate::proxy::runtime::Shared;
 use crate::telemetry::metrics::Bound;
 
 /// Longest head of a request. Prometheus sends less than 1 KiB.

@@ -12,8 +12,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::io::AsyncWriteExt;
 
-use super::connection::ConnectionInfo;
 use crate::decision::proxy_protocol::{self, Announced, Version};
+use crate::proxy::connection::ConnectionInfo;
 
 /// Connects, and sends the header before anything else, TLS included. Bounded by the peer's total connection timeout.
 #[derive(Debug)]

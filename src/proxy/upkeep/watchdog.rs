@@ -31,14 +31,14 @@ impl Pulse {
     }
 
     /// One more listener to watch.
-    pub(super) fn member(&self) -> usize {
+    pub(in crate::proxy) fn member(&self) -> usize {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.watched += 1;
         found.watched - 1
     }
 
     /// Watches the runtime that it is called on, in the name of `member`, until the process ends.
-    pub(super) async fn watch(self: Arc<Self>, member: usize) {
+    pub(in crate::proxy) async fn watch(self: Arc<Self>, member: usize) {
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

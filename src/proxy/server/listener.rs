@@ -29,17 +29,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::accept::{Admitted, Gate};
-use super::connection::h2_session::paced;
-use super::connection::{Connection, ConnectionInfo};
-use super::drain::{Held, ListenerOpen, Stage, Unserved, attend, attend_request};
-use super::gateway::Gateway;
+use super::accept_gate::Entrance;
+use super::drain::attend::{Held, Unserved, attend, attend_request};
 use super::http2_connect;
-use super::opening::Entrance;
-use super::pulse::Pulse;
-use super::request::connection_of;
-use super::serving::Shared;
 use crate::config::snapshot;
 use crate::decision::request::ReadRules;
+use crate::proxy::connection::h2_session::paced;
+use crate::proxy::connection::{Connection, ConnectionInfo};
+use crate::proxy::drain::{ListenerOpen, Stage};
+use crate::proxy::hooks::gateway::Gateway;
+use crate::proxy::hooks::request::connection_of;
+use crate::proxy::runtime::Shared;
+use crate::proxy::upkeep::watchdog::Pulse;
 use crate::telemetry::metrics::{Bound, ConnectionRefusal, ListenerMetrics};
 use crate::telemetry::seldom::Seldom;
 
@@ -279,7 +280,7 @@ impl Service for ListenerService {
     }
 }
 
-pub(super) async fn leaving(stages: &mut watch::Receiver<Stage>) {
+pub(in crate::proxy) async fn leaving(stages: &mut watch::Receiver<Stage>) {
     let _ = stages.wait_for(|stage| *stage >= Stage::Leaving).await;
 }
 
@@ -368,7 +369,7 @@ const SEND_BUFFER: usize = 64 << 10;
 
 /// The longest header list that can be within the bounds, as RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target
 /// is a field too.
-pub(super) fn header_list(read: &ReadRules) -> usize {
+pub(in crate::proxy) fn header_list(read: &ReadRules) -> usize {
     read.max_header_bytes + read.max_uri + 32 * read.max_header_count
 }
 

@@ -8,13 +8,14 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
-use super::drain::Stage;
-use super::reply::{self, Reply};
 use super::request::{drainable, is_http2};
 use super::sticky;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
+use crate::proxy::drain::Stage;
+use crate::proxy::reply;
+use crate::proxy::reply::Reply;
 
 /// `X-Request-Id`, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -9,19 +9,19 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
-use super::connection::ConnectionInfo;
-use super::drain::Ending;
 use super::mirror;
-use super::rollout::Tried;
-use super::serving::{Serving, Shared};
-use super::tunnel::Tunnel;
-use super::wire::{Exchange, Overdue, Wire};
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{Normal, Scheme};
 use crate::decision::route::Parameters;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::retry::Failure;
+use crate::proxy::connection::ConnectionInfo;
+use crate::proxy::drain::Ending;
+use crate::proxy::runtime::rollout::Tried;
+use crate::proxy::runtime::{Serving, Shared};
+use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
+use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
 use crate::state::upstreams::Chosen;
 use crate::telemetry::metrics::{Bound, Open};
@@ -206,7 +206,7 @@ impl Context {
 }
 
 /// The bound of the file that refused with `cause`.
-pub(super) fn bound_of(cause: Cause) -> Option<Bound> {
+pub(in crate::proxy) fn bound_of(cause: Cause) -> Option<Bound> {
     match cause {
         Cause::UriTooLong => Some(Bound::Uri),
         Cause::HeadersTooLarge => Some(Bound::HeaderBytes),

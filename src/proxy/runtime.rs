@@ -1,5 +1,7 @@
 //! What one request reads: a snapshot joined with the running state and the metric handles that belong to it.
 
+pub mod rollout;
+
 use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
@@ -11,13 +13,14 @@ use pingora::listeners::tls::Acceptor;
 use prometheus::IntCounter;
 use smallvec::SmallVec;
 
-use super::descriptors;
+use self::rollout::{Rollout, Tried};
 use super::drain::Drain;
-use super::mirror::{self, Mirroring};
-use super::peer::PeerTemplate;
-use super::rollout::{Rollout, Tried};
+use super::hooks::mirror;
+use super::hooks::mirror::Mirroring;
+use super::server::descriptors;
 use super::tls::{self, Resumption};
-use super::wire::Wires;
+use super::upstream::connection::Wires;
+use super::upstream::peer::PeerTemplate;
 use crate::config::snapshot::{self, Snapshot};
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
@@ -270,7 +273,7 @@ impl Shared {
     }
 
     /// The configuration for a request that begins now, and the roll-out that counts it.
-    pub(super) fn pick(&self) -> (Arc<Serving>, Option<Tried>) {
+    pub(in crate::proxy) fn pick(&self) -> (Arc<Serving>, Option<Tried>) {
         let rollout = self.rollout.load();
         match rollout.as_ref() {
             None => (self.store.current(), None),
@@ -298,11 +301,11 @@ impl Shared {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    pub(super) fn request_began(&self) {
+    pub(in crate::proxy) fn request_began(&self) {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn request_ended(&self) {
+    pub(in crate::proxy) fn request_ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.drain.look_again();
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::{Drain, Reason, Stage};
 use crate::config::snapshot::Process;
-use crate::proxy::serving::Shared;
+use crate::proxy::drain::{Drain, Reason, Stage};
+use crate::proxy::runtime::Shared;
 
 /// How often the log says what is waited for. Bounds that a reload has changed are seen at once.
 const PROGRESS: Duration = Duration::from_secs(5);

@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::serving::{Serving, Shared};
 use crate::config::compile::upstream::endpoints_in_file;
 use crate::config::snapshot::{Dns, Endpoint};
+use crate::proxy::runtime::{Serving, Shared};
 use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
 use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
 use crate::state::upstreams::UpstreamState;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use tokio::task::JoinHandle;
 
-use super::serving::Shared;
+use crate::proxy::runtime::Shared;
 use crate::state::addresses::{AddressList, Change};
 
 /// Between two looks at the list files.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use super::{Drain, Stage};
 use crate::proxy::connection::ConnectionInfo;
+use crate::proxy::drain::{Drain, Stage};
 use crate::state::connections::Place;
 
 /// Serves the connection of `info`, through a drain if there is one.

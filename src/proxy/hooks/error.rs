@@ -4,10 +4,10 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::Context;
-use super::drain::Ending;
 use super::request::is_http2;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
+use crate::proxy::drain::Ending;
 use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0

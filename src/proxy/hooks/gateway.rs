@@ -13,9 +13,9 @@ use pingora::{Error, Result};
 
 use super::context::Context;
 use super::guard::guarded;
-use super::serving::Shared;
 use super::{error, log, mirror, request, response, retry, upstream};
 use crate::faults::{self, Place};
+use crate::proxy::runtime::Shared;
 
 /// Enforces on Pingora's hooks what `decision` decides.
 pub struct Gateway {

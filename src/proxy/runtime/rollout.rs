@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::serving::Serving;
+use super::Serving;
 use crate::decision::outcome::Cause;
 use crate::decision::rollout::Sample;
 use crate::state::rollout::{Ending, Tally};
@@ -38,7 +38,7 @@ impl Rollout {
         (self.old_tally.sample(), self.next_tally.sample())
     }
 
-    pub(super) fn takes(&self, random: u64) -> bool {
+    pub(in crate::proxy) fn takes(&self, random: u64) -> bool {
         random < self.share || self.share == u64::MAX
     }
 }

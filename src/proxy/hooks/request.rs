@@ -11,14 +11,15 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
-use super::connection::ConnectionInfo;
 use super::context::{Context, begin_record, request_id_value};
-use super::reply::{self, Reply};
 use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{RawRequest, RequestView, Scheme, read};
 use crate::decision::rules::Action;
 use crate::faults::{self, Place};
+use crate::proxy::connection::ConnectionInfo;
+use crate::proxy::reply;
+use crate::proxy::reply::Reply;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
@@ -58,8 +59,8 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
-/// ([`super::connection::h2_session`]).
-pub(super) fn is_http2(request: &RequestHeader) -> bool {
+/// ([`crate::proxy::connection::h2_session`]).
+pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_2
 }
 
@@ -158,7 +159,7 @@ pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
     Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
 }
 
-pub(super) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
+pub(in crate::proxy) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
     RawRequest {
         method: &request.method,
         target: request.raw_path(),
@@ -193,10 +194,10 @@ fn body_too_large(bound: u64) -> Denial {
 }
 
 /// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.
-pub(super) const DRAIN_BYTES: u64 = 64 << 10;
+pub(in crate::proxy) const DRAIN_BYTES: u64 = 64 << 10;
 
 /// Whether the rest of the request body is small and surely on its way, so that reading it keeps the connection usable.
-pub(super) fn drainable(request: &RequestHeader) -> bool {
+pub(in crate::proxy) fn drainable(request: &RequestHeader) -> bool {
     let chunked = request.headers.contains_key(http::header::TRANSFER_ENCODING);
     let waits = request.headers.contains_key(http::header::EXPECT);
     !chunked && !waits && content_length(request).unwrap_or(0) <= DRAIN_BYTES

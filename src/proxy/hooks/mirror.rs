@@ -21,12 +21,12 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
-use super::announce::announced;
 use super::context::Context;
-use super::serving::Serving;
 use crate::decision::request::RequestView;
 use crate::decision::rules::{Action, RouteId, Rules};
 use crate::decision::upstream::mirror::Mirror;
+use crate::proxy::runtime::Serving;
+use crate::proxy::upstream::announce::announced;
 use crate::telemetry::metrics::{Metrics, MirrorMetrics, MirrorOutcome};
 
 /// Marks a copy. Nothing that begins with `X-Portcullis-` passes from a client, so that an origin may go by it.

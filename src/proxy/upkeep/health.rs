@@ -13,13 +13,13 @@ use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
-use super::announce::Announcer;
 use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
 use super::lists::ListUpkeep;
-use super::peer::PeerTemplate;
-use super::serving::Shared;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
+use crate::proxy::runtime::Shared;
+use crate::proxy::upstream::announce::Announcer;
+use crate::proxy::upstream::peer::PeerTemplate;
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.

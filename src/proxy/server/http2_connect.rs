@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use http::header::ACCEPT;
 use pingora::protocols::http::ServerSession;
 
-use super::context::begin_record;
-use super::reply;
-use super::request::connection_of;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
+use crate::proxy::hooks::context::begin_record;
+use crate::proxy::hooks::request::connection_of;
+use crate::proxy::reply;
 
 /// Answers 405 with the owner's headers, and writes the log line.
 pub async fn refuse(mut session: ServerSession) {

@@ -8,11 +8,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::drain::{Reason, conduct};
-use super::server::Lifecycle;
-use super::serving::Shared;
+use super::Lifecycle;
+use super::drain::conduct::conduct;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control};
+use crate::proxy::drain::Reason;
+use crate::proxy::runtime::Shared;
 
 /// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
 pub struct Signals {

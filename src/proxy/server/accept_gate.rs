@@ -28,7 +28,7 @@ impl Opening {
     }
 
     /// One more door.
-    pub(super) fn entrance(self: &Arc<Self>) -> Entrance {
+    pub(in crate::proxy) fn entrance(self: &Arc<Self>) -> Entrance {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Entrance { opening: self.clone() }
     }
@@ -45,7 +45,7 @@ impl Opening {
 
 impl Entrance {
     /// Waits until this listener may accept. `false`: the process `drains` before that.
-    pub(super) async fn opens(self, drains: impl Future<Output = ()>) -> bool {
+    pub(in crate::proxy) async fn opens(self, drains: impl Future<Output = ()>) -> bool {
         let mut open = self.opening.open.subscribe();
         tokio::select! {
             biased;
