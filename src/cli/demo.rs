@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::app::App;
 use crate::app::launch::Launch;
 use crate::config::Source;
@@ -33,12 +33,12 @@ pub struct DemoArgs {
 }
 
 /// Runs until interrupted. Returns only if it can't start.
-pub fn demo(args: &DemoArgs, printer: &mut Printer) -> Status {
+pub fn demo(args: &DemoArgs, printer: &mut Printer) -> ExitStatus {
     match start(args, printer) {
         Ok(app) => app.serve(),
         Err(message) => {
             printer.words(message);
-            Status::Unavailable
+            ExitStatus::Unavailable
         }
     }
 }
@@ -51,7 +51,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
         .tempdir()
         .map_err(|e| format!("cannot make a temporary folder: {e}"))?;
     let credentials = credentials::make(folder.path())?;
-    let origins = [Origin::start("blue")?, Origin::start("green")?];
+    let origins = [DemoOrigin::start("blue")?, DemoOrigin::start("green")?];
 
     let file = folder.path().join("quickstart.yaml");
     std::fs::write(&file, QUICKSTART).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
@@ -85,14 +85,14 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
 }
 
 /// One origin in a process of its own, so that it can be killed by its pid.
-struct Origin {
+struct DemoOrigin {
     name: &'static str,
     address: SocketAddr,
     process: Child,
 }
 
-impl Origin {
-    fn start(name: &'static str) -> Result<Origin, String> {
+impl DemoOrigin {
+    fn start(name: &'static str) -> Result<DemoOrigin, String> {
         let failed = |e: io::Error| format!("cannot start origin {name}: {e}");
         // Bound for a moment only to learn a free port.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(failed)?;
@@ -103,7 +103,7 @@ impl Origin {
             .stdin(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        Ok(Origin { name, address, process })
+        Ok(DemoOrigin { name, address, process })
     }
 }
 

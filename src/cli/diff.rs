@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::check::report;
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::config::diff::{Apply, Change, Subject, Weight};
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
@@ -27,9 +27,9 @@ pub struct DiffArgs {
 }
 
 /// Compares. Both files are compiled, and what is wrong with either is reported.
-pub fn diff(args: &DiffArgs, printer: &mut Printer) -> Status {
+pub fn diff(args: &DiffArgs, printer: &mut Printer) -> ExitStatus {
     let (old, new) = (compiled(&args.old, printer), compiled(&args.new, printer));
-    let (Some(old), Some(new)) = (old, new) else { return Status::Configuration };
+    let (Some(old), Some(new)) = (old, new) else { return ExitStatus::Configuration };
     let changes = diff::diff(&old, &new);
     if args.json {
         let all: Vec<Value> = changes.iter().map(Change::json).collect();
@@ -38,7 +38,7 @@ pub fn diff(args: &DiffArgs, printer: &mut Printer) -> Status {
         printer.data(text(&changes));
         printer.words(summary(&changes));
     }
-    if args.exit_code && !changes.is_empty() { Status::Failure } else { Status::Success }
+    if args.exit_code && !changes.is_empty() { ExitStatus::Failure } else { ExitStatus::Success }
 }
 
 /// The snapshot, if nothing is wrong. Warnings are for `check`, which says them about one file.

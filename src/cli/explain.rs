@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use super::check::report;
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
@@ -61,18 +61,18 @@ struct Request {
 }
 
 /// Explains. Succeeds whatever the verdict is.
-pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
+pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
     let (request, claims) = match request(args).and_then(|request| Ok((request, claims(args)?))) {
         Ok(parsed) => parsed,
         Err(reason) => {
             printer.words(format_args!("error: {reason}"));
-            return Status::Failure;
+            return ExitStatus::Failure;
         }
     };
     let (snapshot, diagnostics) = config::open(&args.file, &SystemEnvironment);
     let Some(snapshot) = snapshot else {
         report(&diagnostics, printer);
-        return Status::Configuration;
+        return ExitStatus::Configuration;
     };
     let explanation = decision::explain(
         &snapshot.rules,
@@ -86,7 +86,7 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
         Format::Text => printer.data(render::text(&explanation, &snapshot, &connections)),
         Format::Json => printer.data(format_args!("{:#}\n", render::json(&explanation, &snapshot, &connections))),
     }
-    Status::Success
+    ExitStatus::Success
 }
 
 /// What a listener with address rules says to the one who connects.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::decision::access::api_key;
 use crate::secret::Secret;
 
@@ -14,17 +14,17 @@ use crate::secret::Secret;
 #[derive(Debug, Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
-    command: Command,
+    command: KeysCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum KeysCommand {
     /// Make a key: prints the key, once, and the entry that the gateway knows it by.
-    New(New),
+    New(NewKey),
 }
 
 #[derive(Debug, Args)]
-pub struct New {
+pub struct NewKey {
     /// Who will use the key.
     #[arg(long)]
     pub id: String,
@@ -40,8 +40,8 @@ pub struct New {
 }
 
 /// Prints a new key and its entry; says so when nothing could be made.
-pub fn keys(args: KeysArgs, printer: &mut Printer) -> Status {
-    let Command::New(new) = args.command;
+pub fn keys(args: KeysArgs, printer: &mut Printer) -> ExitStatus {
+    let KeysCommand::New(new) = args.command;
     match make(&new) {
         Ok((key, entry)) => {
             printer.data(format_args!("{}\n{entry}", key.expose()));
@@ -52,24 +52,24 @@ pub fn keys(args: KeysArgs, printer: &mut Printer) -> Status {
             printer.words(
                 "The rest is its entry for the list of keys, in the configuration or in the file that it names.",
             );
-            Status::Success
+            ExitStatus::Success
         }
         Err(reason) => {
             printer.words(format_args!("error: {reason}"));
-            Status::Failure
+            ExitStatus::Failure
         }
     }
 }
 
 /// A new key, and the entry that the configuration knows it by.
-pub fn make(args: &New) -> Result<(Secret<String>, String), String> {
+pub fn make(args: &NewKey) -> Result<(Secret<String>, String), String> {
     check(args, SystemTime::now())?;
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| "the system gives no random numbers".to_owned())?;
     Ok(text(args, &random))
 }
 
-fn check(args: &New, now: SystemTime) -> Result<(), String> {
+fn check(args: &NewKey, now: SystemTime) -> Result<(), String> {
     if args.id.is_empty() {
         return Err("--id: the value is empty".to_owned());
     }
@@ -88,7 +88,7 @@ fn check(args: &New, now: SystemTime) -> Result<(), String> {
 }
 
 /// The key, and the entry of the kind `decision::access::api_key` looks up.
-fn text(args: &New, random: &[u8; 32]) -> (Secret<String>, String) {
+fn text(args: &NewKey, random: &[u8; 32]) -> (Secret<String>, String) {
     let (key, hash) = api_key::make(random);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut text = format!("- id: {}\n  hash: \"sha256:{hash}\"\n", quoted(&args.id));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn new(args: &[&str]) -> New {
-        let Command::New(new) = Program::parse_from([&["keys", "new"], args].concat()).args.command;
+        let KeysCommand::New(new) = Program::parse_from([&["keys", "new"], args].concat()).args.command;
         new
     }
 

@@ -32,8 +32,8 @@ use super::runtime::Shared;
 use super::tls;
 use super::upkeep::health::Upkeep;
 use super::upkeep::watchdog::Pulse;
-use crate::admin::control::Control;
-use crate::admin::{Admin, Door, Readiness};
+use crate::admin::command::CommandHandler;
+use crate::admin::{AdminAuth, AdminHandler, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::EndpointView;
 use crate::telemetry::metrics::{EndpointSample, set_total};
@@ -116,7 +116,7 @@ pub fn run(
     sockets: Sockets,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
-    control: Arc<dyn Control>,
+    commands: Arc<dyn CommandHandler>,
     surroundings: Surroundings,
 ) -> ! {
     let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
@@ -134,14 +134,18 @@ pub fn run(
         let service = ListenerService::new(listener, socket, opening.entrance(), proxy.clone());
         server.add_service(service.watched_by(pulse.as_ref()));
     }
-    let admin =
-        |door| Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
+    let admin = |auth| AdminHandler {
+        metrics: shared.metrics.clone(),
+        readiness: readiness.clone(),
+        commands: commands.clone(),
+        auth,
+    };
     if let Some((_, socket)) = sockets.admin {
         let (entrance, followed) = (opening.entrance(), followed.clone());
-        server.add_service(AdminService::new(socket, entrance, followed, admin(Door::Open), shared.clone()));
+        server.add_service(AdminService::new(socket, entrance, followed, admin(AdminAuth::None), shared.clone()));
     }
     if let Some(socket) = control_socket {
-        server.add_service(ControlService::new(socket, admin(Door::Owner)));
+        server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
     }
     let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
@@ -149,7 +153,7 @@ pub fn run(
 
     scrape(&shared);
     // Before anything accepts: until then, a signal ends the process without a drain.
-    if let Err(e) = (Signals { shared: shared.clone(), readiness, control, followed, lifecycle }).watch() {
+    if let Err(e) = (Signals { shared: shared.clone(), readiness, commands, followed, lifecycle }).watch() {
         warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
     }
     server.run(RunArgs { shutdown_signal: Box::new(Never) });

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
-use crate::cli::keys::{self, New};
+use crate::cli::keys::{self, NewKey};
 
 /// What a caller of the demo shows.
 pub struct Credentials {
@@ -33,7 +33,7 @@ pub fn make(folder: &Path) -> Result<Credentials, String> {
     let public = pair.public_key().as_der().map_err(|_| failed("public key"))?;
     let token = sign(pkcs8.as_ref())?;
     let partner =
-        New { id: "demo-partner".into(), scopes: vec!["orders.read".into()], roles: Vec::new(), expires: None };
+        NewKey { id: "demo-partner".into(), scopes: vec!["orders.read".into()], roles: Vec::new(), expires: None };
     let (api_key, entry) = keys::make(&partner)?;
 
     Ok(Credentials {

@@ -42,11 +42,11 @@ fn headers_are_added_and_a_given_host_wins() {
     assert!(parsed("/", &["-H", "a b: c"]).is_err());
 }
 
-fn explained(args: &[&str]) -> (Status, String, String) {
+fn explained(args: &[&str]) -> (ExitStatus, String, String) {
     explained_by(CONFIGURATION, args)
 }
 
-fn explained_by(configuration: &str, args: &[&str]) -> (Status, String, String) {
+fn explained_by(configuration: &str, args: &[&str]) -> (ExitStatus, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
     let folder_name = folder.path().to_str().unwrap();
@@ -109,7 +109,7 @@ routes:
 #[test]
 fn a_refusal_is_explained_with_its_line() {
     let (status, text, words) = explained(&["GET", "https://api.example.com/v1/../v1/orders/7"]);
-    assert_eq!(status, Status::Success, "{words}");
+    assert_eq!(status, ExitStatus::Success, "{words}");
     insta::assert_snapshot!(text, @r#"
     host       api.example.com
     path       /v1/orders/7
@@ -134,7 +134,7 @@ fn an_admitted_request_is_explained_to_the_origin() {
         "--client-ip",
         "192.0.2.7",
     ]);
-    assert_eq!(status, Status::Success, "{words}");
+    assert_eq!(status, ExitStatus::Success, "{words}");
     insta::assert_snapshot!(text, @r#"
     host       api.example.com
     path       /v1/orders/7
@@ -233,13 +233,13 @@ fn scripts_read_json() {
 #[test]
 fn what_makes_no_sense_is_said() {
     let (status, text, words) = explained(&["GET", "nonsense"]);
-    assert_eq!((status, text.as_str()), (Status::Failure, ""));
+    assert_eq!((status, text.as_str()), (ExitStatus::Failure, ""));
     assert!(words.contains("http://"));
-    assert_eq!(explained(&["GET", "/", "--claims", "FOLDER/none.json"]).0, Status::Failure);
+    assert_eq!(explained(&["GET", "/", "--claims", "FOLDER/none.json"]).0, ExitStatus::Failure);
 }
 
 #[test]
 fn a_broken_configuration_is_reported_and_not_explained() {
     let args = Program::parse_from(["explain", "/nonexistent/gateway.yaml", "GET", "/"]).args;
-    assert_eq!(explain(&args, &mut Printer::new(io::sink(), io::sink())), Status::Configuration);
+    assert_eq!(explain(&args, &mut Printer::new(io::sink(), io::sink())), ExitStatus::Configuration);
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::Lifecycle;
 use super::drain::conduct::conduct;
 use crate::admin::Readiness;
-use crate::admin::control::{Command, Control};
+use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::proxy::drain::Reason;
 use crate::proxy::runtime::Shared;
 
@@ -19,7 +19,7 @@ use crate::proxy::runtime::Shared;
 pub struct Signals {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
-    pub control: Arc<dyn Control>,
+    pub commands: Arc<dyn CommandHandler>,
     /// Becomes true when another process has followed this one.
     pub followed: watch::Receiver<bool>,
     pub lifecycle: Arc<dyn Lifecycle>,
@@ -67,9 +67,9 @@ impl Signals {
                     continue;
                 }
                 _ = streams.hangup.recv() => {
-                    let control = self.control.clone();
+                    let commands = self.commands.clone();
                     // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
+                    tokio::task::spawn_blocking(move || commands.handle(AdminCommand::Reload(None)));
                     continue;
                 }
                 _ = streams.terminate.recv() => "SIGTERM",
