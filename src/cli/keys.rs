@@ -122,7 +122,7 @@ mod tests {
         args: KeysArgs,
     }
 
-    fn new(args: &[&str]) -> New {
+    fn new(args: &[&str]) -> NewKey {
         let KeysCommand::New(new) = Program::parse_from([&["keys", "new"], args].concat()).args.command;
         new
     }
