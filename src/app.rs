@@ -149,6 +149,7 @@ impl App {
         });
         let begun = match takeover {
             Some(takeover) => process.clone().take_over(takeover),
+            // Both are done: the service manager is notified even if the links cannot be replaced.
             None => process.publish_sockets().and(process.clone().announce()),
         };
         if let Err(e) = begun {

@@ -50,7 +50,11 @@ pub struct RuntimeFolderChoice {
 impl RuntimeFolderChoice {
     /// The folder that was named, or else the one that the system has for this process: `$RUNTIME_DIRECTORY` (the first, as
     /// systemd.exec(5) gives it), `/run/portcullis` for root, `$XDG_RUNTIME_DIR/portcullis`. `None`: there is none.
-    pub fn new(named: Option<PathBuf>, root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<RuntimeFolderChoice> {
+    pub fn new(
+        named: Option<PathBuf>,
+        root: bool,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<RuntimeFolderChoice> {
         if let Some(path) = named {
             return Some(RuntimeFolderChoice { path, named: true });
         }
@@ -274,7 +278,8 @@ mod tests {
         let choose = |named: Option<&str>, root, variables: &[(&str, &str)]| {
             let variable =
                 |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-            RuntimeFolderChoice::new(named.map(PathBuf::from), root, variable).map(|choice| choice.path.display().to_string())
+            RuntimeFolderChoice::new(named.map(PathBuf::from), root, variable)
+                .map(|choice| choice.path.display().to_string())
         };
         let systemd = ("RUNTIME_DIRECTORY", "/run/a:/run/b");
         let session = ("XDG_RUNTIME_DIR", "/run/user/7");

@@ -138,7 +138,10 @@ impl ServiceManager {
         let message = message(states);
         let sent = socket.blocking.send_to_addr(message.as_bytes(), &socket.address);
         if let Err(error) = &sent {
-            warn!("the service manager cannot be notified of `{}`: {error}", message.lines().next().unwrap_or_default());
+            warn!(
+                "the service manager cannot be notified of `{}`: {error}",
+                message.lines().next().unwrap_or_default()
+            );
         }
         sent.is_ok()
     }

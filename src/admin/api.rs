@@ -319,7 +319,8 @@ mod tests {
         let old = json!([{ "generation": 1, "since": "2026-11-22T03:00:00.123Z", "how": "start" }, { "generation": 2, "reverted": "x" }]);
         let entries: Vec<HistoryEntry> = serde_json::from_value(old).unwrap();
         assert_eq!((entries[0].origin, entries[1].reverted.as_deref()), (None, Some("x")));
-        let new: HistoryEntry = serde_json::from_value(json!({ "generation": 3, "origin": "later", "more": 1 })).unwrap();
+        let new: HistoryEntry =
+            serde_json::from_value(json!({ "generation": 3, "origin": "later", "more": 1 })).unwrap();
         assert_eq!(new.origin, Some(ConfigOrigin::Unknown));
     }
 }

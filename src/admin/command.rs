@@ -157,9 +157,7 @@ impl Query {
 /// The value is something else.
 pub fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok()).map(|share| share / 100.0);
-    share
-        .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or_else(|| format!("`{text}` is not a share from 0% to 100%"))
+    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("`{text}` is not a share from 0% to 100%"))
 }
 
 /// `5%`, above 0: a roll-out to nobody must not be taken for a reload without one.

@@ -8,9 +8,7 @@ use log::warn;
 
 use super::process::GatewayProcess;
 use super::reload::Reloader;
-use crate::admin::api::{
-    AdminError, CommandAnswer, DrainResult, DrainStatus, ErrorCode, GatewayStatus, StartInfo,
-};
+use crate::admin::api::{AdminError, CommandAnswer, DrainResult, DrainStatus, ErrorCode, GatewayStatus, StartInfo};
 use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::config::Source;
 use crate::proxy::drain::Reason;
@@ -66,7 +64,8 @@ impl CommandExecutor {
 
 impl CommandHandler for CommandExecutor {
     fn handle(&self, command: AdminCommand) -> Result<CommandAnswer, AdminError> {
-        let allowed_in_handover = matches!(command, AdminCommand::Status | AdminCommand::Upstreams | AdminCommand::Drain);
+        let allowed_in_handover =
+            matches!(command, AdminCommand::Status | AdminCommand::Upstreams | AdminCommand::Drain);
         if !allowed_in_handover && self.process.is_handing_over() {
             // It would change a process that ends, and the one that takes over would not know of it.
             warn!("command refused: another process takes over");

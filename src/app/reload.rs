@@ -200,11 +200,7 @@ impl Reloader {
             self.revert(state, generation, &why);
             warn!("generation {generation} of the configuration was a canary and is reverted: {why}");
             self.readiness.note(NOTE, format!("generation {generation} was a canary and was reverted: {why}"));
-            return Ok(RolloutResult {
-                generation: self.shared.store.load().generation,
-                reverted: Some(why),
-                rollout,
-            });
+            return Ok(RolloutResult { generation: self.shared.store.load().generation, reverted: Some(why), rollout });
         }
         match self.publish(state, canary.snapshot.clone(), PublishSource::Canary(generation), false) {
             Ok(generation) => {
@@ -231,7 +227,10 @@ impl Reloader {
     /// Keeps the configuration in force, and tells the log, the metrics and readiness why.
     fn refuse(&self, code: ErrorCode, why: &str, diagnostics: Vec<String>) -> AdminError {
         let generation = self.shared.store.load().generation;
-        error!("the configuration at {} is not served, generation {generation} stays in force: {why}", self.source.path);
+        error!(
+            "the configuration at {} is not served, generation {generation} stays in force: {why}",
+            self.source.path
+        );
         diagnostics.iter().for_each(|line| error!("{line}"));
         self.shared.metrics.config_refused();
         let first = diagnostics.first().map_or("", |line| line.lines().next().unwrap_or_default());

@@ -23,7 +23,7 @@ pub fn check(args: &CheckArgs, printer: &mut Printer) -> ExitStatus {
     match args.format {
         OutputFormat::Text => {
             report(&diagnostics, printer);
-            printer.words(summary(&args.path, &diagnostics));
+            printer.message(summary(&args.path, &diagnostics));
         }
         OutputFormat::Json => {
             let all: Vec<Value> = diagnostics.iter().map(as_json).collect();
@@ -36,7 +36,7 @@ pub fn check(args: &CheckArgs, printer: &mut Printer) -> ExitStatus {
 /// Prints `diagnostics`, one after the other.
 pub fn report(diagnostics: &[Diagnostic], printer: &mut Printer) {
     for diagnostic in diagnostics {
-        printer.words(diagnostic);
+        printer.message(diagnostic);
     }
 }
 

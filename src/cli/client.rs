@@ -78,7 +78,7 @@ pub fn execute<T: DeserializeOwned>(
     printer: &mut Printer,
 ) -> Result<ControlReply<T>, ExitStatus> {
     ControlClient::new(runtime).and_then(|client| client.send(command)).map_err(|error| {
-        printer.words(format_args!("portcullis: {error}"));
+        printer.message(format_args!("portcullis: {error}"));
         ExitStatus::Unavailable
     })
 }
@@ -123,7 +123,8 @@ impl ControlClient {
         if version > api::VERSION {
             return Err(ControlError::OtherVersion(self.socket.clone(), version));
         }
-        let result = if status.is_success() { T::deserialize(&body).map(Ok) } else { AdminError::deserialize(&body).map(Err) };
+        let result =
+            if status.is_success() { T::deserialize(&body).map(Ok) } else { AdminError::deserialize(&body).map(Err) };
         Ok(ControlReply { status, result: result.map_err(|_| not_a_gateway())?, body })
     }
 }
@@ -138,9 +139,9 @@ impl<T> ControlReply<T> {
     pub fn print_error(&self, printer: &mut Printer) {
         let Err(error) = &self.result else { return };
         for diagnostic in &error.diagnostics {
-            printer.words(diagnostic);
+            printer.message(diagnostic);
         }
-        printer.words(format_args!("portcullis: {}", error.error));
+        printer.message(format_args!("portcullis: {}", error.error));
     }
 
     /// How a command ends that got this answer.
@@ -179,7 +180,10 @@ mod tests {
     fn an_answer_of_another_version_is_told_from_one_of_another_program() {
         assert!(parse(200, r#"{"generation":3}"#).unwrap().result.is_ok(), "an older gateway says no version");
         let reply = parse(404, "not found\n").unwrap();
-        assert_eq!((reply.exit_status(), reply.result.unwrap_err().error), (ExitStatus::Failure, "not found".to_owned()));
+        assert_eq!(
+            (reply.exit_status(), reply.result.unwrap_err().error),
+            (ExitStatus::Failure, "not found".to_owned())
+        );
         assert!(matches!(parse(200, r#"{"api":2,"x":1}"#), Err(ControlError::OtherVersion(_, 2))));
         for body in ["<html>", "[]", r#"{"api":1}"#] {
             assert!(matches!(parse(200, body), Err(ControlError::NotAGateway(_))), "{body}");

@@ -19,7 +19,7 @@ use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
 
-/// The configuration that the demo runs, the very file of the repository.
+/// The configuration of the demo.
 const QUICKSTART: &str = include_str!("../../conf/quickstart.yaml");
 
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub fn demo(args: &DemoArgs, printer: &mut Printer) -> ExitStatus {
     match start(args, printer) {
         Ok(app) => app.serve(),
         Err(message) => {
-            printer.words(message);
+            printer.message(message);
             ExitStatus::Unavailable
         }
     }
@@ -76,8 +76,8 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
     let app = App::start(source, snapshot, Launch::default()).map_err(|e| e.to_string())?;
     printer.data(tour::text(args.listen, args.admin, &credentials, &origins));
     printer.flush();
-    // The process ends inside `serve`, by a signal: the origins see their input close and end too; the folder stays
-    // for the lines that were printed, and the system clears it.
+    // A signal ends the process inside `serve`. The input of the origins closes then, and they end too. The folder stays,
+    // since the printed lines use it, until the system clears its temporary files.
     let _ = folder.keep();
     // They live as long as this process does.
     std::mem::forget(origins);
@@ -99,7 +99,7 @@ impl DemoOrigin {
         let program = std::env::current_exe().map_err(failed)?;
         let process = Command::new(program)
             .args(["demo-origin", name, &address.to_string()])
-            // It ends when this end of the pipe closes, however the demo ends.
+            // The origin ends when the pipe closes, however the demo ends.
             .stdin(Stdio::piped())
             .spawn()
             .map_err(failed)?;
@@ -107,7 +107,7 @@ impl DemoOrigin {
     }
 }
 
-/// The process's environment with the demo's own variables before it.
+/// The variables of the demo, and after them the environment of the process.
 struct DemoEnvironment {
     system: SystemEnvironment,
     variables: Vec<(&'static str, String)>,

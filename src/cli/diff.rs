@@ -36,22 +36,22 @@ pub fn diff(args: &DiffArgs, printer: &mut Printer) -> ExitStatus {
         printer.data(format_args!("{:#}\n", Value::from(all)));
     } else {
         printer.data(text(&changes));
-        printer.words(summary(&changes));
+        printer.message(summary(&changes));
     }
     if args.exit_code && !changes.is_empty() { ExitStatus::Failure } else { ExitStatus::Success }
 }
 
-/// The snapshot, if nothing is wrong. Warnings are for `check`, which says them about one file.
+/// The snapshot, if it compiles. Warnings are left to `check`.
 fn compiled(path: &str, printer: &mut Printer) -> Option<Snapshot> {
     let (snapshot, diagnostics) = config::open(path, &SystemEnvironment);
     if snapshot.is_none() {
         report(&diagnostics, printer);
-        printer.words(format_args!("{path}: does not compile, because of the errors above"));
+        printer.message(format_args!("{path}: does not compile, because of the errors above"));
     }
     snapshot
 }
 
-/// The changes by subject. The subject with what matters most stands first.
+/// The changes by subject. The subject of the most important change is first.
 fn text(changes: &[Change]) -> String {
     let mut subjects: Vec<&Subject> = Vec::new();
     for change in changes {
@@ -72,7 +72,7 @@ fn text(changes: &[Change]) -> String {
             let _ = writeln!(text, "  {weight:<8}  {}: {}{upgrade}", change.label(), change.step());
         }
     }
-    // What stands in a file may not steer the terminal.
+    // The text is from files: control characters must not reach the terminal.
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 

@@ -72,7 +72,7 @@ fn list(args: &EndpointsArgs, printer: &mut Printer) -> ExitStatus {
         && reply.result.is_ok()
         && !keep_only(&mut reply, upstream)
     {
-        printer.words(format_args!("portcullis: there is no upstream `{upstream}`"));
+        printer.message(format_args!("portcullis: there is no upstream `{upstream}`"));
         return ExitStatus::Failure;
     }
     if args.json {
@@ -109,8 +109,19 @@ fn table(list: &UpstreamList) -> String {
 }
 
 fn row(endpoint: &EndpointStatus) -> String {
-    let EndpointStatus { endpoint, address, zone, priority, weight, state, healthy, draining, ejected_for, share, requests } =
-        endpoint;
+    let EndpointStatus {
+        endpoint,
+        address,
+        zone,
+        priority,
+        weight,
+        state,
+        healthy,
+        draining,
+        ejected_for,
+        share,
+        requests,
+    } = endpoint;
     let zone = zone.as_deref().unwrap_or("-");
     let ejected_for = ejected_for.map_or("-".to_owned(), |seconds| format!("{seconds:?}"));
     format!(
@@ -145,11 +156,13 @@ mod tests {
 
     #[test]
     fn each_endpoint_has_a_line_with_its_upstream() {
-        let upstream =
-            |name: &str, endpoints| UpstreamStatus { name: name.to_owned(), endpoints };
+        let upstream = |name: &str, endpoints| UpstreamStatus { name: name.to_owned(), endpoints };
         let list = UpstreamList {
             upstreams: vec![
-                upstream("a", vec![endpoint("h:1"), EndpointStatus { ejected_for: Some(2.5), ..endpoint("h:2\u{1b}") }]),
+                upstream(
+                    "a",
+                    vec![endpoint("h:1"), EndpointStatus { ejected_for: Some(2.5), ..endpoint("h:2\u{1b}") }],
+                ),
                 upstream("b", vec![endpoint("h:3")]),
             ],
         };

@@ -14,9 +14,9 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
+use self::report::{ExplainReport, ListenerReport};
 use super::check;
 use super::output::{ExitStatus, OutputFormat, Printer};
-use self::report::{ExplainReport, ListenerReport};
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
@@ -59,7 +59,7 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
     let (request, claims) = match request(args).and_then(|request| Ok((request, claims(args)?))) {
         Ok(parsed) => parsed,
         Err(reason) => {
-            printer.words(format_args!("error: {reason}"));
+            printer.message(format_args!("error: {reason}"));
             return ExitStatus::Failure;
         }
     };

@@ -46,11 +46,11 @@ pub fn health(args: &HealthArgs, printer: &mut Printer) -> ExitStatus {
         }
         Ok(GatewayHealth::NotReady(reasons)) => {
             let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
-            printer.words(format_args!("{}{path}: not ready{reasons}", args.admin));
+            printer.message(format_args!("{}{path}: not ready{reasons}", args.admin));
             ExitStatus::Failure
         }
         Err(error) => {
-            printer.words(format_args!("{}{path}: {error}", args.admin));
+            printer.message(format_args!("{}{path}: {error}", args.admin));
             ExitStatus::Unavailable
         }
     }
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn an_answer_tells_why_the_gateway_is_not_ready() {
-        let not_ready = |reasons: &[&str]| Some(GatewayHealth::NotReady(reasons.iter().map(|&r| r.to_owned()).collect()));
+        let not_ready =
+            |reasons: &[&str]| Some(GatewayHealth::NotReady(reasons.iter().map(|&r| r.to_owned()).collect()));
         let reasons = answer(503, "{\"ready\":false,\"reasons\":[\"draining\",\"starting\"]}\n");
         assert_eq!(ready(&reasons), not_ready(&["draining", "starting"]));
         assert_eq!(ready(&answer(503, "{\"ready\":false}\n")), not_ready(&[]));

@@ -19,7 +19,7 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Make a key: prints the key, once, and the entry that the gateway knows it by.
+    /// Make a key. Prints the key, which is stored nowhere, and its entry for the configuration.
     New(NewKey),
 }
 
@@ -39,29 +39,27 @@ pub struct NewKey {
     pub expires: Option<String>,
 }
 
-/// Prints a new key and its entry; says so when nothing could be made.
+/// Prints a new key and its entry, or why none was made.
 pub fn keys(args: KeysArgs, printer: &mut Printer) -> ExitStatus {
     let KeysCommand::New(new) = args.command;
     match make(&new) {
         Ok((key, entry)) => {
             printer.data(format_args!("{}\n{entry}", key.expose()));
-            printer.words(format_args!(
-                "The first line is the key: give it to `{}` now, for it is not kept anywhere.",
-                new.id
-            ));
-            printer.words(
+            printer
+                .message(format_args!("The first line is the key. Give it to `{}` now: it is stored nowhere.", new.id));
+            printer.message(
                 "The rest is its entry for the list of keys, in the configuration or in the file that it names.",
             );
             ExitStatus::Success
         }
         Err(reason) => {
-            printer.words(format_args!("error: {reason}"));
+            printer.message(format_args!("error: {reason}"));
             ExitStatus::Failure
         }
     }
 }
 
-/// A new key, and the entry that the configuration knows it by.
+/// A new key, and its entry for the configuration.
 pub fn make(args: &NewKey) -> Result<(Secret<String>, String), String> {
     check(args, SystemTime::now())?;
     let mut random = [0; 32];
@@ -87,7 +85,7 @@ fn check(args: &NewKey, now: SystemTime) -> Result<(), String> {
     Ok(())
 }
 
-/// The key, and the entry of the kind `decision::access::api_key` looks up.
+/// The key of `random`, and the entry that `decision::access::api_key` looks up.
 fn text(args: &NewKey, random: &[u8; 32]) -> (Secret<String>, String) {
     let (key, hash) = api_key::make(random);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -104,7 +102,7 @@ fn text(args: &NewKey, random: &[u8; 32]) -> (Secret<String>, String) {
     (key, text)
 }
 
-/// A JSON string is a YAML string that nothing can be read into.
+/// A JSON string is also a YAML string, and nothing in it is special to YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -50,7 +50,7 @@ pub enum OutputFormat {
 /// The output of a command: data to one stream, words to another.
 pub struct Printer {
     data: Box<dyn Write>,
-    words: Box<dyn Write>,
+    messages: Box<dyn Write>,
     failed: Option<io::Error>,
 }
 
@@ -60,8 +60,8 @@ impl Printer {
         Printer::new(io::stdout(), io::stderr())
     }
 
-    pub fn new(data: impl Write + 'static, words: impl Write + 'static) -> Self {
-        Printer { data: Box::new(data), words: Box::new(words), failed: None }
+    pub fn new(data: impl Write + 'static, messages: impl Write + 'static) -> Self {
+        Printer { data: Box::new(data), messages: Box::new(messages), failed: None }
     }
 
     /// Prints `text`, as it is, for the program that reads the answer.
@@ -72,11 +72,11 @@ impl Printer {
     }
 
     /// Prints a line for the person. Control characters of quoted input do not reach the terminal.
-    pub fn words(&mut self, line: impl Display) {
+    pub fn message(&mut self, line: impl Display) {
         let mut line = line.to_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
         line.push('\n');
         // A failure could not be reported anywhere.
-        let _ = self.words.write_all(line.as_bytes());
+        let _ = self.messages.write_all(line.as_bytes());
     }
 
     /// Flushes the data, for a command that continues.
@@ -91,7 +91,7 @@ impl Printer {
         let failed = self.failed.take().or_else(|| self.data.flush().err());
         match failed {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-                self.words(format_args!("portcullis: cannot write the answer: {error}"));
+                self.message(format_args!("portcullis: cannot write the answer: {error}"));
                 ExitStatus::Output
             }
             _ => status,

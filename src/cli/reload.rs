@@ -34,11 +34,11 @@ pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> ExitStatus {
     }
     reply.print_error(printer);
     let Ok(result) = &reply.result else {
-        printer.words("not reloaded: the configuration in force stays as it is");
+        printer.message("not reloaded: the configuration in force stays as it is");
         return reply.exit_status();
     };
     for diagnostic in &result.diagnostics {
-        printer.words(diagnostic);
+        printer.message(diagnostic);
     }
     for change in &result.changes {
         printer.data(format_args!("{change}\n"));
@@ -46,6 +46,6 @@ pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> ExitStatus {
     if result.rollout.is_some() {
         return args.canary.follow(&args.runtime, result.generation, printer);
     }
-    printer.words(format_args!("reloaded: generation {} serves", result.generation));
+    printer.message(format_args!("reloaded: generation {} serves", result.generation));
     reply.exit_status()
 }

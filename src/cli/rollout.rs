@@ -58,7 +58,7 @@ impl CanaryArgs {
 
     /// Reports that the canary of `generation` serves; with `--wait`, also how its roll-out ends.
     pub fn follow(&self, runtime: &RuntimeArgs, generation: u64, printer: &mut Printer) -> ExitStatus {
-        printer.words(format_args!("generation {generation} is the canary; `portcullis status` shows its results"));
+        printer.message(format_args!("generation {generation} is the canary; `portcullis status` shows its results"));
         if !self.wait {
             return ExitStatus::Success;
         }
@@ -76,12 +76,12 @@ impl CanaryArgs {
             match end_of(generation, &status) {
                 RolloutEnding::Running => {}
                 RolloutEnding::Kept(generation) => {
-                    printer.words(format_args!("kept: generation {generation} serves"));
+                    printer.message(format_args!("kept: generation {generation} serves"));
                     return ExitStatus::Success;
                 }
                 RolloutEnding::Reverted(why) => {
                     let why = why.unwrap_or("the gateway does not know the reason any more");
-                    printer.words(format_args!("generation {generation} is reverted: {why}"));
+                    printer.message(format_args!("generation {generation} is reverted: {why}"));
                     return ExitStatus::Failure;
                 }
             }
@@ -166,7 +166,7 @@ fn change<T: DeserializeOwned>(
     };
     reply.print_error(printer);
     if let Ok(result) = &reply.result {
-        printer.words(format_args!("generation {} serves", generation(result)));
+        printer.message(format_args!("generation {} serves", generation(result)));
     }
     reply.exit_status()
 }
@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn the_terms_are_those_of_the_arguments_and_else_the_usual_ones() {
         let terms = |args: &[&str]| ParsedArgs::try_parse_from(args).map(|parsed| parsed.canary.terms());
-        let given = terms(&["reload", "--canary", "2.5%", "--for", "90s", "--max-refusals", "0%", "--max-latency", "3"]);
+        let given =
+            terms(&["reload", "--canary", "2.5%", "--for", "90s", "--max-refusals", "0%", "--max-latency", "3"]);
         let usual = Terms::default();
         let expected = Terms {
             share: 0.025,

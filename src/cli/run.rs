@@ -16,7 +16,7 @@ use crate::config::load::SystemEnvironment;
 use crate::runtime_folder::RuntimeFolderChoice;
 use crate::telemetry::program_log;
 
-/// How the process is ended, and what its exit codes say.
+/// How the process is ended, and what its exit codes mean.
 const ENDING: &str = "\
 Signals:
   SIGTERM, SIGINT, SIGQUIT  drain: fail /readyz, close the listeners after `process.drain_notice`, finish the requests in
@@ -53,7 +53,9 @@ impl RunArgs {
         match &self.take_over {
             Some(folder) => Launch {
                 runtime: Some(RuntimeFolderChoice { path: folder.clone(), named: true }),
-                takeover: Some(TakeoverRequest { deadline: Instant::now() + Duration::from_millis(self.take_over_within) }),
+                takeover: Some(TakeoverRequest {
+                    deadline: Instant::now() + Duration::from_millis(self.take_over_within),
+                }),
             },
             None => Launch { runtime: self.runtime.choice(), takeover: None },
         }
@@ -72,7 +74,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> ExitStatus {
         Some(snapshot) => match App::start(source, snapshot, launch) {
             Ok(app) => app.watched(args.watch).serve(),
             Err(error) => {
-                printer.words(format_args!("portcullis cannot start: {error}"));
+                printer.message(format_args!("portcullis cannot start: {error}"));
                 match error {
                     // A retry changes nothing: this machine does not have the user, or the process is not root.
                     AppError::Privileges(_) => ExitStatus::Configuration,
@@ -85,7 +87,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> ExitStatus {
             }
         },
         None => {
-            printer.words(format_args!("{}: not served, because of the errors above", args.path));
+            printer.message(format_args!("{}: not served, because of the errors above", args.path));
             ExitStatus::Configuration
         }
     }

@@ -64,11 +64,11 @@ impl From<ControlError> for UpgradeError {
 pub fn upgrade(args: &UpgradeArgs, printer: &mut Printer) -> ExitStatus {
     match attempt(args, printer) {
         Ok((old, new)) => {
-            printer.words(format_args!("upgraded: process {new} serves, process {old} drains"));
+            printer.message(format_args!("upgraded: process {new} serves, process {old} drains"));
             ExitStatus::Success
         }
         Err(UpgradeError { status, message }) => {
-            printer.words(format_args!("portcullis: {message}"));
+            printer.message(format_args!("portcullis: {message}"));
             status
         }
     }
@@ -88,7 +88,7 @@ fn attempt(args: &UpgradeArgs, printer: &mut Printer) -> Result<(u32, u32), Upgr
     loop {
         match messages.recv_timeout(INTERVAL) {
             Ok(line) => {
-                printer.words(line);
+                printer.message(line);
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -101,7 +101,7 @@ fn attempt(args: &UpgradeArgs, printer: &mut Printer) -> Result<(u32, u32), Upgr
         let ended = child.try_wait().ok().flatten();
         if let Some(status) = ended {
             for line in messages {
-                printer.words(line);
+                printer.message(line);
             }
             return Err(running.not_replaced(&client, status));
         }
@@ -143,8 +143,11 @@ impl RunningGateway {
     fn start_next(&self, client: &ControlClient, wait: Duration) -> Result<Child, String> {
         let arguments = self.start.arguments.as_ref();
         let arguments = arguments.ok_or("the gateway was started with arguments that are not UTF-8: restart it")?;
-        let folder =
-            self.start.folder.as_ref().ok_or("the folder in which the gateway was started is gone or not UTF-8: restart it")?;
+        let folder = self
+            .start
+            .folder
+            .as_ref()
+            .ok_or("the folder in which the gateway was started is gone or not UTF-8: restart it")?;
         let program = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
         let runtime = std::path::absolute(client.folder()).map_err(|error| error.to_string())?;
         let mut take_over = std::ffi::OsString::from("--take-over=");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::socket_acceptconn;
 
-use super::{HandoverAnswer, HandoverError, TIMEOUT, PROTOCOL, HandoverRequest, HandoverStep, wire};
+use super::{HandoverAnswer, HandoverError, HandoverRequest, HandoverStep, PROTOCOL, TIMEOUT, wire};
 use crate::service_manager::NotifySettings;
 
 /// What the old process handed over. It continues to serve with all of it until the last step.
@@ -57,7 +57,11 @@ pub struct GrantedHandover {
 ///
 /// # Errors
 /// When no process answers, when it runs as another user, when it refuses or ends.
-pub fn request(path: &Path, trusted: &[u32], timeout: Duration) -> Result<(Inheritance, PendingHandover), HandoverError> {
+pub fn request(
+    path: &Path,
+    trusted: &[u32],
+    timeout: Duration,
+) -> Result<(Inheritance, PendingHandover), HandoverError> {
     let stream = UnixStream::connect(path)?;
     let user = wire::peer_user(&stream)?;
     if !trusted.contains(&user) {

@@ -11,7 +11,10 @@ use std::{io, thread};
 use log::{error, info, warn};
 use nix::unistd::Uid;
 
-use super::{ListenerAddress, HandoverAnswer, HandoverError, HandoverOffer, TIMEOUT, PROTOCOL, HandoverRequest, HandoverStep, wire};
+use super::{
+    HandoverAnswer, HandoverError, HandoverOffer, HandoverRequest, HandoverStep, ListenerAddress, PROTOCOL, TIMEOUT,
+    wire,
+};
 use crate::service_manager::NotifySettings;
 
 /// The longest time that a new process may take to become ready, whatever it asks for.
@@ -48,7 +51,11 @@ pub struct HandoverServer {
 }
 
 impl HandoverServer {
-    pub fn new(handles: Vec<ListenerHandle>, settings: NotifySettings, host: Arc<dyn HandoverHost>) -> Arc<HandoverServer> {
+    pub fn new(
+        handles: Vec<ListenerHandle>,
+        settings: NotifySettings,
+        host: Arc<dyn HandoverHost>,
+    ) -> Arc<HandoverServer> {
         Arc::new(HandoverServer { handles, settings, host, busy: AtomicBool::new(false), successor: AtomicU32::new(0) })
     }
 
@@ -155,8 +162,11 @@ impl HandoverServer {
     /// Sends the offer and the descriptors. `false`: a listener is closed already.
     fn offer(&self, stream: &UnixStream) -> io::Result<bool> {
         let Some(sockets) = self.held() else { return Ok(false) };
-        let listeners =
-            self.handles.iter().map(|handle| ListenerAddress { name: handle.name.clone(), address: handle.address }).collect();
+        let listeners = self
+            .handles
+            .iter()
+            .map(|handle| ListenerAddress { name: handle.name.clone(), address: handle.address })
+            .collect();
         let offer = HandoverOffer {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

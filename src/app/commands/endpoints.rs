@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use log::info;
 
-use crate::admin::api::{
-    AdminError, EndpointResult, EndpointStatus, ErrorCode, UpstreamList, UpstreamStatus,
-};
+use crate::admin::api::{AdminError, EndpointResult, EndpointStatus, ErrorCode, UpstreamList, UpstreamStatus};
 use crate::proxy::runtime::Shared;
 use crate::state::upstreams::{EndpointView, Unknown};
 

@@ -35,9 +35,9 @@ impl Canary {
         evaluate: impl Fn() -> bool + Send + 'static,
     ) -> io::Result<Canary> {
         let (running, dropped) = mpsc::channel();
-        thread::Builder::new().name("rollout".to_owned()).spawn(move || {
-            while dropped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) && evaluate() {}
-        })?;
+        thread::Builder::new()
+            .name("rollout".to_owned())
+            .spawn(move || while dropped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) && evaluate() {})?;
         Ok(Canary { snapshot, terms, rollout, began: Instant::now(), _running: running })
     }
 

@@ -1,4 +1,4 @@
-//! A token and an API key for the demo, made fresh at every start.
+//! A token and an API key for the demo, new at every start.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
 use crate::cli::keys::{self, NewKey};
 
-/// What a caller of the demo shows.
+/// The credentials of the callers of the demo.
 pub struct Credentials {
     pub token: String,
     pub token_file: PathBuf,

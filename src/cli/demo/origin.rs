@@ -1,4 +1,4 @@
-//! A small origin that sends the headers an owner would not want, and tells what reached it.
+//! A small origin that sends unwanted headers, and answers with what it received.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use crate::cli::output::{ExitStatus, Printer};
 
 #[derive(Debug, Args)]
 pub struct OriginArgs {
-    /// What it calls itself in its answers.
+    /// Its name in its answers.
     name: String,
     address: SocketAddr,
 }
@@ -20,14 +20,14 @@ pub fn serve(args: OriginArgs, printer: &mut Printer) -> ExitStatus {
     let socket = match TcpListener::bind(args.address) {
         Ok(socket) => socket,
         Err(error) => {
-            printer.words(format_args!("origin {} cannot bind {}: {error}", args.name, args.address));
+            printer.message(format_args!("origin {} cannot bind {}: {error}", args.name, args.address));
             return ExitStatus::Unavailable;
         }
     };
     thread::spawn(move || {
         for stream in socket.incoming().flatten() {
             let name = args.name.clone();
-            // A connection that breaks ends its own thread and nothing else.
+            // The error of a connection ends its thread.
             thread::spawn(move || answer_all(stream, &name));
         }
     });

@@ -131,10 +131,17 @@ pub enum ActionReport {
         status: u16,
     },
     /// The route splits its requests, and this one goes to `upstream` for the reason `split`.
-    Settled { upstream: UpstreamReport, split: String },
+    Settled {
+        upstream: UpstreamReport,
+        split: String,
+    },
     /// The route splits its requests, and chance decides.
-    ByChance { by_chance: Vec<ShareReport> },
-    Forward { upstream: UpstreamReport },
+    ByChance {
+        by_chance: Vec<ShareReport>,
+    },
+    Forward {
+        upstream: UpstreamReport,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -232,7 +232,8 @@ fn scripts_read_json() {
 
 #[test]
 fn the_json_is_a_versioned_report_that_programs_read_back() {
-    let urls = ["https://api.example.com/v1/orders/7", "http://x.example/health", "http://x.example/files/a", "http://x/"];
+    let urls =
+        ["https://api.example.com/v1/orders/7", "http://x.example/health", "http://x.example/files/a", "http://x/"];
     for url in urls {
         let args = ["GET", url, "--claims", "FOLDER/claims.json"];
         let text = explained(&args).1;

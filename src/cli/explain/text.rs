@@ -83,7 +83,8 @@ fn action_lines(action: &ActionReport, line: &mut Line<'_>) -> fmt::Result {
             upstream_lines(upstream, line)
         }
         ActionReport::ByChance { by_chance } => {
-            let shares: Vec<_> = by_chance.iter().map(|side| format!("{} {}", side.share, side.upstream.name)).collect();
+            let shares: Vec<_> =
+                by_chance.iter().map(|side| format!("{} {}", side.share, side.upstream.name)).collect();
             line("split", &format_args!("by chance: {}", shares.join(", ")))?;
             by_chance.iter().try_for_each(|side| upstream_lines(&side.upstream, line))
         }
