@@ -26,7 +26,7 @@ cargo bench --bench proxy -- [--scenario NAME]… [--rounds N] [--seconds S] [--
   --rounds       how often each proxy takes its turn (5)
   --seconds      how long a turn is (2)
   --connections  of the load generator (32)
-  --only         portcullis, nginx or haproxy; without it, all that are installed
+  --only         portcullis, baseline, nginx or haproxy; without it, all that are installed
   --list         show the scenarios";
 
 /// What to run.
