@@ -54,7 +54,7 @@ fn many_at_once_stay_within_the_bounds() {
     assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 4);
 }
 
-fn drain(upstreams: &Upstreams, which: &str, draining: bool) -> Result<usize, Unknown> {
+fn drain(upstreams: &Upstreams, which: &str, draining: bool) -> Result<usize, UnknownEndpoint> {
     upstreams.drain("orders", which, draining, Instant::now())
 }
 
@@ -81,8 +81,8 @@ fn a_drained_endpoint_gets_nothing_new_and_stays_so_over_reloads() {
     assert_eq!(choose(&after, &[]).unwrap_err(), Cause::UpstreamDrained);
     assert_eq!(drain(&upstreams, "10.0.0.1:80", false), Ok(1));
     assert_eq!(used(&after), ["10.0.0.1:80"]);
-    assert_eq!(drain(&upstreams, "10.0.0.3:80", true), Err(Unknown::Endpoint));
-    assert_eq!(upstreams.drain("users", "10.0.0.1:80", true, Instant::now()), Err(Unknown::Upstream));
+    assert_eq!(drain(&upstreams, "10.0.0.3:80", true), Err(UnknownEndpoint::Endpoint));
+    assert_eq!(upstreams.drain("users", "10.0.0.1:80", true, Instant::now()), Err(UnknownEndpoint::Upstream));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn sticky() -> snapshot::Upstream {
 }
 
 /// The `Cookie` field of a client that got what `chosen` gives.
-fn brought(state: &UpstreamState, chosen: &Chosen) -> HeaderMap {
+fn brought(state: &UpstreamState, chosen: &SelectedEndpoint) -> HeaderMap {
     let set = state.cookie(chosen, false, UNIX_EPOCH).expect("a cookie");
     let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
     HeaderMap::from_iter([(COOKIE, pair.parse().unwrap())])
