@@ -28,7 +28,7 @@ use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::state::address_lists::{AddressList, AddressLists};
 use crate::state::connections::ConnectionCounter;
 use crate::state::discovery::Discovery;
-use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
+use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, LimitStates};
 use crate::state::token_cache::TokenCache;
 use crate::state::upstreams::{UpstreamState, Upstreams};
 use crate::telemetry::access_log::{AccessLogger, AccessLoggers};
@@ -175,7 +175,7 @@ fn acceptor(listener: &snapshot::Listener, resumption: &Resumption) -> Result<Op
 
 /// What survives a reload.
 pub struct State {
-    pub limits: Limits,
+    pub limits: LimitStates,
     pub address_lists: AddressLists,
     pub tokens: TokenCache,
     pub discovery: Arc<Discovery>,
@@ -211,7 +211,7 @@ impl Shared {
     /// As those of [`Serving::assemble`].
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Shared>, AssembleError> {
         let state = State {
-            limits: Limits::new(DEFAULT_MAX_KEYS),
+            limits: LimitStates::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
             tokens: TokenCache::default(),
             discovery: Arc::default(),

@@ -210,7 +210,7 @@ mod tests {
             fs::write(&*self.state.file, content).unwrap();
         }
 
-        /// What is said until a look after a change has nothing to say any more.
+        /// The changes in as many polls as a changed file needs to be read.
         fn said(&self) -> Vec<AddressListChange> {
             (0..4).filter_map(|_| self.state.refresh()).collect()
         }
@@ -276,7 +276,7 @@ mod tests {
         assert!(world.holds("192.0.2.1") && world.state.is_stale());
         world.write("ten\n");
         assert_eq!(world.said().len(), 1);
-        // Back to what is in force: that it is mended is worth saying.
+        // Back to the content in force: the recovery is reported.
         world.write("192.0.2.0/24\n");
         assert_eq!(world.said(), [AddressListChange::Replaced { entries: 1 }]);
         assert!(!world.state.is_stale());

@@ -19,7 +19,7 @@ use rate::RateBuckets;
 pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 /// The state of every limit in force.
-pub struct Limits {
+pub struct LimitStates {
     max_keys: usize,
     states: Mutex<HashMap<Arc<str>, Arc<LimitState>>>,
 }
@@ -35,10 +35,10 @@ enum LimitCounter {
     Concurrent(ConcurrencyCounter),
 }
 
-impl Limits {
+impl LimitStates {
     /// `max_keys_total` bounds the keys that rate limits track together; each limit gets an equal share of it.
     pub fn new(max_keys_total: usize) -> Self {
-        Limits { max_keys: max_keys_total, states: Mutex::default() }
+        LimitStates { max_keys: max_keys_total, states: Mutex::default() }
     }
 
     /// The state of each of `limits`, in their order. Called when a configuration is published.
@@ -62,7 +62,7 @@ impl Limits {
     }
 }
 
-impl Limits {
+impl LimitStates {
     /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Unchanged
     /// limits share their state; a changed one gets new state, which is not kept here.
     pub fn trial(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {

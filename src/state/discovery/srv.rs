@@ -67,7 +67,7 @@ mod tests {
             for (a, x) in weights.iter().zip(&shares) {
                 for (b, y) in weights.iter().zip(&shares) {
                     prop_assert!(a > b || x <= y);
-                    // As exact as a thousand steps allow.
+                    // Within the resolution of a thousand steps.
                     let (a, b, x, y) = (f64::from(*a), f64::from(*b), f64::from(*x), f64::from(*y));
                     let greatest = f64::from(*weights.iter().max().unwrap()).max(1.0);
                     prop_assert!((a == b) == (x == y) || (a - b).abs() / greatest < 0.002 || a != b);

@@ -75,7 +75,7 @@ fn names(questions: Vec<DnsQuestion>) -> Vec<String> {
     names
 }
 
-/// Those that come first, as `address weight`.
+/// The targets of priority 0, as `address weight`.
 fn targets(discovery: &Discovery, upstream: &Upstream) -> Vec<String> {
     let targets = discovery.targets(upstream);
     let first = targets.iter().map(|target| target.priority).min();
@@ -107,7 +107,7 @@ fn a_name_is_asked_for_when_its_answer_ends_however_many_name_it() {
     assert_eq!(names(discovery.due(start + 5 * SECOND + QUESTION_LEASE, 9)), ["a.internal"], "the question was lost");
     assert_eq!(names(discovery.due(start + 300 * SECOND, 9)), ["a.internal", "b.internal"]);
     assert_eq!(targets(&discovery, &two), ["10.0.0.2:81 1"]);
-    // What nobody needs any more is forgotten.
+    // A source that no upstream needs is dropped.
     discovery.track([&two], start);
     assert_eq!(discovery.statuses().len(), 1);
     assert_eq!(
@@ -123,7 +123,10 @@ fn a_failure_keeps_the_last_good_answer() {
     discovery.track([&orders], now);
     assert!(!discovery.has_answered([&orders]));
     let outcome = discovery.learn_addresses("a.internal", Err(DnsFailure::NoSuchName), &rules(), now, 0);
-    assert_eq!(outcome, LookupOutcome { failure: Some(DnsFailure::NoSuchName), report: true, ..LookupOutcome::default() });
+    assert_eq!(
+        outcome,
+        LookupOutcome { failure: Some(DnsFailure::NoSuchName), report: true, ..LookupOutcome::default() }
+    );
     assert!(discovery.has_answered([&orders]) && targets(&discovery, &orders).is_empty());
     assert_eq!(status(&discovery, "a.internal").success, None);
     assert!(discovery.learn_addresses("a.internal", found(&["10.0.0.2", "10.0.0.1"], 5), &rules(), now, 0).recovered);
@@ -144,7 +147,7 @@ fn a_family_that_fails_keeps_its_addresses() {
     let lost = |addresses| {
         found(addresses, 100).map(|found| AddressAnswer { lost: Some((Family::Ipv6, DnsFailure::Timeout)), ..found })
     };
-    // Never known, never missed.
+    // Its addresses were never known, so the failure changes nothing.
     let outcome = discovery.learn_addresses("a.internal", lost(&["10.0.0.1"]), &rules(), now, 0);
     assert_eq!((outcome.failure, status(&discovery, "a.internal").stale), (None, false));
     discovery.learn_addresses("a.internal", found(&["10.0.0.1", "::1"], 100), &rules(), now, 0);
@@ -185,14 +188,14 @@ fn services_have_ports_shares_and_priorities() {
     let both = ["10.0.0.1:81 334", "10.0.0.2:81 334", "10.0.0.3:82 1000"];
     assert_eq!(targets(&discovery, &orders), both);
     assert_eq!(discovery.targets(&orders)[0].endpoint.host, "a");
-    // Targets are asked for like any other name, each at its own time.
+    // Targets are looked up like any other name, each when it is due.
     discovery.track([&orders], now);
     assert_eq!(names(discovery.due(now + SECOND, 9)), ["c."]);
     discovery.learn_addresses("c.", found(&["10.0.0.4"], 60), &rules(), now, 0);
     assert_eq!(targets(&discovery, &orders), both, "a lower priority is for when there is no other");
     let spare = discovery.targets(&orders).pop().unwrap();
     assert_eq!((spare.address, spare.priority), ("10.0.0.4:83".parse().unwrap(), 1));
-    // The last good answer is kept, also when no new target can be found.
+    // The last successful answer stays in use, also if no new target has an address.
     let gone = vec![("d.".into(), Err(DnsFailure::NoSuchName))];
     let outcome =
         discovery.learn_services("_http._tcp.orders", services(&[record(1, 1, 80, "d.")]), gone, &rules(), now, 0);
@@ -210,7 +213,7 @@ struct FileFixture {
 }
 
 impl FileFixture {
-    /// A file that lists `host:port` a line.
+    /// A file with one `host:port` on each line.
     fn new(content: &str) -> FileFixture {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("orders");
@@ -229,7 +232,7 @@ impl FileFixture {
         fs::write(&*self.orders.files[0].file, content).unwrap();
     }
 
-    /// What is said in as many looks as a file needs to come to rest.
+    /// The changes in as many polls as a changed file needs to be read.
     fn looks(&self) -> Vec<EndpointFileChange> {
         let said: Vec<_> = (0..6).flat_map(|_| self.discovery.poll_files(parse)).collect();
         self.discovery.track([&self.orders], Instant::now());
@@ -268,7 +271,7 @@ fn a_changed_file_is_used_and_a_wrong_one_is_told_once() {
     fs::remove_file(&*world.orders.files[0].file).unwrap();
     assert!(matches!(&world.looks()[..], [EndpointFileChange::Kept(_)]));
     assert_eq!(world.targets(), two);
-    // Back to what is in use: that it is mended is worth saying.
+    // Back to the content in use: the recovery is reported.
     world.write("10.0.0.2:80\n10.0.0.3:80\n");
     assert_eq!(world.looks(), [EndpointFileChange::Replaced { endpoints: 2 }]);
     assert!(!world.is_stale());
@@ -277,7 +280,7 @@ fn a_changed_file_is_used_and_a_wrong_one_is_told_once() {
 #[test]
 fn a_link_that_is_swapped_is_noticed() {
     let world = FileFixture::new("10.0.0.1:80\n");
-    // As Kubernetes does with a ConfigMap: a folder behind a link that is replaced at once.
+    // As Kubernetes updates a ConfigMap: a folder behind a link that is replaced atomically.
     let path = |name: &str| world.dir.path().join(name);
     for (version, content) in [("v1", "10.0.0.1:80\n"), ("v2", "10.0.0.2:80\n")] {
         fs::create_dir(path(version)).unwrap();
@@ -302,7 +305,7 @@ fn new_names_of_a_file_are_looked_up_before_they_are_used() {
     assert_eq!(names(world.discovery.due(now + SECOND, 9)), ["a.internal", "b.internal"]);
     world.discovery.learn_addresses("a.internal", Err(DnsFailure::Timeout), &rules(), now, 0);
     world.discovery.learn_addresses("b.internal", Err(DnsFailure::Timeout), &rules(), now, 0);
-    // No endpoint at all would be worse than the ones before.
+    // The previous endpoints stay in use while no new one has an address.
     assert_eq!((world.targets(), world.is_stale()), (vec!["10.0.0.1:80 1".to_owned()], true));
     world.discovery.learn_addresses("b.internal", found(&["10.0.0.2"], 5), &rules(), now, 0);
     assert_eq!((world.targets(), world.is_stale()), (vec!["10.0.0.2:80 1".to_owned()], false));

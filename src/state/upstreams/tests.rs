@@ -225,9 +225,9 @@ fn without_probes_nobody_stays_unhealthy() {
     let unprobed = state(&upstreams, &upstream);
     assert!((0..4).any(|_| chosen(&unprobed, &[]).endpoint.address == sick.address));
     assert_eq!(unprobed.health(), None);
-    // A probe that was under way.
+    // A probe that was in progress.
     assert!((0..5).all(|_| unprobed.record_probe(&sick, false).is_none()));
-    // Once there are probes again, what they said before is too old.
+    // With probes again, their earlier results are out of date.
     upstream.health = probed.health().cloned();
     let _probed_again = state(&upstreams, &upstream);
     assert!(sick.healthy());

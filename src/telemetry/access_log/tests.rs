@@ -61,7 +61,7 @@ fn record() -> RequestRecord {
     }
 }
 
-/// What is left when nothing was understood and nothing answered.
+/// The record of a request that was neither parsed nor answered.
 fn unparsed() -> RequestRecord {
     RequestRecord {
         protocol: "",
@@ -257,7 +257,7 @@ fn rotation_loses_and_tears_no_line() {
         }
         fs::rename(&path, folder.path().join(format!("access.log.{round}"))).unwrap();
         log.reopen();
-        // Until the file is open under its name again, there is nothing to move away.
+        // Until the file is open under its name again, it can't be moved.
         assert!(log.flush(deadline()));
     }
     assert!(path.exists());
@@ -279,7 +279,7 @@ fn an_output_that_stands_still_costs_lines_not_time() {
     }
     assert!(!log.flush(Instant::now() + Duration::from_millis(300)));
     assert!(log.write_errors() >= 1);
-    // The queue's places, those that the thread took before it met the error, and nothing more.
+    // The queue's capacity, and the records that the thread took before the error.
     for number in 0..100 {
         log.record(numbered(number));
     }

@@ -1,4 +1,4 @@
-//! Endpoints that fail requests, and those that come back.
+//! Ejection of endpoints that fail requests, and their return.
 
 use super::*;
 use crate::decision::upstream::ejection::{ErrorRate, Failures, Reason, Rules, Standing};
@@ -19,7 +19,7 @@ fn ejecting(endpoints: &[(&str, u16)], rules: Rules) -> snapshot::Upstream {
     snapshot::Upstream { ejection: Some(rules), health: None, ..upstream(endpoints) }
 }
 
-/// Has the next request that `address` gets end with `result`, and gives what came of it.
+/// Ends the next request of `address` with `result`. Returns the change.
 #[track_caller]
 fn try_at(state: &UpstreamState, address: SocketAddr, at: Instant, result: TryResult) -> Option<EjectionChange> {
     for _ in 0..100 {
@@ -35,7 +35,7 @@ fn is_used(state: &UpstreamState, address: SocketAddr, at: Instant) -> bool {
     (0..20).any(|_| choose_at(state, &[], at, &HeaderMap::new()).unwrap().unwrap().endpoint.address == address)
 }
 
-/// Ends three requests in vain.
+/// Ends three requests with failures.
 #[track_caller]
 fn eject(state: &UpstreamState, address: SocketAddr, at: Instant) -> EjectionChange {
     let ends: Vec<_> = (0..3).map(|_| try_at(state, address, at, ConnectFailed)).collect();
@@ -53,7 +53,7 @@ fn seconds(seconds: u64) -> Duration {
 fn who_fails_in_a_row_is_left_out_and_comes_back_by_a_trial() {
     let state = state(&Upstreams::new(), &ejecting(&TWO, rules()));
     let now = Instant::now();
-    // A success in between begins a new row.
+    // A success resets the consecutive failures.
     for result in [ConnectFailed, Answered(503), Answered(200), TimedOut, ConnectFailed] {
         assert_eq!(try_at(&state, SICK, now, result), None);
     }
@@ -188,7 +188,7 @@ fn two_configurations_see_one_ejection() {
     let now = Instant::now();
     eject(&before, SICK, now);
     assert!(!is_used(&after, SICK, now));
-    // Each has its own endpoints, and its own mind about ejection.
+    // Each configuration has its own endpoints and ejection settings.
     assert_eq!(addresses(&before), ["10.0.0.1:80", "10.0.0.2:80"]);
     assert_eq!(addresses(&after), ["10.0.0.1:80", "10.0.0.3:80"]);
     changed.ejection = None;
