@@ -1,6 +1,6 @@
-//! What loading a configuration costs: parsing, places, and every check, at several numbers of routes.
+//! The cost of loading a configuration: parsing, places, and every check, at several numbers of routes.
 //!
-//! It is paid at start and at each reload, off the request path.
+//! It is incurred at start and at each reload, not for requests.
 
 use std::hint::black_box;
 use std::io;

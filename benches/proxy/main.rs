@@ -1,6 +1,6 @@
 //! The whole-proxy load test: this gateway, nginx and HAProxy do the same work in one interleaved run.
 //!
-//! See `benches/README.md` for what each scenario answers and how to read the table.
+//! See `benches/README.md` for the scenarios and how to read the table.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench speaks to whoever started it")]
 

@@ -41,7 +41,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
 use crate::decision::rules::Pacing;
 use crate::telemetry::metrics::Bound;
-use crate::telemetry::record::{Decision, Record};
+use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 pub use stream::Connection;
 
@@ -268,14 +268,14 @@ impl ConnectionInfo {
         self.write_record(record, Denial::new(cause, "the HTTP/2 request was refused before it could be read"));
     }
 
-    fn record(&self, head: &[u8]) -> Record {
+    fn record(&self, head: &[u8]) -> RequestRecord {
         let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
         let (method, target) = request_line(head);
         begin_record(self, method, target, "HTTP/1.1", scheme, SystemTime::now())
     }
 
-    pub(super) fn write_record(&self, mut record: Record, denial: Denial) {
-        record.decision = if denial.cause.is_refusal() { Decision::Deny } else { Decision::Fail };
+    pub(super) fn write_record(&self, mut record: RequestRecord, denial: Denial) {
+        record.decision = if denial.cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
         let denial_cause = denial.cause;
         self.listener.shared.drain.failed(denial_cause);
         record.cause = Some(denial_cause);

@@ -25,13 +25,13 @@ use crate::config::snapshot::{self, Snapshot};
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
 use crate::decision::rules::{Route, RouteId, UpstreamId};
-use crate::state::addresses::{AddressList, AddressLists};
-use crate::state::connections::Connections;
+use crate::state::address_lists::{AddressList, AddressLists};
+use crate::state::connections::ConnectionCounter;
 use crate::state::discovery::Discovery;
-use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
-use crate::state::tokens::Tokens;
+use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, LimitStates};
+use crate::state::token_cache::TokenCache;
 use crate::state::upstreams::{UpstreamState, Upstreams};
-use crate::telemetry::access_log::{AccessLog, AccessLogs};
+use crate::telemetry::access_log::{AccessLogger, AccessLoggers};
 use crate::telemetry::metrics::{Metrics, RouteMetrics, UpstreamMetrics};
 
 /// A published configuration with everything that a request needs beside it. Immutable; a request holds one from its
@@ -43,7 +43,7 @@ pub struct Serving {
     /// In the order of the snapshot's listeners; `None` for plain HTTP.
     acceptors: Vec<Option<Arc<Acceptor>>>,
     /// Where requests are logged that began with this configuration.
-    pub access_log: Arc<AccessLog>,
+    pub access_log: Arc<AccessLogger>,
     /// By limit id.
     pub limits: Vec<Arc<LimitState>>,
     /// By limit id.
@@ -175,13 +175,13 @@ fn acceptor(listener: &snapshot::Listener, resumption: &Resumption) -> Result<Op
 
 /// What survives a reload.
 pub struct State {
-    pub limits: Limits,
+    pub limits: LimitStates,
     pub address_lists: AddressLists,
-    pub tokens: Tokens,
+    pub tokens: TokenCache,
     pub discovery: Arc<Discovery>,
     pub upstreams: Upstreams,
-    pub connections: Arc<Connections>,
-    pub access_logs: AccessLogs,
+    pub connections: Arc<ConnectionCounter>,
+    pub access_logs: AccessLoggers,
     resumption: Resumption,
     pub mirroring: Mirroring,
 }
@@ -211,13 +211,13 @@ impl Shared {
     /// As those of [`Serving::assemble`].
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Shared>, AssembleError> {
         let state = State {
-            limits: Limits::new(DEFAULT_MAX_KEYS),
+            limits: LimitStates::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
-            tokens: Tokens::default(),
+            tokens: TokenCache::default(),
             discovery: Arc::default(),
             upstreams: Upstreams::new(),
-            connections: Connections::new(),
-            access_logs: AccessLogs::default(),
+            connections: ConnectionCounter::new(),
+            access_logs: AccessLoggers::default(),
             resumption: Resumption::default(),
             mirroring: Mirroring::default(),
         };

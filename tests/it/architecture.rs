@@ -1,4 +1,4 @@
-//! The conventions that the compiler does not check: which folder may know which, and what a file may be.
+//! Conventions that the compiler does not check: allowed imports between folders, and properties of files.
 //!
 //! The rules are data. A folder that needs more than its row says is a change of the design: change the row, and the map in
 //! the crate docs, together. Code under `#[cfg(test)]` is exempt, since what a test borrows does not ship.

@@ -23,9 +23,9 @@ use crate::proxy::runtime::{Serving, Shared};
 use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
-use crate::state::upstreams::Chosen;
-use crate::telemetry::metrics::{Bound, Open};
-use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+use crate::state::upstreams::SelectedEndpoint;
+use crate::telemetry::metrics::{Bound, GaugeGuard};
+use crate::telemetry::record::{RecordedDecision, RequestRecord, UpstreamRecord};
 
 /// The per-request context of the hooks.
 pub struct Context {
@@ -33,10 +33,10 @@ pub struct Context {
     pub serving: Arc<Serving>,
     /// Of a request that is counted while a new configuration is tried.
     tried: Option<Tried>,
-    _in_flight: Open,
+    _in_flight: GaugeGuard,
     pub started: Instant,
     /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
-    pub record: Option<Box<Record>>,
+    pub record: Option<Box<RequestRecord>>,
     pub connection: Option<Arc<ConnectionInfo>>,
     /// The record's id, as a value that is shared by the request to the origin and the answer.
     pub request_id: HeaderValue,
@@ -58,7 +58,7 @@ pub struct Context {
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
     /// Of a tunnel, or of an answer without an end.
-    pub stream: Option<Open>,
+    pub stream: Option<GaugeGuard>,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
     pub concurrency: SmallVec<[ConcurrencyGuard; 2]>,
 }
@@ -67,7 +67,7 @@ pub struct Context {
 #[derive(Default)]
 pub struct Attempt {
     pub upstream: Option<UpstreamId>,
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<SelectedEndpoint>,
     pub tried: SmallVec<[SocketAddr; 4]>,
     pub count: u32,
     pub reused: bool,
@@ -176,10 +176,10 @@ impl Context {
         record.route = self.route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = &self.permit {
             record.would_deny = permit.would_deny();
-            record.decision = Decision::Allow;
+            record.decision = RecordedDecision::Allow;
         }
         if let Some(denial) = self.denial.take() {
-            record.decision = if denial.cause.is_refusal() { Decision::Deny } else { Decision::Fail };
+            record.decision = if denial.cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
             record.cause = Some(denial.cause);
             record.detail = Some(denial.detail);
         }
@@ -191,7 +191,7 @@ impl Context {
         self.serving.access_log.record(*record);
     }
 
-    fn count(&self, record: &Record) {
+    fn count(&self, record: &RequestRecord) {
         self.serving.route_metrics(self.route).record(record);
         if let Some(bound) = record.cause.and_then(bound_of) {
             self.shared.metrics.bound_hit(bound);
@@ -264,13 +264,13 @@ pub fn begin_record(
     protocol: &'static str,
     scheme: Scheme,
     time: SystemTime,
-) -> Record {
+) -> RequestRecord {
     let target = without_authority(target);
     let (path, query) = match target.iter().position(|b| *b == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
-    Record {
+    RequestRecord {
         time,
         duration: std::time::Duration::ZERO,
         request_id: new_request_id(),
@@ -292,7 +292,7 @@ pub fn begin_record(
         bytes_received: 0,
         route: None,
         generation: 0,
-        decision: Decision::Deny,
+        decision: RecordedDecision::Deny,
         cause: None,
         detail: None,
         would_deny: None,

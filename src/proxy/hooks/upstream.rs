@@ -22,7 +22,7 @@ use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 use crate::proxy::upstream::announce::announced;
 use crate::proxy::upstream::tunnel::Tunnel;
-use crate::state::upstreams::Moment;
+use crate::state::upstreams::SelectionTime;
 
 /// Chooses an endpoint that was not tried yet.
 pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -40,8 +40,9 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     let at = if first { ctx.started } else { Instant::now() };
     let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    let pick =
-        |tried: &[SocketAddr]| upstream.state.choose(permit, &view, tried, fastrand::u64(..), Moment { at, time });
+    let pick = |tried: &[SocketAddr]| {
+        upstream.state.choose(permit, &view, tried, fastrand::u64(..), SelectionTime { at, time })
+    };
     let mut found = pick(&ctx.attempt.tried);
     if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
         // What has answered, if only to break off, may be asked again once there is nobody else.

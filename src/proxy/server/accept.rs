@@ -14,17 +14,17 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::listener::Listener;
-use crate::state::connections::Place;
+use crate::state::connections::ConnectionSlot;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Bound;
-use crate::telemetry::seldom::Seldom;
 use header::Unannounced;
 
 /// Lets the connections of one listener in, or turns them away.
 pub struct Gate {
     listener: Arc<Listener>,
-    full: Seldom,
-    crowded: Seldom,
-    unannounced: Seldom,
+    full: LogThrottle,
+    crowded: LogThrottle,
+    unannounced: LogThrottle,
 }
 
 /// A connection that may stay, for as long as its place is held.
@@ -32,7 +32,7 @@ pub struct Admitted {
     pub ends: Ends,
     /// Whether its first bytes must be a PROXY header.
     announces: bool,
-    pub place: Place,
+    pub place: ConnectionSlot,
 }
 
 /// The two ends of a client's connection, as far as they are known.
@@ -48,7 +48,7 @@ pub struct Ends {
 
 impl Gate {
     pub fn new(listener: Arc<Listener>) -> Self {
-        let (full, crowded, unannounced) = (Seldom::new(), Seldom::new(), Seldom::new());
+        let (full, crowded, unannounced) = (LogThrottle::new(), LogThrottle::new(), LogThrottle::new());
         Gate { listener, full, crowded, unannounced }
     }
 
@@ -56,7 +56,7 @@ impl Gate {
     /// connections must begin with a PROXY header, and `most` is how many connections may be open.
     pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<Admitted> {
         let shared = &self.listener.shared;
-        let Some(place) = shared.state.connections.enter(most) else {
+        let Some(place) = shared.state.connections.acquire(most) else {
             shared.metrics.bound_hit(Bound::Connections);
             if let Some(count) = self.full.count() {
                 warn!("{count} connections closed: {most} are open, as many as `bounds.connections` allows");

@@ -41,8 +41,8 @@ use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::hooks::request::connection_of;
 use crate::proxy::runtime::Shared;
 use crate::proxy::upkeep::watchdog::Pulse;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::{Bound, ConnectionRefusal, ListenerMetrics};
-use crate::telemetry::seldom::Seldom;
 
 /// What the connections of one listener share.
 pub struct Listener {
@@ -88,7 +88,7 @@ const BACKLOG: i32 = 4096;
 pub struct ListenerService {
     listener: Arc<Listener>,
     gate: Arc<Gate>,
-    accept_failures: Seldom,
+    accept_failures: LogThrottle,
     /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
     socket: Option<Arc<StdListener>>,
     entrance: Option<Entrance>,
@@ -108,7 +108,7 @@ impl ListenerService {
             gate: Arc::new(Gate::new(listener.clone())),
             open: Some(listener.shared.drain.listener()),
             listener,
-            accept_failures: Seldom::new(),
+            accept_failures: LogThrottle::new(),
             socket: Some(socket),
             entrance: Some(entrance),
             pulse: None,

@@ -20,7 +20,7 @@ use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::proxy::runtime::Shared;
 use crate::proxy::upstream::announce::Announcer;
 use crate::proxy::upstream::peer::PeerTemplate;
-use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
+use crate::state::upstreams::{EndpointState, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
 pub struct Upkeep {
@@ -123,7 +123,7 @@ fn due(schedule: &mut HashMap<Key, Instant>, name: &Key, interval: Duration, now
     }
 }
 
-async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<Endpoint>, timeout: Duration) {
+async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<EndpointState>, timeout: Duration) {
     let Ok(backend) = Backend::new(&endpoint.address.to_string()) else { return };
     let result = tokio::time::timeout(timeout, checker.check(&backend)).await;
     let ok = matches!(result, Ok(Ok(())));

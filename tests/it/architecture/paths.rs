@@ -1,5 +1,5 @@
 //! Reads the paths that a source file uses: those of `use` declarations and those written in place, resolved as far as the
-//! file itself tells. Not a Rust parser: it knows comments, literals, `use` trees, inline modules and `#[cfg(test)]`.
+//! file itself allows. Not a Rust parser: it knows comments, literals, `use` trees, inline modules and `#[cfg(test)]`.
 
 use std::collections::HashMap;
 

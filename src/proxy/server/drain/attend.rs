@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::proxy::connection::ConnectionInfo;
 use crate::proxy::drain::{Drain, Stage};
-use crate::state::connections::Place;
+use crate::state::connections::ConnectionSlot;
 
 /// Serves the connection of `info`, through a drain if there is one.
 pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Output = ()>>) {
@@ -112,12 +112,12 @@ const UNSERVED: Duration = Duration::from_secs(2);
 
 /// A connection's place. When it is given back, the conductor looks again.
 pub struct Held {
-    place: Option<Place>,
+    place: Option<ConnectionSlot>,
     drain: Arc<Drain>,
 }
 
 impl Held {
-    pub fn new(place: Place, drain: &Arc<Drain>) -> Self {
+    pub fn new(place: ConnectionSlot, drain: &Arc<Drain>) -> Self {
         Held { place: Some(place), drain: drain.clone() }
     }
 }
