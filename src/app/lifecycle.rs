@@ -140,7 +140,7 @@ impl Life {
     /// Ends the process. No request and no log line is lost: listeners have accepted nothing yet.
     fn fail(&self, failure: &Failure) {
         error!("did not take over: {failure}");
-        server::Lifecycle::ends(self);
+        server::signals::Lifecycle::ends(self);
         std::process::exit(UNAVAILABLE)
     }
 }
@@ -148,7 +148,7 @@ impl Life {
 /// EX_UNAVAILABLE of `sysexits.h`, as the command line's `Status::Unavailable`.
 const UNAVAILABLE: i32 = 69;
 
-impl server::Lifecycle for Life {
+impl server::signals::Lifecycle for Life {
     fn drains(&self) {
         self.service_manager.stopping("draining");
     }

@@ -22,7 +22,8 @@ use crate::config::Source;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
-use crate::proxy::runtime::{AssembleError, Shared};
+use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
 use crate::telemetry::metrics::RolloutEnd;
 

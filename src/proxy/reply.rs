@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 
-use super::hooks::context::request_id_value;
-use super::hooks::response::{REQUEST_ID, Sealed};
+use super::hpack;
+use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::access::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::request::Normal;
-use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{self, Fixed, Headers, Rules, grpc, refusal_body, refusal_headers};
 use crate::decision::rewrite::Redirect;
 use crate::decision::route::Parameters;
 
@@ -124,5 +124,31 @@ pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'st
 pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
     rules.apply(&mut headers);
-    super::connection::h2_seal::encode_literals(headers.iter())
+    hpack::encode_literals(headers.iter())
+}
+
+/// Pingora's response header as `decision` edits it.
+pub struct Sealed<'a>(pub &'a mut ResponseHeader);
+
+impl Headers for Sealed<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+        self.0.headers.get_all(name).iter()
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.0.headers.contains_key(name)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
+
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // Pingora refuses only names and values that can't be parsed; these are parsed already.
+        let _ = self.0.insert_header(name, value.clone());
+    }
+
+    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let _ = self.0.append_header(name, value.clone());
+    }
 }

@@ -3,7 +3,6 @@
 pub mod accept;
 pub mod accept_gate;
 pub mod admin;
-pub mod descriptors;
 pub mod drain;
 pub mod http2_connect;
 pub mod listener;
@@ -24,14 +23,15 @@ use tokio::sync::watch;
 
 use self::accept_gate::Opening;
 use self::admin::{AdminService, ControlService};
-use self::listener::{Listener, ListenerService, bind};
-use self::signals::Signals;
+use self::listener::{ListenerService, bind};
+use self::signals::{Lifecycle, Signals};
+use super::connection::client::ListenerContext;
 use super::hooks::gateway::Gateway;
-use super::hooks::mirror;
-use super::runtime::Shared;
+use super::runtime::{Shared, descriptors};
 use super::tls;
 use super::upkeep::health::Upkeep;
 use super::upkeep::watchdog::Pulse;
+use super::upstream::mirror;
 use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
@@ -55,14 +55,6 @@ pub struct Surroundings {
     /// Whom the threads that serve tell that they do.
     pub pulse: Option<Arc<Pulse>>,
     pub lifecycle: Arc<dyn Lifecycle>,
-}
-
-/// What the process around the server does at its turning points.
-pub trait Lifecycle: Send + Sync {
-    /// A signal has begun the drain.
-    fn drains(&self);
-    /// The process ends now.
-    fn ends(&self);
 }
 
 /// Why the process can't start.
@@ -130,7 +122,7 @@ pub fn run(
     for (name, address, socket) in sockets.listeners {
         info!("listening on {address} ({name})");
         let metrics = shared.metrics.listener(&name);
-        let listener = Arc::new(Listener { name, shared: shared.clone(), metrics });
+        let listener = Arc::new(ListenerContext { name, shared: shared.clone(), metrics });
         let service = ListenerService::new(listener, socket, opening.entrance(), proxy.clone());
         server.add_service(service.watched_by(pulse.as_ref()));
     }

@@ -43,7 +43,7 @@ impl ProxyHttp for Gateway {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(Place::Task, &session.req_header().headers);
         let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
-        request::pace_body(session, ctx);
+        request::pace_body(ctx);
         match decision {
             Ok(None) => return Ok(false),
             Ok(Some(reply)) => response::answer(session, ctx, reply).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Serving;
+use super::active_config::Serving;
 use crate::decision::outcome::Cause;
 use crate::decision::rollout::Sample;
 use crate::state::rollout::{Ending, Tally};

@@ -8,12 +8,19 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Lifecycle;
-use super::drain::conduct::conduct;
+use super::drain::run::conduct;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control};
 use crate::proxy::drain::Reason;
 use crate::proxy::runtime::Shared;
+
+/// What the process around the server does at its turning points.
+pub trait Lifecycle: Send + Sync {
+    /// A signal has begun the drain.
+    fn drains(&self);
+    /// The process ends now.
+    fn ends(&self);
+}
 
 /// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
 pub struct Signals {

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use crate::config::compile::upstream::endpoints_in_file;
 use crate::config::snapshot::{Dns, Endpoint};
-use crate::proxy::runtime::{Serving, Shared};
+use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::active_config::Serving;
 use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
 use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
 use crate::state::upstreams::UpstreamState;

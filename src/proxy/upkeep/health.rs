@@ -18,8 +18,8 @@ use super::lists::ListUpkeep;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::proxy::runtime::Shared;
-use crate::proxy::upstream::announce::Announcer;
 use crate::proxy::upstream::peer::PeerTemplate;
+use crate::proxy::upstream::proxy_header::Announcer;
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.

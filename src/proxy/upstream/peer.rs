@@ -8,7 +8,7 @@ use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 
-use super::announce::Announcer;
+use super::proxy_header::Announcer;
 use crate::config::snapshot::{Upstream, UpstreamTls};
 use crate::decision::proxy_protocol::{Announced, Version};
 

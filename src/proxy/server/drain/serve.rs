@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use crate::proxy::connection::ConnectionInfo;
+use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::drain::{Drain, Stage};
 use crate::state::connections::Place;
 
-/// Serves the connection of `info`, through a drain if there is one.
-pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Output = ()>>) {
-    let drain = &info.listener.shared.drain;
+/// Serves the connection of `client`, through a drain if there is one.
+pub async fn attend(client: &ClientConnection, mut serve: Pin<&mut impl Future<Output = ()>>) {
+    let drain = &client.listener.shared.drain;
     let mut stages = drain.stages();
     let mut told = None;
     let mut entered = Some(*stages.borrow_and_update());
@@ -26,8 +26,8 @@ pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Outpu
             Some(Stage::Notice) => told = drain.moment().map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
             Some(stage) => {
                 told = None;
-                info.retire();
-                info.drain_goes_on();
+                client.retire();
+                client.drain_stage_changed();
                 if stage == Stage::Over {
                     return;
                 }
@@ -38,7 +38,7 @@ pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Outpu
             () = serve.as_mut() => return,
             () = reached(&mut told) => {
                 told = None;
-                info.retire();
+                client.retire();
             }
             turned = stages.changed() => match turned {
                 Ok(()) => entered = Some(*stages.borrow_and_update()),
@@ -56,15 +56,15 @@ async fn reached(moment: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
-/// Serves a request that has a task of its own, on the connection of `info`. `None`: the drain is over before it was done.
+/// Serves a request that has a task of its own, on the connection of `client`. `None`: the drain is over before it was done.
 pub async fn attend_request<T>(
-    info: Arc<ConnectionInfo>,
+    client: Arc<ClientConnection>,
     mut serve: impl Future<Output = Option<T>> + Unpin,
 ) -> Option<T> {
-    let drain = &info.listener.shared.drain;
+    let drain = &client.listener.shared.drain;
     loop {
         // Before the stage is looked at, so that none is missed.
-        let turned = info.drain_turn();
+        let turned = client.next_drain_stage();
         if drain.stage() == Stage::Over {
             return None;
         }
