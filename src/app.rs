@@ -24,7 +24,7 @@ use crate::handover::give::Handle;
 use crate::handover::take::Listeners;
 use crate::handover::{self, take};
 use crate::privileges;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::server::accept_gate::Opening;
 use crate::proxy::server::{self, Sockets, StartError, Surroundings};
@@ -56,7 +56,7 @@ pub enum Error {
 pub struct App {
     source: Source,
     sockets: Sockets,
-    shared: Arc<Shared>,
+    shared: Arc<Runtime>,
     watched: bool,
     origin: Origin,
     life: Arc<Life>,
@@ -103,7 +103,7 @@ impl App {
             dup2_stdout(&following.inheritance.stdout).map_err(Error::Stdout)?;
         }
         // The first thread, that of the access log: from here on, no credential of the process may change.
-        let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
+        let shared = Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new()))
             .map_err(|source| Error::Assemble { user, source })?;
 
         let terms = match &following {

@@ -12,7 +12,7 @@ use crate::admin::Readiness;
 use crate::handover;
 use crate::handover::give::{Giver, Handle, Old};
 use crate::handover::take::{Inheritance, Pending};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
 use crate::proxy::server::accept_gate::Opening;
 use crate::runtime_folder::RuntimeFolder;
@@ -26,7 +26,7 @@ pub struct Life {
     pub folder: Option<RuntimeFolder>,
     pub service_manager: Arc<ServiceManager>,
     pub readiness: Arc<Readiness>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<Runtime>,
     pub opening: Arc<Opening>,
     pub followed: watch::Sender<bool>,
     pub giver: OnceLock<Arc<Giver>>,
@@ -165,7 +165,7 @@ impl Old for Life {
         if self.shared.drain.reason().is_some() {
             return Some("it is draining");
         }
-        (self.shared.servings().len() > 1).then_some("it tries another configuration: keep or revert it first")
+        (self.shared.active_configs().len() > 1).then_some("it tries another configuration: keep or revert it first")
     }
 
     fn goes_on(&self, granted: bool) {

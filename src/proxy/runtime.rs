@@ -14,9 +14,9 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
 
-use self::active_config::{AssembleError, Purpose, Serving};
-use self::rollout::{Rollout, Tried};
-use self::state::State;
+use self::active_config::{ActiveConfig, AssembleError, ConfigRole};
+use self::rollout::{CanarySample, Rollout};
+use self::state::RuntimeState;
 use super::drain::Drain;
 use super::upstream::connection::Wires;
 use super::upstream::mirror;
@@ -26,12 +26,12 @@ use crate::decision::access::BucketHasher;
 use crate::telemetry::metrics::Metrics;
 
 /// Shared by all listeners of the process.
-pub struct Shared {
-    pub store: Store<Serving>,
+pub struct Runtime {
+    pub store: Store<ActiveConfig>,
     /// A configuration that some requests try.
     rollout: ArcSwapOption<Rollout>,
     generations: AtomicU64,
-    pub state: State,
+    pub state: RuntimeState,
     pub metrics: Arc<Metrics>,
     /// Connections to origins that may be looked at and cut.
     pub wires: Arc<Wires>,
@@ -43,15 +43,15 @@ pub struct Shared {
     in_flight: AtomicUsize,
 }
 
-impl Shared {
+impl Runtime {
     /// Joins the first configuration with a state that has seen nothing yet.
     ///
     /// # Errors
-    /// As those of [`Serving::assemble`].
-    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Shared>, AssembleError> {
-        let state = State::new();
-        let serving = Serving::assemble(snapshot, 1, Purpose::Force { fresh: true }, &state, &metrics)?;
-        Ok(Arc::new(Shared {
+    /// As those of [`ActiveConfig::assemble`].
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Runtime>, AssembleError> {
+        let state = RuntimeState::new();
+        let serving = ActiveConfig::assemble(snapshot, 1, ConfigRole::Active { fresh: true }, &state, &metrics)?;
+        Ok(Arc::new(Runtime {
             store: Store::new(serving),
             rollout: ArcSwapOption::empty(),
             generations: AtomicU64::new(1),
@@ -69,14 +69,14 @@ impl Shared {
     /// under way ends. `fresh`: it was compiled just now. Returns the new generation.
     ///
     /// # Errors
-    /// As those of [`Serving::assemble`]: what is served stays as it is.
+    /// As those of [`ActiveConfig::assemble`]: what is served stays as it is.
     pub fn publish(&self, snapshot: Arc<Snapshot>, fresh: bool) -> Result<u64, AssembleError> {
         let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
         let (connections, copies) = needs(&snapshot);
         if needs(&self.store.load().snapshot) != (connections, copies) {
             descriptors::provide(connections, copies, snapshot.process.threads);
         }
-        let serving = self.assemble(snapshot, Purpose::Force { fresh })?;
+        let serving = self.assemble(snapshot, ConfigRole::Active { fresh })?;
         let generation = serving.generation;
         self.rollout.store(None);
         self.store.publish(Arc::new(serving));
@@ -88,9 +88,9 @@ impl Shared {
     /// Serves `snapshot` to `share` of the requests, beside the configuration in force.
     ///
     /// # Errors
-    /// As those of [`Serving::assemble`].
+    /// As those of [`ActiveConfig::assemble`].
     pub fn roll_out(&self, snapshot: Arc<Snapshot>, share: f64) -> Result<Arc<Rollout>, AssembleError> {
-        let serving = self.assemble(snapshot, Purpose::Trial)?;
+        let serving = self.assemble(snapshot, ConfigRole::Canary)?;
         let rollout = Arc::new(Rollout::new(Arc::new(serving), share));
         self.rollout.store(Some(Arc::clone(&rollout)));
         Ok(rollout)
@@ -102,27 +102,27 @@ impl Shared {
     }
 
     /// The configuration for a request that begins now, and the roll-out that counts it.
-    pub(in crate::proxy) fn pick(&self) -> (Arc<Serving>, Option<Tried>) {
+    pub(in crate::proxy) fn pick(&self) -> (Arc<ActiveConfig>, Option<CanarySample>) {
         let rollout = self.rollout.load();
         match rollout.as_ref() {
             None => (self.store.current(), None),
             Some(rollout) if rollout.takes(fastrand::u64(..)) => {
-                (rollout.next.clone(), Some(Tried { rollout: rollout.clone(), next: true }))
+                (rollout.next.clone(), Some(CanarySample { rollout: rollout.clone(), next: true }))
             }
-            Some(rollout) => (self.store.current(), Some(Tried { rollout: rollout.clone(), next: false })),
+            Some(rollout) => (self.store.current(), Some(CanarySample { rollout: rollout.clone(), next: false })),
         }
     }
 
     /// Every configuration that requests may be served by that begin now.
-    pub fn servings(&self) -> SmallVec<[Arc<Serving>; 2]> {
+    pub fn active_configs(&self) -> SmallVec<[Arc<ActiveConfig>; 2]> {
         let tried = self.rollout.load();
         let tried = tried.as_ref().map(|rollout| rollout.next.clone());
         [self.store.current()].into_iter().chain(tried).collect()
     }
 
-    fn assemble(&self, snapshot: Arc<Snapshot>, purpose: Purpose) -> Result<Serving, AssembleError> {
+    fn assemble(&self, snapshot: Arc<Snapshot>, role: ConfigRole) -> Result<ActiveConfig, AssembleError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        Serving::assemble(snapshot, generation, purpose, &self.state, &self.metrics)
+        ActiveConfig::assemble(snapshot, generation, role, &self.state, &self.metrics)
     }
 
     /// Requests that are being answered now.

@@ -27,7 +27,7 @@ use self::listener::{ListenerService, bind};
 use self::signals::{Lifecycle, Signals};
 use super::connection::client::ListenerContext;
 use super::hooks::gateway::Gateway;
-use super::runtime::{Shared, descriptors};
+use super::runtime::{Runtime, descriptors};
 use super::tls;
 use super::upkeep::health::Upkeep;
 use super::upkeep::watchdog::Pulse;
@@ -106,42 +106,42 @@ impl Sockets {
 /// Serves until a signal ends it, then drains and ends the process.
 pub fn run(
     sockets: Sockets,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
     readiness: Arc<Readiness>,
     control: Arc<dyn Control>,
     surroundings: Surroundings,
 ) -> ! {
     let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
-    let process = shared.store.load().snapshot.process.clone();
+    let process = runtime.store.load().snapshot.process.clone();
     let conf = Arc::new(server_conf(&process));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
-    let mut proxy = HttpProxy::new(Gateway::new(shared.clone()), conf);
+    let mut proxy = HttpProxy::new(Gateway::new(runtime.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
 
     for (name, address, socket) in sockets.listeners {
         info!("listening on {address} ({name})");
-        let metrics = shared.metrics.listener(&name);
-        let listener = Arc::new(ListenerContext { name, shared: shared.clone(), metrics });
+        let metrics = runtime.metrics.listener(&name);
+        let listener = Arc::new(ListenerContext { name, runtime: runtime.clone(), metrics });
         let service = ListenerService::new(listener, socket, opening.entrance(), proxy.clone());
         server.add_service(service.watched_by(pulse.as_ref()));
     }
     let admin =
-        |door| Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
+        |door| Admin { metrics: runtime.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
     if let Some((_, socket)) = sockets.admin {
         let (entrance, followed) = (opening.entrance(), followed.clone());
-        server.add_service(AdminService::new(socket, entrance, followed, admin(Door::Open), shared.clone()));
+        server.add_service(AdminService::new(socket, entrance, followed, admin(Door::Open), runtime.clone()));
     }
     if let Some(socket) = control_socket {
         server.add_service(ControlService::new(socket, admin(Door::Owner)));
     }
-    let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
+    let mut upkeep = background_service("upkeep", Upkeep { runtime: runtime.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 
-    scrape(&shared);
+    scrape(&runtime);
     // Before anything accepts: until then, a signal ends the process without a drain.
-    if let Err(e) = (Signals { shared: shared.clone(), readiness, control, followed, lifecycle }).watch() {
+    if let Err(e) = (Signals { runtime: runtime.clone(), readiness, control, followed, lifecycle }).watch() {
         warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
     }
     server.run(RunArgs { shutdown_signal: Box::new(Never) });
@@ -149,11 +149,11 @@ pub fn run(
 }
 
 /// Brings what is kept elsewhere into the metrics at each scrape.
-fn scrape(shared: &Arc<Shared>) {
-    let weak = Arc::downgrade(shared);
-    shared.metrics.on_scrape(move |metrics| {
-        let Some(shared) = weak.upgrade() else { return };
-        let serving = shared.store.current();
+fn scrape(runtime: &Arc<Runtime>) {
+    let weak = Arc::downgrade(runtime);
+    runtime.metrics.on_scrape(move |metrics| {
+        let Some(runtime) = weak.upgrade() else { return };
+        let serving = runtime.store.current();
         let now = Instant::now();
         metrics.set_endpoints(serving.upstreams.iter().flat_map(|upstream| {
             let sample = |endpoint: EndpointView| EndpointSample {
@@ -173,7 +173,7 @@ fn scrape(shared: &Arc<Shared>) {
             serving.address_lists.iter().map(|list| (&**list.file(), list.entries(), list.is_stale())),
         );
         metrics.set_discovery(
-            shared
+            runtime
                 .state
                 .discovery
                 .statuses()
@@ -181,11 +181,11 @@ fn scrape(shared: &Arc<Shared>) {
                 .map(|status| (status.kind, &*status.name, status.entries, status.stale, status.success)),
         );
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
-        set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
-        set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());
-        metrics.draining.set((shared.drain.stage() as u8).into());
-        metrics.drain_seconds.set(shared.drain.elapsed().unwrap_or_default().as_secs_f64());
-        set_total(&metrics.drain_cut, shared.drain.cut());
+        set_total(&metrics.access_log_dropped, runtime.state.access_logs.dropped());
+        set_total(&metrics.access_log_write_errors, runtime.state.access_logs.write_errors());
+        metrics.draining.set((runtime.drain.stage() as u8).into());
+        metrics.drain_seconds.set(runtime.drain.elapsed().unwrap_or_default().as_secs_f64());
+        set_total(&metrics.drain_cut, runtime.drain.cut());
     });
 }
 

@@ -12,13 +12,13 @@ use tokio::sync::{Notify, watch};
 use crate::decision::proxy_protocol::Announced;
 use crate::decision::request::connection::{ConnectionFacts, TlsFacts};
 use crate::proxy::drain::Stage;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::telemetry::metrics::{Bound, ListenerMetrics};
 
 /// What the connections of one listener share.
 pub struct ListenerContext {
     pub name: Arc<str>,
-    pub shared: Arc<Shared>,
+    pub runtime: Arc<Runtime>,
     pub metrics: ListenerMetrics,
 }
 
@@ -70,10 +70,10 @@ impl ClientConnection {
 
     /// An HTTP/2 request arrives. The last that the bound allows retires the connection.
     pub fn http2_request_arrived(&self) {
-        let bound = self.listener.shared.store.load().snapshot.bounds.requests_per_connection;
+        let bound = self.listener.runtime.store.load().snapshot.bounds.requests_per_connection;
         let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if count >= bound && !self.is_retired() {
-            self.listener.shared.metrics.bound_hit(Bound::RequestsPerConnection);
+            self.listener.runtime.metrics.bound_hit(Bound::RequestsPerConnection);
             self.retire();
         }
     }
@@ -97,7 +97,7 @@ impl ClientConnection {
     pub(super) fn ignores_goaway(&self) -> bool {
         // Asked with every read: nearly all connections are not retired.
         self.is_retired() && {
-            let bounds = self.listener.shared.store.load().snapshot.bounds;
+            let bounds = self.listener.runtime.store.load().snapshot.bounds;
             let most = bounds.requests_per_connection.saturating_add(bounds.http2_streams);
             self.requests.load(Ordering::Relaxed) > most
         }
@@ -105,7 +105,7 @@ impl ClientConnection {
 
     /// Whether the next answer is the last one of an HTTP/1 connection, because the process drains.
     pub fn is_closing(&self) -> bool {
-        match self.listener.shared.drain.stage() {
+        match self.listener.runtime.drain.stage() {
             Stage::Serving => false,
             Stage::Notice => self.is_retired(),
             _ => true,

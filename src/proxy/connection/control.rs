@@ -94,7 +94,7 @@ impl RequestControl {
     }
 
     pub(super) fn pacing(&self) -> Pacing {
-        let of_file = || self.connection.listener.shared.store.load().snapshot.bounds.body_pacing();
+        let of_file = || self.connection.listener.runtime.store.load().snapshot.bounds.body_pacing();
         self.pacing.lock().unwrap_or_else(of_file)
     }
 
@@ -120,12 +120,12 @@ impl RequestControl {
 
     /// How far the drain of the process has come.
     pub(super) fn drain_stage(&self) -> Stage {
-        self.connection.listener.shared.drain.stage()
+        self.connection.listener.runtime.drain.stage()
     }
 
     /// Whether, and why, a drain ends the request.
     pub(super) fn ending(&self) -> Option<Ending> {
-        let drain = &self.connection.listener.shared.drain;
+        let drain = &self.connection.listener.runtime.drain;
         if drain.stage() < Stage::StreamsEnd {
             return None;
         }
@@ -138,7 +138,7 @@ impl RequestControl {
         if self.phase() != RequestPhase::TunnelEnded {
             return None;
         }
-        self.connection.listener.shared.drain.ending(true).map(Ending::denial)
+        self.connection.listener.runtime.drain.ending(true).map(Ending::denial)
     }
 
     pub(super) fn phase(&self) -> RequestPhase {

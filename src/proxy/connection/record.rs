@@ -71,7 +71,7 @@ pub fn bound_of(cause: Cause) -> Option<Bound> {
 impl ClientConnection {
     /// The answer, with the declared headers, that refuses an HTTP/1 head which began with `head`. Writes the log line.
     pub(super) fn refuse_head(&self, denial: Denial, head: &[u8]) -> Vec<u8> {
-        let serving = self.listener.shared.store.load();
+        let serving = self.listener.runtime.store.load();
         let mut record = self.record_head(head);
         record.status = denial.cause.status().as_u16();
         let wire = reply::http1_refusal(&serving.snapshot.rules.response, &denial, &record.request_id);
@@ -102,15 +102,15 @@ impl ClientConnection {
     pub fn write_record(&self, mut record: Record, denial: Denial) {
         let Denial { cause, detail, .. } = denial;
         record.decision = if cause.is_refusal() { Decision::Deny } else { Decision::Fail };
-        let shared = &self.listener.shared;
-        shared.drain.failed(cause);
+        let runtime = &self.listener.runtime;
+        runtime.drain.failed(cause);
         record.cause = Some(cause);
         record.detail = Some(detail);
-        let serving = shared.store.load();
+        let serving = runtime.store.load();
         record.generation = serving.generation;
         serving.no_route.record(&record);
         if let Some(bound) = bound_of(cause) {
-            shared.metrics.bound_hit(bound);
+            runtime.metrics.bound_hit(bound);
         }
         serving.access_log.record(record);
     }

@@ -66,7 +66,7 @@ pub struct ClientStream {
 
 impl ClientStream {
     pub fn new(inner: Stream, client: Arc<ClientConnection>) -> Self {
-        let serving = client.listener.shared.store.load();
+        let serving = client.listener.runtime.store.load();
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
         let max_line = read.max_uri + REQUEST_LINE_REST;
@@ -88,7 +88,7 @@ impl ClientStream {
             reader,
             deadlines: ReadDeadlines::new(began),
             head: Vec::new(),
-            writer: AnswerWriter::new(answer, client.listener.shared.metrics.clone()),
+            writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone()),
             client,
             replaced: false,
             lingering_close: None,
@@ -147,7 +147,7 @@ impl ClientStream {
 
     fn count(&self, missed: MissedDeadline) {
         if let Some(bound) = missed.bound() {
-            self.client.listener.shared.metrics.bound_hit(bound);
+            self.client.listener.runtime.metrics.bound_hit(bound);
         }
     }
 
@@ -298,7 +298,7 @@ impl AsyncRead for ClientStream {
             }
             Poll::Pending => {
                 let awaited = this.awaited();
-                let (control, drain) = (&this.control, &this.client.listener.shared.drain);
+                let (control, drain) = (&this.control, &this.client.listener.runtime.drain);
                 if let Poll::Ready(missed) =
                     this.deadlines.poll(awaited, &this.bounds, || control.pacing(), |since| drain.idle_until(since), cx)
                 {

@@ -19,9 +19,9 @@ use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::bound_of;
 use crate::proxy::drain::Ending;
 use crate::proxy::request_id::request_id_value;
-use crate::proxy::runtime::Shared;
-use crate::proxy::runtime::active_config::Serving;
-use crate::proxy::runtime::rollout::Tried;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::proxy::runtime::rollout::CanarySample;
 use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
@@ -31,10 +31,10 @@ use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 /// The per-request context of the hooks.
 pub struct Context {
-    pub shared: Arc<Shared>,
-    pub serving: Arc<Serving>,
+    pub shared: Arc<Runtime>,
+    pub serving: Arc<ActiveConfig>,
     /// Of a request that is counted while a new configuration is tried.
-    tried: Option<Tried>,
+    canary: Option<CanarySample>,
     _in_flight: Open,
     pub started: Instant,
     /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
@@ -103,12 +103,12 @@ pub struct Attempt {
 }
 
 impl Context {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let (serving, tried) = shared.pick();
+    pub fn new(shared: Arc<Runtime>) -> Self {
+        let (serving, canary) = shared.pick();
         shared.request_began();
         Context {
             serving,
-            tried,
+            canary,
             _in_flight: shared.metrics.request_in_flight(),
             shared,
             started: Instant::now(),
@@ -187,8 +187,8 @@ impl Context {
         }
         record.upstream = self.attempt.record(&self.serving);
         self.count(&record);
-        if let Some(tried) = &self.tried {
-            tried.count(&record);
+        if let Some(canary) = &self.canary {
+            canary.count(&record);
         }
         self.serving.access_log.record(*record);
     }
@@ -212,7 +212,7 @@ impl Attempt {
         Some(self.answered? - self.connected?)
     }
 
-    fn record(&self, serving: &Serving) -> Option<UpstreamRecord> {
+    fn record(&self, serving: &ActiveConfig) -> Option<UpstreamRecord> {
         let id = self.upstream?;
         Some(UpstreamRecord {
             name: serving.snapshot.upstream(id).name.clone(),

@@ -15,15 +15,15 @@ use super::context::Context;
 use super::guard::guarded;
 use super::{error, log, mirror, request, response, retry, upstream};
 use crate::faults::{self, Place};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 
 /// Enforces on Pingora's hooks what `decision` decides.
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<Runtime>,
 }
 
 impl Gateway {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Runtime>) -> Self {
         Gateway { shared }
     }
 }

@@ -21,7 +21,7 @@ use crate::decision::request::RequestView;
 use crate::decision::rules::{Action, RouteId};
 use crate::decision::upstream::mirror::Mirror;
 use crate::proxy::request_id::REQUEST_ID;
-use crate::proxy::runtime::active_config::Serving;
+use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::upstream::mirror::{Flight, Handle};
 use crate::telemetry::metrics::MirrorOutcome;
 
@@ -97,7 +97,7 @@ pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Conte
 }
 
 /// The mirror of a route.
-fn mirror(serving: &Serving, id: RouteId) -> Option<(&Mirror, &Handle)> {
+fn mirror(serving: &ActiveConfig, id: RouteId) -> Option<(&Mirror, &Handle)> {
     let Action::Forward { mirror: Some(mirror), .. } = &serving.route(id).action else { return None };
     Some((mirror, serving.mirrors[id.0 as usize].as_ref()?))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pingora::listeners::tls::Acceptor;
 use prometheus::IntCounter;
 
-use super::state::State;
+use super::state::RuntimeState;
 use crate::config::snapshot::{self, Snapshot};
 use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::proxy::reply;
@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, RouteMetrics, UpstreamMetrics};
 
 /// A published configuration with everything that a request needs beside it. Immutable; a request holds one from its
 /// first byte to its last, so that all its phases see the same generation.
-pub struct Serving {
+pub struct ActiveConfig {
     /// Counts configurations from 1 on: each has its own number, also one that was only tried, or put back.
     pub generation: u64,
     pub snapshot: Arc<Snapshot>,
@@ -37,7 +37,7 @@ pub struct Serving {
     /// By list id.
     pub address_lists: Vec<Arc<AddressList>>,
     /// By upstream id.
-    pub upstreams: Vec<ServingUpstream>,
+    pub upstreams: Vec<ActiveUpstream>,
     /// By route id.
     pub routes: Vec<RouteMetrics>,
     /// By route id. `None` where nothing is copied.
@@ -50,7 +50,7 @@ pub struct Serving {
     pub h2_fields: Vec<u8>,
 }
 
-pub struct ServingUpstream {
+pub struct ActiveUpstream {
     pub state: Arc<UpstreamState>,
     pub peer: PeerTemplate,
     pub metrics: UpstreamMetrics,
@@ -58,12 +58,12 @@ pub struct ServingUpstream {
 
 /// What a configuration is joined with the state for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ConfigRole {
     /// It is in force from now on, and the state follows it. Unless it is `fresh`, files that are watched have been read
     /// again since it was compiled, and what they say now counts.
-    Force { fresh: bool },
+    Active { fresh: bool },
     /// It is tried beside the one in force, which the state goes on following.
-    Trial,
+    Canary,
 }
 
 /// Why a configuration that compiled can't be served.
@@ -76,7 +76,7 @@ pub enum AssembleError {
     AccessLog(io::Error),
 }
 
-impl Serving {
+impl ActiveConfig {
     /// Joins `snapshot` with the state that survives reloads.
     ///
     /// # Errors
@@ -84,25 +84,25 @@ impl Serving {
     pub fn assemble(
         snapshot: Arc<Snapshot>,
         generation: u64,
-        purpose: Purpose,
-        state: &State,
+        role: ConfigRole,
+        state: &RuntimeState,
         metrics: &Metrics,
-    ) -> Result<Serving, AssembleError> {
+    ) -> Result<ActiveConfig, AssembleError> {
         let acceptors = snapshot.listeners.iter().map(|listener| acceptor(listener, &state.resumption));
         let acceptors = acceptors.collect::<Result<_, _>>()?;
         let access_log = state.access_logs.open(&snapshot.access_log).map_err(AssembleError::AccessLog)?;
         let (limits, lists) = (&snapshot.rules.limits, &snapshot.rules.address_lists);
-        let (limits, address_lists) = match purpose {
-            Purpose::Force { fresh } => (state.limits.handles(limits), state.address_lists.handles(lists, fresh)),
-            Purpose::Trial => (state.limits.trial(limits), state.address_lists.trial(lists)),
+        let (limits, address_lists) = match role {
+            ConfigRole::Active { fresh } => (state.limits.handles(limits), state.address_lists.handles(lists, fresh)),
+            ConfigRole::Canary => (state.limits.trial(limits), state.address_lists.trial(lists)),
         };
-        state.discovery.adopt(&snapshot.upstreams, purpose != (Purpose::Force { fresh: false }));
+        state.discovery.adopt(&snapshot.upstreams, role != (ConfigRole::Active { fresh: false }));
         let upstreams = state
             .upstreams
             .reconcile(&snapshot.upstreams, &state.discovery)
             .into_iter()
             .zip(&snapshot.upstreams)
-            .map(|(state, upstream)| ServingUpstream {
+            .map(|(state, upstream)| ActiveUpstream {
                 state,
                 peer: PeerTemplate::new(upstream),
                 metrics: metrics.upstream(&upstream.name),
@@ -114,7 +114,7 @@ impl Serving {
         let h2_fields = reply::hpack_fields(&snapshot.rules.response);
         let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
-        Ok(Serving {
+        Ok(ActiveConfig {
             generation,
             acceptors,
             access_log,
@@ -141,7 +141,7 @@ impl Serving {
         &self.snapshot.rules.routes[id.0 as usize]
     }
 
-    pub fn upstream(&self, id: UpstreamId) -> &ServingUpstream {
+    pub fn upstream(&self, id: UpstreamId) -> &ActiveUpstream {
         &self.upstreams[id.0 as usize]
     }
 

@@ -13,7 +13,7 @@ use crate::state::upstreams::Upstreams;
 use crate::telemetry::access_log::AccessLogs;
 
 /// What changes while the process runs, whatever is configured.
-pub struct State {
+pub struct RuntimeState {
     pub limits: Limits,
     pub address_lists: AddressLists,
     pub tokens: Tokens,
@@ -25,10 +25,10 @@ pub struct State {
     pub mirroring: Mirroring,
 }
 
-impl State {
+impl RuntimeState {
     /// A state that has seen nothing yet.
     pub(super) fn new() -> Self {
-        State {
+        RuntimeState {
             limits: Limits::new(DEFAULT_MAX_KEYS),
             address_lists: AddressLists::default(),
             tokens: Tokens::default(),

@@ -44,9 +44,9 @@ impl Gate {
     /// Whether a connection from `peer` may stay, before anything of it is read. `announcers` are the peers whose
     /// connections must begin with a PROXY header, and `most` is how many connections may be open.
     pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<Admitted> {
-        let shared = &self.listener.shared;
-        let Some(place) = shared.state.connections.enter(most) else {
-            shared.metrics.bound_hit(Bound::Connections);
+        let runtime = &self.listener.runtime;
+        let Some(place) = runtime.state.connections.enter(most) else {
+            runtime.metrics.bound_hit(Bound::Connections);
             if let Some(count) = self.full.count() {
                 warn!("{count} connections closed: {most} are open, as many as `bounds.connections` allows");
             }
@@ -84,7 +84,7 @@ impl Gate {
             }
             Ok(Err(failed)) => failed,
             Err(_) => {
-                self.listener.shared.metrics.bound_hit(Bound::Handshake);
+                self.listener.runtime.metrics.bound_hit(Bound::Handshake);
                 Unannounced::Late
             }
         };
@@ -102,7 +102,7 @@ impl Gate {
     /// left is to close the connection.
     fn allows(&self, address: IpAddr) -> bool {
         let listener = &self.listener;
-        let serving = listener.shared.store.load();
+        let serving = listener.runtime.store.load();
         let rules = match serving.snapshot.listener(&listener.name) {
             Some(listener) => listener.addresses.as_ref(),
             // A configuration without this listener does not know who may use it.
@@ -119,7 +119,7 @@ impl Gate {
     /// The address of the connection's client is known from here on, from the socket or from a PROXY header: what depends
     /// on nothing else is decided here, once for each connection. False when it is to be closed.
     fn check_client(&self, admitted: &mut Admitted) -> bool {
-        let shared = &self.listener.shared;
+        let runtime = &self.listener.runtime;
         let peer = admitted.addresses.peer;
         // A load balancer brings many clients, and its own probes besides.
         let speaks_for_itself = admitted.announces && admitted.addresses.via.is_none();
@@ -129,7 +129,7 @@ impl Gate {
         if speaks_for_itself {
             return true;
         }
-        let serving = shared.store.load();
+        let serving = runtime.store.load();
         if contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {
             return true;
         }
@@ -137,7 +137,7 @@ impl Gate {
         if admitted.place.count_for(peer.ip(), most) {
             return true;
         }
-        shared.metrics.bound_hit(Bound::ConnectionsPerAddress);
+        runtime.metrics.bound_hit(Bound::ConnectionsPerAddress);
         if let Some(count) = self.crowded.count() {
             let address = peer.ip();
             warn!(

@@ -29,7 +29,7 @@ use super::accept_gate::Entrance;
 use super::listener::leaving;
 use crate::admin::{Admin, Door};
 use crate::proxy::reply::IMF_FIXDATE;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::telemetry::metrics::Bound;
 
 /// Longest head of a request. Prometheus sends less than 1 KiB.
@@ -50,7 +50,7 @@ pub struct AdminService {
     socket: Option<Arc<StdListener>>,
     entrance: Option<Entrance>,
     followed: watch::Receiver<bool>,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
     exchanges: Exchanges,
 }
 
@@ -73,10 +73,10 @@ impl AdminService {
         entrance: Entrance,
         followed: watch::Receiver<bool>,
         admin: Admin,
-        shared: Arc<Shared>,
+        runtime: Arc<Runtime>,
     ) -> Self {
         let exchanges = Exchanges::new(admin);
-        AdminService { socket: Some(socket), entrance: Some(entrance), followed, shared, exchanges }
+        AdminService { socket: Some(socket), entrance: Some(entrance), followed, runtime, exchanges }
     }
 }
 
@@ -120,7 +120,7 @@ impl Exchanges {
 impl Service for AdminService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
-        let mut stages = self.shared.drain.stages();
+        let mut stages = self.runtime.drain.stages();
         if !entrance.opens(leaving(&mut stages)).await {
             return;
         }
@@ -139,7 +139,7 @@ impl Service for AdminService {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let serving = self.shared.store.load();
+                    let serving = self.runtime.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
                     let door = settings.token.clone().map_or(Door::Open, Door::Token);

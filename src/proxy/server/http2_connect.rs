@@ -15,7 +15,7 @@ pub async fn refuse(mut session: ServerSession) {
     let Some(control) = RequestControl::of(&session) else { return };
     let connection = control.connection();
     let denial = Denial::new(Cause::ConnectRefused, "CONNECT is not supported");
-    let serving = connection.listener.shared.store.load();
+    let serving = connection.listener.runtime.store.load();
     let rules = &serving.snapshot.rules.response;
     let header = session.req_header();
     let target = header.raw_path();

@@ -41,7 +41,7 @@ use crate::proxy::connection::http2::monitor::max_header_list;
 use crate::proxy::connection::http2::session::paced;
 use crate::proxy::drain::{ListenerOpen, Stage};
 use crate::proxy::hooks::gateway::Gateway;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::upkeep::watchdog::Pulse;
 use crate::telemetry::metrics::Bound;
 use crate::telemetry::seldom::Seldom;
@@ -82,7 +82,7 @@ impl ListenerService {
     ) -> Self {
         ListenerService {
             gate: Arc::new(Gate::new(listener.clone())),
-            open: Some(listener.shared.drain.listener()),
+            open: Some(listener.runtime.drain.listener()),
             listener,
             accept_failures: Seldom::new(),
             socket: Some(socket),
@@ -99,7 +99,7 @@ impl ListenerService {
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr) {
-        let serving = self.listener.shared.store.load();
+        let serving = self.listener.runtime.store.load();
         // A configuration without this listener does not know who may use it.
         let Some((settings, tls)) = serving.listener(&self.listener.name) else { return };
         let bounds = serving.snapshot.bounds;
@@ -112,7 +112,7 @@ impl ListenerService {
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
-            let drain = listener.shared.drain.clone();
+            let drain = listener.runtime.drain.clone();
             let pending = Unserved::new(&drain);
             let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
             let established = pending.before_leaving(establish).await;
@@ -159,7 +159,7 @@ impl ListenerService {
         options.h2_idle_timeout = Some(bounds.keepalive);
         // Pingora counts how often a connection may be used again.
         options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
-        Arc::new(HttpApp { proxy: self.proxy.clone(), options, shared: self.listener.shared.clone() })
+        Arc::new(HttpApp { proxy: self.proxy.clone(), options, runtime: self.listener.runtime.clone() })
     }
 }
 
@@ -196,7 +196,7 @@ async fn establish(
         }
         Err(_) => {
             listener.metrics.handshake_failed();
-            listener.shared.metrics.bound_hit(Bound::Handshake);
+            listener.runtime.metrics.bound_hit(Bound::Handshake);
             None
         }
     }
@@ -222,7 +222,7 @@ impl Service for ListenerService {
         if let Some((pulse, member)) = self.pulse.take() {
             tokio::spawn(pulse.watch(member));
         }
-        let drain = self.listener.shared.drain.clone();
+        let drain = self.listener.runtime.drain.clone();
         let mut stages = drain.stages();
         if !entrance.opens(leaving(&mut stages)).await {
             return;
@@ -281,7 +281,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct HttpApp {
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
 }
 
 // Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request of HTTP/1.
@@ -316,7 +316,7 @@ impl HttpServerApp for HttpApp {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        let serving = self.shared.store.load();
+        let serving = self.runtime.store.load();
         let mut options = default_h2_options();
         let list = max_header_list(&serving.snapshot.rules.read);
         options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));

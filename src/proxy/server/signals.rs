@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Runtime as TokioRuntime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use super::drain::run::conduct;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control};
 use crate::proxy::drain::Reason;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 
 /// What the process around the server does at its turning points.
 pub trait Lifecycle: Send + Sync {
@@ -24,7 +24,7 @@ pub trait Lifecycle: Send + Sync {
 
 /// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
 pub struct Signals {
-    pub shared: Arc<Shared>,
+    pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
     pub control: Arc<dyn Control>,
     /// Becomes true when another process has followed this one.
@@ -48,11 +48,11 @@ impl Signals {
     /// # Errors
     /// When the operating system has no thread or no descriptor left.
     pub fn watch(self) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let streams = Streams::open(&runtime)?;
+        let tokio = Builder::new_current_thread().enable_all().build()?;
+        let streams = Streams::open(&tokio)?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::spawn(drain(self.shared.clone(), self.readiness.clone(), self.lifecycle.clone()));
+            tokio.block_on(async {
+                tokio::spawn(drain(self.runtime.clone(), self.readiness.clone(), self.lifecycle.clone()));
                 self.obey(streams).await;
             });
         })?;
@@ -61,16 +61,16 @@ impl Signals {
 
     async fn obey(&self, mut streams: Streams) {
         let mut told = false;
-        let (shared, mut followed) = (self.shared.clone(), self.followed.clone());
+        let (runtime, mut followed) = (self.runtime.clone(), self.followed.clone());
         tokio::spawn(async move {
             if followed.wait_for(|followed| *followed).await.is_ok() {
-                shared.drain.begin(Reason::HandedOver);
+                runtime.drain.begin(Reason::HandedOver);
             }
         });
         loop {
             let name = tokio::select! {
                 _ = streams.reopen.recv() => {
-                    self.shared.state.access_logs.reopen();
+                    self.runtime.state.access_logs.reopen();
                     continue;
                 }
                 _ = streams.hangup.recv() => {
@@ -86,9 +86,9 @@ impl Signals {
             // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
             // course.
             if std::mem::replace(&mut told, true) {
-                self.shared.drain.hurry();
+                self.runtime.drain.hurry();
             } else {
-                self.shared.drain.begin(Reason::Signal(name));
+                self.runtime.drain.begin(Reason::Signal(name));
             }
         }
     }
@@ -96,14 +96,14 @@ impl Signals {
 
 /// Waits for a drain to begin, and ends the process when it is done.
 #[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
-async fn drain(shared: Arc<Shared>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
-    shared.drain.begins().await;
-    if shared.drain.reason() != Some(Reason::HandedOver) {
+async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
+    runtime.drain.begins().await;
+    if runtime.drain.reason() != Some(Reason::HandedOver) {
         lifecycle.drains();
     }
     readiness.block(DRAINING);
-    let cut = conduct(&shared).await;
-    shared.state.access_logs.flush(Instant::now() + FLUSH);
+    let cut = conduct(&runtime).await;
+    runtime.state.access_logs.flush(Instant::now() + FLUSH);
     lifecycle.ends();
     std::process::exit(if cut == 0 { 0 } else { CUT })
 }
@@ -117,8 +117,8 @@ struct Streams {
 }
 
 impl Streams {
-    fn open(runtime: &Runtime) -> io::Result<Streams> {
-        let _within = runtime.enter();
+    fn open(tokio: &TokioRuntime) -> io::Result<Streams> {
+        let _within = tokio.enter();
         Ok(Streams {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

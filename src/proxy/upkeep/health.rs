@@ -17,14 +17,14 @@ use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
 use super::lists::ListUpkeep;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::upstream::peer::PeerTemplate;
 use crate::proxy::upstream::proxy_header::Announcer;
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
 pub struct Upkeep {
-    pub shared: Arc<Shared>,
+    pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
 }
 
@@ -40,11 +40,11 @@ impl BackgroundService for Upkeep {
         let began = Instant::now();
         let mut starting = true;
         loop {
-            discovery.run(&self.shared);
-            schedule.run(&self.shared);
-            lists.run(&self.shared);
+            discovery.run(&self.runtime);
+            schedule.run(&self.runtime);
+            lists.run(&self.runtime);
             // A name without an answer costs its own upstream (503), not the others their readiness.
-            if starting && (discovery.is_settled(&self.shared) || began.elapsed() > FIRST_ANSWERS) {
+            if starting && (discovery.is_settled(&self.runtime) || began.elapsed() > FIRST_ANSWERS) {
                 self.readiness.clear(STARTING);
                 starting = false;
             }
@@ -75,8 +75,8 @@ struct Schedule {
 type Key = (Arc<str>, bool);
 
 impl Schedule {
-    fn run(&mut self, shared: &Arc<Shared>) {
-        let servings = shared.servings();
+    fn run(&mut self, runtime: &Arc<Runtime>) {
+        let servings = runtime.active_configs();
         let now = Instant::now();
         let mut probed = HashSet::new();
         for (tried, serving) in [false, true].into_iter().zip(&servings) {

@@ -37,7 +37,7 @@ pub enum Http2End {
 impl Http2Monitor {
     /// Of the connection of `client`, which began at `began`.
     pub fn new(client: &ClientConnection, began: Instant) -> Self {
-        let serving = client.listener.shared.store.load();
+        let serving = client.listener.runtime.store.load();
         let bounds = &serving.snapshot.bounds;
         let flood_bounds = FloodBounds {
             first_request: bounds.first_request,
@@ -73,7 +73,7 @@ impl Http2Monitor {
 
     /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
     pub fn poll_end(&mut self, cx: &mut Context<'_>, client: &ClientConnection) -> Poll<Http2End> {
-        let drains = client.listener.shared.drain.stage() >= Stage::Leaving;
+        let drains = client.listener.runtime.drain.stage() >= Stage::Leaving;
         let grace = if drains { DRAIN_QUIET } else { self.grace };
         if client.is_retired() {
             let look = Instant::now() + grace;
@@ -109,7 +109,7 @@ impl Http2Monitor {
 }
 
 fn report(violation: FloodViolation, client: &ClientConnection) {
-    client.listener.shared.metrics.bound_hit(violation.bound());
+    client.listener.runtime.metrics.bound_hit(violation.bound());
     debug!(
         "HTTP/2 connection of {} on listener {} ended: {}",
         client.facts.peer,

@@ -95,7 +95,7 @@ impl PacedSession {
         });
         let Some(read) = read.await else {
             let slow = rate.too_slow(Instant::now()).unwrap_or(TooSlow::Rate);
-            control.connection().listener.shared.metrics.bound_hit(slow.body_bound());
+            control.connection().listener.runtime.metrics.bound_hit(slow.body_bound());
             let denial = Denial::new(Cause::RequestTimeout, "the request's body came too slowly");
             return Err(Error::because(ErrorType::ReadTimedout, "reading a request body", denial).into_down());
         };
@@ -118,7 +118,7 @@ impl PacedSession {
             if let Err(e) = &written
                 && *e.etype() == ErrorType::WriteTimedout
             {
-                self.control.connection().listener.shared.metrics.bound_hit(Bound::WriteIdle);
+                self.control.connection().listener.runtime.metrics.bound_hit(Bound::WriteIdle);
             }
             written?;
             if let Some(rate) = &mut self.rate {

@@ -63,7 +63,7 @@ impl ClientStream {
 
     fn gather_http2(&mut self, mut bytes: &[u8]) {
         let (Some(injector), Some(monitor)) = (&mut self.injector, &mut self.monitor) else { return };
-        let serving = self.client.listener.shared.store.load();
+        let serving = self.client.listener.runtime.store.load();
         while !bytes.is_empty() {
             match injector.scan(bytes, &serving.h2_fields) {
                 InjectorOutput::Pass(count) => {

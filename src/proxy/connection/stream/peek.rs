@@ -22,7 +22,7 @@ impl Peek for ClientStream {
             let mut chunk = [0; 32];
             let room = chunk.len().min(buf.len() - peeked.len());
             let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
-            let drain = self.client.listener.shared.drain.clone();
+            let drain = self.client.listener.runtime.drain.clone();
             let read = async { tokio::time::timeout_at(deadline, read).await };
             let read = if peeked.is_empty() {
                 let drained = drain.idle_over(self.began, Duration::ZERO);

@@ -8,7 +8,7 @@ use log::{info, warn};
 
 use crate::config::snapshot::Process;
 use crate::proxy::drain::{Drain, Reason, Stage};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 
 /// How often the log says what is waited for. Bounds that a reload has changed are seen at once.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -30,14 +30,14 @@ impl Drain {
 }
 
 /// Drains from beginning to end. Returns how many requests were cut.
-pub async fn conduct(shared: &Shared) -> u64 {
-    let reason = shared.drain.begins().await;
-    let mut drain = Conductor { shared, drain: &shared.drain, said: Instant::now() };
+pub async fn conduct(runtime: &Runtime) -> u64 {
+    let reason = runtime.drain.begins().await;
+    let mut drain = Conductor { runtime, drain: &runtime.drain, said: Instant::now() };
     info!("drain begins ({reason}): {} left", drain.left());
     drain.give_notice(reason).await;
     drain.drain.leave(drain.process(|process| process.drain_idle));
     drain.leave().await;
-    let lost = shared.in_flight() as u64;
+    let lost = runtime.in_flight() as u64;
     let cut = drain.drain.cut() + lost;
     let took = drain.drain.elapsed().unwrap_or_default();
     if cut > 0 {
@@ -49,7 +49,7 @@ pub async fn conduct(shared: &Shared) -> u64 {
 }
 
 struct Conductor<'a> {
-    shared: &'a Shared,
+    runtime: &'a Runtime,
     drain: &'a Drain,
     /// When the log last said what is left.
     said: Instant,
@@ -91,7 +91,7 @@ impl Conductor<'_> {
                 self.drain.enter(Stage::StreamsEnd);
                 if now >= all {
                     // They end in order, though nothing else may wait any longer.
-                    self.wait(Some(now + LAST_WORDS), |this| this.shared.metrics.streams_open() == 0).await;
+                    self.wait(Some(now + LAST_WORDS), |this| this.runtime.metrics.streams_open() == 0).await;
                     continue;
                 }
             }
@@ -146,19 +146,19 @@ impl Conductor<'_> {
 
     fn is_done(&self) -> bool {
         self.drain.listeners.load(Ordering::SeqCst) == 0
-            && self.shared.in_flight() == 0
-            && self.shared.state.connections.open() == 0
+            && self.runtime.in_flight() == 0
+            && self.runtime.state.connections.open() == 0
     }
 
     fn process<T>(&self, read: impl FnOnce(&Process) -> T) -> T {
-        read(&self.shared.store.load().snapshot.process)
+        read(&self.runtime.store.load().snapshot.process)
     }
 
     fn left(&self) -> Left {
         Left {
-            requests: self.shared.in_flight(),
-            streams: self.shared.metrics.streams_open(),
-            connections: self.shared.state.connections.open(),
+            requests: self.runtime.in_flight(),
+            streams: self.runtime.metrics.streams_open(),
+            connections: self.runtime.state.connections.open(),
         }
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     use crate::config::load::SystemEnvironment;
     use crate::telemetry::metrics::Metrics;
 
-    fn shared(process: &str) -> Arc<Shared> {
+    fn runtime(process: &str) -> Arc<Runtime> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.yaml");
         let listener = "{ name: main, address: \"127.0.0.1:1\" }";
@@ -204,41 +204,41 @@ mod tests {
         let source = Source::new(file.display().to_string(), Arc::new(SystemEnvironment));
         let (snapshot, diagnostics) = source.open();
         let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
-        Shared::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()
+        Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()
     }
 
     #[tokio::test]
     async fn a_successor_takes_over_without_a_notice_and_with_what_is_queued() {
-        let shared = shared("drain_notice: 1h, drain: 1h");
-        assert!(shared.drain.owns_queue());
-        shared.drain.begin(Reason::HandedOver);
-        assert_eq!(conduct(&shared).await, 0);
-        assert!(!shared.drain.owns_queue());
-        assert_eq!(shared.drain.stage(), Stage::Leaving);
+        let runtime = runtime("drain_notice: 1h, drain: 1h");
+        assert!(runtime.drain.owns_queue());
+        runtime.drain.begin(Reason::HandedOver);
+        assert_eq!(conduct(&runtime).await, 0);
+        assert!(!runtime.drain.owns_queue());
+        assert_eq!(runtime.drain.stage(), Stage::Leaving);
     }
 
     #[tokio::test]
     async fn the_notice_is_given_and_a_listener_waited_for() {
-        let shared = shared("drain_notice: 50ms, drain: 1h");
-        let listener = shared.drain.listener();
-        let mut stages = shared.drain.stages();
+        let runtime = runtime("drain_notice: 50ms, drain: 1h");
+        let listener = runtime.drain.listener();
+        let mut stages = runtime.drain.stages();
         let closing = async {
             stages.wait_for(|stage| *stage == Stage::Notice).await.unwrap();
             stages.wait_for(|stage| *stage == Stage::Leaving).await.unwrap();
             drop(listener);
         };
-        shared.drain.begin(Reason::Command);
+        runtime.drain.begin(Reason::Command);
         let begun = Instant::now();
-        assert_eq!(tokio::join!(conduct(&shared), closing).0, 0);
+        assert_eq!(tokio::join!(conduct(&runtime), closing).0, 0);
         assert!(begun.elapsed() >= Duration::from_millis(50));
     }
 
     #[tokio::test]
     async fn what_never_ends_is_counted() {
-        let shared = shared("drain: 0s");
-        shared.request_began();
-        shared.drain.begin(Reason::Signal("SIGTERM"));
-        assert_eq!(conduct(&shared).await, 1);
-        assert_eq!(shared.drain.stage(), Stage::Over);
+        let runtime = runtime("drain: 0s");
+        runtime.request_began();
+        runtime.drain.begin(Reason::Signal("SIGTERM"));
+        assert_eq!(conduct(&runtime).await, 1);
+        assert_eq!(runtime.drain.stage(), Stage::Over);
     }
 }

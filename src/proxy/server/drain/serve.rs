@@ -16,7 +16,7 @@ use crate::state::connections::Place;
 
 /// Serves the connection of `client`, through a drain if there is one.
 pub async fn attend(client: &ClientConnection, mut serve: Pin<&mut impl Future<Output = ()>>) {
-    let drain = &client.listener.shared.drain;
+    let drain = &client.listener.runtime.drain;
     let mut stages = drain.stages();
     let mut told = None;
     let mut entered = Some(*stages.borrow_and_update());
@@ -61,7 +61,7 @@ pub async fn attend_request<T>(
     client: Arc<ClientConnection>,
     mut serve: impl Future<Output = Option<T>> + Unpin,
 ) -> Option<T> {
-    let drain = &client.listener.shared.drain;
+    let drain = &client.listener.runtime.drain;
     loop {
         // Before the stage is looked at, so that none is missed.
         let turned = client.next_drain_stage();
