@@ -22,7 +22,7 @@ use crate::decision::rules::{Action, RouteId};
 use crate::decision::upstream::mirror::Mirror;
 use crate::proxy::request_id::REQUEST_ID;
 use crate::proxy::runtime::active_config::ActiveConfig;
-use crate::proxy::upstream::mirror::{Flight, Handle};
+use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};
 use crate::telemetry::metrics::MirrorOutcome;
 
 /// Marks a copy. Nothing that begins with `X-Portcullis-` passes from a client, so that an origin may go by it.
@@ -44,7 +44,7 @@ pub enum Progress {
 pub struct Copy {
     header: RequestHeader,
     body: BytesMut,
-    flight: Flight,
+    slot: MirrorSlot,
 }
 
 /// Begins the copy of a request, if there is to be one, with what the origin is `shown`.
@@ -69,8 +69,8 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
     if length.is_some_and(|length| length > rules.body as u64) {
         return handle.metrics.count(MirrorOutcome::TooLarge);
     }
-    let Some(flight) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
-    let copy = Box::new(Copy { header: marked(shown, &ctx.request_id), body: BytesMut::new(), flight });
+    let Some(slot) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
+    let copy = Box::new(Copy { header: marked(shown, &ctx.request_id), body: BytesMut::new(), slot });
     if session.as_mut().is_body_empty() {
         send(copy, rules, handle, session, ctx);
     } else {
@@ -86,7 +86,7 @@ pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Conte
     let Some((rules, handle)) = mirror(&serving, id) else { return };
     let piece = piece.map_or(&[][..], |piece| piece);
     if copy.body.len() + piece.len() > rules.body {
-        return copy.flight.set_outcome(MirrorOutcome::TooLarge);
+        return copy.slot.set_outcome(MirrorOutcome::TooLarge);
     }
     copy.body.extend_from_slice(piece);
     if last {
@@ -97,7 +97,7 @@ pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Conte
 }
 
 /// The mirror of a route.
-fn mirror(serving: &ActiveConfig, id: RouteId) -> Option<(&Mirror, &Handle)> {
+fn mirror(serving: &ActiveConfig, id: RouteId) -> Option<(&Mirror, &RouteMirror)> {
     let Action::Forward { mirror: Some(mirror), .. } = &serving.route(id).action else { return None };
     Some((mirror, serving.mirrors[id.0 as usize].as_ref()?))
 }
@@ -113,9 +113,9 @@ fn marked(shown: &RequestHeader, request_id: &HeaderValue) -> RequestHeader {
 }
 
 /// Sends the whole copy in a task of its own. Requests don't hold on to it, and neither does the process when it drains.
-fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx: &Context) {
-    let Copy { mut header, body, mut flight } = *copy;
-    flight.set_outcome(MirrorOutcome::Failed);
+fn send(copy: Box<Copy>, rules: &Mirror, handle: &RouteMirror, session: &Session, ctx: &Context) {
+    let Copy { mut header, body, mut slot } = *copy;
+    slot.set_outcome(MirrorOutcome::Failed);
     let (Some(permit), Some(normal), Some(control)) = (&ctx.permit, &ctx.normal, &ctx.control) else { return };
     let request = session.req_header();
     let view = RequestView { method: &request.method, normal, headers: &request.headers };
@@ -127,9 +127,9 @@ fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx
     }
     let (connector, timeout) = (handle.connector(), rules.timeout);
     tokio::spawn(async move {
-        flight.set_outcome(MirrorOutcome::Abandoned);
+        slot.set_outcome(MirrorOutcome::Abandoned);
         let exchanged = tokio::time::timeout(timeout, exchange(&connector, &peer, header, body.freeze())).await;
-        flight.set_outcome(match exchanged {
+        slot.set_outcome(match exchanged {
             Ok(Ok(())) => MirrorOutcome::Answered,
             Ok(Err(e)) => {
                 debug!("a copy for {} failed: {e}", endpoint.name);

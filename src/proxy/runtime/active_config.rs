@@ -41,7 +41,7 @@ pub struct ActiveConfig {
     /// By route id.
     pub routes: Vec<RouteMetrics>,
     /// By route id. `None` where nothing is copied.
-    pub mirrors: Vec<Option<mirror::Handle>>,
+    pub mirrors: Vec<Option<mirror::RouteMirror>>,
     /// For requests that no route takes.
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
@@ -110,7 +110,7 @@ impl ActiveConfig {
             .collect();
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
-        let mirrors = state.mirroring.handles(&snapshot.rules, metrics);
+        let mirrors = state.mirror_pool.handles(&snapshot.rules, metrics);
         let h2_fields = reply::hpack_fields(&snapshot.rules.response);
         let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));

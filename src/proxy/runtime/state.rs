@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::proxy::tls::Resumption;
-use crate::proxy::upstream::mirror::Mirroring;
+use crate::proxy::upstream::mirror::MirrorPool;
 use crate::state::addresses::AddressLists;
 use crate::state::connections::Connections;
 use crate::state::discovery::Discovery;
@@ -22,7 +22,7 @@ pub struct RuntimeState {
     pub connections: Arc<Connections>,
     pub access_logs: AccessLogs,
     pub(super) resumption: Resumption,
-    pub mirroring: Mirroring,
+    pub mirror_pool: MirrorPool,
 }
 
 impl RuntimeState {
@@ -37,7 +37,7 @@ impl RuntimeState {
             connections: Connections::new(),
             access_logs: AccessLogs::default(),
             resumption: Resumption::default(),
-            mirroring: Mirroring::default(),
+            mirror_pool: MirrorPool::default(),
         }
     }
 }
