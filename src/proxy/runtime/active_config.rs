@@ -11,7 +11,7 @@ use super::state::RuntimeState;
 use crate::config::snapshot::{self, Snapshot};
 use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::proxy::reply;
-use crate::proxy::tls::{self, Resumption};
+use crate::proxy::tls::{self, SessionResumption};
 use crate::proxy::upstream::mirror;
 use crate::proxy::upstream::peer::PeerTemplate;
 use crate::state::addresses::AddressList;
@@ -151,7 +151,10 @@ impl ActiveConfig {
     }
 }
 
-fn acceptor(listener: &snapshot::Listener, resumption: &Resumption) -> Result<Option<Arc<Acceptor>>, AssembleError> {
+fn acceptor(
+    listener: &snapshot::Listener,
+    resumption: &SessionResumption,
+) -> Result<Option<Arc<Acceptor>>, AssembleError> {
     let Some(settings) = &listener.tls else { return Ok(None) };
     match tls::acceptor(&listener.name, settings, listener.http2, resumption) {
         Ok(acceptor) => Ok(Some(Arc::new(acceptor))),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::proxy::tls::Resumption;
+use crate::proxy::tls::SessionResumption;
 use crate::proxy::upstream::mirror::MirrorPool;
 use crate::state::addresses::AddressLists;
 use crate::state::connections::Connections;
@@ -21,7 +21,7 @@ pub struct RuntimeState {
     pub upstreams: Upstreams,
     pub connections: Arc<Connections>,
     pub access_logs: AccessLogs,
-    pub(super) resumption: Resumption,
+    pub(super) resumption: SessionResumption,
     pub mirror_pool: MirrorPool,
 }
 
@@ -36,7 +36,7 @@ impl RuntimeState {
             upstreams: Upstreams::new(),
             connections: Connections::new(),
             access_logs: AccessLogs::default(),
-            resumption: Resumption::default(),
+            resumption: SessionResumption::default(),
             mirror_pool: MirrorPool::default(),
         }
     }
