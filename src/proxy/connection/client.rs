@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::decision::proxy_protocol::Announced;
 use crate::decision::request::connection::{ConnectionFacts, TlsFacts};
-use crate::proxy::drain::Stage;
+use crate::proxy::drain::DrainStage;
 use crate::proxy::runtime::Runtime;
 use crate::telemetry::metrics::{Bound, ListenerMetrics};
 
@@ -106,8 +106,8 @@ impl ClientConnection {
     /// Whether the next answer is the last one of an HTTP/1 connection, because the process drains.
     pub fn is_closing(&self) -> bool {
         match self.listener.runtime.drain.stage() {
-            Stage::Serving => false,
-            Stage::Notice => self.is_retired(),
+            DrainStage::Serving => false,
+            DrainStage::Notice => self.is_retired(),
             _ => true,
         }
     }

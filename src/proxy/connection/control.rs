@@ -14,7 +14,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use super::client::ClientConnection;
 use crate::decision::outcome::Denial;
 use crate::decision::rules::Pacing;
-use crate::proxy::drain::{Ending, Stage};
+use crate::proxy::drain::{DrainEnding, DrainStage};
 
 /// The control of one request.
 pub struct RequestControl {
@@ -119,14 +119,14 @@ impl RequestControl {
     }
 
     /// How far the drain of the process has come.
-    pub(super) fn drain_stage(&self) -> Stage {
+    pub(super) fn drain_stage(&self) -> DrainStage {
         self.connection.listener.runtime.drain.stage()
     }
 
     /// Whether, and why, a drain ends the request.
-    pub(super) fn ending(&self) -> Option<Ending> {
+    pub(super) fn ending(&self) -> Option<DrainEnding> {
         let drain = &self.connection.listener.runtime.drain;
-        if drain.stage() < Stage::StreamsEnd {
+        if drain.stage() < DrainStage::StreamsEnd {
             return None;
         }
         drain.ending(self.phase() == RequestPhase::Tunnel || self.endless.load(Ordering::Relaxed))
@@ -138,7 +138,7 @@ impl RequestControl {
         if self.phase() != RequestPhase::TunnelEnded {
             return None;
         }
-        self.connection.listener.runtime.drain.ending(true).map(Ending::denial)
+        self.connection.listener.runtime.drain.ending(true).map(DrainEnding::denial)
     }
 
     pub(super) fn phase(&self) -> RequestPhase {

@@ -31,7 +31,7 @@ use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
 use crate::config::snapshot::Bounds;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
-use crate::proxy::drain::Ending;
+use crate::proxy::drain::DrainEnding;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
 const HEAD_MEMORY: usize = 512;
@@ -180,7 +180,7 @@ impl ClientStream {
     /// The same, for a client that does not take what it is sent.
     fn poll_taken<T>(&mut self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match self.control.ending() {
-            Some(ending @ Ending::Request) if poll.is_pending() && self.failed.is_none() => {
+            Some(ending @ DrainEnding::Request) if poll.is_pending() && self.failed.is_none() => {
                 Poll::Ready(Err(self.end(io::ErrorKind::ConnectionAborted, ending.denial())))
             }
             _ => poll,
@@ -371,7 +371,7 @@ impl Drop for ClientStream {
     fn drop(&mut self) {
         let left = |head| {
             let gone = || Denial::new(Cause::ClientClosed, "the client left within its request's head");
-            self.client.record_unanswered(head, self.control.ending().map_or_else(gone, Ending::denial));
+            self.client.record_unanswered(head, self.control.ending().map_or_else(gone, DrainEnding::denial));
         };
         match self.control.phase() {
             RequestPhase::Head => left(&self.head),

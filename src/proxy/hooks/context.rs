@@ -17,7 +17,7 @@ use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::bound_of;
-use crate::proxy::drain::Ending;
+use crate::proxy::drain::DrainEnding;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
@@ -235,7 +235,8 @@ impl Drop for Context {
         if self.record.is_some() {
             if self.denial.is_none() {
                 let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
-                self.denial = Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, Ending::denial));
+                self.denial =
+                    Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial));
             }
             self.finish();
         }

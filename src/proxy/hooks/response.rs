@@ -13,7 +13,7 @@ use super::sticky;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{grpc, grpc::is_grpc, is_endless};
-use crate::proxy::drain::Stage;
+use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
 use crate::proxy::reply::{Reply, Sealed};
 use crate::proxy::request_id::REQUEST_ID;
@@ -118,7 +118,7 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
-    if ctx.shared.drain.stage() != Stage::Serving
+    if ctx.shared.drain.stage() != DrainStage::Serving
         && ctx.control.as_ref().is_some_and(|control| control.connection().is_closing())
     {
         session.set_keepalive(None);

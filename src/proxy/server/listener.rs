@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use super::accept::{Admitted, Gate};
 use super::accept_gate::Entrance;
-use super::drain::serve::{Held, Unserved, attend, attend_request};
+use super::drain::serve::{CountedConnection, PendingClient, serve_request_until_drained, serve_until_drained};
 use super::http2_connect;
 use crate::config::snapshot;
 use crate::decision::request::connection::TlsFacts;
@@ -39,7 +39,7 @@ use crate::proxy::connection::client::{ClientConnection, ListenerContext};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::monitor::max_header_list;
 use crate::proxy::connection::http2::session::paced;
-use crate::proxy::drain::{ListenerOpen, Stage};
+use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::upkeep::watchdog::Pulse;
@@ -113,12 +113,12 @@ impl ListenerService {
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
             let drain = listener.runtime.drain.clone();
-            let pending = Unserved::new(&drain);
+            let pending = PendingClient::new(&drain);
             let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
             let established = pending.before_leaving(establish).await;
             drop(gate);
             let Admitted { addresses, place, .. } = admitted;
-            let place = Held::new(place, &drain);
+            let place = CountedConnection::new(place, &drain);
             let Some((stream, tls)) = established else { return };
             let client = Arc::new(ClientConnection::new(listener, addresses, tls));
             let retirement = client.retirement();
@@ -129,7 +129,7 @@ impl ListenerService {
                     next = app.process_new(stream, &retirement).await;
                 }
             };
-            attend(&client, pin!(serve)).await;
+            serve_until_drained(&client, pin!(serve)).await;
             drop((open, place));
         });
     }
@@ -264,8 +264,8 @@ impl Service for ListenerService {
     }
 }
 
-pub(in crate::proxy) async fn leaving(stages: &mut watch::Receiver<Stage>) {
-    let _ = stages.wait_for(|stage| *stage >= Stage::Leaving).await;
+pub(in crate::proxy) async fn leaving(stages: &mut watch::Receiver<DrainStage>) {
+    let _ = stages.wait_for(|stage| *stage >= DrainStage::Leaving).await;
 }
 
 /// Whether the process or the machine is out of descriptors or memory.
@@ -312,7 +312,7 @@ impl HttpServerApp for HttpApp {
         let connection = control.connection().clone();
         connection.http2_request_arrived();
         let session = paced(session, &connection);
-        Box::pin(attend_request(connection, self.proxy.process_new_http(session, shutdown)))
+        Box::pin(serve_request_until_drained(connection, self.proxy.process_new_http(session, shutdown)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -8,10 +8,10 @@ use tokio::runtime::{Builder, Runtime as TokioRuntime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::drain::run::conduct;
+use super::drain::run::run_drain;
 use crate::admin::Readiness;
 use crate::admin::control::{Command, Control};
-use crate::proxy::drain::Reason;
+use crate::proxy::drain::DrainReason;
 use crate::proxy::runtime::Runtime;
 
 /// What the process around the server does at its turning points.
@@ -64,7 +64,7 @@ impl Signals {
         let (runtime, mut followed) = (self.runtime.clone(), self.followed.clone());
         tokio::spawn(async move {
             if followed.wait_for(|followed| *followed).await.is_ok() {
-                runtime.drain.begin(Reason::HandedOver);
+                runtime.drain.begin(DrainReason::HandedOver);
             }
         });
         loop {
@@ -86,9 +86,9 @@ impl Signals {
             // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
             // course.
             if std::mem::replace(&mut told, true) {
-                self.runtime.drain.hurry();
+                self.runtime.drain.force();
             } else {
-                self.runtime.drain.begin(Reason::Signal(name));
+                self.runtime.drain.begin(DrainReason::Signal(name));
             }
         }
     }
@@ -98,11 +98,11 @@ impl Signals {
 #[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
 async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
     runtime.drain.begins().await;
-    if runtime.drain.reason() != Some(Reason::HandedOver) {
+    if runtime.drain.reason() != Some(DrainReason::HandedOver) {
         lifecycle.drains();
     }
     readiness.block(DRAINING);
-    let cut = conduct(&runtime).await;
+    let cut = run_drain(&runtime).await;
     runtime.state.access_logs.flush(Instant::now() + FLUSH);
     lifecycle.ends();
     std::process::exit(if cut == 0 { 0 } else { CUT })

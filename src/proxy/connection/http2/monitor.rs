@@ -9,7 +9,7 @@ use super::flood::{FloodBounds, FloodDetector, FloodViolation};
 use crate::decision::request::ReadRules;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::timer::Timer;
-use crate::proxy::drain::Stage;
+use crate::proxy::drain::DrainStage;
 
 /// In a drain: how long nothing may move on a connection on which nothing is asked. A round trip, for the acknowledgement of a
 /// PING (RFC 9113 §6.8) and for windows that the last answers wait for, and much patience.
@@ -73,7 +73,7 @@ impl Http2Monitor {
 
     /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
     pub fn poll_end(&mut self, cx: &mut Context<'_>, client: &ClientConnection) -> Poll<Http2End> {
-        let drains = client.listener.runtime.drain.stage() >= Stage::Leaving;
+        let drains = client.listener.runtime.drain.stage() >= DrainStage::Leaving;
         let grace = if drains { DRAIN_QUIET } else { self.grace };
         if client.is_retired() {
             let look = Instant::now() + grace;

@@ -33,7 +33,7 @@ use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
 use crate::proxy::connection::timer::Timer;
-use crate::proxy::drain::Stage;
+use crate::proxy::drain::DrainStage;
 use crate::telemetry::metrics::Bound;
 
 /// What is handed over at once, and must be taken by the client within the write timeout: a frame of the usual size. So the
@@ -113,7 +113,7 @@ impl PacedSession {
                 let mut write = pin!(self.inner.write_body(piece, end && last));
                 let (control, ended) = (&*self.control, &mut self.ended);
                 // Only time that is up for everything ends that: an answer without an end has its own end between two pieces.
-                poll_fn(|cx| poll_until_end(cx, write.as_mut(), Stage::Cut, control, ended)).await
+                poll_fn(|cx| poll_until_end(cx, write.as_mut(), DrainStage::Cut, control, ended)).await
             };
             if let Err(e) = &written
                 && *e.etype() == ErrorType::WriteTimedout
@@ -157,7 +157,7 @@ impl PacedSession {
 fn poll_until_end<T>(
     cx: &mut Context<'_>,
     step: Pin<&mut impl Future<Output = Result<T>>>,
-    from: Stage,
+    from: DrainStage,
     control: &RequestControl,
     ended: &mut bool,
 ) -> Poll<Result<T>> {
@@ -194,7 +194,7 @@ impl Session for PacedSession {
         if no_body_expected || self.inner.is_body_done() {
             let mut idle = pin!(self.inner.read_body_or_idle(true));
             let (control, ended) = (&*self.control, &mut self.ended);
-            return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), Stage::StreamsEnd, control, ended)).await;
+            return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended)).await;
         }
         self.read_in_time().await
     }

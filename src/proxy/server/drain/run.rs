@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::config::snapshot::Process;
-use crate::proxy::drain::{Drain, Reason, Stage};
+use crate::proxy::drain::{Drain, DrainReason, DrainStage};
 use crate::proxy::runtime::Runtime;
 
 /// How often the log says what is waited for. Bounds that a reload has changed are seen at once.
@@ -19,7 +19,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Drain {
     /// Returns when the drain begins, with its reason.
-    pub async fn begins(&self) -> Reason {
+    pub async fn begins(&self) -> DrainReason {
         loop {
             if let Some(reason) = self.reason() {
                 return reason;
@@ -30,9 +30,9 @@ impl Drain {
 }
 
 /// Drains from beginning to end. Returns how many requests were cut.
-pub async fn conduct(runtime: &Runtime) -> u64 {
+pub async fn run_drain(runtime: &Runtime) -> u64 {
     let reason = runtime.drain.begins().await;
-    let mut drain = Conductor { runtime, drain: &runtime.drain, said: Instant::now() };
+    let mut drain = DrainRunner { runtime, drain: &runtime.drain, said: Instant::now() };
     info!("drain begins ({reason}): {} left", drain.left());
     drain.give_notice(reason).await;
     drain.drain.leave(drain.process(|process| process.drain_idle));
@@ -48,25 +48,25 @@ pub async fn conduct(runtime: &Runtime) -> u64 {
     cut
 }
 
-struct Conductor<'a> {
+struct DrainRunner<'a> {
     runtime: &'a Runtime,
     drain: &'a Drain,
     /// When the log last said what is left.
     said: Instant,
 }
 
-impl Conductor<'_> {
+impl DrainRunner<'_> {
     /// Goes on serving for a while, so that whoever sends requests here can see that it should not.
-    async fn give_notice(&mut self, reason: Reason) {
+    async fn give_notice(&mut self, reason: DrainReason) {
         let notice = self.process(|process| process.drain_notice);
-        if notice.is_zero() || reason == Reason::HandedOver {
+        if notice.is_zero() || reason == DrainReason::HandedOver {
             return;
         }
         let ends = Instant::now() + notice;
         let _ = self.drain.notice_ends.set(ends);
-        self.drain.enter(Stage::Notice);
+        self.drain.enter(DrainStage::Notice);
         info!("not ready any more; the listeners close in {notice:.1?}");
-        self.wait(Some(ends), |this| this.drain.haste() > 0).await;
+        self.wait(Some(ends), |this| this.drain.forced() > 0).await;
     }
 
     /// Waits for the last request; ends what takes too long.
@@ -82,13 +82,13 @@ impl Conductor<'_> {
             if self.is_done() {
                 return;
             }
-            if self.drain.haste() > 0 {
+            if self.drain.forced() > 0 {
                 warn!("asked a second time: {} cut", self.left());
                 break;
             }
-            if self.drain.stage() < Stage::StreamsEnd && now >= streams {
+            if self.drain.stage() < DrainStage::StreamsEnd && now >= streams {
                 info!("time is up for streams: {} left", self.left());
-                self.drain.enter(Stage::StreamsEnd);
+                self.drain.enter(DrainStage::StreamsEnd);
                 if now >= all {
                     // They end in order, though nothing else may wait any longer.
                     self.wait(Some(now + LAST_WORDS), |this| this.runtime.metrics.streams_open() == 0).await;
@@ -99,24 +99,24 @@ impl Conductor<'_> {
                 warn!("`process.drain` is over: {} cut", self.left());
                 break;
             }
-            let next = if self.drain.stage() < Stage::StreamsEnd { streams } else { all };
+            let next = if self.drain.stage() < DrainStage::StreamsEnd { streams } else { all };
             self.rest(next.min(self.said + PROGRESS)).await;
             self.say(all);
         }
-        for stage in [Stage::Cut, Stage::Over] {
-            let haste = self.drain.haste();
+        for stage in [DrainStage::Cut, DrainStage::Over] {
+            let forced = self.drain.forced();
             if self.is_done() {
                 return;
             }
             self.drain.enter(stage);
             let until = Instant::now() + LAST_WORDS;
-            self.wait(Some(until), |this| stage == Stage::Cut && this.drain.haste() > haste).await;
+            self.wait(Some(until), |this| stage == DrainStage::Cut && this.drain.forced() > forced).await;
         }
     }
 
     /// Waits until nothing is left, `done` says so, or `until`.
     async fn wait(&mut self, until: Option<Instant>, done: impl Fn(&Self) -> bool) {
-        let serving = self.drain.stage() < Stage::Leaving;
+        let serving = self.drain.stage() < DrainStage::Leaving;
         while !(done(self) || !serving && self.is_done()) && until.is_none_or(|until| Instant::now() < until) {
             let next = self.said + PROGRESS;
             self.rest(until.map_or(next, |until| until.min(next))).await;
@@ -154,8 +154,8 @@ impl Conductor<'_> {
         read(&self.runtime.store.load().snapshot.process)
     }
 
-    fn left(&self) -> Left {
-        Left {
+    fn left(&self) -> Remaining {
+        Remaining {
             requests: self.runtime.in_flight(),
             streams: self.runtime.metrics.streams_open(),
             connections: self.runtime.state.connections.open(),
@@ -164,21 +164,21 @@ impl Conductor<'_> {
 }
 
 impl Drain {
-    fn haste(&self) -> usize {
-        self.haste.load(Ordering::SeqCst)
+    fn forced(&self) -> usize {
+        self.forced.load(Ordering::SeqCst)
     }
 }
 
 /// What is waited for.
-struct Left {
+struct Remaining {
     requests: usize,
     streams: i64,
     connections: u32,
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for Remaining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Left { requests, streams, connections } = self;
+        let Remaining { requests, streams, connections } = self;
         write!(f, "{requests} requests ({streams} of them streams), {connections} connections")
     }
 }
@@ -211,10 +211,10 @@ mod tests {
     async fn a_successor_takes_over_without_a_notice_and_with_what_is_queued() {
         let runtime = runtime("drain_notice: 1h, drain: 1h");
         assert!(runtime.drain.owns_queue());
-        runtime.drain.begin(Reason::HandedOver);
-        assert_eq!(conduct(&runtime).await, 0);
+        runtime.drain.begin(DrainReason::HandedOver);
+        assert_eq!(run_drain(&runtime).await, 0);
         assert!(!runtime.drain.owns_queue());
-        assert_eq!(runtime.drain.stage(), Stage::Leaving);
+        assert_eq!(runtime.drain.stage(), DrainStage::Leaving);
     }
 
     #[tokio::test]
@@ -223,13 +223,13 @@ mod tests {
         let listener = runtime.drain.listener();
         let mut stages = runtime.drain.stages();
         let closing = async {
-            stages.wait_for(|stage| *stage == Stage::Notice).await.unwrap();
-            stages.wait_for(|stage| *stage == Stage::Leaving).await.unwrap();
+            stages.wait_for(|stage| *stage == DrainStage::Notice).await.unwrap();
+            stages.wait_for(|stage| *stage == DrainStage::Leaving).await.unwrap();
             drop(listener);
         };
-        runtime.drain.begin(Reason::Command);
+        runtime.drain.begin(DrainReason::Command);
         let begun = Instant::now();
-        assert_eq!(tokio::join!(conduct(&runtime), closing).0, 0);
+        assert_eq!(tokio::join!(run_drain(&runtime), closing).0, 0);
         assert!(begun.elapsed() >= Duration::from_millis(50));
     }
 
@@ -237,8 +237,8 @@ mod tests {
     async fn what_never_ends_is_counted() {
         let runtime = runtime("drain: 0s");
         runtime.request_began();
-        runtime.drain.begin(Reason::Signal("SIGTERM"));
-        assert_eq!(conduct(&runtime).await, 1);
-        assert_eq!(runtime.drain.stage(), Stage::Over);
+        runtime.drain.begin(DrainReason::Signal("SIGTERM"));
+        assert_eq!(run_drain(&runtime).await, 1);
+        assert_eq!(runtime.drain.stage(), DrainStage::Over);
     }
 }
