@@ -14,7 +14,7 @@ use crate::handover::give::{Giver, Handle, Old};
 use crate::handover::take::{Inheritance, Pending};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
-use crate::proxy::server::accept_gate::Opening;
+use crate::proxy::server::accept_gate::AcceptGate;
 use crate::runtime_folder::RuntimeFolder;
 use crate::service_manager::ServiceManager;
 
@@ -27,7 +27,7 @@ pub struct Life {
     pub service_manager: Arc<ServiceManager>,
     pub readiness: Arc<Readiness>,
     pub shared: Arc<Runtime>,
-    pub opening: Arc<Opening>,
+    pub accept_gate: Arc<AcceptGate>,
     pub followed: watch::Sender<bool>,
     pub giver: OnceLock<Arc<Giver>>,
 }
@@ -99,7 +99,7 @@ impl Life {
         self.readiness.wait(deadline).map_err(Failure::Late)?;
         let granted = pending.ready().map_err(|error| Failure::NotLet(old.pid, error))?;
         // From here on this process has connections, and serves them come what may.
-        if !self.opening.open(OPENING) {
+        if !self.accept_gate.open(OPENING) {
             warn!("a listener is slow to accept");
         }
         self.service_manager.speak();
@@ -140,7 +140,7 @@ impl Life {
     /// Ends the process. No request and no log line is lost: listeners have accepted nothing yet.
     fn fail(&self, failure: &Failure) {
         error!("did not take over: {failure}");
-        server::signals::Lifecycle::ends(self);
+        server::signals::ShutdownHooks::exiting(self);
         std::process::exit(UNAVAILABLE)
     }
 }
@@ -148,12 +148,12 @@ impl Life {
 /// EX_UNAVAILABLE of `sysexits.h`, as the command line's `Status::Unavailable`.
 const UNAVAILABLE: i32 = 69;
 
-impl server::signals::Lifecycle for Life {
-    fn drains(&self) {
+impl server::signals::ShutdownHooks for Life {
+    fn drain_began(&self) {
         self.service_manager.stopping("draining");
     }
 
-    fn ends(&self) {
+    fn exiting(&self) {
         if let Some(folder) = &self.folder {
             folder.withdraw(self.is_giving() || *self.followed.borrow());
         }

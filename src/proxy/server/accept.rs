@@ -17,33 +17,33 @@ use crate::proxy::connection::client::{ConnectionAddresses, ListenerContext};
 use crate::state::connections::Place;
 use crate::telemetry::metrics::{Bound, ConnectionRefusal};
 use crate::telemetry::seldom::Seldom;
-use header::Unannounced;
+use header::ProxyHeaderError;
 
 /// Lets the connections of one listener in, or turns them away.
-pub struct Gate {
+pub struct Admission {
     listener: Arc<ListenerContext>,
     full: Seldom,
     crowded: Seldom,
-    unannounced: Seldom,
+    without_header: Seldom,
 }
 
 /// A connection that may stay, for as long as its place is held.
-pub struct Admitted {
+pub struct AdmittedConnection {
     pub addresses: ConnectionAddresses,
     /// Whether its first bytes must be a PROXY header.
     announces: bool,
     pub place: Place,
 }
 
-impl Gate {
+impl Admission {
     pub fn new(listener: Arc<ListenerContext>) -> Self {
-        let (full, crowded, unannounced) = (Seldom::new(), Seldom::new(), Seldom::new());
-        Gate { listener, full, crowded, unannounced }
+        let (full, crowded, without_header) = (Seldom::new(), Seldom::new(), Seldom::new());
+        Admission { listener, full, crowded, without_header }
     }
 
     /// Whether a connection from `peer` may stay, before anything of it is read. `announcers` are the peers whose
     /// connections must begin with a PROXY header, and `most` is how many connections may be open.
-    pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<Admitted> {
+    pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<AdmittedConnection> {
         let runtime = &self.listener.runtime;
         let Some(place) = runtime.state.connections.enter(most) else {
             runtime.metrics.bound_hit(Bound::Connections);
@@ -53,7 +53,7 @@ impl Gate {
             return None;
         };
         let addresses = ConnectionAddresses { peer, via: None, destination: None };
-        let mut admitted = Admitted { addresses, announces: contains(announcers, peer.ip()), place };
+        let mut admitted = AdmittedConnection { addresses, announces: contains(announcers, peer.ip()), place };
         // Whose connection a load balancer brings is not known yet.
         (admitted.announces || self.check_client(&mut admitted)).then_some(admitted)
     }
@@ -61,7 +61,12 @@ impl Gate {
     /// Reads the PROXY header, where one is due. False when the connection is to be closed.
     ///
     /// Nothing beyond the header is read: that belongs to TLS or HTTP.
-    pub async fn read_proxy_header(&self, socket: &mut TcpStream, admitted: &mut Admitted, deadline: Instant) -> bool {
+    pub async fn read_proxy_header(
+        &self,
+        socket: &mut TcpStream,
+        admitted: &mut AdmittedConnection,
+        deadline: Instant,
+    ) -> bool {
         if !admitted.announces {
             return true;
         }
@@ -77,7 +82,7 @@ impl Gate {
                 }
                 return self.check_client(admitted);
             }
-            Ok(Err(Unannounced::Silent)) => {
+            Ok(Err(ProxyHeaderError::Silent)) => {
                 // Load balancers look in this way whether anybody listens.
                 debug!("{balancer} left listener {} without a word", self.listener.name);
                 return false;
@@ -85,11 +90,11 @@ impl Gate {
             Ok(Err(failed)) => failed,
             Err(_) => {
                 self.listener.runtime.metrics.bound_hit(Bound::Handshake);
-                Unannounced::Late
+                ProxyHeaderError::Late
             }
         };
         self.listener.metrics.proxy_header_failed();
-        if let Some(count) = self.unannounced.count() {
+        if let Some(count) = self.without_header.count() {
             let name = &self.listener.name;
             warn!(
                 "listener {name}: {count} connections closed without a PROXY header, the last from {balancer}: {failed}"
@@ -118,7 +123,7 @@ impl Gate {
 
     /// The address of the connection's client is known from here on, from the socket or from a PROXY header: what depends
     /// on nothing else is decided here, once for each connection. False when it is to be closed.
-    fn check_client(&self, admitted: &mut Admitted) -> bool {
+    fn check_client(&self, admitted: &mut AdmittedConnection) -> bool {
         let runtime = &self.listener.runtime;
         let peer = admitted.addresses.peer;
         // A load balancer brings many clients, and its own probes besides.

@@ -28,8 +28,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::accept::{Admitted, Gate};
-use super::accept_gate::Entrance;
+use super::accept::{Admission, AdmittedConnection};
+use super::accept_gate::AcceptGateEntry;
 use super::drain::serve::{CountedConnection, PendingClient, serve_request_until_drained, serve_until_drained};
 use super::http2_connect;
 use crate::config::snapshot;
@@ -42,7 +42,7 @@ use crate::proxy::connection::http2::session::paced;
 use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::runtime::Runtime;
-use crate::proxy::upkeep::watchdog::Pulse;
+use crate::proxy::upkeep::watchdog::Watchdog;
 use crate::telemetry::metrics::Bound;
 use crate::telemetry::seldom::Seldom;
 
@@ -63,12 +63,12 @@ const BACKLOG: i32 = 4096;
 /// Serves one bound socket. What its connections are bound by is looked up as they come: a reload changes it.
 pub struct ListenerService {
     listener: Arc<ListenerContext>,
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     accept_failures: Seldom,
     /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
     socket: Option<Arc<StdListener>>,
-    entrance: Option<Entrance>,
-    pulse: Option<(Arc<Pulse>, usize)>,
+    entry: Option<AcceptGateEntry>,
+    watchdog: Option<(Arc<Watchdog>, usize)>,
     proxy: Arc<HttpProxy<Gateway>>,
     open: Option<ListenerOpen>,
 }
@@ -77,24 +77,24 @@ impl ListenerService {
     pub fn new(
         listener: Arc<ListenerContext>,
         socket: Arc<StdListener>,
-        entrance: Entrance,
+        entry: AcceptGateEntry,
         proxy: Arc<HttpProxy<Gateway>>,
     ) -> Self {
         ListenerService {
-            gate: Arc::new(Gate::new(listener.clone())),
+            admission: Arc::new(Admission::new(listener.clone())),
             open: Some(listener.runtime.drain.listener()),
             listener,
             accept_failures: Seldom::new(),
             socket: Some(socket),
-            entrance: Some(entrance),
-            pulse: None,
+            entry: Some(entry),
+            watchdog: None,
             proxy,
         }
     }
 
-    /// Has `pulse` watch the threads of this listener.
-    pub fn watched_by(mut self, pulse: Option<&Arc<Pulse>>) -> Self {
-        self.pulse = pulse.map(|pulse| (pulse.clone(), pulse.member()));
+    /// Has `watchdog` watch the threads of this listener.
+    pub fn watched_by(mut self, watchdog: Option<&Arc<Watchdog>>) -> Self {
+        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.member()));
         self
     }
 
@@ -103,9 +103,11 @@ impl ListenerService {
         // A configuration without this listener does not know who may use it.
         let Some((settings, tls)) = serving.listener(&self.listener.name) else { return };
         let bounds = serving.snapshot.bounds;
-        let Some(mut admitted) = self.gate.admit(peer, &settings.proxy_protocol, bounds.connections) else { return };
+        let Some(mut admitted) = self.admission.admit(peer, &settings.proxy_protocol, bounds.connections) else {
+            return;
+        };
         let listener = self.listener.clone();
-        let gate = self.gate.clone();
+        let admission = self.admission.clone();
         let tls = tls.cloned();
         let app = self.app(settings, &bounds);
         let handshake = bounds.handshake;
@@ -114,10 +116,11 @@ impl ListenerService {
             // Boxed: an idle connection must not carry the room that its handshake needed.
             let drain = listener.runtime.drain.clone();
             let pending = PendingClient::new(&drain);
-            let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
+            let establish =
+                Box::pin(establish(socket, &admission, &mut admitted, tls.as_deref(), handshake, &listener));
             let established = pending.before_leaving(establish).await;
-            drop(gate);
-            let Admitted { addresses, place, .. } = admitted;
+            drop(admission);
+            let AdmittedConnection { addresses, place, .. } = admitted;
             let place = CountedConnection::new(place, &drain);
             let Some((stream, tls)) = established else { return };
             let client = Arc::new(ClientConnection::new(listener, addresses, tls));
@@ -166,8 +169,8 @@ impl ListenerService {
 /// Reads the PROXY header where one is due, and shakes hands if this is a TLS listener, both within `bound`.
 async fn establish(
     mut socket: TcpStream,
-    gate: &Gate,
-    admitted: &mut Admitted,
+    admission: &Admission,
+    admitted: &mut AdmittedConnection,
     tls: Option<&Acceptor>,
     bound: Duration,
     listener: &ListenerContext,
@@ -175,7 +178,7 @@ async fn establish(
     // Answers are written whole: waiting for more to send only delays them.
     let _ = socket.set_nodelay(true);
     let deadline = Instant::now() + bound;
-    if !gate.read_proxy_header(&mut socket, admitted, deadline).await {
+    if !admission.read_proxy_header(&mut socket, admitted, deadline).await {
         return None;
     }
     let peer = admitted.addresses.peer;
@@ -217,14 +220,14 @@ fn tls_facts(stream: &impl Ssl) -> TlsFacts {
 #[async_trait]
 impl Service for ListenerService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
+        let (Some(held), Some(entry)) = (self.socket.take(), self.entry.take()) else { return };
         let open = self.open.take();
-        if let Some((pulse, member)) = self.pulse.take() {
-            tokio::spawn(pulse.watch(member));
+        if let Some((watchdog, member)) = self.watchdog.take() {
+            tokio::spawn(watchdog.watch(member));
         }
         let drain = self.listener.runtime.drain.clone();
         let mut stages = drain.stages();
-        if !entrance.opens(leaving(&mut stages)).await {
+        if !entry.opens(leaving(&mut stages)).await {
             return;
         }
         let socket = match held.try_clone().and_then(TcpListener::from_std) {

@@ -15,11 +15,11 @@ use crate::proxy::drain::DrainReason;
 use crate::proxy::runtime::Runtime;
 
 /// What the process around the server does at its turning points.
-pub trait Lifecycle: Send + Sync {
+pub trait ShutdownHooks: Send + Sync {
     /// A signal has begun the drain.
-    fn drains(&self);
+    fn drain_began(&self);
     /// The process ends now.
-    fn ends(&self);
+    fn exiting(&self);
 }
 
 /// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
@@ -29,7 +29,7 @@ pub struct Signals {
     pub control: Arc<dyn Control>,
     /// Becomes true when another process has followed this one.
     pub followed: watch::Receiver<bool>,
-    pub lifecycle: Arc<dyn Lifecycle>,
+    pub shutdown_hooks: Arc<dyn ShutdownHooks>,
 }
 
 /// The reason for not being ready.
@@ -49,17 +49,17 @@ impl Signals {
     /// When the operating system has no thread or no descriptor left.
     pub fn watch(self) -> io::Result<()> {
         let tokio = Builder::new_current_thread().enable_all().build()?;
-        let streams = Streams::open(&tokio)?;
+        let streams = SignalStreams::open(&tokio)?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             tokio.block_on(async {
-                tokio::spawn(drain(self.runtime.clone(), self.readiness.clone(), self.lifecycle.clone()));
+                tokio::spawn(drain(self.runtime.clone(), self.readiness.clone(), self.shutdown_hooks.clone()));
                 self.obey(streams).await;
             });
         })?;
         Ok(())
     }
 
-    async fn obey(&self, mut streams: Streams) {
+    async fn obey(&self, mut streams: SignalStreams) {
         let mut told = false;
         let (runtime, mut followed) = (self.runtime.clone(), self.followed.clone());
         tokio::spawn(async move {
@@ -96,19 +96,19 @@ impl Signals {
 
 /// Waits for a drain to begin, and ends the process when it is done.
 #[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
-async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
+async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, shutdown_hooks: Arc<dyn ShutdownHooks>) {
     runtime.drain.begins().await;
     if runtime.drain.reason() != Some(DrainReason::HandedOver) {
-        lifecycle.drains();
+        shutdown_hooks.drain_began();
     }
     readiness.block(DRAINING);
     let cut = run_drain(&runtime).await;
     runtime.state.access_logs.flush(Instant::now() + FLUSH);
-    lifecycle.ends();
+    shutdown_hooks.exiting();
     std::process::exit(if cut == 0 { 0 } else { CUT })
 }
 
-struct Streams {
+struct SignalStreams {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
@@ -116,10 +116,10 @@ struct Streams {
     reopen: Signal,
 }
 
-impl Streams {
-    fn open(tokio: &TokioRuntime) -> io::Result<Streams> {
+impl SignalStreams {
+    fn open(tokio: &TokioRuntime) -> io::Result<SignalStreams> {
         let _within = tokio.enter();
-        Ok(Streams {
+        Ok(SignalStreams {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
