@@ -18,7 +18,7 @@ use self::active_config::{ActiveConfig, AssembleError, ConfigRole};
 use self::rollout::{CanarySample, Rollout};
 use self::state::RuntimeState;
 use super::drain::Drain;
-use super::upstream::connection::Wires;
+use super::upstream::connection::UpstreamConnections;
 use super::upstream::mirror;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
@@ -34,7 +34,7 @@ pub struct Runtime {
     pub state: RuntimeState,
     pub metrics: Arc<Metrics>,
     /// Connections to origins that may be looked at and cut.
-    pub wires: Arc<Wires>,
+    pub upstream_connections: Arc<UpstreamConnections>,
     /// Keys the names of limit buckets, so that nobody can aim for a collision.
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
@@ -57,7 +57,7 @@ impl Runtime {
             generations: AtomicU64::new(1),
             state,
             metrics,
-            wires: Arc::default(),
+            upstream_connections: Arc::default(),
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             drain: Arc::default(),

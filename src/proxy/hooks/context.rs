@@ -22,7 +22,7 @@ use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::runtime::rollout::CanarySample;
-use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
+use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
 use crate::state::upstreams::Chosen;
@@ -85,11 +85,11 @@ pub struct Attempt {
     /// How long this try may take to the header of its answer.
     pub limit: Option<Duration>,
     /// What the connection of this try would be known by, should it be a new one.
-    pub wire: Option<Arc<Wire>>,
+    pub wire: Option<Arc<UpstreamConnection>>,
     /// This try's use of its connection, where that is watched.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<ConnectionUse>,
     /// Ends a try that takes too long.
-    pub overdue: Option<Overdue>,
+    pub overdue: Option<CutTimer>,
     /// How this try failed, where a hook has found that out.
     pub failure: Option<Failure>,
     /// Before the next try.

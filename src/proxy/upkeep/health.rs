@@ -19,7 +19,7 @@ use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::upstream::peer::PeerTemplate;
-use crate::proxy::upstream::proxy_header::Announcer;
+use crate::proxy::upstream::proxy_header::ProxyHeaderConnector;
 use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
@@ -159,7 +159,7 @@ fn checker(upstream: &Upstream, health: &Health) -> EndpointChecker {
             check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
             check.peer_template.options.custom_l4 = upstream
                 .proxy_protocol
-                .map(|version| -> Arc<dyn L4Connect + Send + Sync> { Announcer::local(version) });
+                .map(|version| -> Arc<dyn L4Connect + Send + Sync> { ProxyHeaderConnector::local(version) });
             Box::new(check)
         }
         Probe::Http { path, host, expected } => {

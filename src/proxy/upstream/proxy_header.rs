@@ -14,26 +14,26 @@ use crate::decision::proxy_protocol::{self, Announced, Version};
 
 /// Connects, and sends the header before anything else, TLS included. Bounded by the peer's total connection timeout.
 #[derive(Debug)]
-pub struct Announcer {
+pub struct ProxyHeaderConnector {
     version: Version,
     /// `None` where the gateway speaks for itself.
     announced: Option<Announced>,
 }
 
-impl Announcer {
+impl ProxyHeaderConnector {
     /// Speaks for a client.
     pub fn client(version: Version, announced: Announced) -> Arc<Self> {
-        Arc::new(Announcer { version, announced: Some(announced) })
+        Arc::new(ProxyHeaderConnector { version, announced: Some(announced) })
     }
 
     /// Speaks for the gateway itself, as for health checks.
     pub fn local(version: Version) -> Arc<Self> {
-        Arc::new(Announcer { version, announced: None })
+        Arc::new(ProxyHeaderConnector { version, announced: None })
     }
 }
 
 #[async_trait]
-impl L4Connect for Announcer {
+impl L4Connect for ProxyHeaderConnector {
     async fn connect(&self, address: &AnyAddr) -> Result<Stream> {
         let Some(address) = address.as_inet() else {
             return Error::e_explain(ErrorType::InternalError, "BUG: endpoints are TCP addresses");
