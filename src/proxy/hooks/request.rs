@@ -19,7 +19,7 @@ use crate::faults::{self, Place};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::begin_record;
 use crate::proxy::reply;
-use crate::proxy::reply::Reply;
+use crate::proxy::reply::LocalReply;
 use crate::proxy::request_id::request_id_value;
 use crate::telemetry::metrics::Bound;
 
@@ -72,7 +72,7 @@ pub fn pace_body(ctx: &Context) {
 }
 
 /// Decides until an origin is needed (`None`) or the answer is known.
-pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
+pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<LocalReply>, Denial> {
     let serving = ctx.serving.clone();
     let rules = &serving.snapshot.rules;
     let (peer, scheme, now) = match &ctx.record {

@@ -15,7 +15,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::{grpc, grpc::is_grpc, is_endless};
 use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
-use crate::proxy::reply::{Reply, Sealed};
+use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
 use crate::proxy::request_id::REQUEST_ID;
 
 /// Interim answers (1xx) that one request may get. More than a few hints and a 100 have no use.
@@ -43,7 +43,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 }
 
 /// Sends an answer that the gateway made itself.
-pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
+pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
     seal(&mut reply.header, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
@@ -205,7 +205,7 @@ fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(&mut Sealed(header));
+    ctx.response_rules().apply(&mut ResponseHeaderEditor(header));
     if let Some(standing) = ctx.permit.as_ref().and_then(|permit| permit.standing()) {
         let limit = &ctx.serving.snapshot.rules.limits[standing.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &standing) {
