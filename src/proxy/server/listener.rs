@@ -94,7 +94,7 @@ impl ListenerService {
 
     /// Has `watchdog` watch the threads of this listener.
     pub fn watched_by(mut self, watchdog: Option<&Arc<Watchdog>>) -> Self {
-        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.member()));
+        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.register()));
         self
     }
 
