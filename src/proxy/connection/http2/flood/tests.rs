@@ -112,7 +112,7 @@ fn answers_give_credit_for_window_updates() {
 fn what_came_slowly_is_forgiven() {
     let (mut guard, mut now) = begun();
     for _ in 0..10_000 {
-        now += FORGIVEN_IN / 100;
+        now += LEAK_TIME / 100;
         assert_eq!(guard.received(&frame(PING, 0, 0, 8), now), Ok(()));
     }
 }
@@ -296,8 +296,8 @@ proptest! {
         prop_assert_eq!(got, expected);
         if got.is_ok() {
             prop_assert_eq!(pieces.due(), whole.due());
-            prop_assert_eq!(pieces.control.debt, whole.control.debt);
-            prop_assert_eq!(pieces.resets.debt, whole.resets.debt);
+            prop_assert_eq!(pieces.control.level, whole.control.level);
+            prop_assert_eq!(pieces.resets.level, whole.resets.level);
         }
     }
 
