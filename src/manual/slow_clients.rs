@@ -48,7 +48,7 @@
 //!   ([`proxy::server::accept`](crate::proxy::server::accept), [`state::connections`](crate::state::connections)). A connection ends
 //!   after `requests_per_connection`. The limit on descriptors is raised accordingly.
 //! * Tunnels have `tunnel_idle`, over both directions together ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
-//! * HTTP/2 has the same bounds by stream and by frame ([`http2_floods`](super::http2_floods)).
+//! * HTTP/2 has the same bounds, those of a route included, by stream and by frame ([`http2_floods`](super::http2_floods)).
 //! * Concurrency limits count a request from its decision until it ends, on every path
 //!   ([`state::limits`](crate::state::limits)).
 //!
@@ -61,10 +61,10 @@
 //!
 //! # Tests
 //!
-//! * `src/proxy/connection/pace.rs::silence_is_cut_after_the_idle_time`
-//! * `src/proxy/connection/pace.rs::a_trickle_is_cut_soon_after`
-//! * `src/proxy/connection/pace.rs::the_lowest_rate_is_enough`
-//! * `src/proxy/connection/pace.rs::our_own_slowness_costs_the_client_nothing`
+//! * `src/proxy/connection/min_rate.rs::silence_is_cut_after_the_idle_time`
+//! * `src/proxy/connection/min_rate.rs::a_trickle_is_cut_soon_after`
+//! * `src/proxy/connection/min_rate.rs::the_lowest_rate_is_enough`
+//! * `src/proxy/connection/min_rate.rs::our_own_slowness_costs_the_client_nothing`
 //! * `tests/it/slow.rs::a_connection_that_never_asks_is_closed`
 //! * `tests/it/slow.rs::a_trickled_head_is_cut_off_and_answered`
 //! * `tests/it/slow.rs::empty_lines_do_not_keep_a_connection`

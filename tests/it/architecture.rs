@@ -3,11 +3,15 @@
 //! The rules are data. A folder that needs more than its row says is a change of the design: change the row, and the map in
 //! the crate docs, together. Code under `#[cfg(test)]` is exempt, since what a test borrows does not ship.
 
+mod cycles;
+mod names;
 mod paths;
 
 use std::fs;
 use std::path::Path;
 
+use self::cycles::circles;
+use self::names::twins;
 use self::paths::{Path as UsedPath, is_test_file};
 
 /// What the files of one top-level module may use of the crate's other top-level modules.
@@ -122,6 +126,94 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Folders that still have a circle of imports, with the reason.
+const CIRCLES: &[(&str, &str)] = &[
+    ("crate", "telemetry reads the compiled configuration, whose templates it checks"),
+    ("crate::app::reload", "the reload and the roll-out that it may begin"),
+    ("crate::config", "what is compiled may be loaded from further files"),
+    ("crate::config::compile::route", "patterns are compiled with their route"),
+    ("crate::config::diff", "facts and the guards that weigh them"),
+    ("crate::config::diff::route", "a route and where it leads"),
+    ("crate::config::raw", "routes and the splits in them"),
+    ("crate::decision", "the stages and the rules that hold what each goes by"),
+    ("crate::decision::access", "methods of identification and their one consumer"),
+    ("crate::decision::request", "framing and the head that it is read from"),
+    ("crate::decision::response", "refusals and their pages"),
+    ("crate::decision::route", "paths and their ambiguity"),
+    ("crate::proxy::hooks", "the context of a request and the steps on it"),
+    ("crate::state::discovery", "lookups and files share their bookkeeping with the folder's file"),
+    ("crate::state::limits", "buckets and their places share their bookkeeping with the folder's file"),
+    ("crate::state::upstreams", "what is kept of endpoints shares its bookkeeping with the folder's file"),
+    ("crate::telemetry::metrics", "the process's own metrics are registered with the others"),
+];
+
+/// Names that more than one type still has.
+const TWINS: &[&str] = &[
+    "AccessLog",
+    "Action",
+    "Addresses",
+    "Admin",
+    "Answer",
+    "Asked",
+    "Change",
+    "Command",
+    "Condition",
+    "Context",
+    "Decision",
+    "Either",
+    "Endpoint",
+    "Entry",
+    "Error",
+    "Facts",
+    "Failed",
+    "Failure",
+    "Field",
+    "Format",
+    "Found",
+    "Framing",
+    "Header",
+    "History",
+    "Key",
+    "Limits",
+    "List",
+    "Lists",
+    "Method",
+    "Mistake",
+    "Node",
+    "Operation",
+    "Origin",
+    "Outcome",
+    "Part",
+    "Place",
+    "Places",
+    "Process",
+    "Progress",
+    "ProxyProtocol",
+    "Reading",
+    "Record",
+    "Request",
+    "Rules",
+    "Running",
+    "Sample",
+    "Search",
+    "Source",
+    "Standing",
+    "State",
+    "Status",
+    "Step",
+    "Sticky",
+    "Tally",
+    "Target",
+    "Template",
+    "Terms",
+    "Text",
+    "Tls",
+    "Trouble",
+    "Verdict",
+    "Watch",
+    "Wrong",
+];
+
 /// A path of another crate that may only be used in some folders.
 struct Ban {
     /// Matches from its first segment on; a last `*` stands for the rest of a segment.
@@ -194,6 +286,25 @@ fn crates_are_used_only_where_they_belong() {
 }
 
 #[test]
+fn no_folder_has_a_circle_of_imports() {
+    let circles = circles(&sources().collect::<Vec<_>>());
+    let known = |folder: &str| CIRCLES.iter().any(|(known, _)| *known == folder);
+    let gone = CIRCLES.iter().filter(|(known, _)| circles.iter().all(|circle| circle.folder != *known));
+    let gone = gone.map(|(folder, _)| format!("{folder} has no circle of imports any more: take it out of CIRCLES"));
+    let new = circles.iter().filter(|circle| !known(&circle.folder)).map(|circle| circle.message.clone());
+    refuse(new.chain(gone));
+}
+
+#[test]
+fn no_two_types_have_one_name() {
+    let twins = twins(&sources().collect::<Vec<_>>());
+    let gone = TWINS.iter().filter(|name| !twins.contains_key(**name));
+    let gone = gone.map(|name| format!("{name} is declared once: take it out of TWINS"));
+    let new = twins.iter().filter(|(name, _)| !TWINS.contains(&name.as_str()));
+    refuse(new.map(|(name, places)| format!("`{name}` is declared at {}", places.join(", "))).chain(gone));
+}
+
+#[test]
 fn every_top_level_module_has_its_layer() {
     refuse(sources().filter_map(|(file, _)| {
         let name = layer_name(&file);
@@ -262,7 +373,7 @@ fn layer_offences(file: &str, text: &str) -> Vec<String> {
     let excepted = EXCEPTIONS.iter().filter(|(excepted, ..)| *excepted == file).map(|(_, path, _)| *path);
     let allowed: Vec<&str> = layer.may_use.iter().copied().chain(excepted).collect();
     let mut offences = Vec::new();
-    for UsedPath { line, segments } in paths::paths(file, text) {
+    for UsedPath { line, segments, .. } in paths::paths(file, text) {
         let [root, rest @ ..] = segments.as_slice() else { continue };
         let Some(module) = rest.first().filter(|_| root == "crate") else { continue };
         let foreign = module != layer.name && LAYERS.iter().any(|other| other.name == module);
@@ -278,7 +389,7 @@ fn layer_offences(file: &str, text: &str) -> Vec<String> {
 fn ban_offences(file: &str, text: &str) -> Vec<String> {
     let layer = layer_name(file);
     let mut offences = Vec::new();
-    for UsedPath { line, segments } in paths::paths(file, text) {
+    for UsedPath { line, segments, .. } in paths::paths(file, text) {
         // The first ban that matches decides, so that a narrow one can stand before a wide one.
         let Some(ban) = BANS
             .iter()

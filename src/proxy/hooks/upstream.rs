@@ -20,7 +20,6 @@ use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::{Action, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
-use crate::proxy::upstream::announce::announced;
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::SelectionTime;
 
@@ -29,8 +28,8 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // Its place is free for this try.
     ctx.attempt.chosen = None;
     let request = session.req_header();
-    let (Some(permit), Some(normal), Some(id), Some(connection)) =
-        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
+    let (Some(permit), Some(normal), Some(id), Some(control)) =
+        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.control)
     else {
         return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
     };
@@ -66,7 +65,7 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             // What is kept of the body passes the filter once more.
             ctx.body_seen = 0;
             ctx.attempt.chosen = Some(chosen);
-            let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
+            let mut peer = upstream.peer.to(address, || control.connection().announced(session, normal.client));
             let config = ctx.serving.snapshot.upstream(id);
             // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
             let tunnels = !config.http2 || config.tls.is_some();
