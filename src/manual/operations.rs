@@ -32,7 +32,7 @@
 //! * **Stopping.** A signal starts a drain: readiness ends, requests do not. Whoever stops the gateway waits longer than that
 //!   may take, be it systemd, Docker or Kubernetes.
 //! * **A machine that is low on something.** Descriptors are raised to what the bounds need, or the start says what is missing
-//!   (`src/proxy/server/descriptors.rs`). A log that can't be written costs lines, which are counted, and no
+//!   (`src/proxy/runtime/descriptors.rs`). A log that can't be written costs lines, which are counted, and no
 //!   request ([`telemetry::access_log`](crate::telemetry::access_log)).
 //! * **Rotating logs.** The file is moved aside and opened anew at SIGUSR1: `deploy/logrotate/portcullis`.
 //! * **Being told.** `deploy/prometheus/rules.yaml` has an alert for each of these, and a test fires every one of them;
