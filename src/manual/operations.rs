@@ -32,7 +32,7 @@
 //! * **Stopping.** A signal starts a drain: readiness ends, requests continue. systemd, Docker and Kubernetes are configured to
 //!   wait longer than the drain may take.
 //! * **Low resources.** The limit on descriptors is raised to what the bounds need, or the start reports what is missing
-//!   (`src/proxy/server/descriptors.rs`). A log that can't be written loses lines, which are counted, and no
+//!   (`src/proxy/runtime/descriptors.rs`). A log that can't be written loses lines, which are counted, and no
 //!   request ([`telemetry::access_log`](crate::telemetry::access_log)).
 //! * **Log rotation.** The file is moved and reopened at SIGUSR1: `deploy/logrotate/portcullis`.
 //! * **Alerts.** `deploy/prometheus/rules.yaml` has an alert for each of these, and a test triggers every one of them;

@@ -9,7 +9,7 @@ const WINDOW_UPDATE: u8 = 8;
 
 fn bounds() -> FloodBounds {
     FloodBounds {
-        first_request: 60 * SECOND,
+        first_request: Duration::MAX,
         header_time: 5 * SECOND,
         frame_time: Some(20 * SECOND),
         header_block: 10_000,
@@ -218,7 +218,9 @@ fn the_preface_must_come_in_time() {
 
 #[test]
 fn the_first_request_must_come_in_time_and_pings_are_none() {
-    let (mut detector, start) = begun();
+    let start = Instant::now();
+    let mut detector = FloodDetector::new(FloodBounds { first_request: 60 * SECOND, ..bounds() }, start);
+    detector.received(PREFACE, start).unwrap();
     detector.received(&frame(PING, 0, 0, 8), start + SECOND).unwrap();
     assert_eq!(detector.due(), Some(start + 60 * SECOND));
     assert_eq!(detector.overdue(start + 60 * SECOND), Some(FloodViolation::FirstRequest));
