@@ -19,7 +19,7 @@ pub mod upstream;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::config) mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,22 +1,28 @@
 //! Decode: from plain values to what they say, such as a [`raw::Config`](crate::config::raw::Config), reporting everything
 //! that does not fit in one run.
 //!
-//! serde stops at the first mistake. So the mistake is reported, what is wrong is taken out of the document, and the
-//! rest is tried again; a mistake that only exists because of what was taken out is not reported.
+//! serde stops at the first mistake. So the mistake is reported, what is wrong is taken out, and the rest is decoded again;
+//! a mistake that only exists because of what was taken out is not reported. To keep the cost of a large file with many
+//! mistakes linear in its size, each item of a list (a route) and each named thing (an upstream) is decoded by itself.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
+use std::mem;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
 use super::MAX_MISTAKES;
+use super::merge::{LISTS, NAMED};
 use super::places::Places;
 use super::words::{self, Mistake};
 use crate::config::compile::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
-/// How often the document is tried: mistakes and what they drag along.
+/// How often decoding may fail: mistakes and what they drag along.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
 
 pub(super) struct Decoded<T> {
@@ -33,17 +39,22 @@ pub(super) fn decode<T: DeserializeOwned>(
     failed: Vec<String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Decoded<T>> {
-    let mut decoder = Decoder { value, places, lacking: failed.into_iter().collect(), diagnostics, mistakes: 0 };
-    let config = decoder.run()?;
+    let mut decoder = Decoder::new(value, places, failed, diagnostics);
+    let config = decoder.run().ok()?;
     Some(Decoded { config, places: decoder.places, lacking: decoder.lacking.into_iter().collect() })
 }
 
 struct Decoder<'a> {
-    value: Value,
+    /// What is being decoded: the whole document, or one part of it.
+    document: Value,
+    /// For a part that is the only item of its list: how deep in `document` the list stands (0 or 1), and the item's index in
+    /// the whole list.
+    offset: Option<(usize, usize)>,
     places: Places,
     lacking: HashSet<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
     mistakes: usize,
+    rounds: usize,
 }
 
 /// One step into the document.
@@ -53,23 +64,105 @@ enum Step {
     Index(usize),
 }
 
-impl Decoder<'_> {
-    fn run<T: DeserializeOwned>(&mut self) -> Option<T> {
-        for _ in 0..MAX_ROUNDS {
-            match serde_path_to_error::deserialize::<_, T>(&self.value) {
-                Ok(config) => return Some(config),
+/// There are too many mistakes to go on.
+struct GivenUp;
+
+impl<'a> Decoder<'a> {
+    fn new(document: Value, places: Places, failed: Vec<String>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        let lacking = failed.into_iter().collect();
+        Decoder { document, offset: None, places, lacking, diagnostics, mistakes: 0, rounds: 0 }
+    }
+
+    fn run<T: DeserializeOwned>(&mut self) -> Result<T, GivenUp> {
+        // Nearly always nothing is wrong.
+        if let Ok(decoded) = T::deserialize(&self.document) {
+            return Ok(decoded);
+        }
+        match mem::take(&mut self.document) {
+            Value::Object(entries) => self.mend_entries::<T>(entries)?,
+            Value::Array(items) => self.document = self.mend_items::<T>(items)?,
+            other => self.document = other,
+        }
+        self.mend()
+    }
+
+    /// Mends a document that is a mapping: first the entries that are not divided, together; then the parts of the others, each
+    /// beside the scalars alone, which hold all that a document must have.
+    fn mend_entries<T: DeserializeOwned>(&mut self, entries: Map<String, Value>) -> Result<(), GivenUp> {
+        let (divided, undivided) = entries.into_iter().partition(|(key, value)| is_divided(key, value));
+        self.document = Value::Object(undivided);
+        self.mend::<T>()?;
+        let mut whole = mem::take(&mut self.document);
+        let scalars =
+            whole.as_object().into_iter().flatten().filter(|(_, value)| !value.is_array() && !value.is_object());
+        self.document = scalars.map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (key, value) in divided {
+            if let Some(value) = self.mend_entry::<T>(&key, value)? {
+                whole[key] = value;
+            }
+        }
+        self.document = whole;
+        Ok(())
+    }
+
+    /// Mends the entry `key` of the document, part by part. `None`: it was taken out as a whole.
+    fn mend_entry<T: DeserializeOwned>(&mut self, key: &str, value: Value) -> Result<Option<Value>, GivenUp> {
+        let mut mended: Option<Value> = None;
+        for part in parts(value) {
+            let before = match &mended {
+                Some(Value::Array(items)) => items.len(),
+                _ => 0,
+            };
+            self.offset = part.is_array().then_some((1, before));
+            self.document[key] = part;
+            self.mend::<T>()?;
+            let left = self.document.as_object_mut().and_then(|entries| entries.shift_remove(key));
+            match (&mut mended, left) {
+                (_, None) => {
+                    self.offset = None;
+                    return Ok(None);
+                }
+                (Some(Value::Array(items)), Some(Value::Array(mut more))) => items.append(&mut more),
+                (Some(Value::Object(entries)), Some(Value::Object(mut more))) => entries.append(&mut more),
+                (mended, left) => *mended = left,
+            }
+        }
+        self.offset = None;
+        Ok(mended)
+    }
+
+    /// Mends a document that is a list, item by item.
+    fn mend_items<T: DeserializeOwned>(&mut self, items: Vec<Value>) -> Result<Value, GivenUp> {
+        let mut mended = Vec::new();
+        for item in items {
+            self.offset = Some((0, mended.len()));
+            self.document = Value::Array(vec![item]);
+            self.mend::<T>()?;
+            if let Value::Array(left) = &mut self.document {
+                mended.append(left);
+            }
+        }
+        self.offset = None;
+        Ok(Value::Array(mended))
+    }
+
+    /// Takes out of the document what can't be decoded, until the rest can.
+    fn mend<T: DeserializeOwned>(&mut self) -> Result<T, GivenUp> {
+        loop {
+            match serde_path_to_error::deserialize::<_, T>(&self.document) {
+                Ok(decoded) => return Ok(decoded),
                 Err(error) => {
                     let steps = self.existing(error.path());
                     self.mistake(steps, &error.inner().to_string());
                 }
             }
-            if self.mistakes >= MAX_MISTAKES {
-                break;
+            self.rounds += 1;
+            if self.mistakes >= MAX_MISTAKES || self.rounds >= MAX_ROUNDS {
+                let message = format!("more than {MAX_MISTAKES} mistakes; the rest is not shown");
+                self.report(self.places.find(""), String::new(), "too_many_mistakes", message, None);
+                return Err(GivenUp);
             }
         }
-        let message = format!("more than {MAX_MISTAKES} mistakes; the rest is not shown");
-        self.report(self.places.find(""), String::new(), "too_many_mistakes", message, None);
-        None
     }
 
     /// Reports the mistake at `steps`, unless another one caused it, and takes it out of the document.
@@ -102,7 +195,7 @@ impl Decoder<'_> {
                     let help = (field == "version").then(|| "begin the file with `version: 1`".to_owned());
                     self.report(place, parent.0.clone(), "missing_field", message, help);
                 }
-                match (&mut self.value, steps.is_empty()) {
+                match (&mut self.document, steps.is_empty()) {
                     // Without the root nothing is left to check: give what is missing instead.
                     (Value::Object(root), true) => {
                         root.insert(field, Value::from(1));
@@ -141,11 +234,11 @@ impl Decoder<'_> {
     /// Removes what stands at `steps`; at the root, everything.
     fn remove(&mut self, steps: &[Step]) {
         let Some((last, before)) = steps.split_last() else {
-            self.value = Value::Object(Default::default());
+            self.document = Value::Object(Default::default());
             return;
         };
         let (list, item) = (self.written(before).0, self.written(steps).0);
-        match (find(&mut self.value, before), last) {
+        match (find(&mut self.document, before), last) {
             (Some(Value::Object(entries)), Step::Key(key)) => {
                 // Not `remove`, which would change the order of the others.
                 entries.shift_remove(key);
@@ -163,7 +256,7 @@ impl Decoder<'_> {
     /// `path` as far as it exists in the document.
     fn existing(&self, path: &serde_path_to_error::Path) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut value = &self.value;
+        let mut value = &self.document;
         for segment in path {
             let (step, next) = match segment {
                 Segment::Seq { index } => (Step::Index(*index), value.get(index)),
@@ -179,11 +272,28 @@ impl Decoder<'_> {
 
     /// `steps` as a path in the file.
     fn written(&self, steps: &[Step]) -> DocPath {
-        let path = steps.iter().fold(DocPath::root(), |path, step| match step {
-            Step::Key(key) => path.key(key),
-            Step::Index(index) => path.index(*index),
+        let path = steps.iter().enumerate().fold(DocPath::root(), |path, (depth, step)| match (step, self.offset) {
+            (Step::Key(key), _) => path.key(key),
+            (Step::Index(index), Some((list, offset))) if list == depth => path.index(index + offset),
+            (Step::Index(index), _) => path.index(*index),
         });
         DocPath(self.places.as_written(&path.0).into_owned())
+    }
+}
+
+/// Whether the document's entry `key` has items or named things that are decoded each by itself.
+fn is_divided(key: &str, value: &Value) -> bool {
+    value.is_array() && LISTS.contains(&key) || value.is_object() && NAMED.contains(&key)
+}
+
+/// The parts of a divided entry, each with one item or named thing; one empty part if there are none.
+fn parts(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) if !items.is_empty() => items.into_iter().map(|item| Value::Array(vec![item])).collect(),
+        Value::Object(entries) if !entries.is_empty() => {
+            entries.into_iter().map(|entry| Value::Object(Map::from_iter([entry]))).collect()
+        }
+        empty => vec![empty],
     }
 }
 

@@ -4,6 +4,7 @@
 //! files is a mistake, because neither file shows which one counts.
 
 use std::collections::HashMap;
+use std::mem;
 
 use serde_json::Value;
 
@@ -13,9 +14,9 @@ use crate::config::compile::DocPath;
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// The lists that concatenate.
-const LISTS: [&str; 4] = ["listeners", "trusted_proxies", "limits", "routes"];
+pub(super) const LISTS: [&str; 4] = ["listeners", "trusted_proxies", "limits", "routes"];
 /// The mappings whose entries are things of their own: each stands in one file.
-const NAMED: [&str; 3] = ["upstreams", "identities", "error_pages"];
+pub(super) const NAMED: [&str; 3] = ["upstreams", "identities", "error_pages"];
 
 /// Adds `part` to `whole`.
 pub(super) fn merge(whole: &mut Part, part: Part, diagnostics: &mut Vec<Diagnostic>) {
@@ -42,13 +43,15 @@ fn mapping(
 
     for (key, value) in from {
         // Below an alias, the alias is the nearest place there is.
-        let node = from_nodes.remove(&key).unwrap_or_else(|| Node::leaf(from_node.value.clone()));
+        let mut node = from_nodes.remove(&key).unwrap_or_else(|| Node::leaf(from_node.value.clone()));
         let existing = into.get_mut(&key).filter(|existing| !existing.is_null());
         let position = existing.as_ref().and_then(|_| into_nodes.iter().position(|(name, _)| *name == key));
         let (Some(existing), Some(position)) = (existing, position) else {
-            into_nodes.retain(|(name, _)| *name != key);
-            into_nodes.push((key.clone(), node));
-            into.insert(key, value);
+            // What was null, or came from an alias, may have a place already.
+            if into.insert(key.clone(), value).is_some() {
+                into_nodes.retain(|(name, _)| *name != key);
+            }
+            into_nodes.push((key, node));
             continue;
         };
         let existing_node = &mut into_nodes[position].1;
@@ -57,7 +60,7 @@ fn mapping(
             (_, Value::Null) => {}
             (Value::Array(items), Value::Array(more)) if path.0.is_empty() && LISTS.contains(&key.as_str()) => {
                 let mut nodes = listed(existing_node, items.len());
-                nodes.extend(listed(&node, more.len()));
+                nodes.extend(listed(&mut node, more.len()));
                 existing_node.children = Children::Listed(nodes);
                 items.extend(more);
             }
@@ -77,10 +80,10 @@ fn mapping(
     }
 }
 
-/// The places of a list's items.
-fn listed(node: &Node, count: usize) -> Vec<Node> {
-    match &node.children {
-        Children::Listed(nodes) if nodes.len() == count => nodes.clone(),
+/// Takes the places of a list's `count` items.
+fn listed(node: &mut Node, count: usize) -> Vec<Node> {
+    match &mut node.children {
+        Children::Listed(nodes) if nodes.len() == count => mem::take(nodes),
         _ => vec![Node::leaf(node.value.clone()); count],
     }
 }

@@ -111,15 +111,18 @@ impl Scanner<'_> {
 
     /// A value is complete: it is the next item, key or value of the innermost open collection.
     fn complete(&mut self, scalar: Option<&str>, place: Place, children: Children) {
-        let path = self.path();
         let node = Node { key: None, value: place.clone(), children };
-        match self.frames.last_mut() {
-            None => self.root = Some(node),
-            Some(Frame::List { items, .. }) => items.push(node),
-            Some(Frame::Mapping { entries, seen, key, .. }) => match (key.take(), scalar) {
+        let Some(frame) = self.frames.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        match frame {
+            Frame::List { items, .. } => items.push(node),
+            Frame::Mapping { entries, seen, key, .. } => match (key.take(), scalar) {
                 (None, Some(text)) => *key = Some((text.to_owned(), place)),
                 (None, None) => {
                     *key = Some(("?".to_owned(), place.clone()));
+                    let path = self.innermost();
                     self.report(place, &path, "invalid_key", "a key must be plain text".to_owned());
                 }
                 (Some((name, key_place)), _) => match seen.get(&name) {
@@ -129,6 +132,7 @@ impl Scanner<'_> {
                     }
                     Some(first) => {
                         let message = format!("the key `{name}` was already given at {first}");
+                        let path = self.innermost().key(&name);
                         self.report(key_place, &path, "duplicate_key", message);
                     }
                 },
@@ -136,13 +140,14 @@ impl Scanner<'_> {
         }
     }
 
+    /// The path of the innermost open collection.
+    fn innermost(&self) -> DocPath {
+        next_below(&self.frames[..self.frames.len().saturating_sub(1)])
+    }
+
     /// The path of the value that comes next.
     fn path(&self) -> DocPath {
-        self.frames.iter().fold(DocPath::root(), |path, frame| match frame {
-            Frame::List { items, .. } => path.index(items.len()),
-            Frame::Mapping { key: Some((name, _)), .. } => path.key(name),
-            Frame::Mapping { key: None, .. } => path,
-        })
+        next_below(&self.frames)
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, place: &Place) {
@@ -177,4 +182,13 @@ impl Scanner<'_> {
         let (line, column) = (small(span.start.line()), small(span.start.col()).saturating_add(1));
         Place { file: self.file.clone(), line, column }.min(self.end.clone())
     }
+}
+
+/// The path of the value that comes next in the last of `frames`, each of which is part of the one before.
+fn next_below(frames: &[Frame]) -> DocPath {
+    frames.iter().fold(DocPath::root(), |path, frame| match frame {
+        Frame::List { items, .. } => path.index(items.len()),
+        Frame::Mapping { key: Some((name, _)), .. } => path.key(name),
+        Frame::Mapping { key: None, .. } => path,
+    })
 }

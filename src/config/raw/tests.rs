@@ -1,6 +1,6 @@
 //! What is written loads to the same value, and what has no written form is refused.
 
-mod strategy;
+pub(in crate::config) mod strategy;
 
 use std::collections::BTreeSet;
 use std::io;
