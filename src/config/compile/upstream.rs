@@ -147,7 +147,7 @@ fn service(ctx: &mut Context, path: &DocPath, name: &str) -> Option<Arc<str>> {
 }
 
 fn file(ctx: &mut Context, path: &DocPath, name: &str) -> Option<EndpointFile> {
-    let content = ctx.read_living_file(path, name)?;
+    let content = ctx.read_watched_file(path, name)?;
     match endpoints_in_file(name, &content) {
         Ok(loaded) => Some(EndpointFile { file: name.into(), loaded: loaded.into() }),
         Err(found) => {

@@ -15,11 +15,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::MAX_MISTAKES;
 use super::merge::{LISTS, NAMED};
-use super::places::Places;
-use super::words::{self, Mistake};
-use crate::config::compile::DocPath;
+use super::report::MAX_MISTAKES;
+use super::serde_message::{self, ShapeError};
+use super::source_map::SourceMap;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
 /// How often decoding may fail: mistakes and what they drag along.
@@ -27,7 +27,7 @@ const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
 
 pub(super) struct Decoded<T> {
     pub config: T,
-    pub places: Places,
+    pub places: SourceMap,
     /// Paths, as written, that the configuration lacks because of mistakes.
     pub lacking: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Decoded<T> {
 /// Decodes `value`, or gives up on too many mistakes. `failed` are paths whose mistake is already reported.
 pub(super) fn decode<T: DeserializeOwned>(
     value: Value,
-    places: Places,
+    places: SourceMap,
     failed: Vec<String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Decoded<T>> {
@@ -50,7 +50,7 @@ struct Decoder<'a> {
     /// For a part that is the only item of its list: how deep in `document` the list stands (0 or 1), and the item's index in
     /// the whole list.
     offset: Option<(usize, usize)>,
-    places: Places,
+    places: SourceMap,
     lacking: HashSet<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
     mistakes: usize,
@@ -59,45 +59,45 @@ struct Decoder<'a> {
 
 /// One step into the document.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+enum PathStep {
     Key(String),
     Index(usize),
 }
 
 /// There are too many mistakes to go on.
-struct GivenUp;
+struct TooManyMistakes;
 
 impl<'a> Decoder<'a> {
-    fn new(document: Value, places: Places, failed: Vec<String>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+    fn new(document: Value, places: SourceMap, failed: Vec<String>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         let lacking = failed.into_iter().collect();
         Decoder { document, offset: None, places, lacking, diagnostics, mistakes: 0, rounds: 0 }
     }
 
-    fn run<T: DeserializeOwned>(&mut self) -> Result<T, GivenUp> {
+    fn run<T: DeserializeOwned>(&mut self) -> Result<T, TooManyMistakes> {
         // Nearly always nothing is wrong.
         if let Ok(decoded) = T::deserialize(&self.document) {
             return Ok(decoded);
         }
         match mem::take(&mut self.document) {
-            Value::Object(entries) => self.mend_entries::<T>(entries)?,
-            Value::Array(items) => self.document = self.mend_items::<T>(items)?,
+            Value::Object(entries) => self.prune_entries::<T>(entries)?,
+            Value::Array(items) => self.document = self.prune_items::<T>(items)?,
             other => self.document = other,
         }
-        self.mend()
+        self.prune()
     }
 
-    /// Mends a document that is a mapping: first the entries that are not divided, together; then the parts of the others, each
+    /// Prunes a document that is a mapping: first the entries that are not divided, together; then the parts of the others, each
     /// beside the scalars alone, which hold all that a document must have.
-    fn mend_entries<T: DeserializeOwned>(&mut self, entries: Map<String, Value>) -> Result<(), GivenUp> {
+    fn prune_entries<T: DeserializeOwned>(&mut self, entries: Map<String, Value>) -> Result<(), TooManyMistakes> {
         let (divided, undivided) = entries.into_iter().partition(|(key, value)| is_divided(key, value));
         self.document = Value::Object(undivided);
-        self.mend::<T>()?;
+        self.prune::<T>()?;
         let mut whole = mem::take(&mut self.document);
         let scalars =
             whole.as_object().into_iter().flatten().filter(|(_, value)| !value.is_array() && !value.is_object());
         self.document = scalars.map(|(key, value)| (key.clone(), value.clone())).collect();
         for (key, value) in divided {
-            if let Some(value) = self.mend_entry::<T>(&key, value)? {
+            if let Some(value) = self.prune_entry::<T>(&key, value)? {
                 whole[key] = value;
             }
         }
@@ -105,49 +105,49 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Mends the entry `key` of the document, part by part. `None`: it was taken out as a whole.
-    fn mend_entry<T: DeserializeOwned>(&mut self, key: &str, value: Value) -> Result<Option<Value>, GivenUp> {
-        let mut mended: Option<Value> = None;
+    /// Prunes the entry `key` of the document, part by part. `None`: it was removed as a whole.
+    fn prune_entry<T: DeserializeOwned>(&mut self, key: &str, value: Value) -> Result<Option<Value>, TooManyMistakes> {
+        let mut pruned: Option<Value> = None;
         for part in parts(value) {
-            let before = match &mended {
+            let before = match &pruned {
                 Some(Value::Array(items)) => items.len(),
                 _ => 0,
             };
             self.offset = part.is_array().then_some((1, before));
             self.document[key] = part;
-            self.mend::<T>()?;
+            self.prune::<T>()?;
             let left = self.document.as_object_mut().and_then(|entries| entries.shift_remove(key));
-            match (&mut mended, left) {
+            match (&mut pruned, left) {
                 (_, None) => {
                     self.offset = None;
                     return Ok(None);
                 }
                 (Some(Value::Array(items)), Some(Value::Array(mut more))) => items.append(&mut more),
                 (Some(Value::Object(entries)), Some(Value::Object(mut more))) => entries.append(&mut more),
-                (mended, left) => *mended = left,
+                (pruned, left) => *pruned = left,
             }
         }
         self.offset = None;
-        Ok(mended)
+        Ok(pruned)
     }
 
-    /// Mends a document that is a list, item by item.
-    fn mend_items<T: DeserializeOwned>(&mut self, items: Vec<Value>) -> Result<Value, GivenUp> {
-        let mut mended = Vec::new();
+    /// Prunes a document that is a list, item by item.
+    fn prune_items<T: DeserializeOwned>(&mut self, items: Vec<Value>) -> Result<Value, TooManyMistakes> {
+        let mut pruned = Vec::new();
         for item in items {
-            self.offset = Some((0, mended.len()));
+            self.offset = Some((0, pruned.len()));
             self.document = Value::Array(vec![item]);
-            self.mend::<T>()?;
+            self.prune::<T>()?;
             if let Value::Array(left) = &mut self.document {
-                mended.append(left);
+                pruned.append(left);
             }
         }
         self.offset = None;
-        Ok(Value::Array(mended))
+        Ok(Value::Array(pruned))
     }
 
-    /// Takes out of the document what can't be decoded, until the rest can.
-    fn mend<T: DeserializeOwned>(&mut self) -> Result<T, GivenUp> {
+    /// Removes from the document what can't be decoded, until the rest can be.
+    fn prune<T: DeserializeOwned>(&mut self) -> Result<T, TooManyMistakes> {
         loop {
             match serde_path_to_error::deserialize::<_, T>(&self.document) {
                 Ok(decoded) => return Ok(decoded),
@@ -160,18 +160,18 @@ impl<'a> Decoder<'a> {
             if self.mistakes >= MAX_MISTAKES || self.rounds >= MAX_ROUNDS {
                 let message = format!("more than {MAX_MISTAKES} mistakes; the rest is not shown");
                 self.report(self.places.find(""), String::new(), "too_many_mistakes", message, None);
-                return Err(GivenUp);
+                return Err(TooManyMistakes);
             }
         }
     }
 
     /// Reports the mistake at `steps`, unless another one caused it, and takes it out of the document.
-    fn mistake(&mut self, mut steps: Vec<Step>, message: &str) {
+    fn mistake(&mut self, mut steps: Vec<PathStep>, message: &str) {
         let parent = self.written(&steps);
-        match words::read(message) {
-            Mistake::UnknownField { field, expected } => {
-                if steps.last() != Some(&Step::Key(field.clone())) {
-                    steps.push(Step::Key(field.clone()));
+        match serde_message::read(message) {
+            ShapeError::UnknownField { field, expected } => {
+                if steps.last() != Some(&PathStep::Key(field.clone())) {
+                    steps.push(PathStep::Key(field.clone()));
                 }
                 let path = self.written(&steps);
                 let nearest = nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
@@ -182,13 +182,13 @@ impl<'a> Decoder<'a> {
                 let help = match nearest {
                     Some(nearest) => Some(format!("did you mean `{nearest}`?")),
                     None if expected.is_empty() => None,
-                    None => Some(format!("the fields here are {}", words::list(&expected))),
+                    None => Some(format!("the fields here are {}", serde_message::list(&expected))),
                 };
                 let place = self.places.find_key(&path.0);
                 self.report(place, path.0, "unknown_field", format!("unknown field `{field}`"), help);
                 self.remove(&steps);
             }
-            Mistake::MissingField { field } => {
+            ShapeError::MissingField { field } => {
                 if !self.lacking.contains(&parent.key(&field).0) {
                     let place = self.places.find(&parent.0);
                     let message = format!("the field `{field}` is missing");
@@ -203,7 +203,7 @@ impl<'a> Decoder<'a> {
                     _ => self.take_out(&steps, parent.0),
                 }
             }
-            Mistake::Invalid { message, help } => {
+            ShapeError::Invalid { message, help } => {
                 let known = self.lacking.contains(&parent.0) || self.lacks_child(&parent.0);
                 if !known {
                     let place = self.places.find(&parent.0);
@@ -226,24 +226,24 @@ impl<'a> Decoder<'a> {
         self.diagnostics.push(Diagnostic { code, severity: Severity::Error, place, path, message, help });
     }
 
-    fn take_out(&mut self, steps: &[Step], written: String) {
+    fn take_out(&mut self, steps: &[PathStep], written: String) {
         self.lacking.insert(written);
         self.remove(steps);
     }
 
     /// Removes what stands at `steps`; at the root, everything.
-    fn remove(&mut self, steps: &[Step]) {
+    fn remove(&mut self, steps: &[PathStep]) {
         let Some((last, before)) = steps.split_last() else {
             self.document = Value::Object(Default::default());
             return;
         };
         let (list, item) = (self.written(before).0, self.written(steps).0);
         match (find(&mut self.document, before), last) {
-            (Some(Value::Object(entries)), Step::Key(key)) => {
+            (Some(Value::Object(entries)), PathStep::Key(key)) => {
                 // Not `remove`, which would change the order of the others.
                 entries.shift_remove(key);
             }
-            (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
+            (Some(Value::Array(items)), PathStep::Index(index)) if *index < items.len() => {
                 items.remove(*index);
                 if let Ok(index) = item[list.len()..].trim_matches(['[', ']']).parse() {
                     self.places.remove(&list, index);
@@ -254,13 +254,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// `path` as far as it exists in the document.
-    fn existing(&self, path: &serde_path_to_error::Path) -> Vec<Step> {
+    fn existing(&self, path: &serde_path_to_error::Path) -> Vec<PathStep> {
         let mut steps = Vec::new();
         let mut value = &self.document;
         for segment in path {
             let (step, next) = match segment {
-                Segment::Seq { index } => (Step::Index(*index), value.get(index)),
-                Segment::Map { key } | Segment::Enum { variant: key } => (Step::Key(key.clone()), value.get(key)),
+                Segment::Seq { index } => (PathStep::Index(*index), value.get(index)),
+                Segment::Map { key } | Segment::Enum { variant: key } => (PathStep::Key(key.clone()), value.get(key)),
                 Segment::Unknown => break,
             };
             let Some(next) = next else { break };
@@ -271,11 +271,11 @@ impl<'a> Decoder<'a> {
     }
 
     /// `steps` as a path in the file.
-    fn written(&self, steps: &[Step]) -> DocPath {
+    fn written(&self, steps: &[PathStep]) -> DocPath {
         let path = steps.iter().enumerate().fold(DocPath::root(), |path, (depth, step)| match (step, self.offset) {
-            (Step::Key(key), _) => path.key(key),
-            (Step::Index(index), Some((list, offset))) if list == depth => path.index(index + offset),
-            (Step::Index(index), _) => path.index(*index),
+            (PathStep::Key(key), _) => path.key(key),
+            (PathStep::Index(index), Some((list, offset))) if list == depth => path.index(index + offset),
+            (PathStep::Index(index), _) => path.index(*index),
         });
         DocPath(self.places.as_written(&path.0).into_owned())
     }
@@ -297,9 +297,9 @@ fn parts(value: Value) -> Vec<Value> {
     }
 }
 
-fn find<'v>(value: &'v mut Value, steps: &[Step]) -> Option<&'v mut Value> {
+fn find<'v>(value: &'v mut Value, steps: &[PathStep]) -> Option<&'v mut Value> {
     steps.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.get_mut(key),
-        Step::Index(index) => value.get_mut(*index),
+        PathStep::Key(key) => value.get_mut(key),
+        PathStep::Index(index) => value.get_mut(*index),
     })
 }

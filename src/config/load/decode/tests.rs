@@ -11,9 +11,9 @@ use crate::config::raw::tests::strategy;
 /// What a decoder made of a document: the configuration, the mistakes, what is lacking, and where later items stand.
 type Outcome = (Option<Config>, Vec<String>, Vec<String>, Vec<String>);
 
-fn outcome(document: &Value, run: impl FnOnce(&mut Decoder) -> Result<Config, GivenUp>) -> Outcome {
+fn outcome(document: &Value, run: impl FnOnce(&mut Decoder) -> Result<Config, TooManyMistakes>) -> Outcome {
     let mut diagnostics = Vec::new();
-    let mut decoder = Decoder::new(document.clone(), Places::default(), Vec::new(), &mut diagnostics);
+    let mut decoder = Decoder::new(document.clone(), SourceMap::default(), Vec::new(), &mut diagnostics);
     let config = run(&mut decoder).ok();
     let mut lacking: Vec<String> = decoder.lacking.iter().cloned().collect();
     let lists = ["listeners", "limits", "routes", "routes[0].limits", "routes[1].limits", "upstreams.a.endpoints"];
@@ -82,7 +82,7 @@ proptest! {
             let places = count(&document).max(1);
             apply(&mut document, &mut index.index(places), &damage);
         }
-        let whole = outcome(&document, |decoder| decoder.mend());
+        let whole = outcome(&document, |decoder| decoder.prune());
         prop_assert_eq!(outcome(&document, |decoder| decoder.run()), whole, "{:#}", document);
     }
 }
