@@ -1,8 +1,8 @@
-//! Decode: from plain values to what they say, such as a [`raw::Config`](crate::config::raw::Config), reporting everything
-//! that does not fit in one run.
+//! Decode: from plain values to a type such as [`raw::Config`](crate::config::raw::Config), reporting every value that does not
+//! fit in one run.
 //!
-//! serde stops at the first mistake. So the mistake is reported, what is wrong is taken out, and the rest is decoded again;
-//! a mistake that only exists because of what was taken out is not reported. To keep the cost of a large file with many
+//! serde stops at the first mistake. So the mistake is reported, the wrong value is removed, and the rest is decoded again; a
+//! mistake that is a consequence of the removal is not reported. To keep the cost of a large file with many
 //! mistakes linear in its size, each item of a list (a route) and each named thing (an upstream) is decoded by itself.
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ use super::source_map::SourceMap;
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
-/// How often decoding may fail: mistakes and what they drag along.
+/// How often decoding may fail: by mistakes, and by the consequences of removals.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
 
 pub(super) struct Decoded<T> {
@@ -165,7 +165,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reports the mistake at `steps`, unless another one caused it, and takes it out of the document.
+    /// Reports the mistake at `steps`, unless it is a consequence of another one, and removes the value from the document.
     fn mistake(&mut self, mut steps: Vec<PathStep>, message: &str) {
         let parent = self.written(&steps);
         match serde_message::read(message) {
@@ -176,7 +176,7 @@ impl<'a> Decoder<'a> {
                 let path = self.written(&steps);
                 let nearest = nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
                 if let Some(nearest) = &nearest {
-                    // What was meant is not missing on top of it.
+                    // The field that was meant is not reported as missing as well.
                     self.lacking.insert(self.written(&steps[..steps.len() - 1]).key(nearest).0);
                 }
                 let help = match nearest {
@@ -196,7 +196,7 @@ impl<'a> Decoder<'a> {
                     self.report(place, parent.0.clone(), "missing_field", message, help);
                 }
                 match (&mut self.document, steps.is_empty()) {
-                    // Without the root nothing is left to check: give what is missing instead.
+                    // Removing the root would leave nothing to check: the field is added instead.
                     (Value::Object(root), true) => {
                         root.insert(field, Value::from(1));
                     }
@@ -231,7 +231,7 @@ impl<'a> Decoder<'a> {
         self.remove(steps);
     }
 
-    /// Removes what stands at `steps`; at the root, everything.
+    /// Removes the value at `steps`; at the root, everything.
     fn remove(&mut self, steps: &[PathStep]) {
         let Some((last, before)) = steps.split_last() else {
             self.document = Value::Object(Default::default());

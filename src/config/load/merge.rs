@@ -13,9 +13,9 @@ use super::source_map::{NodeChildren, SourceNode};
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Severity};
 
-/// The lists that concatenate.
+/// The lists of the document, which are concatenated.
 pub(super) const LISTS: [&str; 4] = ["listeners", "trusted_proxies", "limits", "routes"];
-/// The mappings whose entries are things of their own: each stands in one file.
+/// The mappings of named things, each of which is defined in one file.
 pub(super) const NAMED: [&str; 3] = ["upstreams", "identities", "error_pages"];
 
 /// Adds `part` to `whole`.

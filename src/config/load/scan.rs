@@ -1,4 +1,4 @@
-//! Scan: where every value of a YAML file stands, and what the values alone no longer show (duplicate keys, tags).
+//! Scan: the place of every value of a YAML file, and the mistakes that the values alone no longer show (duplicate keys, tags).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::source_map::{NodeChildren, SourceNode};
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
-/// How deep collections may stand in each other. The deepest setting stands at 8.
+/// Largest nesting depth of collections. The deepest setting is at depth 8.
 const MAX_DEPTH: usize = 64;
 
 pub(super) struct ScannedFile {
     /// `None` for an empty file.
     pub node: Option<SourceNode>,
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether a mistake leaves nothing to go on with.
+    /// Whether the file can't be processed further.
     pub refused: bool,
 }
 
@@ -34,7 +34,7 @@ struct FileRefused;
 
 struct Scanner<'f> {
     file: &'f Arc<str>,
-    /// The parser counts a line behind the last one where that has no line feed.
+    /// End of the text. The parser reports one line more if the last line has no line feed.
     end: Place,
     /// The collections that are still open, outermost first.
     frames: Vec<OpenCollection>,

@@ -1,4 +1,4 @@
-//! [`SourceMap`]: where each value of the document stands, by its path.
+//! [`SourceMap`]: the place of each value of the document in its file, by path.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::Place;
 
-/// Where each value of the document stands, by its path (`routes[2].match.path`).
+/// The place of each value of the document in its file, by path (`routes[2].match.path`).
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     file: Arc<str>,
     by_path: HashMap<String, NodePlace>,
-    /// Indices, sorted, of items that were left out, by the path of their list as written.
+    /// Sorted indices of items that were removed, by the path of their list as written.
     removed: HashMap<String, Vec<usize>>,
 }
 
 #[derive(Clone, Debug)]
 struct NodePlace {
-    /// Of a mapping's entry: where its key stands.
+    /// The place of the key, for an entry of a mapping.
     key: Option<Place>,
     value: Place,
     /// A mapping or list, whose value may begin lines below its key.
@@ -52,8 +52,8 @@ impl SourceMap {
         }
     }
 
-    /// The place of the value at `path`, or of its nearest parent that was written. A mapping or list stands where its
-    /// key does.
+    /// The place of the value at `path`, or of its nearest parent that was written. For a mapping or list, the
+    /// place of its key.
     pub fn find(&self, path: &str) -> Place {
         self.nearest(path, |spot| match &spot.key {
             Some(key) if spot.collection => key.clone(),
@@ -75,13 +75,13 @@ impl SourceMap {
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = &path[..end],
-                // The root stands where its first key does, which says nothing: name the file's beginning.
+                // The root has the place of its first key, which is misleading: the beginning of the file is better.
                 None => return Place { file: self.file.clone(), line: 1, column: 1 },
             }
         }
     }
 
-    /// `path` as it is in the file: list items that were left out because of a mistake count there.
+    /// `path` as in the file, where the indices count the items that were removed because of a mistake.
     pub fn as_written<'p>(&self, path: &'p str) -> Cow<'p, str> {
         if self.removed.is_empty() {
             return Cow::Borrowed(path);
@@ -106,7 +106,7 @@ impl SourceMap {
         Cow::Owned(written)
     }
 
-    /// Notes that item `index` of `list`, both as written, was left out.
+    /// Records that item `index` of `list`, both as written, was removed.
     pub(super) fn remove(&mut self, list: &str, index: usize) {
         let removed = self.removed.entry(list.to_owned()).or_default();
         if let Err(position) = removed.binary_search(&index) {
@@ -115,7 +115,7 @@ impl SourceMap {
     }
 }
 
-/// Where one value and everything below it stands: a tree of the same shape as the values.
+/// The place of a value and of everything below it: a tree of the same shape as the values.
 #[derive(Clone, Debug)]
 pub(super) struct SourceNode {
     pub key: Option<Place>,
@@ -125,7 +125,7 @@ pub(super) struct SourceNode {
 
 #[derive(Clone, Debug)]
 pub(super) enum NodeChildren {
-    /// A scalar, or an alias to something that stands elsewhere.
+    /// A scalar, or an alias.
     None,
     Listed(Vec<SourceNode>),
     Keyed(Vec<(String, SourceNode)>),

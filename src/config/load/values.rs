@@ -1,6 +1,6 @@
 //! Values: a YAML file as JSON values, where a mapping with one key can be read as an enum.
 //!
-//! `serde_yaml` reads enums only from tags (`!header X`), which nobody wants to write; JSON's data model is also
+//! `serde_yaml` reads enums only from tags (`!header X`), which the loader refuses; JSON's data model is also
 //! smaller.
 
 use std::cell::Cell;
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for ValueReader<'_> {
         Ok(number.into())
     }
 
-    // Numbers that JSON can't hold stay as text: no setting takes them, and each says so in its own words.
+    // Numbers that JSON can't represent become text: no setting accepts them, and each reports its own mistake.
     fn visit_u128<E: Error>(self, number: u128) -> Result<Value, E> {
         self.text(number.to_string())
     }

@@ -100,7 +100,7 @@ fn substitute(text: &str, environment: &dyn Environment) -> Result<String, Varia
     Ok(result)
 }
 
-/// The value of `NAME` or `NAME:-default`. As in a shell, the default also stands in for an empty value.
+/// The value of `NAME` or `NAME:-default`. As in a shell, the default also replaces an empty value.
 fn resolve(reference: &str, environment: &dyn Environment) -> Result<String, VariableError> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
