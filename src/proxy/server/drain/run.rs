@@ -187,7 +187,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::Source;
+    use crate::config::ConfigSource;
     use crate::config::load::SystemEnvironment;
     use crate::telemetry::metrics::Metrics;
 
@@ -200,7 +200,7 @@ mod tests {
             "version: 1\nlisteners: [{listener}]\nroutes: [{route}]\naccess_log: {{ output: off }}\nprocess: {{ {process} }}\n"
         );
         std::fs::write(&file, text).unwrap();
-        let source = Source::new(file.display().to_string(), Arc::new(SystemEnvironment));
+        let source = ConfigSource::new(file.display().to_string(), Arc::new(SystemEnvironment));
         let (snapshot, diagnostics) = source.open();
         let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
         Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()
