@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{Metrics, RouteMetrics, UpstreamMetrics};
 /// A published configuration with everything that a request needs beside it. Immutable; a request holds one from its
 /// first byte to its last, so that all its phases see the same generation.
 pub struct ActiveConfig {
-    /// Counts configurations from 1 on: each has its own number, also one that was only tried, or put back.
+    /// Counts configurations from 1 on: each has its own number, also a canary, or one that was put back.
     pub generation: u64,
     pub snapshot: Arc<Snapshot>,
     /// In the order of the snapshot's listeners; `None` for plain HTTP.

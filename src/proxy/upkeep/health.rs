@@ -71,7 +71,7 @@ struct ProbeSchedule {
     checks: HashMap<ProbeKey, (u64, Arc<EndpointChecker>)>,
 }
 
-/// An upstream's name, and whether it is that of a configuration that is only tried.
+/// An upstream's name, and whether it is that of a canary configuration.
 type ProbeKey = (Arc<str>, bool);
 
 impl ProbeSchedule {
@@ -79,10 +79,10 @@ impl ProbeSchedule {
         let servings = runtime.active_configs();
         let now = Instant::now();
         let mut probed = HashSet::new();
-        for (tried, serving) in [false, true].into_iter().zip(&servings) {
+        for (canary, serving) in [false, true].into_iter().zip(&servings) {
             for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
                 let Some(health) = &upstream.health else { continue };
-                let (key, state) = ((upstream.name.clone(), tried), &serving_upstream.state);
+                let (key, state) = ((upstream.name.clone(), canary), &serving_upstream.state);
                 let is_due = due(&mut self.probe, &key, health.interval, now);
                 let checker = is_due.then(|| self.checker(key, serving.generation, upstream, health));
                 for endpoint in &state.endpoints().endpoints {
