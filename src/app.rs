@@ -19,17 +19,18 @@ use crate::admin::api::StartInfo;
 use crate::app::commands::CommandExecutor;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::handover::HandoverError;
 use crate::handover::client::{self, InheritedListeners};
 use crate::handover::server::ListenerHandle;
 use crate::privileges::{self, PrivilegesError};
-use crate::proxy::runtime::{AssembleError, Shared};
-use crate::proxy::server::accept_gate::Opening;
-use crate::proxy::server::{self, Sockets, StartError, Surroundings};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
+use crate::proxy::server::accept_gate::AcceptGate;
+use crate::proxy::server::{self, BoundSockets, ServerEnvironment, StartError};
 use crate::proxy::upkeep::health::STARTING;
-use crate::proxy::upkeep::watchdog::Pulse;
+use crate::proxy::upkeep::watchdog::Watchdog;
 use crate::runtime_folder::{CONTROL, RuntimeFolder, RuntimeFolderChoice, RuntimeFolderError, UPGRADE};
 use crate::service_manager::{NotifySettings, ServiceManager};
 use crate::telemetry::metrics::Metrics;
@@ -54,9 +55,9 @@ pub enum AppError {
 
 /// A gateway whose sockets are bound. Nothing that its owner could have got wrong is left to fail.
 pub struct App {
-    source: Source,
-    sockets: Sockets,
-    shared: Arc<Shared>,
+    source: ConfigSource,
+    sockets: BoundSockets,
+    shared: Arc<Runtime>,
     watched: bool,
     start: StartInfo,
     process: Arc<GatewayProcess>,
@@ -76,7 +77,7 @@ impl App {
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
     /// opened, a runtime folder that was named and can't be used, a gateway that it can't take over from.
-    pub fn start(source: Source, snapshot: Snapshot, launch: Launch) -> Result<App, AppError> {
+    pub fn start(source: ConfigSource, snapshot: Snapshot, launch: Launch) -> Result<App, AppError> {
         let owner = snapshot.process.user.as_ref().map(privileges::ids_of).transpose()?;
         let folder = runtime_folder(&launch, owner)?;
         let settings = NotifySettings::of_this_process();
@@ -87,7 +88,7 @@ impl App {
         };
 
         let inherited = |address| takeover.as_mut().and_then(|takeover| takeover.inheritance.listeners.take(address));
-        let sockets = Sockets::bind(&snapshot, inherited)?;
+        let sockets = BoundSockets::bind(&snapshot, inherited)?;
         if let Some(takeover) = &mut takeover {
             // Listeners that this configuration does not have close with the old process.
             takeover.inheritance.listeners = InheritedListeners::default();
@@ -102,7 +103,7 @@ impl App {
             dup2_stdout(&takeover.inheritance.stdout).map_err(AppError::Stdout)?;
         }
         // The first thread, that of the access log: from here on, no credential of the process may change.
-        let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
+        let shared = Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new()))
             .map_err(|source| AppError::Assemble { user, source })?;
 
         let settings = match &takeover {
@@ -116,7 +117,7 @@ impl App {
             service_manager: Arc::new(ServiceManager::new(settings, takeover.is_none())),
             readiness,
             shared: shared.clone(),
-            opening: Opening::new(takeover.is_none()),
+            accept_gate: AcceptGate::new(takeover.is_none()),
             followed: tokio::sync::watch::Sender::new(false),
             handover: Default::default(),
         });
@@ -156,13 +157,14 @@ impl App {
             warn!("commands cannot reach this process, or it cannot report that it is ready: {e}");
         }
         let manager = process.service_manager.clone();
-        let pulse = manager.settings().watchdog_interval().map(|every| Pulse::new(every, move || manager.watchdog()));
-        let surroundings = Surroundings {
+        let watchdog =
+            manager.settings().watchdog_interval().map(|every| Watchdog::new(every, move || manager.watchdog()));
+        let surroundings = ServerEnvironment {
             control,
-            opening: process.opening.clone(),
+            accept_gate: process.accept_gate.clone(),
             followed: process.followed.subscribe(),
-            pulse,
-            lifecycle: process.clone(),
+            watchdog,
+            shutdown_hooks: process.clone(),
         };
         server::run(sockets, shared, process.readiness.clone(), commands, surroundings)
     }

@@ -10,8 +10,8 @@ use super::process::GatewayProcess;
 use super::reload::Reloader;
 use crate::admin::api::{AdminError, CommandAnswer, DrainResult, DrainStatus, ErrorCode, GatewayStatus, StartInfo};
 use crate::admin::command::{AdminCommand, CommandHandler};
-use crate::config::Source;
-use crate::proxy::drain::Reason;
+use crate::config::ConfigSource;
+use crate::proxy::drain::DrainReason;
 
 /// Carries commands out on the state that requests share.
 pub struct CommandExecutor {
@@ -21,7 +21,7 @@ pub struct CommandExecutor {
 }
 
 impl CommandExecutor {
-    pub fn new(source: Source, start: StartInfo, process: Arc<GatewayProcess>) -> Self {
+    pub fn new(source: ConfigSource, start: StartInfo, process: Arc<GatewayProcess>) -> Self {
         let reloader = Reloader::new(source, process.shared.clone(), process.readiness.clone());
         CommandExecutor { reloader, start, process }
     }
@@ -43,7 +43,7 @@ impl CommandExecutor {
 
     /// Begins to drain, if that has not begun. The process ends by itself; a second command changes nothing.
     fn drain(&self) -> DrainResult {
-        self.process.shared.drain.begin(Reason::Command);
+        self.process.shared.drain.begin(DrainReason::Command);
         DrainResult { drain: self.drain_status() }
     }
 

@@ -12,9 +12,9 @@ use crate::admin::Readiness;
 use crate::handover::HandoverError;
 use crate::handover::client::{Inheritance, PendingHandover};
 use crate::handover::server::{HandoverHost, HandoverServer, ListenerHandle};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
-use crate::proxy::server::accept_gate::Opening;
+use crate::proxy::server::accept_gate::AcceptGate;
 use crate::runtime_folder::RuntimeFolder;
 use crate::service_manager::ServiceManager;
 
@@ -26,8 +26,8 @@ pub struct GatewayProcess {
     pub folder: Option<RuntimeFolder>,
     pub service_manager: Arc<ServiceManager>,
     pub readiness: Arc<Readiness>,
-    pub shared: Arc<Shared>,
-    pub opening: Arc<Opening>,
+    pub shared: Arc<Runtime>,
+    pub accept_gate: Arc<AcceptGate>,
     /// Becomes true when another process has taken over.
     pub followed: watch::Sender<bool>,
     pub handover: OnceLock<Arc<HandoverServer>>,
@@ -100,7 +100,7 @@ impl GatewayProcess {
         self.readiness.wait(deadline).map_err(TakeoverError::Late)?;
         let granted = pending.ready().map_err(|error| TakeoverError::NotGranted(old.pid, error))?;
         // From here on this process has connections, and serves them come what may.
-        if !self.opening.open(OPENING) {
+        if !self.accept_gate.open(OPENING) {
             warn!("a listener is slow to accept");
         }
         self.service_manager.enable();
@@ -141,7 +141,7 @@ impl GatewayProcess {
     /// Ends the process. No request and no log line is lost: listeners have accepted nothing yet.
     fn fail(&self, error: &TakeoverError) {
         error!("did not take over: {error}");
-        server::Lifecycle::ends(self);
+        server::signals::ShutdownHooks::exiting(self);
         std::process::exit(UNAVAILABLE)
     }
 }
@@ -149,12 +149,12 @@ impl GatewayProcess {
 /// EX_UNAVAILABLE of `sysexits.h`, as the command line's `ExitStatus::Unavailable`.
 const UNAVAILABLE: i32 = 69;
 
-impl server::Lifecycle for GatewayProcess {
-    fn drains(&self) {
+impl server::signals::ShutdownHooks for GatewayProcess {
+    fn drain_began(&self) {
         self.service_manager.stopping("draining");
     }
 
-    fn ends(&self) {
+    fn exiting(&self) {
         if let Some(folder) = &self.folder {
             folder.withdraw(self.is_handing_over() || *self.followed.borrow());
         }
@@ -166,7 +166,8 @@ impl HandoverHost for GatewayProcess {
         if self.shared.drain.reason().is_some() {
             return Some("it is draining");
         }
-        (self.shared.servings().len() > 1).then_some("a configuration is being rolled out: keep or revert it first")
+        (self.shared.active_configs().len() > 1)
+            .then_some("a configuration is being rolled out: keep or revert it first")
     }
 
     fn handover_failed(&self, granted: bool) {

@@ -19,18 +19,19 @@ use crate::admin::Readiness;
 use crate::admin::api::{
     AdminError, ConfigurationStatus, ErrorCode, ReloadResult, RollbackResult, RolloutResult, RolloutStatus,
 };
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
-use crate::proxy::runtime::{AssembleError, Shared};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
 use crate::telemetry::metrics::RolloutEnd;
 
 /// Changes the configuration in force.
 pub struct Reloader {
-    source: Source,
-    shared: Arc<Shared>,
+    source: ConfigSource,
+    shared: Arc<Runtime>,
     readiness: Arc<Readiness>,
     /// Held for the whole of a change, so that there is one at a time. Each step leaves it whole.
     state: Mutex<ReloadState>,
@@ -45,7 +46,7 @@ struct ReloadState {
 const NOTE: &str = "configuration";
 
 impl Reloader {
-    pub fn new(source: Source, shared: Arc<Shared>, readiness: Arc<Readiness>) -> Arc<Self> {
+    pub fn new(source: ConfigSource, shared: Arc<Runtime>, readiness: Arc<Readiness>) -> Arc<Self> {
         let serving = shared.store.current();
         shared.metrics.config_applied(serving.generation, SystemTime::now());
         let history = ConfigHistory::new(serving.generation, serving.snapshot.clone());

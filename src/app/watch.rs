@@ -13,12 +13,12 @@ use std::thread;
 use log::{info, warn};
 
 use crate::admin::command::{AdminCommand, CommandHandler};
-use crate::config::Source;
-use crate::config::reading::Reading;
+use crate::config::ConfigSource;
+use crate::config::inputs::ConfigInputs;
 use notifier::ChangeNotifier;
 
 /// Reloads by `commands` whenever the files that `source` was read from change, until the process ends.
-pub fn start(source: Source, commands: Arc<dyn CommandHandler>) {
+pub fn start(source: ConfigSource, commands: Arc<dyn CommandHandler>) {
     let watch = move || {
         let notifier = ChangeNotifier::new();
         info!("watching {} and the files that it names", source.path);
@@ -33,30 +33,30 @@ pub fn start(source: Source, commands: Arc<dyn CommandHandler>) {
 }
 
 struct ConfigWatcher {
-    source: Source,
+    source: ConfigSource,
     commands: Arc<dyn CommandHandler>,
     notifier: ChangeNotifier,
     /// The files at the last reload that did not read them, as when a roll-out was running.
-    attempted: Option<Reading>,
+    attempted: Option<ConfigInputs>,
 }
 
 impl ConfigWatcher {
     /// Compares once, and reloads or waits for a notification.
     fn step(&mut self) {
-        let reading = self.source.reading();
+        let inputs = self.source.inputs();
         // First watch, then compare: a change between the two gives a notification.
-        self.notifier.watch(&reading);
-        let now = reading.again(&*self.source.environment);
-        if now == *reading || self.attempted.as_ref() == Some(&now) {
+        self.notifier.watch(&inputs);
+        let now = inputs.read_again(&*self.source.environment);
+        if now == *inputs || self.attempted.as_ref() == Some(&now) {
             let notified = self.notifier.wait();
-            if !notified || now == *reading {
+            if !notified || now == *inputs {
                 self.attempted = None;
             }
             return;
         }
         // A change of one file is often followed by a change of another.
         self.notifier.settle();
-        self.attempted = Some(reading.again(&*self.source.environment));
+        self.attempted = Some(inputs.read_again(&*self.source.environment));
         // The log tells the outcome.
         let _ = self.commands.handle(AdminCommand::Reload(None));
     }

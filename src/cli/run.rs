@@ -11,7 +11,7 @@ use super::output::{ExitStatus, Printer};
 use super::runtime::RuntimeArgs;
 use crate::app::launch::{Launch, TakeoverRequest};
 use crate::app::{App, AppError};
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::load::SystemEnvironment;
 use crate::runtime_folder::RuntimeFolderChoice;
 use crate::telemetry::program_log;
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> ExitStatus {
     program_log::init();
     program_log::report_panics();
     let launch = args.launch();
-    let source = Source::new(&args.path, Arc::new(SystemEnvironment));
+    let source = ConfigSource::new(&args.path, Arc::new(SystemEnvironment));
     let (snapshot, diagnostics) = source.open();
     report(&diagnostics, printer);
     match snapshot {

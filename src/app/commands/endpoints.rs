@@ -5,11 +5,11 @@ use std::time::Instant;
 use log::info;
 
 use crate::admin::api::{AdminError, EndpointResult, EndpointStatus, ErrorCode, UpstreamList, UpstreamStatus};
-use crate::proxy::runtime::Shared;
-use crate::state::upstreams::{EndpointView, Unknown};
+use crate::proxy::runtime::Runtime;
+use crate::state::upstreams::{EndpointView, UnknownEndpoint};
 
 /// Every endpoint of the configuration in force.
-pub(super) fn list(shared: &Shared) -> UpstreamList {
+pub(super) fn list(shared: &Runtime) -> UpstreamList {
     let (serving, now) = (shared.store.current(), Instant::now());
     let upstreams = serving.upstreams.iter().map(|upstream| UpstreamStatus {
         name: upstream.state.name().to_string(),
@@ -21,7 +21,7 @@ pub(super) fn list(shared: &Shared) -> UpstreamList {
 /// Takes an endpoint out of service, or back into it. A drained endpoint stays so until it is restored, or until it is in no
 /// configuration any more.
 pub(super) fn drain(
-    shared: &Shared,
+    shared: &Runtime,
     upstream: &str,
     endpoint: &str,
     draining: bool,
@@ -32,10 +32,10 @@ pub(super) fn drain(
             info!("upstream {upstream}: {done} {endpoint} ({endpoints} endpoints)");
             Ok(EndpointResult { endpoints: endpoints as u64, draining })
         }
-        Err(Unknown::Upstream) => {
+        Err(UnknownEndpoint::Upstream) => {
             Err(AdminError::new(ErrorCode::UpstreamUnknown, format!("there is no upstream `{upstream}`")))
         }
-        Err(Unknown::Endpoint) => {
+        Err(UnknownEndpoint::Endpoint) => {
             let error = format!("the upstream `{upstream}` has no endpoint `{endpoint}`");
             Err(AdminError::new(ErrorCode::EndpointUnknown, error))
         }

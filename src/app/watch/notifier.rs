@@ -14,7 +14,7 @@ use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Wat
 use parking_lot::Mutex;
 
 use super::paths::WatchedPaths;
-use crate::config::reading::Reading;
+use crate::config::inputs::ConfigInputs;
 
 /// Files are taken for complete after so long without a notification.
 const QUIET: Duration = Duration::from_millis(250);
@@ -52,10 +52,10 @@ impl ChangeNotifier {
         ChangeNotifier { watcher: None, ..ChangeNotifier::new() }
     }
 
-    /// From now on, notifies of changes of the files and folders of `reading`.
-    pub fn watch(&mut self, reading: &Reading) {
+    /// From now on, notifies of changes of the files and folders of `inputs`.
+    pub fn watch(&mut self, inputs: &ConfigInputs) {
         let Some(watcher) = &mut self.watcher else { return };
-        let paths = WatchedPaths::of(reading);
+        let paths = WatchedPaths::of(inputs);
         let wanted: BTreeMap<PathBuf, _> =
             paths.folders().map(|folder| (folder.to_owned(), identity(folder))).collect();
         *self.paths.lock() = paths;
@@ -92,7 +92,7 @@ impl ChangeNotifier {
 fn listener(paths: Arc<Mutex<WatchedPaths>>, notify: SyncSender<()>) -> impl FnMut(notify::Result<Event>) {
     move |event| {
         let matters = match event {
-            // Reading gives events too.
+            // ConfigInputs gives events too.
             Ok(Event { kind: EventKind::Access(kind), .. }) if kind != AccessKind::Close(AccessMode::Write) => false,
             Ok(event) => {
                 let paths = paths.lock();

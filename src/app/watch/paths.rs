@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::reading::{Asked, Reading};
+use crate::config::inputs::{ConfigInputs, InputPath};
 
 /// As many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -24,13 +24,13 @@ struct WatchedNames {
 }
 
 impl WatchedPaths {
-    /// Where what `reading` was made of can change.
-    pub fn of(reading: &Reading) -> WatchedPaths {
+    /// Where what `inputs` was made of can change.
+    pub fn of(inputs: &ConfigInputs) -> WatchedPaths {
         let mut paths = WatchedPaths::default();
-        for asked in reading.asked() {
-            match asked {
-                Asked::File(path) => _ = paths.walk(Path::new(path)),
-                Asked::Folder(path) => {
+        for input in inputs.paths() {
+            match input {
+                InputPath::File(path) => _ = paths.walk(Path::new(path)),
+                InputPath::Folder(path) => {
                     if let Some(folder) = paths.walk(Path::new(path)).filter(|folder| folder.is_dir()) {
                         paths.0.entry(folder).or_default().all = true;
                     }

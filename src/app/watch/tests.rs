@@ -11,14 +11,14 @@ use crate::config::load::SystemEnvironment;
 #[derive(Default)]
 struct Counter {
     reloads: AtomicUsize,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
 }
 
 impl CommandHandler for Counter {
     fn handle(&self, command: AdminCommand) -> Result<CommandAnswer, AdminError> {
         assert_eq!(command, AdminCommand::Reload(None));
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        self.source.as_ref().map(Source::open);
+        self.source.as_ref().map(ConfigSource::open);
         Ok(CommandAnswer::Rollback(RollbackResult { generation: 2 }))
     }
 }
@@ -28,7 +28,7 @@ fn watch(reads: bool) -> (tempfile::TempDir, Arc<Counter>, ConfigWatcher) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.yaml");
     fs::write(&file, "version: 1").unwrap();
-    let source = Source::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
+    let source = ConfigSource::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
     source.open();
     let counter = Arc::new(Counter { source: reads.then(|| source.clone()), ..Counter::default() });
     let (commands, notifier) = (counter.clone(), ChangeNotifier::without_system());

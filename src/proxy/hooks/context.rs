@@ -2,42 +2,44 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use http::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
 use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::{Normal, Scheme};
+use crate::decision::request::Normal;
 use crate::decision::route::Parameters;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::retry::Failure;
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::drain::Ending;
-use crate::proxy::runtime::rollout::Tried;
-use crate::proxy::runtime::{Serving, Shared};
-use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::bound_of;
+use crate::proxy::drain::DrainEnding;
+use crate::proxy::request_id::request_id_value;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::proxy::runtime::rollout::CanarySample;
+use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
-use crate::state::upstreams::Chosen;
-use crate::telemetry::metrics::{Bound, Open};
-use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+use crate::state::upstreams::SelectedEndpoint;
+use crate::telemetry::metrics::GaugeGuard;
+use crate::telemetry::record::{RecordedDecision, RequestRecord, UpstreamRecord};
 
 /// The per-request context of the hooks.
 pub struct Context {
-    pub shared: Arc<Shared>,
-    pub serving: Arc<Serving>,
+    pub shared: Arc<Runtime>,
+    pub serving: Arc<ActiveConfig>,
     /// Of a request that is counted while a new configuration is tried.
-    tried: Option<Tried>,
-    _in_flight: Open,
+    canary: Option<CanarySample>,
+    _in_flight: GaugeGuard,
     pub started: Instant,
     /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
-    pub record: Option<Box<Record>>,
-    pub connection: Option<Arc<ConnectionInfo>>,
+    pub record: Option<Box<RequestRecord>>,
+    pub control: Option<Arc<RequestControl>>,
     /// The record's id, as a value that is shared by the request to the origin and the answer.
     pub request_id: HeaderValue,
     /// As received, for the log line of a request that has no normal form.
@@ -58,7 +60,7 @@ pub struct Context {
     /// Request body bytes seen by the body filter.
     pub body_seen: u64,
     /// Of a tunnel, or of an answer without an end.
-    pub stream: Option<Open>,
+    pub stream: Option<GaugeGuard>,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
     pub concurrency: SmallVec<[ConcurrencyGuard; 2]>,
 }
@@ -67,7 +69,7 @@ pub struct Context {
 #[derive(Default)]
 pub struct Attempt {
     pub upstream: Option<UpstreamId>,
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<SelectedEndpoint>,
     pub tried: SmallVec<[SocketAddr; 4]>,
     pub count: u32,
     pub reused: bool,
@@ -83,11 +85,11 @@ pub struct Attempt {
     /// How long this try may take to the header of its answer.
     pub limit: Option<Duration>,
     /// What the connection of this try would be known by, should it be a new one.
-    pub wire: Option<Arc<Wire>>,
+    pub wire: Option<Arc<UpstreamConnection>>,
     /// This try's use of its connection, where that is watched.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<ConnectionUse>,
     /// Ends a try that takes too long.
-    pub overdue: Option<Overdue>,
+    pub overdue: Option<CutTimer>,
     /// How this try failed, where a hook has found that out.
     pub failure: Option<Failure>,
     /// Before the next try.
@@ -101,17 +103,17 @@ pub struct Attempt {
 }
 
 impl Context {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let (serving, tried) = shared.pick();
+    pub fn new(shared: Arc<Runtime>) -> Self {
+        let (serving, canary) = shared.pick();
         shared.request_began();
         Context {
             serving,
-            tried,
+            canary,
             _in_flight: shared.metrics.request_in_flight(),
             shared,
             started: Instant::now(),
             record: None,
-            connection: None,
+            control: None,
             target: None,
             request_id: HeaderValue::from_static(""),
             normal: None,
@@ -176,22 +178,22 @@ impl Context {
         record.route = self.route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = &self.permit {
             record.would_deny = permit.would_deny();
-            record.decision = Decision::Allow;
+            record.decision = RecordedDecision::Allow;
         }
         if let Some(denial) = self.denial.take() {
-            record.decision = if denial.cause.is_refusal() { Decision::Deny } else { Decision::Fail };
+            record.decision = if denial.cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
             record.cause = Some(denial.cause);
             record.detail = Some(denial.detail);
         }
         record.upstream = self.attempt.record(&self.serving);
         self.count(&record);
-        if let Some(tried) = &self.tried {
-            tried.count(&record);
+        if let Some(canary) = &self.canary {
+            canary.count(&record);
         }
         self.serving.access_log.record(*record);
     }
 
-    fn count(&self, record: &Record) {
+    fn count(&self, record: &RequestRecord) {
         self.serving.route_metrics(self.route).record(record);
         if let Some(bound) = record.cause.and_then(bound_of) {
             self.shared.metrics.bound_hit(bound);
@@ -205,24 +207,12 @@ impl Context {
     }
 }
 
-/// The bound of the file that refused with `cause`.
-pub(in crate::proxy) fn bound_of(cause: Cause) -> Option<Bound> {
-    match cause {
-        Cause::UriTooLong => Some(Bound::Uri),
-        Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
-        Cause::HeadersTooMany => Some(Bound::HeaderCount),
-        Cause::BodyTooLarge => Some(Bound::Body),
-        Cause::UpstreamOverloaded => Some(Bound::CircuitBreaker),
-        _ => None,
-    }
-}
-
 impl Attempt {
     fn response_time(&self) -> Option<std::time::Duration> {
         Some(self.answered? - self.connected?)
     }
 
-    fn record(&self, serving: &Serving) -> Option<UpstreamRecord> {
+    fn record(&self, serving: &ActiveConfig) -> Option<UpstreamRecord> {
         let id = self.upstream?;
         Some(UpstreamRecord {
             name: serving.snapshot.upstream(id).name.clone(),
@@ -245,84 +235,14 @@ impl Drop for Context {
         if self.record.is_some() {
             if self.denial.is_none() {
                 let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
-                self.denial = Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, Ending::denial));
+                self.denial =
+                    Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial));
             }
             self.finish();
         }
-        if let Some(connection) = &self.connection {
-            connection.request_ended(false);
+        if let Some(control) = &self.control {
+            control.ended(false);
         }
         self.shared.request_ended();
     }
-}
-
-/// A record of what is known when a request begins.
-pub fn begin_record(
-    connection: &ConnectionInfo,
-    method: Method,
-    target: &[u8],
-    protocol: &'static str,
-    scheme: Scheme,
-    time: SystemTime,
-) -> Record {
-    let target = without_authority(target);
-    let (path, query) = match target.iter().position(|b| *b == b'?') {
-        Some(at) => (&target[..at], Some(&target[at + 1..])),
-        None => (target, None),
-    };
-    Record {
-        time,
-        duration: std::time::Duration::ZERO,
-        request_id: new_request_id(),
-        listener: connection.listener.name.clone(),
-        client: connection.peer.ip(),
-        peer: connection.peer,
-        via: connection.via,
-        protocol,
-        scheme,
-        tls: connection.tls,
-        method,
-        host: String::new(),
-        path: String::from_utf8_lossy(path).into_owned(),
-        query: query.map(|query| String::from_utf8_lossy(query).into_owned()),
-        user_agent: None,
-        referer: None,
-        status: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        route: None,
-        generation: 0,
-        decision: Decision::Deny,
-        cause: None,
-        detail: None,
-        would_deny: None,
-        principal: None,
-        upstream: None,
-    }
-}
-
-/// An absolute target without scheme and authority, which may hold a password.
-fn without_authority(target: &[u8]) -> &[u8] {
-    let Some(scheme) = target.windows(3).take(8).position(|window| window == b"://") else { return target };
-    let rest = &target[scheme + 3..];
-    rest.iter().position(|byte| matches!(byte, b'/' | b'?')).map_or(b"/", |path| &rest[path..])
-}
-
-/// 128 random bits in hexadecimal.
-///
-/// Long enough that no two requests of a fleet share one, and that nobody guesses another's.
-pub fn new_request_id() -> String {
-    let mut id = String::with_capacity(32);
-    let bits = fastrand::u128(..);
-    for nibble in (0..32).rev() {
-        let digit = (bits >> (nibble * 4)) as u8 & 0xf;
-        id.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-    }
-    id
-}
-
-/// A request id as a header value, without a check that its characters already passed.
-pub fn request_id_value(id: &str) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(id.as_bytes()))
-        .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }

@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType};
 use super::context::Context;
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::outcome::TryResult;
-use crate::state::upstreams::Change;
+use crate::state::upstreams::EjectionChange;
 
 /// Notes how a try at the chosen endpoint ended. Further ends of the same try are ignored.
 pub fn tried(ctx: &mut Context, result: TryResult) {
@@ -17,15 +17,17 @@ pub fn tried(ctx: &mut Context, result: TryResult) {
     let Some(change) = upstream.state.record(chosen, result, Instant::now) else { return };
     let (name, endpoint) = (upstream.state.name(), &chosen.endpoint);
     match change {
-        Change::Ejected { reason, time } => {
+        EjectionChange::Ejected { reason, time } => {
             upstream.metrics.ejected(reason);
             let (why, last) = (words(reason), describe(result));
             warn!(
                 "upstream {name}: endpoint {endpoint} is left out for {time:?}, since {why}, the last time with {last}"
             );
         }
-        Change::Withheld { reason } => upstream.metrics.ejection_withheld(reason),
-        Change::Returned => info!("upstream {name}: endpoint {endpoint} passed its trial and takes requests again"),
+        EjectionChange::Withheld { reason } => upstream.metrics.ejection_withheld(reason),
+        EjectionChange::Returned => {
+            info!("upstream {name}: endpoint {endpoint} passed its trial and takes requests again")
+        }
     }
 }
 

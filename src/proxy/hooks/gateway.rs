@@ -15,15 +15,15 @@ use super::context::Context;
 use super::guard::guarded;
 use super::{error, log, mirror, request, response, retry, upstream};
 use crate::faults::{self, Place};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 
 /// Enforces on Pingora's hooks what `decision` decides.
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<Runtime>,
 }
 
 impl Gateway {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Runtime>) -> Self {
         Gateway { shared }
     }
 }
@@ -43,7 +43,7 @@ impl ProxyHttp for Gateway {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(Place::Task, &session.req_header().headers);
         let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
-        request::pace_body(session, ctx);
+        request::pace_body(ctx);
         match decision {
             Ok(None) => return Ok(false),
             Ok(Some(reply)) => response::answer(session, ctx, reply).await,

@@ -1,4 +1,4 @@
-//! Record: the log line and the counts of a request that has ended.
+//! RequestRecord: the log line and the counts of a request that has ended.
 
 use pingora::proxy::Session;
 
@@ -7,9 +7,8 @@ use super::error::answered;
 
 /// Completes the record with what the session knows, writes it, and gives the connection back.
 pub fn finish(session: &mut Session, ctx: &mut Context) {
-    if ctx.denial.is_none() && ctx.stream.is_some() && ctx.shared.drain.ending(true).is_some() {
-        // Pingora takes it for one that its client has ended.
-        ctx.denial = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
+    if ctx.denial.is_none() && ctx.stream.is_some() {
+        ctx.denial = ctx.control.as_ref().and_then(|control| control.tunnel_end());
     }
     if let Some(record) = &mut ctx.record {
         let written = session.response_written().filter(|_| answered(session));
@@ -25,7 +24,7 @@ pub fn finish(session: &mut Session, ctx: &mut Context) {
     ctx.stream = None;
     // A connection whose request body was not read to its end can't carry another request.
     let reusable = session.is_body_done();
-    if let Some(connection) = ctx.connection.take() {
-        connection.request_ended(reusable);
+    if let Some(control) = ctx.control.take() {
+        control.ended(reusable);
     }
 }

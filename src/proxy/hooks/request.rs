@@ -1,6 +1,5 @@
 //! Read, route, access: the part of a request's way before any origin is asked.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::Version;
@@ -11,32 +10,33 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
-use super::context::{Context, begin_record, request_id_value};
+use super::context::Context;
 use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{RawRequest, RequestView, Scheme, read};
 use crate::decision::rules::Action;
 use crate::faults::{self, Place};
-use crate::proxy::connection::ConnectionInfo;
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::begin_record;
 use crate::proxy::reply;
-use crate::proxy::reply::Reply;
+use crate::proxy::reply::LocalReply;
+use crate::proxy::request_id::request_id_value;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
-    let Some(connection) = connection_of(session) else { return };
-    connection.request_began();
+    let Some(control) = RequestControl::of(session) else { return };
+    control.began();
     // The log line is owed from here on, whatever goes wrong.
     let header = session.req_header();
-    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut record =
-        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
+    let connection = control.connection();
+    let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
     ctx.target = header.uri.path_and_query().cloned();
     ctx.request_id = request_id_value(&record.request_id);
     ctx.record = Some(Box::new(record));
-    ctx.connection = Some(connection);
+    ctx.control = Some(control);
 
     let bounds = ctx.serving.snapshot.bounds;
     if is_http2(session.req_header()) {
@@ -59,29 +59,20 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
-/// ([`crate::proxy::connection::h2_session`]).
+/// ([`crate::proxy::connection::http2::session`]).
 pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_2
 }
 
 /// Lets the body of a request come as slowly as its route says.
-pub fn pace_body(session: &mut Session, ctx: &Context) {
-    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).body_pacing) else { return };
-    if is_http2(session.req_header()) {
-        session.set_read_timeout(pacing.idle);
-    } else if let Some(connection) = &ctx.connection {
-        connection.pace_body(pacing);
+pub fn pace_body(ctx: &Context) {
+    if let (Some(id), Some(control)) = (ctx.route, &ctx.control) {
+        control.pace_body(ctx.serving.route(id).body_pacing);
     }
 }
 
-/// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
-pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Option<Arc<ConnectionInfo>> {
-    let proxy = session.digest()?.proxy_digest.as_ref()?;
-    proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
-}
-
 /// Decides until an origin is needed (`None`) or the answer is known.
-pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
+pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<LocalReply>, Denial> {
     let serving = ctx.serving.clone();
     let rules = &serving.snapshot.rules;
     let (peer, scheme, now) = match &ctx.record {

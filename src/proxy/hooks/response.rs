@@ -12,13 +12,11 @@ use super::request::{drainable, is_http2};
 use super::sticky;
 use crate::decision::access::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
-use crate::proxy::drain::Stage;
+use crate::decision::response::{grpc, grpc::is_grpc, is_endless};
+use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
-use crate::proxy::reply::Reply;
-
-/// `X-Request-Id`, on every answer.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
+use crate::proxy::request_id::REQUEST_ID;
 
 /// Interim answers (1xx) that one request may get. More than a few hints and a 100 have no use.
 const MAX_INTERIM: u32 = 32;
@@ -45,7 +43,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 }
 
 /// Sends an answer that the gateway made itself.
-pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
+pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
     seal(&mut reply.header, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
@@ -88,8 +86,8 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
             return refuse(ctx, "the origin switched protocols unasked");
         };
         tunnel.opened();
-        if let Some(connection) = &ctx.connection {
-            connection.tunnel_began();
+        if let Some(control) = &ctx.control {
+            control.tunnel_began();
         }
         ctx.stream = Some(ctx.shared.metrics.stream_open());
         // From here on the connection to the origin watches the silence of both sides.
@@ -111,8 +109,8 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
     }
     if is_endless(&header.headers) {
         ctx.stream = Some(ctx.shared.metrics.stream_open());
-        if let Some(connection) = &ctx.connection {
-            connection.stream_began();
+        if let Some(control) = &ctx.control {
+            control.stream_began();
         }
     }
     Ok(())
@@ -120,8 +118,8 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
-    if ctx.shared.drain.stage() != Stage::Serving
-        && ctx.connection.as_ref().is_some_and(|connection| connection.parts())
+    if ctx.shared.drain.stage() != DrainStage::Serving
+        && ctx.control.as_ref().is_some_and(|control| control.connection().is_closing())
     {
         session.set_keepalive(None);
     }
@@ -207,7 +205,7 @@ fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(&mut Sealed(header));
+    ctx.response_rules().apply(&mut ResponseHeaderEditor(header));
     if let Some(standing) = ctx.permit.as_ref().and_then(|permit| permit.standing()) {
         let limit = &ctx.serving.snapshot.rules.limits[standing.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &standing) {
@@ -220,29 +218,4 @@ fn seal(header: &mut ResponseHeader, ctx: &Context) {
 fn set(header: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {
     // Pingora refuses only names and values that can't be parsed; these are parsed already.
     let _ = header.insert_header(name, value);
-}
-
-/// Pingora's response header as `decision` edits it.
-pub struct Sealed<'a>(pub &'a mut ResponseHeader);
-
-impl Headers for Sealed<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        self.0.headers.get_all(name).iter()
-    }
-
-    fn contains(&self, name: &HeaderName) -> bool {
-        self.0.headers.contains_key(name)
-    }
-
-    fn remove(&mut self, name: &HeaderName) {
-        self.0.remove_header(name);
-    }
-
-    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-        set(self.0, name, value.clone());
-    }
-
-    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
-        let _ = self.0.append_header(name, value.clone());
-    }
 }

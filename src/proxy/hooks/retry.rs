@@ -66,7 +66,7 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &mut Context, 
         peer.group_key ^= CUTTABLE;
     }
     if limit.is_some() || once && !fresh {
-        ctx.attempt.wire = Some(ctx.shared.wires.watch(peer, once.then_some(state)));
+        ctx.attempt.wire = Some(ctx.shared.upstream_connections.watch(peer, once.then_some(state)));
     }
 }
 
@@ -100,9 +100,9 @@ pub fn connected(reused: bool, descriptor: RawFd, ctx: &mut Context) -> Result<(
     ctx.attempt.reused = reused;
     let Some(wire) = ctx.attempt.wire.take() else { return Ok(()) };
     let exchange = if reused {
-        ctx.shared.wires.find(descriptor).and_then(|pooled| pooled.begin_again())
+        ctx.shared.upstream_connections.find(descriptor).and_then(|pooled| pooled.begin_again())
     } else {
-        ctx.shared.wires.connected(descriptor, &wire);
+        ctx.shared.upstream_connections.connected(descriptor, &wire);
         Some(wire.begin())
     };
     let Some(exchange) = exchange else {

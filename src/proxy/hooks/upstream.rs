@@ -20,17 +20,16 @@ use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::{Action, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
-use crate::proxy::upstream::announce::announced;
 use crate::proxy::upstream::tunnel::Tunnel;
-use crate::state::upstreams::Moment;
+use crate::state::upstreams::SelectionTime;
 
 /// Chooses an endpoint that was not tried yet.
 pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // Its place is free for this try.
     ctx.attempt.chosen = None;
     let request = session.req_header();
-    let (Some(permit), Some(normal), Some(id), Some(connection)) =
-        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
+    let (Some(permit), Some(normal), Some(id), Some(control)) =
+        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.control)
     else {
         return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
     };
@@ -40,8 +39,9 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     let at = if first { ctx.started } else { Instant::now() };
     let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    let pick =
-        |tried: &[SocketAddr]| upstream.state.choose(permit, &view, tried, fastrand::u64(..), Moment { at, time });
+    let pick = |tried: &[SocketAddr]| {
+        upstream.state.choose(permit, &view, tried, fastrand::u64(..), SelectionTime { at, time })
+    };
     let mut found = pick(&ctx.attempt.tried);
     if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
         // What has answered, if only to break off, may be asked again once there is nobody else.
@@ -65,7 +65,7 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
             // What is kept of the body passes the filter once more.
             ctx.body_seen = 0;
             ctx.attempt.chosen = Some(chosen);
-            let mut peer = upstream.peer.to(address, || announced(session, connection, normal.client));
+            let mut peer = upstream.peer.to(address, || control.connection().announced(session, normal.client));
             let config = ctx.serving.snapshot.upstream(id);
             // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
             let tunnels = !config.http2 || config.tls.is_some();

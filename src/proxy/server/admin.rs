@@ -20,11 +20,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::accept_gate::Entrance;
+use super::accept_gate::AcceptGateEntry;
 use super::listener::leaving;
 use crate::admin::connection::serve_one;
 use crate::admin::{AdminAuth, AdminHandler};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::telemetry::metrics::Bound;
 
 /// Connections at a time of the control socket.
@@ -36,9 +36,9 @@ const CONTROL_TIME: Duration = Duration::from_secs(600);
 pub struct AdminService {
     /// Held for as long as it is accepted from, see [`super::listener`].
     socket: Option<Arc<StdListener>>,
-    entrance: Option<Entrance>,
+    entry: Option<AcceptGateEntry>,
     followed: watch::Receiver<bool>,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
     connections: AdminConnections,
 }
 
@@ -55,16 +55,16 @@ struct AdminConnections {
 }
 
 impl AdminService {
-    /// It accepts from `entrance` on and until another process has `followed` this one, which then answers there.
+    /// It accepts from `entry` on and until another process has `followed` this one, which then answers there.
     pub fn new(
         socket: Arc<StdListener>,
-        entrance: Entrance,
+        entry: AcceptGateEntry,
         followed: watch::Receiver<bool>,
         admin: AdminHandler,
-        shared: Arc<Shared>,
+        runtime: Arc<Runtime>,
     ) -> Self {
         let connections = AdminConnections::new(admin);
-        AdminService { socket: Some(socket), entrance: Some(entrance), followed, shared, connections }
+        AdminService { socket: Some(socket), entry: Some(entry), followed, runtime, connections }
     }
 }
 
@@ -108,9 +108,9 @@ impl AdminConnections {
 #[async_trait]
 impl Service for AdminService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
-        let mut stages = self.shared.drain.stages();
-        if !entrance.opens(leaving(&mut stages)).await {
+        let (Some(held), Some(entry)) = (self.socket.take(), self.entry.take()) else { return };
+        let mut stages = self.runtime.drain.stages();
+        if !entry.opens(leaving(&mut stages)).await {
             return;
         }
         let socket = match held.try_clone().and_then(TcpListener::from_std) {
@@ -128,7 +128,7 @@ impl Service for AdminService {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let serving = self.shared.store.load();
+                    let serving = self.runtime.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
                     let auth = settings.token.clone().map_or(AdminAuth::None, AdminAuth::Token);
