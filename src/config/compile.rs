@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod bounds;
 pub mod dns;
 pub mod limit;
 pub mod listener;

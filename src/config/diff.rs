@@ -7,6 +7,7 @@
 //! Nothing secret is shown: of keys, tokens and certificates only that they changed.
 
 mod access;
+mod bounds;
 mod facts;
 mod guard;
 mod header;

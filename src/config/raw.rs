@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod address;
+pub mod bounds;
 pub mod dns;
 pub mod limit;
 pub mod listener;
@@ -37,7 +38,7 @@ pub struct Config {
     pub trusted_proxies: Vec<String>,
     /// Bounds on what one client may send, and how slowly.
     #[serde(default)]
-    pub bounds: listener::Bounds,
+    pub bounds: bounds::Bounds,
     /// The services behind the gateway, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub upstreams: Entries<upstream::Upstream>,

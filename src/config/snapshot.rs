@@ -1,7 +1,6 @@
 //! What one request reads: a configuration, compiled and complete.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 use crate::decision::access::address;
+use crate::decision::bounds::Bounds;
 use crate::decision::proxy_protocol;
-use crate::decision::rules::{Pacing, Rules, UpstreamId};
+use crate::decision::rules::{Rules, UpstreamId};
 use crate::decision::upstream::{Balance, ejection, retry, sticky};
 use crate::secret::Secret;
 
@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub rules: Rules,
     /// In the order of the file; never empty.
     pub listeners: Vec<Listener>,
-    /// The bounds on slowness and on connections.
+    /// What clients may send, and how slowly.
     pub bounds: Bounds,
     /// By [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
@@ -82,48 +82,6 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// The chain and its key, which fit each other.
     pub certified: Arc<CertifiedKey>,
-}
-
-/// Bounds on slowness and on connections. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// From a connection's beginning until the first byte of its first request.
-    pub first_request: Duration,
-    /// From a request's first byte until its header is complete (HTTP/1).
-    pub header_time: Duration,
-    /// Longest silence within a request body.
-    pub body_idle: Duration,
-    /// Slowest request body, in bytes a second. `None`: no bound.
-    pub body_rate: Option<NonZeroU64>,
-    /// Longest silence of a client that does not take its answer.
-    pub write_idle: Duration,
-    /// Slowest answer, in bytes a second. `None`: no bound.
-    pub answer_rate: Option<NonZeroU64>,
-    /// Between two requests on one connection.
-    pub keepalive: Duration,
-    /// Silence of a tunnel, over both directions together.
-    pub tunnel_idle: Duration,
-    /// For a PROXY header and a TLS handshake together.
-    pub handshake: Duration,
-    /// Open connections of all listeners together, at least 1.
-    pub connections: u32,
-    /// Open connections of one IPv4 address or IPv6 /64, at least 1.
-    pub connections_per_address: u32,
-    /// At least 1.
-    pub requests_per_connection: u32,
-    /// Requests at once on an HTTP/2 connection.
-    pub http2_streams: u32,
-    /// Resets at once on an HTTP/2 connection.
-    pub http2_resets: u32,
-    /// Control frames at once on an HTTP/2 connection, beyond those that requests and answers call for.
-    pub http2_control_frames: u32,
-}
-
-impl Bounds {
-    /// How slowly the body of a request may come that no route has taken.
-    pub fn body_pacing(&self) -> Pacing {
-        Pacing { idle: Some(self.body_idle), rate: self.body_rate }
-    }
 }
 
 /// A named group of endpoints that serve the same thing.

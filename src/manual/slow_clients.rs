@@ -22,7 +22,7 @@
 //!
 //! # How this code avoids it
 //!
-//! Every wait has a bound with a name ([`config::raw::listener::Bounds`](crate::config::raw::listener::Bounds)), a
+//! Every wait has a bound with a name ([`decision::bounds`](crate::decision::bounds)), a
 //! default, and a count in `portcullis_bound_hits_total`:
 //!
 //! | waiting for | at most | and on the whole |

@@ -126,7 +126,7 @@ impl Serving {
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let mirrors = state.mirroring.handles(&snapshot.rules, metrics);
         let h2_fields = super::reply::hpack_fields(&snapshot.rules.response);
-        let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
+        let mut idle = snapshot.rules.routes.iter().map(|route| route.bounds.body_idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
         Ok(Serving {
             generation,

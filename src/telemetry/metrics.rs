@@ -27,6 +27,7 @@ pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, U
 pub use self::mirror::{MirrorMetrics, MirrorOutcome};
 use self::names::Spec;
 use self::process::Process;
+pub use crate::decision::bounds::Bound;
 
 /// Seconds. From a fixed answer to a slow report; most APIs live in the middle.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -318,50 +319,6 @@ impl Families {
             discovery_failures: counter_vec(registry, names::DISCOVERY_FAILURES),
         }
     }
-}
-
-/// Declares [`Bound`] with the name that each has in the file and in the label.
-macro_rules! bounds {
-    ($($bound:ident = $name:literal,)*) => {
-        /// A bound of the file, under its name there.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Bound { $($bound,)* }
-
-        impl Bound {
-            /// Every bound, in the order of the type.
-            pub const ALL: &[Bound] = &[$(Bound::$bound,)*];
-
-            /// The name in the file and in the label.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Bound::$bound => $name,)* }
-            }
-        }
-    };
-}
-
-bounds! {
-    Uri = "uri",
-    HeaderBytes = "header_bytes",
-    HeaderCount = "header_count",
-    Body = "body",
-    HeaderTime = "header_time",
-    FirstRequest = "first_request",
-    BodyIdle = "body_idle",
-    BodyRate = "body_rate",
-    WriteIdle = "write_idle",
-    AnswerRate = "answer_rate",
-    Keepalive = "keepalive",
-    TunnelIdle = "tunnel_idle",
-    Handshake = "handshake",
-    Connections = "connections",
-    ConnectionsPerAddress = "connections_per_address",
-    RequestsPerConnection = "requests_per_connection",
-    AdminConnections = "admin_connections",
-    AdminTime = "admin_time",
-    Http2Resets = "http2_resets",
-    Http2ControlFrames = "http2_control_frames",
-    CircuitBreaker = "circuit_breaker",
-    DnsAddresses = "dns_addresses",
 }
 
 fn counter(registry: &Registry, spec: Spec) -> IntCounter {

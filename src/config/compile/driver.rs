@@ -4,16 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{
-    Context, DocPath, Environment, access, address, dns, limit, listener, names, response, route, telemetry, upstream,
+    Context, DocPath, Environment, access, address, bounds, dns, limit, listener, names, response, route, telemetry,
+    upstream,
 };
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
-use crate::config::snapshot::{Bounds, Snapshot};
+use crate::config::snapshot::Snapshot;
 use crate::decision::access::address::Rules as AddressRules;
 use crate::decision::access::limit::Limit;
+use crate::decision::bounds::Bounds;
 use crate::decision::route::{Match, Table};
-use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
+use crate::decision::rules::{Action, Route, RouteId, Rules};
 use crate::decision::upstream::retry::RouteRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -42,8 +44,8 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let raw = &document.config;
     let mut lists = address::Lists::default();
     let listeners = listener::listeners(ctx, &mut lists, raw);
-    let read = listener::read_rules(ctx, raw);
-    let bounds = listener::bounds(ctx, raw);
+    let bounds = bounds::bounds(ctx, raw);
+    let read = listener::read_rules(ctx, raw, &bounds);
     let process = listener::process(ctx, raw);
     let upstreams = upstream::upstreams(ctx, raw);
     let dns = dns::dns(ctx, raw);
@@ -87,8 +89,7 @@ fn routes(
         let access = access::access(ctx, &path, written.access.as_ref(), &identities);
         let limits = limits.route(ctx, &path, written);
         let response = response::rules(ctx, raw, Some((&path, written)));
-        let max_body = written.body.or(raw.bounds.body).map_or(defaults::MAX_BODY_BYTES, |size| size.0);
-        let body_pacing = listener::body_pacing(ctx, &path, written, bounds);
+        let bounds = bounds::of_route(ctx, &path, written, bounds);
         let retries = retries(ctx, &path, written);
         places.push((path.clone(), name.clone()));
         matches.extend(matched);
@@ -96,18 +97,7 @@ fn routes(
         routes = match (routes, action, addresses, access) {
             (Some(mut routes), Some(action), Some(addresses), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route {
-                    name,
-                    place,
-                    addresses,
-                    access,
-                    limits,
-                    action,
-                    response,
-                    max_body,
-                    body_pacing,
-                    retries,
-                });
+                routes.push(Route { name, place, addresses, access, limits, action, response, bounds, retries });
                 Some(routes)
             }
             _ => None,

@@ -1,7 +1,7 @@
-//! Compile: `listeners`, `bounds`, `process`, `trusted_proxies`.
+//! Compile: `listeners`, `process`, `trusted_proxies`.
 
-mod bounds;
 mod certificate;
+mod process;
 mod user;
 
 #[cfg(test)]
@@ -17,8 +17,7 @@ use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
 use crate::config::snapshot::{Listener, ListenerTls};
 
-pub(super) use bounds::wait;
-pub use bounds::{body_pacing, bounds, process, read_rules};
+pub use process::{process, read_rules};
 
 /// The listeners whose address is right. What else is wrong with one is reported, so that it never serves.
 pub fn listeners(ctx: &mut Context, lists: &mut address::Lists, raw: &raw::Config) -> Vec<Listener> {
@@ -75,7 +74,7 @@ fn proxy_protocol(ctx: &mut Context, path: &DocPath, written: &raw::listener::Pr
         let help = "name your load balancers, such as `from: [10.0.0.0/8]`, or remove `proxy_protocol`";
         ctx.error_with_help(&list, "ranges_missing", "nobody is listed who could announce a client", help);
     }
-    bounds::ranges(ctx, &list, &written.from, "name the addresses of your own load balancers only")
+    process::ranges(ctx, &list, &written.from, "name the addresses of your own load balancers only")
 }
 
 /// The IP address and port that `text` says, or a diagnostic at `path`.

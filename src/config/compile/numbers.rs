@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Context, DocPath};
+use super::{Context, DocPath, bounds};
 use crate::config::raw::units::{Count, Span};
+use crate::decision::bounds::WAIT;
 
 /// The number as written if it is in `range`; otherwise `default`, with a diagnostic.
 pub(super) fn count(
@@ -44,4 +45,9 @@ pub(super) fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, def
             default
         }
     }
+}
+
+/// A time that the gateway waits for somebody, checked like the durations of `bounds`.
+pub(super) fn wait(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+    bounds::duration(ctx, path, written.as_ref(), default, &WAIT)
 }

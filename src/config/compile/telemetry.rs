@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Context, DocPath, listener};
+use super::{Context, DocPath, listener, numbers};
 use crate::config::raw;
 use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
@@ -58,7 +58,7 @@ pub fn admin(ctx: &mut Context, raw: &raw::Config) -> Option<Admin> {
     // Each of them reports by itself, so all are asked before any may end this.
     let token = written.token.as_ref().map(|source| token(ctx, &path.key("token"), source));
     let connections = connections(ctx, &path.key("connections"), written.connections);
-    let time = listener::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
+    let time = numbers::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
     let address = admin_address(ctx, &path.key("address"), raw, &written.address, token.is_some())?;
     let token = match token {
         Some(token) => Some(token?),

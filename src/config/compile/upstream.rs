@@ -85,7 +85,7 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             &path.key("http2_streams"),
             raw.http2_streams,
             1..=10_000,
-            defaults::HTTP2_STREAMS,
+            defaults::UPSTREAM_HTTP2_STREAMS,
         ),
         proxy_protocol: raw.proxy_protocol.map(|version| match version {
             raw::upstream::ProxyProtocol::V1 => proxy_protocol::Version::V1,

@@ -5,55 +5,17 @@ use std::sync::Arc;
 
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access};
-use crate::config::raw::units::{Size, Span, Speed};
-use crate::config::snapshot::{AccessLog, Admin, Bounds, Dns, LogFormat, LogOutput, Process, Snapshot};
+use super::{Apply, Change, Effect, Subject, Weight, access, bounds};
+use crate::config::raw::units::Span;
+use crate::config::snapshot::{AccessLog, Admin, Dns, LogFormat, LogOutput, Process, Snapshot};
 use crate::decision::request::ReadRules;
 
 /// The file's bounds, and whom it believes.
 pub(super) fn bounds(snapshot: &Snapshot) -> Facts {
     let mut facts = Facts::default();
-    let Bounds {
-        first_request,
-        header_time,
-        body_idle,
-        body_rate,
-        write_idle,
-        answer_rate,
-        keepalive,
-        tunnel_idle,
-        handshake,
-        connections,
-        connections_per_address,
-        requests_per_connection,
-        http2_streams,
-        http2_resets,
-        http2_control_frames,
-    } = snapshot.bounds;
-    let bound = Effect::Bound;
-    facts.longest(bound, "first_request", first_request);
-    facts.longest(bound, "header_time", header_time);
-    facts.longest(bound, "body_idle", body_idle);
-    facts.longest(bound, "write_idle", write_idle);
-    facts.longest(bound, "keepalive", keepalive);
-    facts.longest(bound, "tunnel_idle", tunnel_idle);
-    facts.longest(bound, "handshake", handshake);
-    facts.most(bound, "connections", connections);
-    facts.most(bound, "connections_per_address", connections_per_address);
-    facts.most(bound, "requests_per_connection", requests_per_connection);
-    facts.most(bound, "http2_streams", http2_streams);
-    facts.most(bound, "http2_resets", http2_resets);
-    facts.most(bound, "http2_control_frames", http2_control_frames);
-    for (name, rate) in [("body_rate", body_rate), ("answer_rate", answer_rate)] {
-        if let Some(rate) = rate {
-            facts.tell(bound, name, Speed(rate)).guard(Guard::AtLeast(rate.get().into()));
-        }
-    }
-    let ReadRules { max_uri, max_header_bytes, max_header_count, trusted_proxies } = &snapshot.rules.read;
-    for (name, bytes) in [("uri", *max_uri), ("header", *max_header_bytes)] {
-        facts.tell(bound, name, Size(bytes as u64)).guard(Guard::AtMost(bytes as u128));
-    }
-    facts.most(bound, "header_count", *max_header_count as u64);
+    bounds::bounds(&snapshot.bounds, &mut facts);
+    // The others are bounds of the file.
+    let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies } = &snapshot.rules.read;
     access::believed(&mut facts, "trusted_proxies", trusted_proxies);
     facts
 }

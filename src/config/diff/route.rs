@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access, response};
-use crate::config::raw::units::{Size, Span, Speed};
+use super::{Apply, Change, Effect, Subject, Weight, access, bounds, response};
+use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::access::limit::{Limit, Quota};
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
-use crate::decision::rules::{Action, Pacing, Route, Rules};
+use crate::decision::rules::{Action, Route, Rules};
 use crate::decision::upstream::retry::RouteRules;
 
 /// A route with what belongs to it elsewhere.
@@ -88,8 +88,7 @@ fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Whole<'_>> {
 fn facts(whole: &Whole<'_>) -> Facts {
     let mut facts = Facts::default();
     // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
-    let Route { name: _, place: _, addresses, access, limits, action, response, max_body, body_pacing, retries } =
-        whole.route;
+    let Route { name: _, place: _, addresses, access, limits, action, response, bounds, retries } = whole.route;
     if let Some(matched) = whole.matched {
         matches(matched, &mut facts);
     }
@@ -102,8 +101,7 @@ fn facts(whole: &Whole<'_>) -> Facts {
     }
     destination(action, whole, &mut facts);
     response::facts(response, &mut facts);
-    facts.tell(Effect::Bound, "body", Size(*max_body)).guard(Guard::AtMost((*max_body).into()));
-    pacing(body_pacing, &mut facts);
+    bounds::of_route(bounds, &mut facts);
     if let Some(retries) = retries {
         self::retries(retries, &mut facts);
     }
@@ -233,16 +231,6 @@ fn redirect(target: &Target, parameters: &[&str]) -> String {
         (!keep_query).then(|| "no query".to_owned()),
     ];
     list(&parts.into_iter().flatten().collect::<Vec<_>>())
-}
-
-pub(super) fn pacing(pacing: &Pacing, facts: &mut Facts) {
-    let Pacing { idle, rate } = pacing;
-    if let Some(idle) = idle {
-        facts.longest(Effect::Bound, "body_idle", *idle);
-    }
-    if let Some(rate) = rate {
-        facts.tell(Effect::Bound, "body_rate", Speed(*rate)).guard(Guard::AtLeast(rate.get().into()));
-    }
 }
 
 fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {

@@ -5,13 +5,27 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::address::Addresses;
+use super::bounds::written;
 use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
 use super::retries::RouteRetries;
-use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
+use super::shape::{Entries, FromWord, OneOrMany, word_or_map};
 use super::split::{Destination, Mirror};
-use super::units::{Count, Size, Span, Speed};
+use super::units::Count;
+use crate::decision::bounds::with_route_bounds;
 
+/// Adds a field to the route for each bound that it may set for itself.
+macro_rules! with_own_bounds {
+    ({ $(#[$attribute:meta])* pub struct Route { $($fields:tt)* } } $($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
+        $(#[$attribute])*
+        pub struct Route {
+            $($fields)*
+            $($(#[$doc])* #[serde(default)] pub $name: Option<written!($type)>,)*
+        }
+    };
+}
+
+with_route_bounds! { with_own_bounds {
 /// A set of requests and what happens to them. Exactly one of `upstream`, `respond` and `redirect`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,22 +72,12 @@ pub struct Route {
     /// Overrides the inherited pages by key.
     #[serde(default)]
     pub error_pages: Entries<ErrorPage>,
-    /// Largest request body. Default: `bounds.body`.
-    #[serde(default)]
-    pub body: Option<Size>,
-    /// Longest silence within a request body, or `{off: reason}`, as for streams on which a client may have nothing to say for
-    /// long. Default: `bounds.body_idle`.
-    #[serde(default)]
-    pub body_idle: Option<OrOff<Span>>,
-    /// Slowest request body, or `{off: reason}`. On HTTP/2 `bounds.body_rate` holds for every route whose `body_idle` is not off.
-    /// Default: `bounds.body_rate`.
-    #[serde(default)]
-    pub body_rate: Option<OrOff<Speed>>,
     /// What becomes of a path with encoded separators, such as `/files/a%2Fb`. Default `reject`, since some origins take
     /// `%2F` and `%5C` for separators and others do not. Dot segments between them are refused whatever this says.
     #[serde(default)]
     pub encoded_separators: EncodedSeparators,
 }
+} }
 
 /// What becomes of a path with encoded separators (`%2F`, `%5C`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -25,7 +25,7 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::patience::{Awaited, Late, Patience};
 use super::{ConnectionInfo, Phase};
-use crate::config::snapshot::Bounds;
+use crate::decision::bounds::Bounds;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
 use crate::proxy::drain::Ending;

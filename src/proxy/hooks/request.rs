@@ -66,7 +66,7 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
 
 /// Lets the body of a request come as slowly as its route says.
 pub fn pace_body(session: &mut Session, ctx: &Context) {
-    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).body_pacing) else { return };
+    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).bounds.body_pacing()) else { return };
     if is_http2(session.req_header()) {
         session.set_read_timeout(pacing.idle);
     } else if let Some(connection) = &ctx.connection {
@@ -101,8 +101,8 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
     ctx.parameters = parameters;
     let route = serving.route(id);
 
-    if content_length(request).is_some_and(|length| length > route.max_body) {
-        return Err(body_too_large(route.max_body));
+    if content_length(request).is_some_and(|length| length > route.bounds.body) {
+        return Err(body_too_large(route.bounds.body));
     }
 
     let stranger = access::enter(route, serving.address_lists.as_slice(), &view)?;
@@ -152,10 +152,10 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply
 pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
     ctx.body_seen += length as u64;
     let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
-    if ctx.body_seen <= route.max_body {
+    if ctx.body_seen <= route.bounds.body {
         return Ok(());
     }
-    ctx.denial = Some(body_too_large(route.max_body));
+    ctx.denial = Some(body_too_large(route.bounds.body));
     Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
 }
 

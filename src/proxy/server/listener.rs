@@ -33,6 +33,7 @@ use super::accept_gate::Entrance;
 use super::drain::attend::{Held, Unserved, attend, attend_request};
 use super::http2_connect;
 use crate::config::snapshot;
+use crate::decision::bounds::Bounds;
 use crate::decision::request::ReadRules;
 use crate::proxy::connection::h2_session::paced;
 use crate::proxy::connection::{Connection, ConnectionInfo};
@@ -177,7 +178,7 @@ impl ListenerService {
     }
 
     /// What handles a connection that begins now.
-    fn app(&self, settings: &snapshot::Listener, bounds: &snapshot::Bounds) -> Arc<HttpApp> {
+    fn app(&self, settings: &snapshot::Listener, bounds: &Bounds) -> Arc<HttpApp> {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.http2 && settings.tls.is_none();
         options.h2_idle_timeout = Some(bounds.keepalive);
