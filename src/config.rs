@@ -6,7 +6,10 @@
 
 pub mod compile;
 pub mod diff;
+pub mod doc_path;
+pub mod environment;
 pub mod load;
+pub mod log_template;
 pub mod raw;
 pub mod reading;
 pub mod schema;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::diagnostics::Diagnostic;
+pub use compile::upstream::endpoints_in_file;
+use environment::Environment;
 use reading::{Reading, Recording};
 
 /// Where a configuration comes from, so that it can be read again.
@@ -26,14 +31,14 @@ pub struct Source {
     /// A file or a folder, as the owner named it.
     pub path: String,
     /// What variables and files are read from.
-    pub environment: Arc<dyn compile::Environment + Send + Sync>,
+    pub environment: Arc<dyn Environment + Send + Sync>,
     /// Shared by all clones.
     reading: Arc<ArcSwap<Reading>>,
 }
 
 impl Source {
     /// The file or folder at `path`.
-    pub fn new(path: impl Into<String>, environment: Arc<dyn compile::Environment + Send + Sync>) -> Self {
+    pub fn new(path: impl Into<String>, environment: Arc<dyn Environment + Send + Sync>) -> Self {
         Source { path: path.into(), environment, reading: Arc::default() }
     }
 
@@ -54,7 +59,7 @@ impl Source {
 
 /// Loads and compiles the configuration at `path`: a snapshot if nothing is wrong, and every diagnostic in the order of
 /// the files. Warnings may come with a snapshot.
-pub fn open(path: &str, environment: &dyn compile::Environment) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
+pub fn open(path: &str, environment: &dyn Environment) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
     match load::load(path, environment) {
         Ok(document) => compile::compile(&document, environment),
         Err(diagnostics) => (None, compile::in_order(diagnostics)),

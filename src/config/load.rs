@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::compile::Environment;
+use super::environment::Environment;
 use super::raw;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::compile::Environment;
+use super::environment::Environment;
 use super::load;
 
 /// Every file and folder that one attempt to load a configuration asked for, and what was found there.

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
+use crate::config::log_template::LogTemplate;
 use crate::decision::access::address;
 use crate::decision::bounds::Bounds;
 use crate::decision::proxy_protocol;
@@ -317,8 +318,8 @@ pub enum LogFormat {
     Json,
     /// The `combined` format of NCSA and Apache.
     Combined,
-    /// Checked: every field is known.
-    Template(String),
+    /// The owner's own.
+    Template(LogTemplate),
 }
 
 /// The admin listener.

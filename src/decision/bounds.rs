@@ -33,8 +33,9 @@ pub const HARD_MAX_HEADER_COUNT: usize = 256;
 /// Pingora's reader holds no longer head than this, whatever the file says.
 const HARD_MAX_HEADER_BYTES: u64 = MIB;
 
+pub const A_DAY: Duration = secs(86_400);
 /// A wait of nothing refuses every request, and one of more than a day is no bound.
-pub const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+pub const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=A_DAY;
 /// At most more connections than a machine has memory for, and more requests than a connection lives for.
 const COUNT: RangeInclusive<u32> = 1..=10_000_000;
 const ANY_SIZE: RangeInclusive<u64> = 0..=u64::MAX;
@@ -253,6 +254,42 @@ bounds! {
         /// HTTP/2 frames at once that move nothing: PING, SETTINGS, PRIORITY, empty DATA and the like, beyond those that
         /// requests and answers call for. Forgiven within ten seconds. Beyond: the connection is closed. Default 1,000.
         http2_control_frames: count(COUNT) = 1_000, connection, metric Http2ControlFrames;
+
+        /// Request bytes that may wait in one HTTP/2 stream until its origin takes them: `SETTINGS_INITIAL_WINDOW_SIZE`. Default
+        /// 128KiB.
+        http2_stream_window: size(16 * KIB..=16 * MIB) = 128 * KIB, request;
+
+        /// The same for all streams of an HTTP/2 connection together: with this, slow origins hold up uploads to the others.
+        /// Default 1MiB.
+        http2_connection_window: size(64 * KIB..=1 << 30) = MIB, connection;
+
+        /// What a client may send ahead of its turn on an HTTP/1 connection (pipelining). Beyond: it is left in the socket until
+        /// the request before it is answered. Default 16KiB.
+        read_ahead: size(1..=16 * MIB) = 16 * KIB, connection;
+
+        /// After an answer that ends a connection: how long what its client still sends is read and dropped, so that a reset does
+        /// not overtake the answer. Default 2s.
+        // A round trip and some patience: the answer has left already.
+        lingering_time: duration(Duration::ZERO..=A_DAY) = secs(2), connection;
+
+        /// How much of it is read. Beyond: the connection is closed. Default 1MiB.
+        lingering_bytes: size(ANY_SIZE) = MIB, connection;
+
+        /// Interim answers (1xx) of an origin to one request. Beyond: 502. Default 32.
+        // A 100 and a few hints have a use.
+        interim_answers: count(1..=1_000) = 32, request, metric InterimAnswers;
+
+        /// Keys that all rate limits track together, 1,000 to 100,000,000; each limit has an equal share of it. Beyond: newcomers
+        /// of a limit share one bucket, until others are full again and forgotten. Default 1,000,000, which take some 40 MB.
+        limit_keys: count(1_000..=100_000_000) = 1_000_000, gateway, metric LimitKeys;
+
+        /// Tokens with up to a KiB of claims that are remembered once they were verified, so that the next request with one costs
+        /// no signature check. Beyond: those that were not asked for lately are forgotten. Default 100,000.
+        remembered_tokens: count(COUNT) = 100_000, gateway;
+
+        /// Idle connections to origins that each worker thread keeps for further requests. Beyond: the one that was not used
+        /// for longest is closed. A change needs `portcullis upgrade`. Default 512.
+        upstream_pool: count(1..=100_000) = 512, process;
     }
     elsewhere {
         /// `admin.connections`

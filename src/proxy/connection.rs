@@ -33,7 +33,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 
 use super::drain::{Ending, Stage};
-use super::hooks::context::{begin_record, bound_of};
+use super::hooks::context::begin_record;
 use super::reply;
 use super::server::accept::Ends;
 use super::server::listener::Listener;
@@ -283,7 +283,7 @@ impl ConnectionInfo {
         let serving = self.listener.shared.store.load();
         record.generation = serving.generation;
         serving.no_route.record(&record);
-        if let Some(bound) = bound_of(denial_cause) {
+        if let Some(bound) = denial_cause.bound() {
             self.listener.shared.metrics.bound_hit(bound);
         }
         serving.access_log.record(record);

@@ -28,7 +28,7 @@ use crate::decision::rules::{Route, RouteId, UpstreamId};
 use crate::state::addresses::{AddressList, AddressLists};
 use crate::state::connections::Connections;
 use crate::state::discovery::Discovery;
-use crate::state::limits::{DEFAULT_MAX_KEYS, LimitState, Limits};
+use crate::state::limits::{LimitState, Limits};
 use crate::state::tokens::Tokens;
 use crate::state::upstreams::{UpstreamState, Upstreams};
 use crate::telemetry::access_log::{AccessLog, AccessLogs};
@@ -105,6 +105,10 @@ impl Serving {
         let acceptors = snapshot.listeners.iter().map(|listener| acceptor(listener, &state.resumption));
         let acceptors = acceptors.collect::<Result<_, _>>()?;
         let access_log = state.access_logs.open(&snapshot.access_log).map_err(AssembleError::AccessLog)?;
+        if let Purpose::Force { .. } = purpose {
+            state.limits.set_max_keys(snapshot.bounds.limit_keys as usize);
+            state.tokens.set_room(snapshot.bounds.remembered_tokens as usize);
+        }
         let (limits, lists) = (&snapshot.rules.limits, &snapshot.rules.address_lists);
         let (limits, address_lists) = match purpose {
             Purpose::Force { fresh } => (state.limits.handles(limits), state.address_lists.handles(lists, fresh)),
@@ -211,9 +215,9 @@ impl Shared {
     /// As those of [`Serving::assemble`].
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Shared>, AssembleError> {
         let state = State {
-            limits: Limits::new(DEFAULT_MAX_KEYS),
+            limits: Limits::new(snapshot.bounds.limit_keys as usize),
             address_lists: AddressLists::default(),
-            tokens: Tokens::default(),
+            tokens: Tokens::new(snapshot.bounds.remembered_tokens as usize),
             discovery: Arc::default(),
             upstreams: Upstreams::new(),
             connections: Connections::new(),
@@ -245,7 +249,7 @@ impl Shared {
         let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
         let (connections, copies) = needs(&snapshot);
         if needs(&self.store.load().snapshot) != (connections, copies) {
-            descriptors::provide(connections, copies, snapshot.process.threads);
+            descriptors::provide(connections, copies, snapshot.bounds.upstream_pool, snapshot.process.threads);
         }
         let serving = self.assemble(snapshot, Purpose::Force { fresh })?;
         let generation = serving.generation;

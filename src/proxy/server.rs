@@ -34,9 +34,9 @@ use super::upkeep::health::Upkeep;
 use super::upkeep::watchdog::Pulse;
 use crate::admin::control::Control;
 use crate::admin::{Admin, Door, Readiness};
-use crate::config::snapshot::{Process, Snapshot};
+use crate::config::snapshot::Snapshot;
 use crate::state::upstreams::EndpointView;
-use crate::telemetry::metrics::{EndpointSample, set_total};
+use crate::telemetry::metrics::{Bound, EndpointSample, set_total};
 
 /// Sockets that are bound.
 pub struct Sockets {
@@ -82,6 +82,7 @@ impl Sockets {
         descriptors::provide(
             snapshot.bounds.connections,
             mirror::connections(&snapshot.rules),
+            snapshot.bounds.upstream_pool,
             snapshot.process.threads,
         );
         let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
@@ -120,9 +121,9 @@ pub fn run(
     surroundings: Surroundings,
 ) -> ! {
     let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
-    let process = shared.store.load().snapshot.process.clone();
-    let conf = Arc::new(server_conf(&process));
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
+    let snapshot = shared.store.load().snapshot.clone();
+    let conf = Arc::new(server_conf(&snapshot));
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
     let mut proxy = HttpProxy::new(Gateway::new(shared.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
@@ -188,7 +189,9 @@ fn scrape(shared: &Arc<Shared>) {
                 .iter()
                 .map(|status| (status.kind, &*status.name, status.entries, status.stale, status.success)),
         );
-        set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
+        let overflowed = serving.limits.iter().map(|limit| limit.overflowed()).sum();
+        set_total(&metrics.limit_overflow, overflowed);
+        metrics.set_bound_hits(Bound::LimitKeys, overflowed);
         set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
         set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());
         metrics.draining.set((shared.drain.stage() as u8).into());
@@ -197,14 +200,14 @@ fn scrape(shared: &Arc<Shared>) {
     });
 }
 
-fn server_conf(process: &Process) -> ServerConf {
+fn server_conf(snapshot: &Snapshot) -> ServerConf {
     ServerConf {
-        threads: process.threads,
+        threads: snapshot.process.threads,
         // No stealing: requests stay on the core that accepted them, which costs a tenth less CPU.
         work_stealing: false,
         // All attempts of one request, whatever the upstream allows.
         max_retries: 16,
-        upstream_keepalive_pool_size: descriptors::IDLE_UPSTREAM,
+        upstream_keepalive_pool_size: snapshot.bounds.upstream_pool as usize,
         ..ServerConf::default()
     }
 }

@@ -6,6 +6,7 @@ mod places;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decision::access::limit::{BucketKey, Key, Limit, Quota, Taken};
@@ -13,12 +14,9 @@ use buckets::Buckets;
 pub use places::ConcurrencyGuard;
 use places::Places;
 
-/// Keys that the rate limits of a gateway track together, unless told otherwise: about 40 MB at most.
-pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
-
 /// The state of every limit in force.
 pub struct Limits {
-    max_keys: usize,
+    max_keys: AtomicUsize,
     states: Mutex<HashMap<Arc<str>, Arc<LimitState>>>,
 }
 
@@ -36,7 +34,12 @@ enum Counted {
 impl Limits {
     /// `max_keys_total` bounds the keys that rate limits track together; each limit gets an equal share of it.
     pub fn new(max_keys_total: usize) -> Self {
-        Limits { max_keys: max_keys_total, states: Mutex::default() }
+        Limits { max_keys: AtomicUsize::new(max_keys_total), states: Mutex::default() }
+    }
+
+    /// Bounds the keys anew, for the limits that [`Limits::handles`] is asked for from now on.
+    pub fn set_max_keys(&self, total: usize) {
+        self.max_keys.store(total, Ordering::Relaxed);
     }
 
     /// The state of each of `limits`, in their order. Called when a configuration is published.
@@ -46,7 +49,7 @@ impl Limits {
     /// dropped when the last request that uses it ends.
     pub fn handles(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
         let rates = limits.iter().filter(|limit| matches!(limit.quota, Quota::Rate(_))).count();
-        let share = self.max_keys / rates.max(1);
+        let share = self.max_keys.load(Ordering::Relaxed) / rates.max(1);
         let mut states = lock(&self.states);
         let handles: Vec<_> = limits
             .iter()
@@ -64,7 +67,7 @@ impl Limits {
     /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Limits that
     /// it has unchanged are counted together; those that it has in another way begin afresh, and nobody keeps them.
     pub fn trial(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
-        let share = self.max_keys / limits.len().max(1);
+        let share = self.max_keys.load(Ordering::Relaxed) / limits.len().max(1);
         let states = lock(&self.states);
         let of = |limit: &Limit| match states.get(&limit.scope) {
             Some(state) if state.is(limit) => Arc::clone(state),

@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::decision::access::{CredentialDigest, Principal};
 
-/// How many tokens of ordinary size are remembered unless told otherwise.
-pub const DEFAULT_ENTRIES: usize = 100_000;
-
 /// The principals of verified tokens, by the digest of the token and of what it was verified with. Bounded: what was not
 /// asked for lately makes room. Entries of an earlier configuration are never asked for again and go the same way.
 #[derive(Debug)]
@@ -23,6 +20,11 @@ impl Tokens {
     /// Room for `entries` tokens of up to a KiB of claims. A longer one takes the room of several.
     pub fn new(entries: usize) -> Self {
         Tokens { cache: Cache::with_weighter(entries, entries as u64, Size) }
+    }
+
+    /// Makes room for `entries` such tokens; what there is no room for is forgotten.
+    pub fn set_room(&self, entries: usize) {
+        self.cache.set_capacity(entries as u64);
     }
 
     /// The principal remembered under `digest`, unless its token has expired by `now`.
@@ -50,12 +52,6 @@ impl Tokens {
     /// Whether no token is remembered.
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
-    }
-}
-
-impl Default for Tokens {
-    fn default() -> Self {
-        Tokens::new(DEFAULT_ENTRIES)
     }
 }
 
@@ -141,5 +137,17 @@ mod tests {
             tokens.insert(digest(number), principal(json!({"blob": "x".repeat(7000)}), Some(end)));
         }
         assert!(tokens.len() <= 15, "{}", tokens.len());
+    }
+
+    #[test]
+    fn room_is_made_and_taken_while_running() {
+        let tokens = Tokens::new(10);
+        let end = SystemTime::UNIX_EPOCH + NOON;
+        let flood = || (0..1000).for_each(|number| tokens.insert(digest(number), principal(json!({}), Some(end))));
+        tokens.set_room(100);
+        flood();
+        assert!((50..=100).contains(&tokens.len()), "{}", tokens.len());
+        tokens.set_room(10);
+        assert!(tokens.len() <= 10, "{}", tokens.len());
     }
 }

@@ -27,9 +27,7 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-pub use field::FIELDS;
 pub use logs::AccessLogs;
-pub use template::Template;
 
 use self::format::Format;
 use self::writer::{Losses, Message, Shared, Sink, Writer};
@@ -65,9 +63,7 @@ impl AccessLog {
         let Some(sink) = Sink::open(&config.output)? else {
             return Ok(AccessLog { running: None });
         };
-        let format =
-            Format::new(&config.format).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        AccessLog::write_to(sink, format, config.queue.max(1), losses)
+        AccessLog::write_to(sink, Format::new(&config.format), config.queue.max(1), losses)
     }
 
     fn write_to(sink: Sink, format: Format, capacity: usize, losses: Arc<Losses>) -> io::Result<AccessLog> {

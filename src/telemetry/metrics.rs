@@ -191,6 +191,11 @@ impl Metrics {
         self.bounds[bound as usize].inc();
     }
 
+    /// Brings the count of a bound to a total that is kept elsewhere.
+    pub fn set_bound_hits(&self, bound: Bound, total: u64) {
+        set_total(&self.bounds[bound as usize], total);
+    }
+
     /// Notes that the configuration `generation` was applied.
     pub fn config_applied(&self, generation: u64, at: SystemTime) {
         self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));

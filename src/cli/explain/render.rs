@@ -60,6 +60,7 @@ pub(super) fn text(explanation: &Explanation, snapshot: &Snapshot, connections: 
             let (status, code) = (denial.cause.status(), denial.cause.code());
             let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
             line("verdict", &format!("refuse: {} {code}: {}{place}", status.as_u16(), denial.detail));
+            line("help", denial.cause.help());
         }
         Verdict::Forward { .. } | Verdict::Answer => line("verdict", "allow"),
     }
@@ -147,6 +148,7 @@ pub(super) fn json(explanation: &Explanation, snapshot: &Snapshot, connections: 
             "status": denial.cause.status().as_u16(),
             "cause": denial.cause.code(),
             "detail": denial.detail,
+            "help": denial.cause.help(),
             "place": place.as_ref().map(ToString::to_string),
         }),
         Verdict::Forward { .. } | Verdict::Answer => json!({"decision": "allow"}),

@@ -5,16 +5,17 @@ use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Context, DocPath};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::shape::OrOff;
 use crate::config::raw::units::{Count, Size, Span, Speed};
-use crate::decision::bounds::{BoundRanges, Bounds, RouteBounds, with_file_bounds, with_route_bounds};
+use crate::decision::bounds::{A_DAY, BoundRanges, Bounds, RouteBounds, with_file_bounds, with_route_bounds};
 
 macro_rules! compile_section {
     ($($(#[$doc:meta])* $name:ident: $type:ident, $scope:ident;)*) => {
         /// The section `bounds`.
-        pub fn bounds(ctx: &mut Context, raw: &raw::Config) -> Bounds {
+        pub fn bounds(ctx: &mut CompileContext, raw: &raw::Config) -> Bounds {
             let path = DocPath::root().key("bounds");
             let (written, defaults, ranges) = (&raw.bounds, Bounds::default(), BoundRanges::default());
             Bounds {
@@ -34,7 +35,7 @@ with_file_bounds!(compile_section);
 macro_rules! compile_own {
     ($($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
         /// What holds for the requests of `route`, which stands at `path`; the rest is as in `bounds`.
-        pub fn of_route(ctx: &mut Context, path: &DocPath, route: &raw::route::Route, bounds: &Bounds) -> RouteBounds {
+        pub fn of_route(ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route, bounds: &Bounds) -> RouteBounds {
             let (inherited, ranges) = (RouteBounds::from(bounds), BoundRanges::default());
             RouteBounds {
                 $($name: self::$type(
@@ -51,7 +52,7 @@ macro_rules! compile_own {
 with_route_bounds!(compile_own);
 
 pub(super) fn duration(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: Option<&Span>,
     default: Duration,
@@ -71,10 +72,8 @@ pub(super) fn duration(
     default
 }
 
-const A_DAY: Duration = Duration::from_secs(86_400);
-
 fn duration_or_off(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: Option<&OrOff<Span>>,
     default: Option<Duration>,
@@ -87,7 +86,13 @@ fn duration_or_off(
     }
 }
 
-fn size(ctx: &mut Context, path: &DocPath, written: Option<&Size>, default: u64, range: &RangeInclusive<u64>) -> u64 {
+fn size(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: Option<&Size>,
+    default: u64,
+    range: &RangeInclusive<u64>,
+) -> u64 {
     let Some(&Size(bytes)) = written else { return default };
     if range.contains(&bytes) {
         return bytes;
@@ -97,7 +102,13 @@ fn size(ctx: &mut Context, path: &DocPath, written: Option<&Size>, default: u64,
     default
 }
 
-fn count(ctx: &mut Context, path: &DocPath, written: Option<&Count>, default: u32, range: &RangeInclusive<u32>) -> u32 {
+fn count(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: Option<&Count>,
+    default: u32,
+    range: &RangeInclusive<u32>,
+) -> u32 {
     let Some(&Count(count)) = written else { return default };
     match u32::try_from(count) {
         Ok(count) if range.contains(&count) => count,
@@ -110,7 +121,7 @@ fn count(ctx: &mut Context, path: &DocPath, written: Option<&Count>, default: u3
 }
 
 fn rate_or_off(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: Option<&OrOff<Speed>>,
     default: Option<NonZeroU64>,

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{
-    Context, DocPath, Environment, access, address, bounds, dns, limit, listener, names, response, route, telemetry,
-    upstream,
+    CompileContext, access, address, bounds, dns, limit, listener, names, response, route, telemetry, upstream,
 };
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
@@ -22,7 +23,7 @@ use crate::diagnostics::{Diagnostic, has_errors};
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
 /// files. Warnings may come with a snapshot.
 pub fn compile(document: &Document, environment: &dyn Environment) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let mut ctx = Context::new(&document.places, environment);
+    let mut ctx = CompileContext::new(&document.places, environment);
     let snapshot = stages(&mut ctx, document);
     let mut found = ctx.into_diagnostics();
     found.retain(|diagnostic| !follows(diagnostic, &document.lacking));
@@ -40,7 +41,7 @@ pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagn
 }
 
 /// `None` only if something was reported.
-fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
+fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
     let raw = &document.config;
     let mut lists = address::Lists::default();
     let listeners = listener::listeners(ctx, &mut lists, raw);
@@ -51,21 +52,22 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     let dns = dns::dns(ctx, raw);
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
-    let response = response::rules(ctx, raw, None);
-    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds);
+    let response = response::of_file(ctx, raw);
+    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds, &response);
     if !has_errors(&document.diagnostics) {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response };
+    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response: response.rules };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 
 fn routes(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     lists: &mut address::Lists,
     raw: &raw::Config,
     bounds: &Bounds,
+    file_rules: &response::FileRules,
 ) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
     let list = DocPath::root().key("routes");
     if raw.routes.is_empty() {
@@ -88,7 +90,7 @@ fn routes(
         let addresses = addresses(ctx, lists, &path, written);
         let access = access::access(ctx, &path, written.access.as_ref(), &identities);
         let limits = limits.route(ctx, &path, written);
-        let response = response::rules(ctx, raw, Some((&path, written)));
+        let response = file_rules.of_route(ctx, &path, written);
         let bounds = bounds::of_route(ctx, &path, written, bounds);
         let retries = retries(ctx, &path, written);
         places.push((path.clone(), name.clone()));
@@ -112,7 +114,7 @@ fn routes(
 }
 
 /// What the route says about retries, which only an upstream can be asked.
-fn retries(ctx: &mut Context, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
+fn retries(ctx: &mut CompileContext, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
     let path = path.key("retries");
     let retries = written.retries.as_ref()?;
     if written.upstream.is_none() {
@@ -128,7 +130,7 @@ fn retries(ctx: &mut Context, path: &DocPath, written: &raw::route::Route) -> Op
 
 /// The route's address rules, if it has any; `None` if they are wrong.
 fn addresses(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     lists: &mut address::Lists,
     path: &DocPath,
     written: &raw::route::Route,
@@ -142,7 +144,7 @@ fn addresses(
 
 /// The route's action; checked, as far as that makes sense, even if what the route matches is wrong.
 fn action(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     id: RouteId,
     written: &raw::route::Route,
@@ -163,7 +165,7 @@ fn action(
     None
 }
 
-fn warn_of_unused(ctx: &mut Context, raw: &raw::Config) {
+fn warn_of_unused(ctx: &mut CompileContext, raw: &raw::Config) {
     let help = "remove it, or use it in a route";
     let to = raw.routes.iter().filter_map(|route| route.upstream.as_ref()).flat_map(|to| to.upstreams());
     let mirrors = raw.routes.iter().filter_map(|route| route.mirror.as_ref()).map(|mirror| mirror.upstream.as_str());

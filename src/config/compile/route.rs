@@ -16,14 +16,15 @@ pub use self::action::action;
 pub use self::parent::warn_of_open_parents;
 
 use self::pattern::Wrong;
-use super::{Context, DocPath};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::route::{Path, Value};
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
 /// Compiles the route's `match`. `path` is the route's own place.
-pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
+pub fn matches(ctx: &mut CompileContext, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
     let path = path.key("match");
     let written = &route.matches;
     let hosts = each(ctx, &path.key("host"), &written.host.0, "invalid_host", |text| pattern::host(text));
@@ -54,7 +55,7 @@ fn encoded_separators(route: &raw::route::Route) -> EncodedSeparators {
 }
 
 /// Reports patterns whose requests are refused because origins may read them as a path that the route does not take.
-fn every_reading_is_taken(ctx: &mut Context, path: &DocPath, paths: &[PathPattern]) -> bool {
+fn every_reading_is_taken(ctx: &mut CompileContext, path: &DocPath, paths: &[PathPattern]) -> bool {
     let mut all = true;
     for pattern in paths {
         if let Some(reading) = pattern::other_reading(pattern)
@@ -72,7 +73,7 @@ fn every_reading_is_taken(ctx: &mut Context, path: &DocPath, paths: &[PathPatter
 }
 
 /// Puts the routes' matches into one table. `names` are the routes' places and names by [`RouteId`].
-pub fn table(ctx: &mut Context, matches: Vec<Match>, names: &[(DocPath, Arc<str>)]) -> Option<Table> {
+pub fn table(ctx: &mut CompileContext, matches: Vec<Match>, names: &[(DocPath, Arc<str>)]) -> Option<Table> {
     let ambiguities = match Table::build(matches) {
         Ok(table) => return Some(table),
         Err(ambiguities) => ambiguities,
@@ -97,7 +98,7 @@ pub fn table(ctx: &mut Context, matches: Vec<Match>, names: &[(DocPath, Arc<str>
 
 /// Compiles every item of a list and reports each that is wrong; `None` if any is.
 fn each<T, C>(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     items: &[T],
     code: &'static str,
@@ -133,7 +134,11 @@ fn method(text: &str) -> Result<Method, Wrong> {
     }
 }
 
-fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(HeaderName, Condition)>> {
+fn headers(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &[(String, Value)],
+) -> Option<Vec<(HeaderName, Condition)>> {
     let mut conditions: Vec<(HeaderName, Condition)> = Vec::with_capacity(written.len());
     for (text, value) in written {
         let path = path.key(text);
@@ -152,7 +157,7 @@ fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Op
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn query(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(String, Condition)>> {
+fn query(ctx: &mut CompileContext, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(String, Condition)>> {
     let mut conditions = Vec::with_capacity(written.len());
     for (name, value) in written {
         match condition(value) {

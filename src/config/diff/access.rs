@@ -9,9 +9,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::change::{Apply, Change, Effect, Subject, Weight};
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight};
 use crate::decision::access::address::{self, AddressSet, Addresses};
 use crate::decision::access::{Identity, Method, Principal, Rules as Access, allow, api_key, jwt};
 use crate::decision::rules::Rules;

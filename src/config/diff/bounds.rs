@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::Effect;
+use super::change::Effect;
 use super::facts::{Fact, Facts};
 use super::guard::Guard;
 use crate::config::raw::units::{Size, Speed};

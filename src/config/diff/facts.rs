@@ -1,14 +1,14 @@
 //! What is so about a subject, fact by fact, and what differs between two lists of facts.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::change::{self, Apply, Change, Effect, Subject, Weight};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight};
 use crate::config::raw::units::Span;
 
 /// Everything that is so about one subject.
@@ -55,7 +55,9 @@ impl Facts {
     /// Those of `effects` on one line, for a subject that is new or gone.
     pub fn summary(&self, effects: &[Effect]) -> String {
         let told = effects.iter().flat_map(|effect| self.0.iter().filter(move |fact| fact.effect == *effect));
-        told.map(|fact| format!("{}: {}", label(fact.effect, &fact.name), fact.value)).collect::<Vec<_>>().join("; ")
+        told.map(|fact| format!("{}: {}", change::label(fact.effect, &fact.name), fact.value))
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// By effect and name. What has both in common (two certificates for one name) is told apart by its order.
@@ -153,30 +155,11 @@ pub(super) fn by_name<T>(
     changes
 }
 
-/// What a fact is called: `header x-frame-options`, or its name alone where the subject says the rest.
-pub(super) fn label(effect: Effect, name: &str) -> Cow<'static, str> {
-    let word = match effect {
-        Effect::Existence => "existence",
-        Effect::Access => "access",
-        Effect::Addresses => "addresses",
-        Effect::Tls => "TLS",
-        Effect::Limit => "limit",
-        Effect::Framing => "framing",
-        Effect::Header => "header",
-        Effect::ErrorPage => "error page",
-        Effect::Endpoint => "endpoint",
-        Effect::Timeout => "timeout",
-        Effect::Match => "match",
-        Effect::Trust
-        | Effect::Recognition
-        | Effect::Credential
-        | Effect::Bound
-        | Effect::Destination
-        | Effect::Balance
-        | Effect::Protocol
-        | Effect::Socket
-        | Effect::Log
-        | Effect::Setting => return name.to_owned().into(),
-    };
-    if name.is_empty() { word.into() } else { format!("{word} {name}").into() }
+/// `items` as a list, or that none is asked for.
+pub(super) fn any_or<T: Display>(items: &[T]) -> String {
+    if items.is_empty() { "any".to_owned() } else { list(items) }
+}
+
+pub(super) fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

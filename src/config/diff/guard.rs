@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Weight;
+use super::change::Weight;
 use crate::decision::access::address::AddressSet;
 
 /// How a fact protects, or what it gives away.

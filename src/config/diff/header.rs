@@ -60,7 +60,7 @@ pub(super) fn content_security(value: &str) -> Vec<BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Weight;
+    use super::super::change::Weight;
     use super::*;
 
     fn weigh(name: &'static str, before: &str, after: &str) -> Weight {

@@ -7,9 +7,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use super::access;
+use super::change::{Apply, Change, Effect, Subject, Weight};
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access};
 use crate::config::snapshot::{Certificate, Listener, ListenerTls, Snapshot};
 
 pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::change::{Apply, Change, Effect, Subject, Weight};
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access, bounds};
+use super::{access, bounds};
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{AccessLog, Admin, Dns, LogFormat, LogOutput, Process, Snapshot};
 use crate::decision::request::ReadRules;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use http::HeaderName;
 
+use super::change::Effect;
 use super::facts::Facts;
 use super::guard::Guard;
-use super::{Effect, header};
+use super::header;
 use crate::decision::response::{Operations, Rules};
 
 pub(super) fn facts(rules: &Rules, facts: &mut Facts) {

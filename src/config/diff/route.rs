@@ -1,15 +1,15 @@
 //! Routes: who may come in, how much, to where, and what the answers carry.
 
-mod elsewhere;
-mod to;
+mod destination;
+mod takeover;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::sync::Arc;
 
-use super::facts::{self, Facts};
+use super::change::{Apply, Change, Effect, Subject, Weight};
+use super::facts::{self, Facts, any_or, list};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access, bounds, response};
+use super::{access, bounds, response};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::access::limit::{Limit, Quota};
@@ -53,7 +53,7 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         }
     }
     folded.extend(unrouted);
-    folded.extend(elsewhere::changes(&old.rules, &new.rules));
+    folded.extend(takeover::changes(&old.rules, &new.rules));
     folded.extend(order(&old.rules, &new.rules));
     folded
 }
@@ -142,14 +142,6 @@ fn matches(matched: &Match, facts: &mut Facts) {
     facts.tell(Effect::Match, "encoded_separators", encoded_separators);
 }
 
-fn any_or<T: Display>(patterns: &[T]) -> String {
-    if patterns.is_empty() { "any".to_owned() } else { list(patterns) }
-}
-
-fn list<T: Display>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn limit(limit: &Limit, facts: &mut Facts) {
     let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
     let own = if scope == name { "" } else { ", counted for this route alone" };
@@ -167,7 +159,7 @@ fn destination(action: &Action, whole: &Whole<'_>, facts: &mut Facts) {
     let parameters = whole.matched.map(parameters).unwrap_or_default();
     match action {
         Action::Forward { to, rewrite, mirror } => {
-            self::to::forward(to, mirror.as_deref(), whole.upstreams, facts);
+            self::destination::forward(to, mirror.as_deref(), whole.upstreams, facts);
             let rewrite::Rules { path, host } = rewrite;
             if let Some(path) = path {
                 facts.tell(Effect::Destination, "path for the origin", path_rewrite(path, &parameters));

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 
+use serde_json::json;
+
 use super::*;
-use crate::config::compile::{Environment, compile};
+use crate::config::compile::compile;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 
 mod effects;

@@ -5,9 +5,9 @@ mod resilience;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::change::{Apply, Change, Effect, Subject, Weight};
 use super::facts::{self, Facts};
 use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight};
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{
     ClientCertificate, Endpoint, EndpointFile, Health, Probe, Timeouts, Upstream, UpstreamTls,

@@ -13,7 +13,7 @@ use serde_path_to_error::Segment;
 use super::MAX_MISTAKES;
 use super::places::Places;
 use super::words::{self, Mistake};
-use crate::config::compile::DocPath;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
 /// How often the document is tried: mistakes and what they drag along.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Part;
 use super::places::{Children, Node};
-use crate::config::compile::DocPath;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// The lists that concatenate.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::config::compile::DocPath;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::Place;
 
 /// Where each value of the document stands, by its path (`routes[2].match.path`).

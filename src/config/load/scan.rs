@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScanError, Span, Tag};
 
 use super::places::{Children, Node};
 use super::{MAX_MISTAKES, end_of};
-use crate::config::compile::DocPath;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
 /// How deep collections may stand in each other. The deepest setting stands at 8.

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::places::Places;
-use crate::config::compile::{DocPath, Environment};
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// Puts the variables into every text of `value`. Returns the paths whose variable was missing.

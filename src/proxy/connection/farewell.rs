@@ -18,24 +18,19 @@ pub(super) struct Farewell {
     linger: Duration,
     until: Option<Instant>,
     announced: bool,
-    forgotten: usize,
+    forgotten: u64,
+    most: u64,
     timer: Timer,
 }
-
-/// How long a client may go on sending. A round trip and some patience: its answer has left already.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// How long for a client that is told to go on elsewhere, and which may be about to ask something: as long as a request and the
 /// end of the connection can cross.
 pub(super) const PARTING: Duration = Duration::from_secs(1);
 
-/// How much of it is read.
-const LINGER_BYTES: usize = 1 << 20;
-
 impl Farewell {
-    /// One that waits for the client for `linger` at most.
-    pub fn new(linger: Duration) -> Self {
-        Farewell { linger, until: None, announced: false, forgotten: 0, timer: Timer::default() }
+    /// One that waits for the client for `linger` at most, and reads about `most` bytes.
+    pub fn new(linger: Duration, most: u64) -> Self {
+        Farewell { linger, until: None, announced: false, forgotten: 0, most, timer: Timer::default() }
     }
 
     /// Ready when `stream` may be dropped.
@@ -49,10 +44,10 @@ impl Farewell {
             }
         }
         let mut waste = [0; 4096];
-        while self.forgotten < LINGER_BYTES {
+        while self.forgotten < self.most {
             let mut buf = ReadBuf::new(&mut waste);
             match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.forgotten += buf.filled().len(),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.forgotten += buf.filled().len() as u64,
                 Poll::Ready(_) => break,
                 Poll::Pending => return self.timer.poll(until, cx),
             }

@@ -18,7 +18,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::farewell::{Farewell, LINGER, PARTING};
+use super::farewell::{Farewell, PARTING};
 use super::h2_seal::Sealer;
 use super::h2_watch::{Overdue, Watch};
 use super::incoming::Incoming;
@@ -63,7 +63,7 @@ impl Connection {
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
         let max_line = read.max_uri + REQUEST_LINE_REST;
-        let incoming = Incoming::new(max_line, max_line + read.max_header_bytes);
+        let incoming = Incoming::new(max_line, max_line + read.max_header_bytes, bounds.read_ahead as usize);
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
@@ -222,8 +222,9 @@ impl Connection {
         if self.incoming.is_settled() && !parts {
             return self.outgoing.poll_shutdown(&mut self.inner, cx);
         }
-        let linger = if parts { PARTING } else { LINGER };
-        self.farewell.get_or_insert_with(|| Farewell::new(linger)).poll(&mut self.inner, cx).map(Ok)
+        let linger = if parts { PARTING } else { self.bounds.lingering_time };
+        let most = self.bounds.lingering_bytes;
+        self.farewell.get_or_insert_with(|| Farewell::new(linger, most)).poll(&mut self.inner, cx).map(Ok)
     }
 
     /// Sends what is gathered.

@@ -24,7 +24,7 @@ use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
 use crate::state::upstreams::Chosen;
-use crate::telemetry::metrics::{Bound, Open};
+use crate::telemetry::metrics::Open;
 use crate::telemetry::record::{Decision, Record, UpstreamRecord};
 
 /// The per-request context of the hooks.
@@ -193,7 +193,7 @@ impl Context {
 
     fn count(&self, record: &Record) {
         self.serving.route_metrics(self.route).record(record);
-        if let Some(bound) = record.cause.and_then(bound_of) {
+        if let Some(bound) = record.cause.and_then(Cause::bound) {
             self.shared.metrics.bound_hit(bound);
         }
         if let Some(cause) = record.cause {
@@ -202,18 +202,6 @@ impl Context {
         if let (Some(id), Some(upstream)) = (self.attempt.upstream, &record.upstream) {
             self.serving.upstream(id).metrics.record(upstream, self.attempt.status);
         }
-    }
-}
-
-/// The bound of the file that refused with `cause`.
-pub(in crate::proxy) fn bound_of(cause: Cause) -> Option<Bound> {
-    match cause {
-        Cause::UriTooLong => Some(Bound::Uri),
-        Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
-        Cause::HeadersTooMany => Some(Bound::HeaderCount),
-        Cause::BodyTooLarge => Some(Bound::Body),
-        Cause::UpstreamOverloaded => Some(Bound::CircuitBreaker),
-        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::config::compile::upstream::endpoints_in_file;
+use crate::config::endpoints_in_file;
 use crate::config::snapshot::{Dns, Endpoint};
 use crate::proxy::runtime::{Serving, Shared};
 use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};

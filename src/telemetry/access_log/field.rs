@@ -1,4 +1,4 @@
-//! The one registry of the access log's fields: their names, their order, and what each takes from a record.
+//! What each field of the access log takes from a record. Which fields there are is in [`crate::config::log_template`].
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -8,92 +8,11 @@ use serde::{Serialize, Serializer};
 
 use super::cut::{self, cut};
 use super::redact;
+pub use crate::config::log_template::LogField as Field;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::Rfc3339;
 
-macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// A field of the access log.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Field { $($(#[$doc])* $name,)* }
-
-        impl Field {
-            /// Every field, in the order of a JSON line.
-            pub const ALL: &[Field] = &[$(Field::$name,)*];
-
-            /// The name in JSON lines and templates.
-            pub const fn name(self) -> &'static str {
-                match self { $(Field::$name => $text,)* }
-            }
-        }
-
-        /// The names of all fields that a line can have, in the order of a JSON line.
-        pub const FIELDS: &[&str] = &[$($text,)*];
-    };
-}
-
-fields! {
-    /// When the request's header was complete: RFC 3339, UTC, milliseconds.
-    Time = "time";
-    /// Until the last byte of the answer.
-    Duration = "duration_ms";
-    RequestId = "request_id";
-    Listener = "listener";
-    Client = "client";
-    /// The connection's other end, with its port; where a PROXY header announced one, as it says.
-    Peer = "peer";
-    /// The load balancer whose PROXY header announced the peer.
-    Via = "via";
-    Protocol = "protocol";
-    Scheme = "scheme";
-    /// The protocol version, on TLS connections.
-    Tls = "tls";
-    Method = "method";
-    Host = "host";
-    Path = "path";
-    /// As received, but for the values of well-known credentials. Long ones are cut, as are the other fields that a client
-    /// chooses.
-    Query = "query";
-    UserAgent = "user_agent";
-    /// As received, but for the values of well-known credentials.
-    Referer = "referer";
-    /// Absent when no answer was sent.
-    Status = "status";
-    BytesSent = "bytes_sent";
-    BytesReceived = "bytes_received";
-    Route = "route";
-    /// The number of the configuration that decided; `GET /status` of the admin listener tells which one that was.
-    Generation = "generation";
-    /// `allow`, `deny` or `fail`.
-    Decision = "decision";
-    /// The stable code of why a request was refused or failed.
-    Cause = "cause";
-    /// The same in words.
-    Detail = "detail";
-    /// The cause that a policy in report mode would have refused with.
-    WouldDeny = "would_deny";
-    /// Who the caller is; never the credential.
-    Principal = "principal";
-    /// The identity that recognised the caller.
-    Identity = "identity";
-    Upstream = "upstream";
-    /// The endpoint tried last.
-    Endpoint = "endpoint";
-    /// Endpoints tried.
-    Attempts = "attempts";
-    /// Why it was tried again, the last time that it was: `connect`, `stale`, `refused`, `reset`, `timeout` or `status`.
-    Retried = "retried";
-    /// Whether a pooled connection was used.
-    UpstreamReused = "upstream_reused";
-    UpstreamConnect = "upstream_connect_ms";
-    UpstreamResponse = "upstream_response_ms";
-}
-
 impl Field {
-    pub fn from_name(name: &str) -> Option<Field> {
-        Field::ALL.iter().copied().find(|field| field.name() == name)
-    }
-
     /// What `record` says about this; `None` where it does not apply or is not known.
     pub fn value(self, record: &Record) -> Option<Value<'_>> {
         let upstream = record.upstream.as_ref();

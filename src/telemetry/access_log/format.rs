@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::escape::{push_escaped, push_escaped_word};
 use super::field::{Field, is_unparsed};
-use super::template::Template;
+use crate::config::log_template::LogTemplate;
 use crate::config::snapshot::LogFormat;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::Ncsa;
@@ -17,16 +17,16 @@ use crate::telemetry::timestamp::Ncsa;
 pub enum Format {
     Json,
     Combined,
-    Template(Template),
+    Template(LogTemplate),
 }
 
 impl Format {
-    pub fn new(format: &LogFormat) -> Result<Format, String> {
-        Ok(match format {
+    pub fn new(format: &LogFormat) -> Format {
+        match format {
             LogFormat::Json => Format::Json,
             LogFormat::Combined => Format::Combined,
-            LogFormat::Template(text) => Format::Template(Template::parse(text)?),
-        })
+            LogFormat::Template(template) => Format::Template(template.clone()),
+        }
     }
 
     /// Appends exactly one line, with its line feed.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::config::log_template::{FIELDS, LogTemplate};
 use crate::config::snapshot::{LogFormat, LogOutput};
 use crate::decision::access::Principal;
 use crate::decision::outcome::Cause;
@@ -90,7 +91,7 @@ fn line(format: &Format, record: &Record) -> String {
 }
 
 fn template(text: &str) -> Format {
-    Format::Template(Template::parse(text).unwrap())
+    Format::Template(LogTemplate::parse(text).unwrap())
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn deadline() -> Instant {
 
 fn start(path: &Path, queue: usize) -> AccessLog {
     AccessLog::start(&snapshot::AccessLog {
-        format: LogFormat::Template("{request_id}".to_owned()),
+        format: LogFormat::Template(LogTemplate::parse("{request_id}").unwrap()),
         output: LogOutput::File(path.to_owned()),
         queue,
     })

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::user::user;
-use crate::config::compile::{Context, DocPath, address, numbers};
+use crate::config::compile::{CompileContext, address, numbers};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::Process;
@@ -17,7 +18,7 @@ use crate::decision::rules::defaults;
 const MAX_THREADS: u64 = 1024;
 
 /// The process itself.
-pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
+pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> Process {
     let path = DocPath::root().key("process");
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = match raw.process.threads {
@@ -46,7 +47,7 @@ pub fn process(ctx: &mut Context, raw: &raw::Config) -> Process {
 }
 
 /// No time to drain is a choice that one may make.
-fn wait_or_not(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: Duration) -> Duration {
+fn wait_or_not(ctx: &mut CompileContext, path: &DocPath, span: Option<Span>, default: Duration) -> Duration {
     match span {
         Some(Span(Duration::ZERO)) => Duration::ZERO,
         span => numbers::wait(ctx, path, span, default),
@@ -54,7 +55,7 @@ fn wait_or_not(ctx: &mut Context, path: &DocPath, span: Option<Span>, default: D
 }
 
 /// How a request is read: the bounds on its size, and who is believed.
-pub fn read_rules(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> ReadRules {
+pub fn read_rules(ctx: &mut CompileContext, raw: &raw::Config, bounds: &Bounds) -> ReadRules {
     ReadRules {
         max_uri: bounds.uri as usize,
         max_header_bytes: bounds.header_bytes as usize,
@@ -63,12 +64,12 @@ pub fn read_rules(ctx: &mut Context, raw: &raw::Config, bounds: &Bounds) -> Read
     }
 }
 
-fn trusted_proxies(ctx: &mut Context, written: &[String]) -> Vec<IpNet> {
+fn trusted_proxies(ctx: &mut CompileContext, written: &[String]) -> Vec<IpNet> {
     ranges(ctx, &DocPath::root().key("trusted_proxies"), written, "name the addresses of your own proxies only")
 }
 
 /// The addresses and ranges at `list` of those who are believed about clients. Who lists everyone is warned with `narrower`.
-pub(super) fn ranges(ctx: &mut Context, list: &DocPath, ranges: &[String], narrower: &str) -> Vec<IpNet> {
+pub(super) fn ranges(ctx: &mut CompileContext, list: &DocPath, ranges: &[String], narrower: &str) -> Vec<IpNet> {
     let mut trusted = Vec::with_capacity(ranges.len());
     for (index, text) in ranges.iter().enumerate() {
         let path = list.index(index);

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::{suggest, value};
+use crate::config::doc_path::DocPath;
 use crate::config::raw::response::Headers;
 use crate::config::raw::shape::Entries;
 use crate::diagnostics::{did_you_mean, slip};
@@ -69,7 +70,7 @@ impl Operation {
 }
 
 /// The operations of a level, in the order in which they apply; what is wrong is reported and left out.
-pub fn read(ctx: &mut Context, path: &DocPath, raw: &Headers) -> Vec<Operation> {
+pub fn read(ctx: &mut CompileContext, path: &DocPath, raw: &Headers) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (i, written) in raw.remove.iter().enumerate() {
         operations.extend(operation(ctx, path.key("remove").index(i), written, |_, _, _| Some(Action::Remove)));
@@ -107,10 +108,10 @@ pub fn read(ctx: &mut Context, path: &DocPath, raw: &Headers) -> Vec<Operation> 
 }
 
 fn operation(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: DocPath,
     written: &str,
-    action: impl FnOnce(&mut Context, &DocPath, &HeaderName) -> Option<Action>,
+    action: impl FnOnce(&mut CompileContext, &DocPath, &HeaderName) -> Option<Action>,
 ) -> Option<Operation> {
     let name = name(ctx, &path, written)?;
     let action = action(ctx, &path, &name)?;
@@ -118,7 +119,7 @@ fn operation(
 }
 
 /// A header that the owner may operate on.
-fn name(ctx: &mut Context, path: &DocPath, written: &str) -> Option<HeaderName> {
+fn name(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(written.as_bytes()) else {
         ctx.error_with_help(
             path,
@@ -163,7 +164,7 @@ fn reserved(name: &HeaderName) -> Option<&'static str> {
 }
 
 /// Two operations on one name where the later makes the earlier pointless.
-fn report_conflicts(ctx: &mut Context, operations: &[Operation]) {
+fn report_conflicts(ctx: &mut CompileContext, operations: &[Operation]) {
     for (i, later) in operations.iter().enumerate() {
         for earlier in &operations[..i] {
             let Some(help) = conflict(earlier, later) else { continue };
@@ -213,7 +214,7 @@ fn conflict(earlier: &Operation, later: &Operation) -> Option<&'static str> {
 
 /// The inherited headers that a route switches off.
 pub fn read_off(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     off: &Entries<String>,
     own: &[Operation],

@@ -3,7 +3,9 @@
 use http::{HeaderValue, StatusCode, Uri};
 
 use super::pattern::{self, Wrong};
-use super::{Context, DocPath, mirror, split};
+use super::{mirror, split};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
@@ -14,7 +16,13 @@ use crate::decision::route::{EncodedSeparators, Match};
 use crate::decision::rules::Action;
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
-pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match, raw: &raw::Config) -> Option<Action> {
+pub fn action(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    route: &Route,
+    matches: &Match,
+    raw: &raw::Config,
+) -> Option<Action> {
     let help = "write one of `upstream` (forward), `respond` (a fixed answer) and `redirect`";
     let mut compiled = Vec::new();
     let mut given = Vec::new();
@@ -58,7 +66,7 @@ pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match,
 }
 
 /// Reports what makes no sense on a route without an upstream.
-fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
+fn needs_upstream(ctx: &mut CompileContext, path: &DocPath, route: &Route) {
     let help = "remove it, or add `upstream`";
     if route.rewrite.is_some() {
         let message = "`rewrite` changes what an upstream sees, and this route has none";
@@ -70,14 +78,14 @@ fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
     }
 }
 
-fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
+fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
     let mut valid = true;
-    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: Wrong| {
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
         valid = false;
     };
     let kept_separators = matches.encoded_separators == EncodedSeparators::Keep;
-    let mut take_prefix = |ctx: &mut Context, key: &str, text: &Option<String>| {
+    let mut take_prefix = |ctx: &mut CompileContext, key: &str, text: &Option<String>| {
         let prefix = text.as_deref().map(|text| pattern::prefix(text, kept_separators)).transpose();
         prefix.map_err(|wrong| report(ctx, key, wrong)).ok().flatten().unwrap_or_default()
     };
@@ -101,7 +109,7 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
     valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
-fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed> {
+fn respond(ctx: &mut CompileContext, path: &DocPath, written: &Respond) -> Option<Fixed> {
     let body = written.body.clone().unwrap_or_default();
     let status = status(written.status, 200).filter(|status| status.as_u16() >= 200);
     match status {
@@ -139,7 +147,12 @@ fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed
     Some(Fixed { status: status?, content_type: content_type?, body: body.into() })
 }
 
-fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Match) -> Option<rewrite::Redirect> {
+fn redirect(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &Redirect,
+    matches: &Match,
+) -> Option<rewrite::Redirect> {
     let status = status(written.status, 308).filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308));
     if status.is_none() {
         let message = "a redirect has the status 301, 302, 303, 307 or 308";
@@ -147,7 +160,7 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
         ctx.error_with_help(&path.key("status"), "invalid_status", message, help);
     }
     let mut valid = true;
-    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: Wrong| {
         wrong.report(ctx, &path.key(key), "invalid_redirect");
         valid = false;
     };

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Context, DocPath};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::decision::request::host as authority;
 use crate::decision::request::path as normal_path;
 use crate::decision::rewrite::{Piece, Template};
@@ -31,7 +32,7 @@ impl Wrong {
         Wrong { message: message.into(), help: help.into() }
     }
 
-    pub fn report(self, ctx: &mut Context, path: &DocPath, code: &'static str) {
+    pub fn report(self, ctx: &mut CompileContext, path: &DocPath, code: &'static str) {
         ctx.error_with_help(path, code, self.message, self.help);
     }
 }

@@ -7,8 +7,10 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
+use super::condition;
 use super::pattern::Wrong;
-use super::{Context, DocPath, condition};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::raw::route::Value;
@@ -20,7 +22,7 @@ use crate::diagnostics::nearest;
 
 /// Compiles the `upstream` of a route, which is at `path`.
 pub(super) fn destination(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::Destination,
     access: Option<&Access>,
@@ -35,7 +37,7 @@ pub(super) fn destination(
 }
 
 /// The upstream called `name`, which is written at `path`.
-pub(super) fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
+pub(super) fn upstream(ctx: &mut CompileContext, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
     let mut names = raw.upstreams.0.iter().map(|(known, _)| known.as_str());
     if let Some(index) = names.clone().position(|known| known == name) {
         return Some(UpstreamId(index as u32));
@@ -55,7 +57,7 @@ pub(super) fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw:
 }
 
 fn split(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::Split,
     access: Option<&Access>,
@@ -77,7 +79,7 @@ fn split(
 }
 
 /// Whether every request has a side: reports what is missing, or there twice.
-fn is_whole(ctx: &mut Context, list: &DocPath, sides: &[written::Side]) -> bool {
+fn is_whole(ctx: &mut CompileContext, list: &DocPath, sides: &[written::Side]) -> bool {
     let before = ctx.errors();
     let mut rests = sides.iter().enumerate().filter(|(_, side)| side.share.is_none());
     if rests.next().is_none() {
@@ -111,7 +113,7 @@ fn is_whole(ctx: &mut Context, list: &DocPath, sides: &[written::Side]) -> bool 
     ctx.errors() == before
 }
 
-fn side(ctx: &mut Context, path: &DocPath, side: &written::Side, raw: &raw::Config) -> Option<Side> {
+fn side(ctx: &mut CompileContext, path: &DocPath, side: &written::Side, raw: &raw::Config) -> Option<Side> {
     let upstream = upstream(ctx, &path.key("upstream"), &side.upstream, raw);
     let mut when = Vec::with_capacity(side.when.len());
     for (index, condition) in side.when.iter().enumerate() {
@@ -141,7 +143,7 @@ fn when(written: &written::When) -> Result<When, Wrong> {
 }
 
 fn sticky_by(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::StickyBy,
     access: Option<&Access>,

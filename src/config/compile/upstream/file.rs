@@ -3,7 +3,9 @@
 use std::io;
 
 use super::endpoints;
-use crate::config::compile::{Context, DocPath, Environment};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::config::load;
 use crate::config::raw;
 use crate::config::snapshot::Endpoint;
@@ -16,7 +18,7 @@ use crate::diagnostics::{Diagnostic, has_errors};
 /// Everything that is wrong with it, in its order.
 pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<Diagnostic>> {
     let list = load::list::<raw::upstream::Endpoint>(file, content)?;
-    let mut ctx = Context::new(&list.places, &Nothing);
+    let mut ctx = CompileContext::new(&list.places, &Nothing);
     let root = DocPath::root();
     if list.items.is_empty() && list.diagnostics.is_empty() {
         ctx.error_with_help(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::Places;
 use crate::config::snapshot::{Health, Probe};
 
@@ -29,7 +29,7 @@ fn compile(files: &Files, yaml: &str) -> (Vec<Upstream>, Vec<String>) {
     let written: serde_json::Value = serde_yaml::from_str(&format!("version: 1\nupstreams:\n{yaml}")).unwrap();
     let raw: raw::Config = serde_json::from_value(written).unwrap();
     let places = Places::default();
-    let mut ctx = Context::new(&places, files);
+    let mut ctx = CompileContext::new(&places, files);
     let compiled = upstreams(&mut ctx, &raw);
     let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));
     (compiled, found.collect())

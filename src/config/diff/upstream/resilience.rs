@@ -1,6 +1,6 @@
 //! How an upstream copes with endpoints that fail, join or are busy.
 
-use crate::config::diff::Effect;
+use crate::config::diff::change::Effect;
 use crate::config::diff::facts::Facts;
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{CircuitBreaker, RetryBudget, Sticky};

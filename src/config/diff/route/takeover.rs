@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::config::diff::access::demands;
+use crate::config::diff::change::{Apply, Change, Effect, Subject, Weight};
 use crate::config::diff::guard::Guard;
-use crate::config::diff::{Apply, Change, Effect, Subject, Weight};
 use crate::decision::request::{self, RawRequest, Scheme};
 use crate::decision::route::{Condition, HostPattern, Match, PathPattern, Segment};
 use crate::decision::rules::{Route, RouteId, Rules};

@@ -1,8 +1,7 @@
 //! Where a route's requests go, and what is copied of them.
 
-use super::any_or;
-use crate::config::diff::Effect;
-use crate::config::diff::facts::Facts;
+use crate::config::diff::change::Effect;
+use crate::config::diff::facts::{Facts, any_or};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::Upstream;
 use crate::decision::rules::UpstreamId;
