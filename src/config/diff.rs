@@ -20,13 +20,13 @@ mod route;
 mod tests;
 mod upstream;
 
-pub use change::{Apply, Change, Effect, Subject, Weight};
+pub use change::{Apply, ConfigChange, Effect, Subject, Weight};
 
 use super::snapshot::Snapshot;
-use facts::Facts;
+use facts::ConfigFacts;
 
 /// Every difference between `old` and `new`, what weakens protection first. Empty if nothing changes.
-pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     // A field that is added to a snapshot belongs into one of these, or gets its own line below.
     let Snapshot { rules: _, listeners: _, bounds: _, upstreams: _, dns: _, access_log: _, admin: _, process: _ } = new;
     let mut changes = route::changes(old, new);
@@ -35,7 +35,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     changes.extend(upstream::changes(&old.upstreams, &new.upstreams));
     changes.extend(process::admin_changes(old, new));
     for (subject, facts) in [
-        (Subject::Bounds, process::bounds as fn(&Snapshot) -> Facts),
+        (Subject::Bounds, process::bounds as fn(&Snapshot) -> ConfigFacts),
         (Subject::Dns, process::dns),
         (Subject::Process, process::process),
         (Subject::AccessLog, process::access_log),
@@ -48,6 +48,6 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
 
 /// Those of `changes` that a reload can't make, since the process holds it from its start: the listeners and their
 /// addresses, the admin listener's address, threads and user, and bounds of the process. None: a reload is enough.
-pub fn needs_upgrade(changes: &[Change]) -> impl Iterator<Item = &Change> {
+pub fn needs_upgrade(changes: &[ConfigChange]) -> impl Iterator<Item = &ConfigChange> {
     changes.iter().filter(|change| change.apply == Apply::Upgrade)
 }

@@ -23,7 +23,7 @@ pub struct Snapshot {
     /// What decisions read.
     pub rules: Rules,
     /// In the order of the file; never empty.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<ListenerConfig>,
     /// What clients may send, and how slowly.
     pub bounds: Bounds,
     /// By [`UpstreamId`].
@@ -31,16 +31,16 @@ pub struct Snapshot {
     /// How names are looked up.
     pub dns: Dns,
     /// How requests are logged.
-    pub access_log: AccessLog,
+    pub access_log: AccessLogConfig,
     /// Metrics and health.
-    pub admin: Option<Admin>,
+    pub admin: Option<AdminConfig>,
     /// Threads, draining and the user.
-    pub process: Process,
+    pub process: ProcessConfig,
 }
 
 impl Snapshot {
     /// The listener called `name`.
-    pub fn listener(&self, name: &str) -> Option<&Listener> {
+    pub fn listener(&self, name: &str) -> Option<&ListenerConfig> {
         self.listeners.iter().find(|listener| &*listener.name == name)
     }
 
@@ -52,7 +52,7 @@ impl Snapshot {
 
 /// A socket that accepts requests.
 #[derive(Clone, Debug)]
-pub struct Listener {
+pub struct ListenerConfig {
     /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Where it listens.
@@ -91,7 +91,7 @@ pub struct Upstream {
     /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Written in the file. At least one of these, of `services` or of `files`.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointConfig>,
     /// Names of SRV records, lower case.
     pub services: Vec<Arc<str>>,
     /// Files that list further endpoints.
@@ -111,7 +111,7 @@ pub struct Upstream {
     /// The zone of the gateway. `None`: zones do not matter.
     pub zone: Option<String>,
     /// How clients come back to their endpoint, if they do.
-    pub sticky: Option<Sticky>,
+    pub sticky: Option<StickyConfig>,
     /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
     /// When a request is sent once more.
@@ -130,7 +130,7 @@ pub struct Upstream {
 
 /// One address of an upstream, as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
+pub struct EndpointConfig {
     /// An IP address (IPv6 without brackets) or a DNS name, lower case.
     pub host: String,
     /// The TCP port.
@@ -154,7 +154,7 @@ pub struct CircuitBreaker {
 
 /// How clients come back to their endpoint.
 #[derive(Clone, Debug)]
-pub struct Sticky {
+pub struct StickyConfig {
     /// The cookie.
     pub cookie: sticky::Sticky,
     /// What it is signed with. `None`: the process's own key.
@@ -162,7 +162,7 @@ pub struct Sticky {
 }
 
 /// Its address, as a file names it.
-impl std::fmt::Display for Endpoint {
+impl std::fmt::Display for EndpointConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -177,7 +177,7 @@ pub struct EndpointFile {
     /// As the configuration names it.
     pub file: Arc<str>,
     /// What it held when the configuration was compiled; never empty.
-    pub loaded: Arc<[Endpoint]>,
+    pub loaded: Arc<[EndpointConfig]>,
 }
 
 /// How names are looked up.
@@ -302,7 +302,7 @@ impl std::fmt::Debug for ClientCertificate {
 
 /// How requests are logged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AccessLog {
+pub struct AccessLogConfig {
     /// How a request becomes a line.
     pub format: LogFormat,
     /// Where the lines go.
@@ -324,7 +324,7 @@ pub enum LogFormat {
 
 /// The admin listener.
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub struct AdminConfig {
     /// On loopback, unless there is a token.
     pub address: SocketAddr,
     /// What everything but health asks for.
@@ -348,7 +348,7 @@ pub enum LogOutput {
 
 /// The process itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Process {
+pub struct ProcessConfig {
     /// Worker threads of a listener.
     pub threads: usize,
     /// How long requests in flight may take to finish once the listeners are closed.

@@ -150,7 +150,7 @@ impl Serving {
     }
 
     /// The listener called `name`, and how it accepts TLS. `None` where this configuration has no such listener.
-    pub fn listener(&self, name: &str) -> Option<(&snapshot::Listener, Option<&Arc<Acceptor>>)> {
+    pub fn listener(&self, name: &str) -> Option<(&snapshot::ListenerConfig, Option<&Arc<Acceptor>>)> {
         let mut listeners = self.snapshot.listeners.iter().zip(&self.acceptors);
         listeners.find(|(listener, _)| &*listener.name == name).map(|(listener, tls)| (listener, tls.as_ref()))
     }
@@ -169,7 +169,10 @@ impl Serving {
     }
 }
 
-fn acceptor(listener: &snapshot::Listener, resumption: &Resumption) -> Result<Option<Arc<Acceptor>>, AssembleError> {
+fn acceptor(
+    listener: &snapshot::ListenerConfig,
+    resumption: &Resumption,
+) -> Result<Option<Arc<Acceptor>>, AssembleError> {
     let Some(settings) = &listener.tls else { return Ok(None) };
     match tls::acceptor(&listener.name, settings, listener.http2, resumption) {
         Ok(acceptor) => Ok(Some(Arc::new(acceptor))),

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::snapshot::{Dns, Endpoint, Family, Upstream};
+use crate::config::snapshot::{Dns, EndpointConfig, Family, Upstream};
 use dns::{Addresses, Failure, Services};
 pub use file::FileChange;
 use file::ListedEndpoints;
@@ -229,7 +229,7 @@ impl Discovery {
     /// about every second. `parse` gives the endpoints of a file's content, or everything that is wrong with it.
     pub fn look_at_files(
         &self,
-        parse: impl Fn(&str, &[u8]) -> Result<Vec<Endpoint>, Vec<String>>,
+        parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
     ) -> Vec<(Arc<str>, FileChange)> {
         let watches: Vec<_> = self.lock().files.iter().map(|(file, list)| (file.clone(), list.watch.clone())).collect();
         let mut changes = Vec::new();

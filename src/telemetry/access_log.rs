@@ -54,12 +54,12 @@ impl AccessLog {
     /// # Errors
     ///
     /// When the file can't be opened, or the thread can't be started. The message names the file.
-    pub fn start(config: &snapshot::AccessLog) -> io::Result<AccessLog> {
+    pub fn start(config: &snapshot::AccessLogConfig) -> io::Result<AccessLog> {
         AccessLog::counting(config, Arc::default())
     }
 
     /// Like [`AccessLog::start`], going on with the counts of logs before it.
-    fn counting(config: &snapshot::AccessLog, losses: Arc<Losses>) -> io::Result<AccessLog> {
+    fn counting(config: &snapshot::AccessLogConfig, losses: Arc<Losses>) -> io::Result<AccessLog> {
         let Some(sink) = Sink::open(&config.output)? else {
             return Ok(AccessLog { running: None });
         };

@@ -18,14 +18,14 @@ use crate::diagnostics::{Place, Severity};
 
 /// The list files that the rules name. Each is read once, however many name it.
 #[derive(Default)]
-pub struct Lists {
+pub struct ListFiles {
     /// By [`ListId`].
     compiled: Vec<List>,
     /// `None` for files that are wrong, which is reported.
     ids: HashMap<String, Option<ListId>>,
 }
 
-impl Lists {
+impl ListFiles {
     /// Every list, by [`ListId`].
     pub fn finish(self) -> Vec<List> {
         self.compiled
@@ -71,7 +71,7 @@ pub enum Scope {
 /// Compiles the `addresses` that stand at `path`. `None` if they are wrong, which is reported.
 pub fn rules(
     ctx: &mut CompileContext,
-    lists: &mut Lists,
+    lists: &mut ListFiles,
     path: &DocPath,
     scope: Scope,
     written: &Written,
@@ -103,7 +103,7 @@ pub fn rules(
 
 fn allowed(
     ctx: &mut CompileContext,
-    lists: &mut Lists,
+    lists: &mut ListFiles,
     path: &DocPath,
     written: &[AddressSource],
 ) -> Option<Addresses> {
@@ -131,7 +131,7 @@ fn allowed(
 
 fn addresses(
     ctx: &mut CompileContext,
-    lists: &mut Lists,
+    lists: &mut ListFiles,
     path: &DocPath,
     written: &[AddressSource],
 ) -> Option<Addresses> {

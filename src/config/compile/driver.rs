@@ -43,7 +43,7 @@ pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagn
 /// `None` only if something was reported.
 fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
     let raw = &document.config;
-    let mut lists = address::Lists::default();
+    let mut lists = address::ListFiles::default();
     let listeners = listener::listeners(ctx, &mut lists, raw);
     let bounds = bounds::bounds(ctx, raw);
     let read = listener::read_rules(ctx, raw, &bounds);
@@ -64,7 +64,7 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
 
 fn routes(
     ctx: &mut CompileContext,
-    lists: &mut address::Lists,
+    lists: &mut address::ListFiles,
     raw: &raw::Config,
     bounds: &Bounds,
     file_rules: &response::FileRules,
@@ -77,7 +77,7 @@ fn routes(
     names::titles(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
 
     let identities = access::identities(ctx, raw);
-    let mut limits = limit::Limits::new(ctx, raw);
+    let mut limits = limit::LimitCompiler::new(ctx, raw);
     let mut matches = Vec::with_capacity(raw.routes.len());
     let mut places: Vec<(DocPath, Arc<str>)> = Vec::with_capacity(raw.routes.len());
     let mut routes = Some(Vec::with_capacity(raw.routes.len()));
@@ -131,7 +131,7 @@ fn retries(ctx: &mut CompileContext, path: &DocPath, written: &raw::route::Route
 /// The route's address rules, if it has any; `None` if they are wrong.
 fn addresses(
     ctx: &mut CompileContext,
-    lists: &mut address::Lists,
+    lists: &mut address::ListFiles,
     path: &DocPath,
     written: &raw::route::Route,
 ) -> Option<Option<Box<AddressRules>>> {

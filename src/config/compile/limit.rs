@@ -24,24 +24,24 @@ const MAX_BURST: u64 = 1_000_000_000;
 const MAX_REFILL: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Compiles the inherited limits first, then those of each route.
-pub struct Limits {
+pub struct LimitCompiler {
     /// By [`LimitId`].
     compiled: Vec<Limit>,
-    inherited: Vec<Entry>,
+    inherited: Vec<NamedLimit>,
 }
 
 /// A limit in force by its name.
 #[derive(Clone)]
-struct Entry {
+struct NamedLimit {
     name: String,
     /// `None` if it could not be compiled; its name is still known.
     id: Option<LimitId>,
 }
 
-impl Limits {
+impl LimitCompiler {
     /// Compiles the limits that every route inherits.
-    pub fn new(ctx: &mut CompileContext, raw: &raw::Config) -> Limits {
-        let mut limits = Limits { compiled: Vec::new(), inherited: Vec::new() };
+    pub fn new(ctx: &mut CompileContext, raw: &raw::Config) -> LimitCompiler {
+        let mut limits = LimitCompiler { compiled: Vec::new(), inherited: Vec::new() };
         let list = DocPath::root().key("limits");
         for (index, limit) in raw.limits.iter().enumerate() {
             let path = list.index(index);
@@ -59,7 +59,7 @@ impl Limits {
             } else {
                 limits.compile(ctx, &path, limit, &limit.name)
             };
-            limits.inherited.push(Entry { name: limit.name.clone(), id });
+            limits.inherited.push(NamedLimit { name: limit.name.clone(), id });
         }
         limits
     }
@@ -104,7 +104,7 @@ impl Limits {
             let id = self.compile(ctx, &path, limit, &format!("{}/{}", route.name, limit.name));
             match at {
                 Some(at) => entries[at].id = id,
-                None => entries.push(Entry { name: limit.name.clone(), id }),
+                None => entries.push(NamedLimit { name: limit.name.clone(), id }),
             }
         }
         entries.into_iter().filter_map(|entry| entry.id).collect()

@@ -16,12 +16,12 @@ use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
-use crate::config::snapshot::{Listener, ListenerTls};
+use crate::config::snapshot::{ListenerConfig, ListenerTls};
 
 pub use process::{process, read_rules};
 
 /// The listeners whose address is right. What else is wrong with one is reported, so that it never serves.
-pub fn listeners(ctx: &mut CompileContext, lists: &mut address::Lists, raw: &raw::Config) -> Vec<Listener> {
+pub fn listeners(ctx: &mut CompileContext, lists: &mut address::ListFiles, raw: &raw::Config) -> Vec<ListenerConfig> {
     let list = DocPath::root().key("listeners");
     if raw.listeners.is_empty() {
         let help = "add a listener, such as `- {name: public, address: \"127.0.0.1:8080\"}`";
@@ -49,7 +49,7 @@ pub fn listeners(ctx: &mut CompileContext, lists: &mut address::Lists, raw: &raw
         taken.push((address, address_path));
         let http2 = written.http2.unwrap_or(tls.is_some());
         let name = written.name.as_str().into();
-        listeners.push(Listener { name, address, tls, http2, proxy_protocol, addresses });
+        listeners.push(ListenerConfig { name, address, tls, http2, proxy_protocol, addresses });
     }
     listeners
 }

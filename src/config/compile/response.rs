@@ -12,7 +12,7 @@ mod value;
 use std::sync::Arc;
 
 use self::framing::Declared;
-use self::operation::{Action, Operation};
+use self::operation::{HeaderAction, HeaderOperation};
 use super::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
@@ -21,7 +21,7 @@ use crate::decision::response::{Operations, Rules};
 
 /// What the file declares for all its routes.
 pub struct FileRules {
-    operations: Vec<Operation>,
+    operations: Vec<HeaderOperation>,
     framing: Option<Declared>,
     pages: Pages,
     /// Of the answers that no route made.
@@ -79,7 +79,7 @@ fn route_rules(ctx: &mut CompileContext, file: &FileRules, path: &DocPath, route
         let mentioned = |name| off.contains(name) || operations.iter().any(|own| own.names().any(|own| own == name));
         !inherited.names().any(mentioned)
     });
-    let inherited: Vec<_> = inherited.map(Operation::to_inherited).collect();
+    let inherited: Vec<_> = inherited.map(HeaderOperation::to_inherited).collect();
     operations.extend(inherited);
 
     let framing = match &route.framing {
@@ -98,9 +98,9 @@ fn route_rules(ctx: &mut CompileContext, file: &FileRules, path: &DocPath, route
 }
 
 /// A route may take away what it inherits, but a security header should not go without a word.
-fn warn_if_protection_is_removed(ctx: &mut CompileContext, own: &Operation, inherited: &[Operation]) {
-    let gives = |operation: &Operation| operation.name == own.name && operation.value().is_some();
-    if own.action == Action::Remove && suggest::is_security_header(&own.name) && inherited.iter().any(gives) {
+fn warn_if_protection_is_removed(ctx: &mut CompileContext, own: &HeaderOperation, inherited: &[HeaderOperation]) {
+    let gives = |operation: &HeaderOperation| operation.name == own.name && operation.value().is_some();
+    if own.action == HeaderAction::Remove && suggest::is_security_header(&own.name) && inherited.iter().any(gives) {
         let name = &own.written;
         ctx.warning(
             &own.path,
@@ -111,17 +111,17 @@ fn warn_if_protection_is_removed(ctx: &mut CompileContext, own: &Operation, inhe
     }
 }
 
-fn assemble(operations: &[Operation], framing: Option<&Declared>, pages: Pages) -> Rules {
+fn assemble(operations: &[HeaderOperation], framing: Option<&Declared>, pages: Pages) -> Rules {
     let mut compiled = Operations::default();
-    for Operation { name, action, .. } in operations {
+    for HeaderOperation { name, action, .. } in operations {
         let name = name.clone();
         match action.clone() {
-            Action::Remove => compiled.remove.push(name),
-            Action::Rename(new) => compiled.rename.push((name, new)),
-            Action::Replace(value) => compiled.replace.push((name, value)),
-            Action::Default(value) => compiled.default.push((name, value)),
-            Action::Set(value) => compiled.set.push((name, value)),
-            Action::Append(value) => compiled.append.push((name, value)),
+            HeaderAction::Remove => compiled.remove.push(name),
+            HeaderAction::Rename(new) => compiled.rename.push((name, new)),
+            HeaderAction::Replace(value) => compiled.replace.push((name, value)),
+            HeaderAction::Default(value) => compiled.default.push((name, value)),
+            HeaderAction::Set(value) => compiled.set.push((name, value)),
+            HeaderAction::Append(value) => compiled.append.push((name, value)),
         }
     }
     Rules::new(compiled, framing.and_then(Declared::compile), pages)

@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 pub use self::action::action;
 pub use self::parent::warn_of_open_parents;
 
-use self::pattern::Wrong;
+use self::pattern::InvalidValue;
 use super::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
@@ -102,7 +102,7 @@ fn each<T, C>(
     path: &DocPath,
     items: &[T],
     code: &'static str,
-    compile: impl Fn(&T) -> Result<C, Wrong>,
+    compile: impl Fn(&T) -> Result<C, InvalidValue>,
 ) -> Option<Vec<C>> {
     let mut compiled = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -113,23 +113,24 @@ fn each<T, C>(
     (compiled.len() == items.len()).then_some(compiled)
 }
 
-fn path_pattern(written: &Path, kept_separators: bool) -> Result<PathPattern, Wrong> {
+fn path_pattern(written: &Path, kept_separators: bool) -> Result<PathPattern, InvalidValue> {
     match written {
         Path::Pattern(text) => pattern::path(text, kept_separators),
         Path::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
     }
 }
 
-fn method(text: &str) -> Result<Method, Wrong> {
+fn method(text: &str) -> Result<Method, InvalidValue> {
     let upper = text.to_ascii_uppercase();
     match Method::from_bytes(upper.as_bytes()) {
-        Err(_) => Err(Wrong::new(format!("`{text}` is not a method"), "write methods such as GET or POST")),
+        Err(_) => Err(InvalidValue::new(format!("`{text}` is not a method"), "write methods such as GET or POST")),
         Ok(Method::CONNECT) => {
-            Err(Wrong::new("CONNECT is refused before any route is asked", "remove it; it would open a tunnel"))
+            Err(InvalidValue::new("CONNECT is refused before any route is asked", "remove it; it would open a tunnel"))
         }
-        Ok(_) if upper != text => {
-            Err(Wrong::new(format!("methods are in capitals, so no request has `{text}`"), format!("write `{upper}`")))
-        }
+        Ok(_) if upper != text => Err(InvalidValue::new(
+            format!("methods are in capitals, so no request has `{text}`"),
+            format!("write `{upper}`"),
+        )),
         Ok(method) => Ok(method),
     }
 }
@@ -143,12 +144,13 @@ fn headers(
     for (text, value) in written {
         let path = path.key(text);
         let name = match HeaderName::from_bytes(text.as_bytes()) {
-            Ok(header::HOST) => Err(Wrong::new("the host has its own condition", "write it as `match.host`")),
-            Ok(name) if conditions.iter().any(|(known, _)| *known == name) => {
-                Err(Wrong::new(format!("`{name}` has a condition already"), "header names differ by more than case"))
-            }
+            Ok(header::HOST) => Err(InvalidValue::new("the host has its own condition", "write it as `match.host`")),
+            Ok(name) if conditions.iter().any(|(known, _)| *known == name) => Err(InvalidValue::new(
+                format!("`{name}` has a condition already"),
+                "header names differ by more than case",
+            )),
             Ok(name) => Ok(name),
-            Err(_) => Err(Wrong::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
+            Err(_) => Err(InvalidValue::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
         };
         let name = name.map_err(|wrong| wrong.report(ctx, &path, "invalid_header")).ok();
         let condition = condition(value).map_err(|wrong| wrong.report(ctx, &path, "invalid_condition")).ok();
@@ -168,16 +170,16 @@ fn query(ctx: &mut CompileContext, path: &DocPath, written: &[(String, Value)]) 
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn condition(written: &Value) -> Result<Condition, Wrong> {
+fn condition(written: &Value) -> Result<Condition, InvalidValue> {
     match written {
         Value::Present(wanted) => Ok(Condition::Present(*wanted)),
         Value::Regex(text) => pattern::regex(text).map(Condition::Regex),
-        Value::Exact(text) if text.trim_ascii() != text => Err(Wrong::new(
+        Value::Exact(text) if text.trim_ascii() != text => Err(InvalidValue::new(
             "no value begins or ends with a space: they are dropped when a request is read",
             format!("write `{}`", text.trim_ascii()),
         )),
         Value::Exact(text) => HeaderValue::from_bytes(text.as_bytes())
             .map(Condition::Exact)
-            .map_err(|_| Wrong::new("the value contains a control character", "write a value without it")),
+            .map_err(|_| InvalidValue::new("the value contains a control character", "write a value without it")),
     }
 }

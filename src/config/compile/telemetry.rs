@@ -10,7 +10,7 @@ use crate::config::raw;
 use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
 use crate::config::raw::units::Count;
-use crate::config::snapshot::{AccessLog, Admin, LogFormat, LogOutput};
+use crate::config::snapshot::{AccessLogConfig, AdminConfig, LogFormat, LogOutput};
 use crate::decision::rules::defaults;
 use crate::secret::Secret;
 
@@ -22,7 +22,7 @@ const MAX_ADMIN_CONNECTIONS: u64 = 10_000;
 const MIN_TOKEN_BYTES: usize = 16;
 
 /// The access log.
-pub fn access_log(ctx: &mut CompileContext, raw: &raw::Config) -> AccessLog {
+pub fn access_log(ctx: &mut CompileContext, raw: &raw::Config) -> AccessLogConfig {
     let path = DocPath::root().key("access_log");
     let raw = &raw.access_log;
     let format = match &raw.format {
@@ -50,11 +50,11 @@ pub fn access_log(ctx: &mut CompileContext, raw: &raw::Config) -> AccessLog {
     if !(1..=MAX_QUEUE).contains(&queue) {
         ctx.error(&path.key("queue"), "out_of_range", format!("{queue} is not between 1 and {MAX_QUEUE}"));
     }
-    AccessLog { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
+    AccessLogConfig { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
 }
 
 /// The admin listener.
-pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<Admin> {
+pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<AdminConfig> {
     let written = raw.admin.as_ref()?;
     let path = DocPath::root().key("admin");
     // Each of them reports by itself, so all are asked before any may end this.
@@ -66,7 +66,7 @@ pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<Admin> {
         Some(token) => Some(token?),
         None => None,
     };
-    Some(Admin { address, token, connections, time })
+    Some(AdminConfig { address, token, connections, time })
 }
 
 fn admin_address(

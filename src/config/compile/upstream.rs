@@ -20,7 +20,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::raw::upstream::EndpointSource;
-use crate::config::snapshot::{Endpoint, EndpointFile, Timeouts, Upstream};
+use crate::config::snapshot::{EndpointConfig, EndpointFile, Timeouts, Upstream};
 use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
@@ -98,7 +98,7 @@ fn upstream(ctx: &mut CompileContext, path: &DocPath, name: &str, raw: &raw::ups
 /// What an upstream's endpoints are written as.
 #[derive(Default)]
 struct Sources {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<EndpointConfig>,
     services: Vec<Arc<str>>,
     files: Vec<EndpointFile>,
 }
@@ -163,7 +163,7 @@ fn endpoints<'a>(
     ctx: &mut CompileContext,
     path: &DocPath,
     raw: impl IntoIterator<Item = (usize, &'a raw::upstream::Endpoint)>,
-) -> Vec<Endpoint> {
+) -> Vec<EndpointConfig> {
     let mut endpoints = Vec::new();
     let mut first_at = HashMap::new();
     for (index, raw) in raw {
@@ -187,7 +187,7 @@ fn endpoints<'a>(
             continue;
         }
         let priority = numbers::count(ctx, &path.key("priority"), raw.priority, 0..=100, 0);
-        endpoints.push(Endpoint { host, port, weight, priority, zone: raw.zone.clone() });
+        endpoints.push(EndpointConfig { host, port, weight, priority, zone: raw.zone.clone() });
     }
     endpoints
 }

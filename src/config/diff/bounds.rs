@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::change::Effect;
-use super::facts::{Fact, Facts};
-use super::guard::Guard;
+use super::facts::{ConfigFact, ConfigFacts};
+use super::guard::Protection;
 use crate::config::raw::units::{Size, Speed};
 use crate::decision::bounds::{Bounds, RouteBounds, with_file_bounds, with_route_bounds};
 
@@ -27,7 +27,7 @@ macro_rules! tell {
 macro_rules! section {
     ($($(#[$doc:meta])* $name:ident: $type:ident, $scope:ident;)*) => {
         /// The section `bounds`.
-        pub(super) fn bounds(bounds: &Bounds, facts: &mut Facts) {
+        pub(super) fn bounds(bounds: &Bounds, facts: &mut ConfigFacts) {
             $(tell!($scope, $type, facts, stringify!($name), bounds.$name);)*
         }
     };
@@ -37,30 +37,34 @@ with_file_bounds!(section);
 macro_rules! own {
     ($($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
         /// What holds for the requests of a route.
-        pub(super) fn of_route(bounds: &RouteBounds, facts: &mut Facts) {
+        pub(super) fn of_route(bounds: &RouteBounds, facts: &mut ConfigFacts) {
             $(self::$type(facts, stringify!($name), bounds.$name);)*
         }
     };
 }
 with_route_bounds!(own);
 
-fn duration<'f>(facts: &'f mut Facts, name: &str, longest: Duration) -> Option<&'f mut Fact> {
+fn duration<'f>(facts: &'f mut ConfigFacts, name: &str, longest: Duration) -> Option<&'f mut ConfigFact> {
     Some(facts.longest(Effect::Bound, name, longest))
 }
 
-fn duration_or_off<'f>(facts: &'f mut Facts, name: &str, longest: Option<Duration>) -> Option<&'f mut Fact> {
+fn duration_or_off<'f>(
+    facts: &'f mut ConfigFacts,
+    name: &str,
+    longest: Option<Duration>,
+) -> Option<&'f mut ConfigFact> {
     duration(facts, name, longest?)
 }
 
-fn size<'f>(facts: &'f mut Facts, name: &str, most: u64) -> Option<&'f mut Fact> {
-    Some(facts.tell(Effect::Bound, name, Size(most)).guard(Guard::AtMost(most.into())))
+fn size<'f>(facts: &'f mut ConfigFacts, name: &str, most: u64) -> Option<&'f mut ConfigFact> {
+    Some(facts.tell(Effect::Bound, name, Size(most)).guard(Protection::AtMost(most.into())))
 }
 
-fn count<'f>(facts: &'f mut Facts, name: &str, most: u32) -> Option<&'f mut Fact> {
+fn count<'f>(facts: &'f mut ConfigFacts, name: &str, most: u32) -> Option<&'f mut ConfigFact> {
     Some(facts.most(Effect::Bound, name, most))
 }
 
-fn rate_or_off<'f>(facts: &'f mut Facts, name: &str, least: Option<NonZeroU64>) -> Option<&'f mut Fact> {
+fn rate_or_off<'f>(facts: &'f mut ConfigFacts, name: &str, least: Option<NonZeroU64>) -> Option<&'f mut ConfigFact> {
     let least = least?;
-    Some(facts.tell(Effect::Bound, name, Speed(least)).guard(Guard::AtLeast(least.get().into())))
+    Some(facts.tell(Effect::Bound, name, Speed(least)).guard(Protection::AtLeast(least.get().into())))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Change {
+pub struct ConfigChange {
     /// What it means for protection.
     pub weight: Weight,
     /// Which effect differs.
@@ -114,7 +114,7 @@ pub enum Effect {
     Setting,
 }
 
-impl Change {
+impl ConfigChange {
     /// What differs, without the subject: `header x-frame-options`.
     pub fn label(&self) -> Cow<'static, str> {
         match (self.effect, &self.before) {
@@ -148,7 +148,7 @@ impl Change {
 }
 
 /// On one line: `route orders: access: corp -> public (weaker)`.
-impl fmt::Display for Change {
+impl fmt::Display for ConfigChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.subject, self.label(), self.step())?;
         match self.weight {

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::change::{Apply, Change, Effect, Subject, Weight};
-use super::facts::{self, Facts};
-use super::guard::Guard;
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts};
+use super::guard::Protection;
 use super::{access, bounds};
 use crate::config::raw::units::Span;
-use crate::config::snapshot::{AccessLog, Admin, Dns, LogFormat, LogOutput, Process, Snapshot};
+use crate::config::snapshot::{AccessLogConfig, AdminConfig, Dns, LogFormat, LogOutput, ProcessConfig, Snapshot};
 use crate::decision::request::ReadRules;
 
 /// The file's bounds, and whom it believes.
-pub(super) fn bounds(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
+pub(super) fn bounds(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     bounds::bounds(&snapshot.bounds, &mut facts);
     // The others are bounds of the file.
     let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies } = &snapshot.rules.read;
@@ -22,24 +22,24 @@ pub(super) fn bounds(snapshot: &Snapshot) -> Facts {
 }
 
 /// What differs about the admin listener.
-pub(super) fn admin_changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub(super) fn admin_changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let (old, new) = (by_name(&old.admin), by_name(&new.admin));
-    let existence = |_: &&Admin, _| (Weight::Changed, Apply::Upgrade);
+    let existence = |_: &&AdminConfig, _| (Weight::Changed, Apply::Upgrade);
     let told = [Effect::Socket, Effect::Credential];
     facts::by_name(&old, &new, |_| Subject::Admin, |settings| admin(settings), &told, existence)
 }
 
 /// There is one at most, so that any name will do.
-fn by_name(settings: &Option<Admin>) -> BTreeMap<Arc<str>, &Admin> {
+fn by_name(settings: &Option<AdminConfig>) -> BTreeMap<Arc<str>, &AdminConfig> {
     settings.iter().map(|admin| ("admin".into(), admin)).collect()
 }
 
-fn admin(settings: &Admin) -> Facts {
-    let mut facts = Facts::default();
-    let Admin { address, token, connections, time } = settings;
+fn admin(settings: &AdminConfig) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let AdminConfig { address, token, connections, time } = settings;
     facts.tell(Effect::Socket, "address", address).needs_new_process();
     if let Some(token) = token {
-        facts.tell(Effect::Credential, "token", "asked for").guard(Guard::Present).seal([token.expose()]);
+        facts.tell(Effect::Credential, "token", "asked for").guard(Protection::Present).seal([token.expose()]);
     }
     facts.most(Effect::Bound, "connections", *connections as u64);
     facts.longest(Effect::Bound, "time", *time);
@@ -47,8 +47,8 @@ fn admin(settings: &Admin) -> Facts {
 }
 
 /// How names are looked up.
-pub(super) fn dns(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
+pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     let Dns { servers, timeout, attempts, shortest, longest, family, addresses } = &snapshot.dns;
     let servers = match servers.as_slice() {
         [] => "the system's".to_owned(),
@@ -65,9 +65,9 @@ pub(super) fn dns(snapshot: &Snapshot) -> Facts {
 }
 
 /// The process itself.
-pub(super) fn process(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
-    let Process { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
+pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
     facts.tell(Effect::Setting, "drain notice", Span(*drain_notice));
@@ -75,19 +75,19 @@ pub(super) fn process(snapshot: &Snapshot) -> Facts {
     facts.tell(Effect::Setting, "drain streams", Span(*drain_streams));
     facts.tell(Effect::Setting, "history", history);
     if let Some(user) = user {
-        facts.tell(Effect::Trust, "user", user).guard(Guard::Present).needs_new_process();
+        facts.tell(Effect::Trust, "user", user).guard(Protection::Present).needs_new_process();
     }
     facts
 }
 
 /// How requests are logged.
-pub(super) fn access_log(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
-    let AccessLog { format, output, queue } = &snapshot.access_log;
+pub(super) fn access_log(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let AccessLogConfig { format, output, queue } = &snapshot.access_log;
     match output {
-        LogOutput::Off => facts.tell(Effect::Log, "output", "off").guard(Guard::Rank(0)),
-        LogOutput::Stdout => facts.tell(Effect::Log, "output", "standard output").guard(Guard::Rank(1)),
-        LogOutput::File(file) => facts.tell(Effect::Log, "output", file.display()).guard(Guard::Rank(1)),
+        LogOutput::Off => facts.tell(Effect::Log, "output", "off").guard(Protection::Rank(0)),
+        LogOutput::Stdout => facts.tell(Effect::Log, "output", "standard output").guard(Protection::Rank(1)),
+        LogOutput::File(file) => facts.tell(Effect::Log, "output", file.display()).guard(Protection::Rank(1)),
     };
     match format {
         LogFormat::Json => facts.tell(Effect::Log, "format", "json"),

@@ -6,9 +6,9 @@ mod takeover;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::change::{Apply, Change, Effect, Subject, Weight};
-use super::facts::{self, Facts, any_or, list};
-use super::guard::Guard;
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts, any_or, list};
+use super::guard::Protection;
 use super::{access, bounds, response};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
@@ -29,7 +29,7 @@ struct Whole<'s> {
 
 /// What differs between the routes, and about answers that no route makes. What changes in the same way on several
 /// routes, as an inherited header does, is told once.
-pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let (before, after) = (by_name(old), by_name(new));
     let both = after.keys().filter(|name| before.contains_key(*name)).count();
     let subject = |name| Subject::Routes { names: vec![name], every: false };
@@ -46,7 +46,7 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         let Subject::Routes { names, every } = &mut change.subject else { continue };
         let all = change.effect != Effect::Existence && names.len() == both;
         *every = all && both > 1;
-        let same = |other: &Change| Change { subject: other.subject.clone(), ..change.clone() } == *other;
+        let same = |other: &ConfigChange| ConfigChange { subject: other.subject.clone(), ..change.clone() } == *other;
         if all && let Some(index) = unrouted.iter().position(same) {
             unrouted.remove(index);
             change.subject = Subject::Answers;
@@ -59,13 +59,13 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
 }
 
 /// A change of one route becomes one of every route that it is the same for.
-fn fold(changes: Vec<Change>) -> Vec<Change> {
-    let mut folded: Vec<Change> = Vec::new();
-    let mut known: BTreeMap<Change, usize> = BTreeMap::new();
+fn fold(changes: Vec<ConfigChange>) -> Vec<ConfigChange> {
+    let mut folded: Vec<ConfigChange> = Vec::new();
+    let mut known: BTreeMap<ConfigChange, usize> = BTreeMap::new();
     for change in changes {
         // Added routes are worth a line each.
         let nobody = Subject::Routes { names: Vec::new(), every: false };
-        let key = Change { subject: nobody, ..change.clone() };
+        let key = ConfigChange { subject: nobody, ..change.clone() };
         let same = known.get(&key).filter(|_| change.effect != Effect::Existence).map(|index| &mut folded[*index]);
         match (same.map(|same| &mut same.subject), &change.subject) {
             (Some(Subject::Routes { names, .. }), Subject::Routes { names: more, .. }) => names.extend_from_slice(more),
@@ -85,8 +85,8 @@ fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Whole<'_>> {
     (0..).zip(&rules.routes).map(|(index, route)| (route.name.clone(), whole((index, route)))).collect()
 }
 
-fn facts(whole: &Whole<'_>) -> Facts {
-    let mut facts = Facts::default();
+fn facts(whole: &Whole<'_>) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
     let Route { name: _, place: _, addresses, access, limits, action, response, bounds, retries } = whole.route;
     if let Some(matched) = whole.matched {
@@ -108,7 +108,7 @@ fn facts(whole: &Whole<'_>) -> Facts {
     facts
 }
 
-fn retries(rules: &RouteRules, facts: &mut Facts) {
+fn retries(rules: &RouteRules, facts: &mut ConfigFacts) {
     let RouteRules { attempts, on, backoff, try_timeout, methods, vouched } = rules;
     if let Some(attempts) = attempts {
         facts.tell(Effect::Setting, "retries: attempts", attempts);
@@ -128,7 +128,7 @@ fn retries(rules: &RouteRules, facts: &mut Facts) {
     facts.tell(Effect::Setting, "retries: unsafe", vouched);
 }
 
-fn matches(matched: &Match, facts: &mut Facts) {
+fn matches(matched: &Match, facts: &mut ConfigFacts) {
     let Match { route: _, hosts, paths, methods, headers, query, encoded_separators } = matched;
     facts.tell(Effect::Match, "host", any_or(hosts));
     facts.tell(Effect::Match, "path", any_or(paths));
@@ -142,20 +142,21 @@ fn matches(matched: &Match, facts: &mut Facts) {
     facts.tell(Effect::Match, "encoded_separators", encoded_separators);
 }
 
-fn limit(limit: &Limit, facts: &mut Facts) {
+fn limit(limit: &Limit, facts: &mut ConfigFacts) {
     let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
     let own = if scope == name { "" } else { ", counted for this route alone" };
     let guard = match quota {
-        _ if *report_only => Guard::Off,
-        Quota::Rate(rate) => {
-            Guard::All(vec![Guard::AtLeast(rate.interval_nanos.into()), Guard::AtMost(rate.burst.into())])
-        }
-        Quota::Concurrent(max) => Guard::AtMost((*max).into()),
+        _ if *report_only => Protection::Off,
+        Quota::Rate(rate) => Protection::All(vec![
+            Protection::AtLeast(rate.interval_nanos.into()),
+            Protection::AtMost(rate.burst.into()),
+        ]),
+        Quota::Concurrent(max) => Protection::AtMost((*max).into()),
     };
     facts.tell(Effect::Limit, &**name, format!("{limit}{own}")).guard(guard);
 }
 
-fn destination(action: &Action, whole: &Whole<'_>, facts: &mut Facts) {
+fn destination(action: &Action, whole: &Whole<'_>, facts: &mut ConfigFacts) {
     let parameters = whole.matched.map(parameters).unwrap_or_default();
     match action {
         Action::Forward { to, rewrite, mirror } => {
@@ -225,9 +226,9 @@ fn redirect(target: &Target, parameters: &[&str]) -> String {
     list(&parts.into_iter().flatten().collect::<Vec<_>>())
 }
 
-fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
+fn unrouted(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
     let facts = |rules: &Rules| {
-        let mut facts = Facts::default();
+        let mut facts = ConfigFacts::default();
         response::facts(&rules.response, &mut facts);
         facts
     };
@@ -235,7 +236,7 @@ fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
 }
 
 /// Among routes whose paths are regular expressions the earlier goes first; the order of others does not matter.
-fn order(old: &Rules, new: &Rules) -> Option<Change> {
+fn order(old: &Rules, new: &Rules) -> Option<ConfigChange> {
     let in_order = |rules: &Rules| -> Vec<Arc<str>> {
         let by_regex = |matched: &&Match| matched.paths.iter().any(|path| matches!(path, PathPattern::Regex(_)));
         let name = |matched: &Match| rules.routes.get(matched.route.0 as usize).map(|route| route.name.clone());
@@ -250,5 +251,5 @@ fn order(old: &Rules, new: &Rules) -> Option<Change> {
     let (subject, effect, name) =
         (Subject::Routes { names: after.clone(), every: false }, Effect::Match, "order".into());
     let (before, after) = (Some(list(&before)), Some(list(&after)));
-    Some(Change { weight: Weight::Changed, effect, subject, name, before, after, apply: Apply::Live })
+    Some(ConfigChange { weight: Weight::Changed, effect, subject, name, before, after, apply: Apply::Live })
 }

@@ -134,7 +134,7 @@ fn a_change_is_told_to_programs_by_stable_words() {
     let files = Files::default();
     let changes = diff(&snapshot("", &files), &snapshot("bounds: {connections: 5}", &files));
     assert_eq!(
-        changes.iter().map(Change::json).collect::<Vec<_>>(),
+        changes.iter().map(ConfigChange::json).collect::<Vec<_>>(),
         [json!({
             "subject": { "kind": "bounds", "names": [] },
             "effect": "bound",

@@ -178,7 +178,7 @@ impl ListenerService {
     }
 
     /// What handles a connection that begins now.
-    fn app(&self, settings: &snapshot::Listener, bounds: &Bounds) -> Arc<HttpApp> {
+    fn app(&self, settings: &snapshot::ListenerConfig, bounds: &Bounds) -> Arc<HttpApp> {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.http2 && settings.tls.is_none();
         options.h2_idle_timeout = Some(bounds.keepalive);

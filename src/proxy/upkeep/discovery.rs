@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::config::endpoints_in_file;
-use crate::config::snapshot::{Dns, Endpoint};
+use crate::config::snapshot::{Dns, EndpointConfig};
 use crate::proxy::runtime::{Serving, Shared};
 use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
 use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
@@ -211,7 +211,7 @@ fn renew(resolving: &Resolving, dns: &Dns, discovery: &Discovery) {
     }
 }
 
-fn parse(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
+fn parse(file: &str, content: &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>> {
     endpoints_in_file(file, content).map_err(|found| found.iter().map(ToString::to_string).collect())
 }
 

@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::Status;
-use crate::config::snapshot::Endpoint;
+use crate::config::snapshot::EndpointConfig;
 use crate::decision::rules::defaults::NAMED_FILE_BYTES;
 use crate::state::watch::{Watch, read_bounded};
 
 /// What is known of one file.
 pub(super) struct ListedEndpoints {
     /// In use.
-    pub current: Arc<[Endpoint]>,
+    pub current: Arc<[EndpointConfig]>,
     /// To be used once its names were looked up.
-    next: Option<Arc<[Endpoint]>>,
+    next: Option<Arc<[EndpointConfig]>>,
     /// Why the file can't be used, as far as that was said.
     trouble: Option<Trouble>,
     success: Option<SystemTime>,
@@ -40,8 +40,8 @@ pub(super) enum Trouble {
 pub(super) fn look(
     file: &str,
     watch: &mut Watch,
-    parse: impl Fn(&str, &[u8]) -> Result<Vec<Endpoint>, Vec<String>>,
-) -> Option<Result<Vec<Endpoint>, Trouble>> {
+    parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
+) -> Option<Result<Vec<EndpointConfig>, Trouble>> {
     let content = match watch.look(file) {
         Ok(false) => return None,
         Ok(true) => read_bounded(file, NAMED_FILE_BYTES),
@@ -65,7 +65,7 @@ impl Default for ListedEndpoints {
 
 impl ListedEndpoints {
     /// Uses what a configuration has read.
-    pub fn loaded(&mut self, endpoints: &Arc<[Endpoint]>) {
+    pub fn loaded(&mut self, endpoints: &Arc<[EndpointConfig]>) {
         self.current = endpoints.clone();
         self.next = None;
         self.trouble = None;
@@ -73,7 +73,7 @@ impl ListedEndpoints {
     }
 
     /// Takes over what a look has found. Gives what is worth saying.
-    pub fn found(&mut self, found: Result<Vec<Endpoint>, Trouble>) -> Option<FileChange> {
+    pub fn found(&mut self, found: Result<Vec<EndpointConfig>, Trouble>) -> Option<FileChange> {
         match found {
             Ok(endpoints) => {
                 self.success = Some(SystemTime::now());
@@ -111,7 +111,7 @@ impl ListedEndpoints {
     }
 
     /// Every endpoint that is in use or about to be.
-    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
+    pub fn all(&self) -> impl Iterator<Item = &EndpointConfig> {
         self.current.iter().chain(self.next.iter().flat_map(|next| next.iter()))
     }
 

@@ -14,7 +14,7 @@ use crate::config::snapshot;
 pub struct AccessLogs {
     losses: Arc<Losses>,
     /// Those that no request holds any more are let go with the next one: what their threads still gather is written by then.
-    open: Mutex<Vec<(snapshot::AccessLog, Arc<AccessLog>)>>,
+    open: Mutex<Vec<(snapshot::AccessLogConfig, Arc<AccessLog>)>>,
 }
 
 impl AccessLogs {
@@ -23,7 +23,7 @@ impl AccessLogs {
     ///
     /// # Errors
     /// As those of [`AccessLog::start`]. What was open stays open.
-    pub fn open(&self, settings: &snapshot::AccessLog) -> io::Result<Arc<AccessLog>> {
+    pub fn open(&self, settings: &snapshot::AccessLogConfig) -> io::Result<Arc<AccessLog>> {
         let mut open = self.lock();
         open.retain(|(known, log)| known == settings || Arc::strong_count(log) > 1);
         if let Some((_, log)) = open.iter().find(|(known, _)| known == settings) {
@@ -60,7 +60,7 @@ impl AccessLogs {
     }
 
     /// The list is whole after every change, so a panic elsewhere takes nothing from it.
-    fn lock(&self) -> MutexGuard<'_, Vec<(snapshot::AccessLog, Arc<AccessLog>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(snapshot::AccessLogConfig, Arc<AccessLog>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -223,7 +223,7 @@ fn deadline() -> Instant {
 }
 
 fn start(path: &Path, queue: usize) -> AccessLog {
-    AccessLog::start(&snapshot::AccessLog {
+    AccessLog::start(&snapshot::AccessLogConfig {
         format: LogFormat::Template(LogTemplate::parse("{request_id}").unwrap()),
         output: LogOutput::File(path.to_owned()),
         queue,
@@ -290,14 +290,15 @@ fn an_output_that_stands_still_costs_lines_not_time() {
 #[test]
 fn a_folder_that_does_not_exist_is_an_error_at_once() {
     let output = LogOutput::File("/nonexistent/access.log".into());
-    let error = AccessLog::start(&snapshot::AccessLog { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
+    let error = AccessLog::start(&snapshot::AccessLogConfig { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/access.log"));
 }
 
 #[test]
 fn a_log_that_is_off_takes_and_drops_nothing() {
     let log =
-        AccessLog::start(&snapshot::AccessLog { format: LogFormat::Json, output: LogOutput::Off, queue: 1 }).unwrap();
+        AccessLog::start(&snapshot::AccessLogConfig { format: LogFormat::Json, output: LogOutput::Off, queue: 1 })
+            .unwrap();
     log.record(record());
     log.reopen();
     assert!(log.flush(deadline()) && log.dropped() == 0);

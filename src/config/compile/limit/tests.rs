@@ -22,7 +22,7 @@ fn compile(yaml: &str) -> (Vec<Limit>, Vec<Vec<u32>>, Vec<String>) {
     let raw: raw::Config = serde_json::from_value(written).unwrap();
     let places = Places::default();
     let mut ctx = CompileContext::new(&places, &Nothing);
-    let mut limits = Limits::new(&mut ctx, &raw);
+    let mut limits = LimitCompiler::new(&mut ctx, &raw);
     let routes = raw.routes.iter().enumerate().map(|(index, route)| {
         let ids = limits.route(&mut ctx, &DocPath::root().key("routes").index(index), route);
         ids.into_iter().map(|id| id.0).collect()

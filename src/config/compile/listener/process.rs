@@ -10,7 +10,7 @@ use crate::config::compile::{CompileContext, address, numbers};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::{Count, Span};
-use crate::config::snapshot::Process;
+use crate::config::snapshot::ProcessConfig;
 use crate::decision::bounds::Bounds;
 use crate::decision::request::ReadRules;
 use crate::decision::rules::defaults;
@@ -18,7 +18,7 @@ use crate::decision::rules::defaults;
 const MAX_THREADS: u64 = 1024;
 
 /// The process itself.
-pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> Process {
+pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> ProcessConfig {
     let path = DocPath::root().key("process");
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = match raw.process.threads {
@@ -43,7 +43,7 @@ pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> Process {
     }
     let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
     let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
-    Process { threads, drain, drain_notice, drain_idle, drain_streams, history, user }
+    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user }
 }
 
 /// No time to drain is a choice that one may make.

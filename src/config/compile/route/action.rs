@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode, Uri};
 
-use super::pattern::{self, Wrong};
+use super::pattern::{self, InvalidValue};
 use super::{mirror, split};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
@@ -80,7 +80,7 @@ fn needs_upstream(ctx: &mut CompileContext, path: &DocPath, route: &Route) {
 
 fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
     let mut valid = true;
-    let mut report = |ctx: &mut CompileContext, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: InvalidValue| {
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
         valid = false;
     };
@@ -95,7 +95,7 @@ fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches:
     let path_rewrite = match &written.path {
         Some(_) if prefixes => {
             let message = "`path` replaces the whole path, so that prefixes have nothing to work on";
-            report(ctx, "path", Wrong::new(message, "write `path` alone, or `strip_prefix` and `add_prefix`"));
+            report(ctx, "path", InvalidValue::new(message, "write `path` alone, or `strip_prefix` and `add_prefix`"));
             None
         }
         Some(text) => {
@@ -160,7 +160,7 @@ fn redirect(
         ctx.error_with_help(&path.key("status"), "invalid_status", message, help);
     }
     let mut valid = true;
-    let mut report = |ctx: &mut CompileContext, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: InvalidValue| {
         wrong.report(ctx, &path.key(key), "invalid_redirect");
         valid = false;
     };
@@ -173,7 +173,7 @@ fn redirect(
     if let Some(to) = &written.to {
         for (key, _) in parts.into_iter().filter(|(_, given)| *given) {
             let message = format!("`to` is the whole target, so that `{key}` has no effect");
-            report(ctx, key, Wrong::new(message, "write `to` alone, or the parts without `to`"));
+            report(ctx, key, InvalidValue::new(message, "write `to` alone, or the parts without `to`"));
         }
         let target = fixed_target(to).map_err(|wrong| report(ctx, "to", wrong)).ok();
         return valid.then_some(rewrite::Redirect { status: status?, target: Target::Fixed(target?) });
@@ -188,7 +188,11 @@ fn redirect(
         Some("http") => Some(Scheme::Http),
         Some("https") => Some(Scheme::Https),
         Some(other) => {
-            report(ctx, "scheme", Wrong::new(format!("`{other}` is not a scheme of the web"), "write http or https"));
+            report(
+                ctx,
+                "scheme",
+                InvalidValue::new(format!("`{other}` is not a scheme of the web"), "write http or https"),
+            );
             None
         }
     };
@@ -201,9 +205,9 @@ fn redirect(
 }
 
 /// An http URL, or a path on the same host.
-fn fixed_target(text: &str) -> Result<HeaderValue, Wrong> {
+fn fixed_target(text: &str) -> Result<HeaderValue, InvalidValue> {
     let help = "write a URL such as `https://www.example.com/`, or a path such as `/new`";
-    let wrong = |why: &str| Wrong::new(format!("`{text}` is not a target for a redirect: {why}"), help);
+    let wrong = |why: &str| InvalidValue::new(format!("`{text}` is not a target for a redirect: {why}"), help);
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(wrong("it contains a space, a control character or a letter that must be percent-encoded"));
     }

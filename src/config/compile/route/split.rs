@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use http::HeaderName;
 
 use super::condition;
-use super::pattern::Wrong;
+use super::pattern::InvalidValue;
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
@@ -129,13 +129,13 @@ pub(super) fn share(share: raw::units::Share) -> Share {
     Share::millionths(share.millionths)
 }
 
-fn when(written: &written::When) -> Result<When, Wrong> {
+fn when(written: &written::When) -> Result<When, InvalidValue> {
     let field = match (&written.header, &written.cookie) {
         (Some(name), None) => Field::Header(header(name)?),
         (None, Some(name)) => Field::Cookie(cookie(name)?),
         _ => {
             let message = "a condition looks at one thing, a header or a cookie";
-            return Err(Wrong::new(message, "write for example `{header: x-canary, value: \"1\"}`"));
+            return Err(InvalidValue::new(message, "write for example `{header: x-canary, value: \"1\"}`"));
         }
     };
     let condition = condition(written.value.as_ref().unwrap_or(&Value::Present(true)))?;
@@ -153,7 +153,7 @@ fn sticky_by(
         written::StickyBy::ClientAddress => Ok(StickyBy::ClientAddress),
         written::StickyBy::Header(name) => header(name).map(StickyBy::Header),
         written::StickyBy::Cookie(name) => cookie(name).map(StickyBy::Cookie),
-        written::StickyBy::Principal if access == Some(&Access::Public) => Err(Wrong::new(
+        written::StickyBy::Principal if access == Some(&Access::Public) => Err(InvalidValue::new(
             "callers stay on their side by principal, and a public route recognises nobody",
             "write `sticky_by: client_address`, or give the route an `identity`",
         )),
@@ -162,14 +162,14 @@ fn sticky_by(
     key.map_err(|wrong| wrong.report(ctx, path, "invalid_sticky_key")).ok().map(Some)
 }
 
-fn header(name: &str) -> Result<HeaderName, Wrong> {
+fn header(name: &str) -> Result<HeaderName, InvalidValue> {
     HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Wrong::new(format!("`{name}` is not a header name"), "use letters, digits and `-`"))
+        .map_err(|_| InvalidValue::new(format!("`{name}` is not a header name"), "use letters, digits and `-`"))
 }
 
 /// The name of a cookie is a token (RFC 6265 §4.1.1), as that of a header is, but tells capitals apart.
-fn cookie(name: &str) -> Result<String, Wrong> {
+fn cookie(name: &str) -> Result<String, InvalidValue> {
     HeaderName::from_bytes(name.as_bytes())
         .map(|_| name.to_owned())
-        .map_err(|_| Wrong::new(format!("`{name}` is not a cookie's name"), "use letters, digits, `-` and `_`"))
+        .map_err(|_| InvalidValue::new(format!("`{name}` is not a cookie's name"), "use letters, digits, `-` and `_`"))
 }

@@ -8,7 +8,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::environment::Environment;
 use crate::config::load;
 use crate::config::raw;
-use crate::config::snapshot::Endpoint;
+use crate::config::snapshot::EndpointConfig;
 use crate::decision::rules::defaults::ENDPOINTS_PER_FILE;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -16,7 +16,7 @@ use crate::diagnostics::{Diagnostic, has_errors};
 ///
 /// # Errors
 /// Everything that is wrong with it, in its order.
-pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<Diagnostic>> {
+pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<EndpointConfig>, Vec<Diagnostic>> {
     let list = load::list::<raw::upstream::Endpoint>(file, content)?;
     let mut ctx = CompileContext::new(&list.places, &Nothing);
     let root = DocPath::root();

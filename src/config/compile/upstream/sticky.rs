@@ -1,4 +1,4 @@
-//! Sticky sessions.
+//! StickyConfig sessions.
 
 use http::HeaderName;
 
@@ -8,12 +8,16 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::shape::SecretSource;
 use crate::config::raw::upstream::sticky::Lifetime;
-use crate::config::snapshot::Sticky;
+use crate::config::snapshot::StickyConfig;
 use crate::decision::upstream::sticky::{self, MIN_KEY_BYTES, SameSite};
 use crate::secret::Secret;
 
 /// `None` comes with an error.
-pub(super) fn sticky(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::sticky::Sticky) -> Option<Sticky> {
+pub(super) fn sticky(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    raw: &raw::upstream::sticky::Sticky,
+) -> Option<StickyConfig> {
     let name = name(ctx, &path.key("cookie"), &raw.cookie);
     let lifetime = match raw.lifetime {
         None | Some(Lifetime::Session) => None,
@@ -54,7 +58,7 @@ pub(super) fn sticky(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstre
         }
         Some(source) => Some(key(ctx, &path.key("key"), source)?),
     };
-    Some(Sticky {
+    Some(StickyConfig {
         cookie: sticky::Sticky { name: name?, lifetime, path: cookie_path?, same_site, secure: raw.secure },
         key,
     })

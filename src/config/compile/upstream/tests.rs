@@ -50,7 +50,8 @@ pub(super) fn found(yaml: &str, expected: &[&str]) {
 #[test]
 fn what_is_not_written_has_a_default() {
     let upstream = one("  orders: {endpoints: ['127.0.0.1:9001', {address: 'B.internal:80', weight: 2}]}");
-    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
+    let endpoint =
+        |host: &str, port, weight| EndpointConfig { host: host.to_owned(), port, weight, priority: 0, zone: None };
     assert_eq!(upstream.endpoints, [endpoint("127.0.0.1", 9001, 1), endpoint("b.internal", 80, 2)]);
     assert_eq!(upstream.balance, Balance::RoundRobin);
     assert_eq!(upstream.health, None);
@@ -146,7 +147,8 @@ fn endpoints_may_be_found_in_files_and_by_dns() {
   three: {endpoints: {srv: orders.service.consul.}}",
     );
     assert!(found.is_empty(), "{found:?}");
-    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
+    let endpoint =
+        |host: &str, port, weight| EndpointConfig { host: host.to_owned(), port, weight, priority: 0, zone: None };
     assert_eq!(*compiled[0].files[0].loaded, [endpoint("a", 1, 1), endpoint("b", 2, 3)]);
     assert_eq!(compiled[1].endpoints, [endpoint("c", 3, 1), endpoint("d", 4, 2)]);
     assert_eq!(compiled[1].services, ["_http._tcp.orders.internal".into()]);

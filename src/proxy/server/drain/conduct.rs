@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config::snapshot::Process;
+use crate::config::snapshot::ProcessConfig;
 use crate::proxy::drain::{Drain, Reason, Stage};
 use crate::proxy::runtime::Shared;
 
@@ -150,7 +150,7 @@ impl Conductor<'_> {
             && self.shared.state.connections.open() == 0
     }
 
-    fn process<T>(&self, read: impl FnOnce(&Process) -> T) -> T {
+    fn process<T>(&self, read: impl FnOnce(&ProcessConfig) -> T) -> T {
         read(&self.shared.store.load().snapshot.process)
     }
 
