@@ -22,8 +22,8 @@
 //!
 //! # How this code avoids it
 //!
-//! Every wait has a bound with a name ([`decision::bounds`](crate::decision::bounds)), a
-//! default, and a count in `portcullis_bound_hits_total`:
+//! Every wait has a bound with a name ([`decision::bounds`](crate::decision::bounds)), a default, and a count in
+//! `portcullis_bound_hits_total`:
 //!
 //! | waiting for | at most | and on the whole |
 //! |---|---|---|
