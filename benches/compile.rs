@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::io;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use portcullis::config::compile::{Environment, compile};
+use portcullis::config::compile::compile;
+use portcullis::config::environment::Environment;
 use portcullis::config::load::load_text;
 
 struct Nothing;

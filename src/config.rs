@@ -10,6 +10,7 @@ pub mod doc_path;
 pub mod environment;
 pub mod inputs;
 pub mod load;
+pub mod log_template;
 pub mod raw;
 pub mod schema;
 pub mod snapshot;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::diagnostics::Diagnostic;
+pub use compile::upstream::endpoints_in_file;
+use environment::Environment;
 use inputs::{ConfigInputs, RecordingEnvironment};
 
 /// Where a configuration comes from, so that it can be read again.
@@ -28,14 +31,14 @@ pub struct ConfigSource {
     /// A file or a folder, as the owner named it.
     pub path: String,
     /// What variables and files are read from.
-    pub environment: Arc<dyn compile::Environment + Send + Sync>,
+    pub environment: Arc<dyn Environment + Send + Sync>,
     /// Shared by all clones.
     inputs: Arc<ArcSwap<ConfigInputs>>,
 }
 
 impl ConfigSource {
     /// The file or folder at `path`.
-    pub fn new(path: impl Into<String>, environment: Arc<dyn compile::Environment + Send + Sync>) -> Self {
+    pub fn new(path: impl Into<String>, environment: Arc<dyn Environment + Send + Sync>) -> Self {
         ConfigSource { path: path.into(), environment, inputs: Arc::default() }
     }
 
@@ -56,7 +59,7 @@ impl ConfigSource {
 
 /// Loads and compiles the configuration at `path`: a snapshot if nothing is wrong, and every diagnostic in the order of
 /// the files. Warnings may come with a snapshot.
-pub fn open(path: &str, environment: &dyn compile::Environment) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
+pub fn open(path: &str, environment: &dyn Environment) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
     match load::load(path, environment) {
         Ok(document) => compile::compile(&document, environment),
         Err(diagnostics) => (None, compile::in_order(diagnostics)),

@@ -53,12 +53,12 @@
 //!    included. The gateway's value replaces whatever the origin sent.
 //! 3. **One reading of a request.** What a rule matched is what is forwarded; what has two readings is refused.
 //! 4. **A decision is a value with its reason**: [`decision::outcome::Denial`] writes the response, the log line, the
-//!    metric and `explain`.
+//!    metric and `explain`. Everything about a cause is one block of [`decision::outcome::cause`].
 //! 5. **Skipping access does not compile**: choosing an endpoint takes the [`decision::access::Permit`] that only the
 //!    access stage can make.
 //! 6. **The running file always works**: it is compiled completely before it serves.
 //! 7. **No request is dropped by us**: a dead endpoint costs a try, a signal starts a drain ([`proxy::drain`]).
-//! 8. **Everything has a bound that has a name**, and a metric for when it bites.
+//! 8. **Everything has a bound that has a name**, and a metric for when it bites. Each is one row of [`decision::bounds`].
 //! 9. **One log line for each request, on every path**, cancelled and panicked ones too. Secrets never print.
 //! 10. **Nothing blocks the event loop.**
 

@@ -15,7 +15,7 @@ use super::output::{ExitStatus, Printer};
 use crate::app::App;
 use crate::app::launch::Launch;
 use crate::config::ConfigSource;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::check::report;
 use super::output::{ExitStatus, Printer};
-use crate::config::diff::{Apply, Change, Subject, Weight};
+use crate::config::diff::{Apply, ConfigChange, Subject, Weight};
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, diff};
@@ -32,7 +32,7 @@ pub fn diff(args: &DiffArgs, printer: &mut Printer) -> ExitStatus {
     let (Some(old), Some(new)) = (old, new) else { return ExitStatus::Configuration };
     let changes = diff::diff(&old, &new);
     if args.json {
-        let all: Vec<Value> = changes.iter().map(Change::json).collect();
+        let all: Vec<Value> = changes.iter().map(ConfigChange::json).collect();
         printer.data(format_args!("{:#}\n", Value::from(all)));
     } else {
         printer.data(text(&changes));
@@ -52,7 +52,7 @@ fn compiled(path: &str, printer: &mut Printer) -> Option<Snapshot> {
 }
 
 /// The changes by subject. The subject of the most important change is first.
-fn text(changes: &[Change]) -> String {
+fn text(changes: &[ConfigChange]) -> String {
     let mut subjects: Vec<&Subject> = Vec::new();
     for change in changes {
         if !subjects.contains(&&change.subject) {
@@ -76,8 +76,8 @@ fn text(changes: &[Change]) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-fn summary(changes: &[Change]) -> String {
-    let count = |wanted: fn(&Change) -> bool| changes.iter().filter(|change| wanted(change)).count();
+fn summary(changes: &[ConfigChange]) -> String {
+    let count = |wanted: fn(&ConfigChange) -> bool| changes.iter().filter(|change| wanted(change)).count();
     let weaker = match count(|change| change.weight == Weight::Weaker) {
         0 => String::new(),
         1 => "; 1 weakens protection".to_owned(),

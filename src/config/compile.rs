@@ -1,10 +1,11 @@
 //! Compile: from what was written to what is served, or to everything that is wrong with it.
 //!
-//! Every check runs, and each reports into a [`Context`]; nothing stops at the first mistake. One file a stage;
+//! Every check runs, and each reports into a [`CompileContext`]; nothing stops at the first mistake. One file a stage;
 //! [`compile`] calls them in order.
 
 pub mod access;
 pub mod address;
+pub mod bounds;
 pub mod dns;
 pub mod limit;
 pub mod listener;
@@ -13,6 +14,7 @@ pub mod route;
 pub mod telemetry;
 pub mod upstream;
 
+mod context;
 mod driver;
 mod names;
 mod numbers;
@@ -21,183 +23,6 @@ mod pem;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::sync::Arc;
-use std::time::SystemTime;
-
-use super::load::SourceMap;
-use super::raw::shape::SecretSource;
-use crate::diagnostics::{Diagnostic, Place, Severity};
-use crate::secret::Secret;
-
-pub use super::doc_path::DocPath;
-pub use super::environment::Environment;
+pub use context::CompileContext;
 pub use driver::compile;
 pub(super) use driver::in_order;
-
-/// Collects diagnostics and gives access to the world.
-pub struct Context<'a> {
-    places: &'a SourceMap,
-    environment: &'a dyn Environment,
-    diagnostics: Vec<Diagnostic>,
-    /// What every route inherits; compiled, and its mistakes reported, once.
-    response: Option<Arc<response::FileLevel>>,
-}
-
-impl<'a> Context<'a> {
-    /// Nothing is reported yet; `places` tell where things stand in the files.
-    pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
-        Context { places, environment, diagnostics: Vec::new(), response: None }
-    }
-
-    /// Reports a mistake that refuses the configuration.
-    pub fn error(&mut self, path: &DocPath, code: &'static str, message: impl Into<String>) {
-        self.report(Severity::Error, path, code, message.into(), None);
-    }
-
-    /// Like [`Context::error`], with what to write instead.
-    pub fn error_with_help(
-        &mut self,
-        path: &DocPath,
-        code: &'static str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.report(Severity::Error, path, code, message.into(), Some(help.into()));
-    }
-
-    /// Reports something that works and deserves a second look.
-    pub fn warning(&mut self, path: &DocPath, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
-        self.report(Severity::Warning, path, code, message.into(), Some(help.into()));
-    }
-
-    fn report(
-        &mut self,
-        severity: Severity,
-        path: &DocPath,
-        code: &'static str,
-        message: String,
-        help: Option<String>,
-    ) {
-        let place = self.places.find(&path.0);
-        let path = self.places.as_written(&path.0).into_owned();
-        self.diagnostics.push(Diagnostic { code, severity, place, path, message, help });
-    }
-
-    /// Reports what stands at `place` in a file that the configuration names at `path`.
-    pub fn report_at(
-        &mut self,
-        severity: Severity,
-        place: Place,
-        path: &DocPath,
-        code: &'static str,
-        message: String,
-        help: String,
-    ) {
-        let path = self.places.as_written(&path.0).into_owned();
-        self.diagnostics.push(Diagnostic { code, severity, place, path, message, help: Some(help) });
-    }
-
-    /// Reports what was found in a file that the configuration names at `path`, each at its place there.
-    pub fn report_found(&mut self, path: &DocPath, found: Vec<Diagnostic>) {
-        let path = self.places.as_written(&path.0).into_owned();
-        self.diagnostics.extend(found.into_iter().map(|found| Diagnostic { path: path.clone(), ..found }));
-    }
-
-    /// Where `path` stands in the files; the nearest parent's place when `path` itself was not written.
-    pub fn place(&self, path: &DocPath) -> Place {
-        self.places.find(&path.0)
-    }
-
-    /// The time of compiling.
-    pub fn now(&self) -> SystemTime {
-        self.environment.now()
-    }
-
-    /// Whether this machine has the user.
-    pub fn knows_user(&self, name: &str) -> bool {
-        self.environment.knows_user(name)
-    }
-
-    /// Whether this machine has the group.
-    pub fn knows_group(&self, name: &str) -> bool {
-        self.environment.knows_group(name)
-    }
-
-    /// The content of a file that the configuration names, or a diagnostic at `path`.
-    pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.environment.read(file);
-        self.readable(path, file, content)
-    }
-
-    /// Like [`Context::read_file`] for a file whose changes need no reload, see [`Environment::read_watched`].
-    pub fn read_watched_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.environment.read_watched(file);
-        self.readable(path, file, content)
-    }
-
-    fn readable(&mut self, path: &DocPath, file: &str, content: io::Result<Vec<u8>>) -> Option<Vec<u8>> {
-        let report = |error| self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}"));
-        content.map_err(report).ok()
-    }
-
-    /// Like [`Context::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a
-    /// warning. A group that may read is a common way to share a key with a service, and is not.
-    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.read_file(path, file)?;
-        let mode = self.environment.mode(file).unwrap_or(0);
-        let (read, write) = (mode & 0o004 != 0, mode & 0o022 != 0);
-        if read || write {
-            let whom = if read { "every user of this machine can read" } else { "others than its owner can change" };
-            let help = format!("`chmod 600 {file}`; for a volume of Kubernetes set `defaultMode: 0400`");
-            self.warning(path, "key_readable", format!("{whom} the secret in `{file}` (mode {mode:03o})"), help);
-        }
-        Some(content)
-    }
-
-    /// Like [`Context::read_file`] for what decides who comes in, such as hashes of keys or an issuer's public key: it may be
-    /// read, but if everyone can write to it, everyone can let themselves in, which is a warning.
-    pub fn read_trusted_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.read_file(path, file)?;
-        if let Some(mode) = self.environment.mode(file).filter(|mode| mode & 0o002 != 0) {
-            let message =
-                format!("every user of this machine can change `{file}` (mode {mode:03o}), and so let themselves in");
-            self.warning(path, "key_writable", message, format!("`chmod o-w {file}`"));
-        }
-        Some(content)
-    }
-
-    /// The secret that `source` points to, without a trailing line feed, or a diagnostic at `path`.
-    pub fn read_secret(&mut self, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
-        match source {
-            SecretSource::Env(name) => match self.environment.variable(name) {
-                Some(value) => Some(Secret::new(value.into_bytes())),
-                None => {
-                    self.error(
-                        &path.key("env"),
-                        "variable_unset",
-                        format!("the environment variable `{name}` is not set"),
-                    );
-                    None
-                }
-            },
-            SecretSource::File(file) => {
-                let mut content = self.read_secret_file(&path.key("file"), file)?;
-                while content.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                    content.pop();
-                }
-                Some(Secret::new(content))
-            }
-        }
-    }
-
-    /// How many mistakes that refuse the configuration were reported so far.
-    pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
-    }
-
-    /// Ends the collection.
-    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.diagnostics
-    }
-}

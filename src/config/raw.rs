@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod bounds;
 pub mod dns;
 pub mod limit;
 pub mod listener;
@@ -44,7 +45,7 @@ pub struct Config {
     pub trusted_proxies: Vec<String>,
     /// Bounds on what one client may send, and on how slowly it may send it.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub bounds: listener::Bounds,
+    pub bounds: bounds::Bounds,
     /// The services behind the gateway, by name. A name has 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstreams: Entries<upstream::Upstream>,

@@ -1,7 +1,6 @@
 //! What one request reads: a configuration, compiled and complete.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,11 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
+use crate::config::log_template::LogTemplate;
 use crate::decision::access::address;
+use crate::decision::bounds::Bounds;
 use crate::decision::proxy_protocol;
-use crate::decision::rules::{Pacing, Rules, UpstreamId};
+use crate::decision::rules::{Rules, UpstreamId};
 use crate::decision::upstream::{Balance, ejection, retry, sticky};
 use crate::secret::Secret;
 
@@ -22,24 +23,24 @@ pub struct Snapshot {
     /// What decisions read.
     pub rules: Rules,
     /// In the order of the file; never empty.
-    pub listeners: Vec<Listener>,
-    /// The bounds on slowness and on connections.
+    pub listeners: Vec<ListenerConfig>,
+    /// What clients may send, and how slowly.
     pub bounds: Bounds,
     /// By [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
     /// How names are looked up.
     pub dns: Dns,
     /// How requests are logged.
-    pub access_log: AccessLog,
+    pub access_log: AccessLogConfig,
     /// Metrics and health.
-    pub admin: Option<Admin>,
+    pub admin: Option<AdminConfig>,
     /// Threads, draining and the user.
-    pub process: Process,
+    pub process: ProcessConfig,
 }
 
 impl Snapshot {
     /// The listener called `name`.
-    pub fn listener(&self, name: &str) -> Option<&Listener> {
+    pub fn listener(&self, name: &str) -> Option<&ListenerConfig> {
         self.listeners.iter().find(|listener| &*listener.name == name)
     }
 
@@ -51,7 +52,7 @@ impl Snapshot {
 
 /// A socket that accepts requests.
 #[derive(Clone, Debug)]
-pub struct Listener {
+pub struct ListenerConfig {
     /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Where it listens.
@@ -84,55 +85,13 @@ pub struct Certificate {
     pub certified: Arc<CertifiedKey>,
 }
 
-/// Bounds on slowness and on connections. Those on size are in [`crate::decision::request::ReadRules`] and in each route.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// From a connection's beginning until the first byte of its first request.
-    pub first_request: Duration,
-    /// From a request's first byte until its header is complete (HTTP/1).
-    pub header_time: Duration,
-    /// Longest silence within a request body.
-    pub body_idle: Duration,
-    /// Slowest request body, in bytes a second. `None`: no bound.
-    pub body_rate: Option<NonZeroU64>,
-    /// Longest silence of a client that does not take its answer.
-    pub write_idle: Duration,
-    /// Slowest answer, in bytes a second. `None`: no bound.
-    pub answer_rate: Option<NonZeroU64>,
-    /// Between two requests on one connection.
-    pub keepalive: Duration,
-    /// Silence of a tunnel, over both directions together.
-    pub tunnel_idle: Duration,
-    /// For a PROXY header and a TLS handshake together.
-    pub handshake: Duration,
-    /// Open connections of all listeners together, at least 1.
-    pub connections: u32,
-    /// Open connections of one IPv4 address or IPv6 /64, at least 1.
-    pub connections_per_address: u32,
-    /// At least 1.
-    pub requests_per_connection: u32,
-    /// Requests at once on an HTTP/2 connection.
-    pub http2_streams: u32,
-    /// Resets at once on an HTTP/2 connection.
-    pub http2_resets: u32,
-    /// Control frames at once on an HTTP/2 connection, beyond those that requests and answers call for.
-    pub http2_control_frames: u32,
-}
-
-impl Bounds {
-    /// How slowly the body of a request may come that no route has taken.
-    pub fn body_pacing(&self) -> Pacing {
-        Pacing { idle: Some(self.body_idle), rate: self.body_rate }
-    }
-}
-
 /// A named group of endpoints that serve the same thing.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Unique; for logs and metrics.
     pub name: Arc<str>,
     /// Written in the file. At least one of these, of `services` or of `files`.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointConfig>,
     /// Names of SRV records, lower case.
     pub services: Vec<Arc<str>>,
     /// Files that list further endpoints.
@@ -152,7 +111,7 @@ pub struct Upstream {
     /// The zone of the gateway. `None`: zones do not matter.
     pub zone: Option<String>,
     /// How clients come back to their endpoint, if they do.
-    pub sticky: Option<Sticky>,
+    pub sticky: Option<StickyConfig>,
     /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
     /// When a request is sent once more.
@@ -171,7 +130,7 @@ pub struct Upstream {
 
 /// One address of an upstream, as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
+pub struct EndpointConfig {
     /// An IP address (IPv6 without brackets) or a DNS name, lower case.
     pub host: String,
     /// The TCP port.
@@ -195,7 +154,7 @@ pub struct CircuitBreaker {
 
 /// How clients come back to their endpoint.
 #[derive(Clone, Debug)]
-pub struct Sticky {
+pub struct StickyConfig {
     /// The cookie.
     pub cookie: sticky::Sticky,
     /// What it is signed with. `None`: the process's own key.
@@ -203,7 +162,7 @@ pub struct Sticky {
 }
 
 /// Its address, as a file names it.
-impl std::fmt::Display for Endpoint {
+impl std::fmt::Display for EndpointConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -218,7 +177,7 @@ pub struct EndpointFile {
     /// As the configuration names it.
     pub file: Arc<str>,
     /// What it held when the configuration was compiled; never empty.
-    pub loaded: Arc<[Endpoint]>,
+    pub loaded: Arc<[EndpointConfig]>,
 }
 
 /// How names are looked up.
@@ -343,7 +302,7 @@ impl std::fmt::Debug for ClientCertificate {
 
 /// How requests are logged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AccessLog {
+pub struct AccessLogConfig {
     /// How a request becomes a line.
     pub format: LogFormat,
     /// Where the lines go.
@@ -359,13 +318,13 @@ pub enum LogFormat {
     Json,
     /// The `combined` format of NCSA and Apache.
     Combined,
-    /// Checked: every field is known.
-    Template(String),
+    /// The owner's own.
+    Template(LogTemplate),
 }
 
 /// The admin listener.
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub struct AdminConfig {
     /// On loopback, unless there is a token.
     pub address: SocketAddr,
     /// What everything but health asks for.
@@ -389,7 +348,7 @@ pub enum LogOutput {
 
 /// The process itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Process {
+pub struct ProcessConfig {
     /// Worker threads of a listener.
     pub threads: usize,
     /// How long requests in flight may take to finish once the listeners are closed.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::access;
 use super::access::address;
 use super::access::limit::{Limit, LimitId};
+use super::bounds::{Bounds, RouteBounds};
 use super::request::ReadRules;
 use super::response;
 use super::rewrite;
@@ -58,10 +59,8 @@ pub struct Route {
     pub action: Action,
     /// What its answers carry.
     pub response: Arc<response::Rules>,
-    /// Largest request body in bytes.
-    pub max_body: u64,
-    /// How slowly a request body may come.
-    pub body_pacing: Pacing,
+    /// How large its request bodies may be, and how slow.
+    pub bounds: RouteBounds,
     /// When its requests are sent again, where it says otherwise than its upstream.
     pub retries: Option<Box<RouteRules>>,
 }
@@ -76,6 +75,20 @@ pub struct Pacing {
     pub rate: Option<NonZeroU64>,
 }
 
+impl Bounds {
+    /// How slowly the body of a request may come that no route has taken.
+    pub fn body_pacing(&self) -> Pacing {
+        RouteBounds::from(self).body_pacing()
+    }
+}
+
+impl RouteBounds {
+    /// How slowly a request body may come.
+    pub fn body_pacing(&self) -> Pacing {
+        Pacing { idle: self.body_idle, rate: self.body_rate }
+    }
+}
+
 /// What happens to an admitted request.
 #[derive(Debug)]
 pub enum Action {
@@ -88,30 +101,10 @@ pub enum Action {
 }
 
 /// Fail-safe defaults for the durations, sizes and counts that the file leaves open, in one place so that docs and code
-/// agree.
+/// agree. Those of `bounds` are in [`super::bounds`].
 pub mod defaults {
-    use super::{Duration, NonZeroU64};
+    use super::Duration;
 
-    pub const MAX_URI_BYTES: usize = 8 << 10;
-    pub const MAX_HEADER_BYTES: usize = 32 << 10;
-    pub const MAX_HEADER_COUNT: usize = 100;
-    /// Pingora's parser refuses more than this, whatever the file says.
-    pub const HARD_MAX_HEADER_COUNT: usize = 256;
-    pub const MAX_BODY_BYTES: u64 = 10 << 20;
-    pub const HEADER_TIME: Duration = Duration::from_secs(10);
-    pub const BODY_IDLE: Duration = Duration::from_secs(30);
-    /// Bytes a second. A modem brought more; Apache's `mod_reqtimeout` asks for as much.
-    pub const BODY_RATE: NonZeroU64 = NonZeroU64::new(500).expect("BUG: not zero");
-    pub const ANSWER_RATE: NonZeroU64 = NonZeroU64::new(500).expect("BUG: not zero");
-    /// Browsers open connections ahead of their requests.
-    pub const FIRST_REQUEST: Duration = Duration::from_secs(30);
-    pub const WRITE_IDLE: Duration = Duration::from_secs(30);
-    pub const KEEPALIVE: Duration = Duration::from_secs(60);
-    pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
-    pub const HANDSHAKE: Duration = Duration::from_secs(10);
-    pub const CONNECTIONS: u32 = 10_000;
-    pub const CONNECTIONS_PER_ADDRESS: u32 = 1_000;
-    pub const REQUESTS_PER_CONNECTION: u32 = 10_000;
     pub const DRAIN: Duration = Duration::from_secs(30);
     pub const DRAIN_NOTICE: Duration = Duration::ZERO;
     /// A round trip to the other side of the world, and some.
@@ -131,10 +124,8 @@ pub mod defaults {
     pub const RETRY_FLOOR: u64 = 3;
     pub const RETRY_FIRST: Duration = Duration::from_millis(25);
     pub const RETRY_LONGEST: Duration = Duration::from_millis(250);
-    pub const HTTP2_STREAMS: u32 = 100;
-    /// A browser that leaves a page of many pictures resets them all at once.
-    pub const HTTP2_RESETS: u32 = 200;
-    pub const HTTP2_CONTROL_FRAMES: u32 = 1000;
+    /// Requests at a time on a connection to an endpoint.
+    pub const UPSTREAM_HTTP2_STREAMS: u32 = 100;
     pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
     pub const DNS_ATTEMPTS: u32 = 2;
     pub const DNS_SHORTEST: Duration = Duration::from_secs(1);

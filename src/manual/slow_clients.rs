@@ -22,7 +22,7 @@
 //!
 //! # How this code avoids it
 //!
-//! Every wait has a named bound ([`config::raw::listener::Bounds`](crate::config::raw::listener::Bounds)) with a
+//! Every wait has a named bound ([`decision::bounds`](crate::decision::bounds)) with a
 //! default, and is counted in `portcullis_bound_hits_total`:
 //!
 //! | waiting for | at most | in total |

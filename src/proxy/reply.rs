@@ -48,7 +48,7 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> LocalReply {
         denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
     let own = [
         (CONTENT_TYPE, grpc::CONTENT_TYPE),
-        (grpc::STATUS, HeaderValue::from(grpc::status(denial.cause))),
+        (grpc::STATUS, HeaderValue::from(denial.cause.grpc_status() as u16)),
         (grpc::MESSAGE, HeaderValue::from_static(denial.cause.title())),
     ];
     for (name, value) in own.into_iter().chain(refusal_headers(denial, standing.into_iter().flatten())) {

@@ -49,7 +49,7 @@ impl Runtime {
     /// # Errors
     /// As those of [`ActiveConfig::assemble`].
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Result<Arc<Runtime>, AssembleError> {
-        let state = RuntimeState::new();
+        let state = RuntimeState::new(&snapshot.bounds);
         let serving = ActiveConfig::assemble(snapshot, 1, ConfigRole::Active { fresh: true }, &state, &metrics)?;
         Ok(Arc::new(Runtime {
             store: Store::new(serving),
@@ -74,7 +74,7 @@ impl Runtime {
         let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
         let (connections, copies) = needs(&snapshot);
         if needs(&self.store.load().snapshot) != (connections, copies) {
-            descriptors::provide(connections, copies, snapshot.process.threads);
+            descriptors::provide(connections, copies, snapshot.bounds.upstream_pool, snapshot.process.threads);
         }
         let serving = self.assemble(snapshot, ConfigRole::Active { fresh })?;
         let generation = serving.generation;

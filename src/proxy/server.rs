@@ -34,9 +34,9 @@ use super::upkeep::watchdog::Watchdog;
 use super::upstream::mirror;
 use crate::admin::command::CommandHandler;
 use crate::admin::{AdminAuth, AdminHandler, Readiness};
-use crate::config::snapshot::{Process, Snapshot};
+use crate::config::snapshot::Snapshot;
 use crate::state::upstreams::EndpointView;
-use crate::telemetry::metrics::{EndpointSample, set_total};
+use crate::telemetry::metrics::{Bound, EndpointSample, set_total};
 
 /// Sockets that are bound.
 pub struct BoundSockets {
@@ -74,6 +74,7 @@ impl BoundSockets {
         descriptors::provide(
             snapshot.bounds.connections,
             mirror::connections(&snapshot.rules),
+            snapshot.bounds.upstream_pool,
             snapshot.process.threads,
         );
         let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
@@ -112,9 +113,9 @@ pub fn run(
     surroundings: ServerEnvironment,
 ) -> ! {
     let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, shutdown_hooks } = surroundings;
-    let process = runtime.store.load().snapshot.process.clone();
-    let conf = Arc::new(server_conf(&process));
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
+    let snapshot = runtime.store.load().snapshot.clone();
+    let conf = Arc::new(server_conf(&snapshot));
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
     let mut proxy = HttpProxy::new(Gateway::new(runtime.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
@@ -185,7 +186,9 @@ fn scrape(runtime: &Arc<Runtime>) {
                 .iter()
                 .map(|status| (status.kind, &*status.name, status.entries, status.stale, status.success)),
         );
-        set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
+        let overflowed = serving.limits.iter().map(|limit| limit.overflowed()).sum();
+        set_total(&metrics.limit_overflow, overflowed);
+        metrics.set_bound_hits(Bound::LimitKeys, overflowed);
         set_total(&metrics.access_log_dropped, runtime.state.access_logs.dropped());
         set_total(&metrics.access_log_write_errors, runtime.state.access_logs.write_errors());
         metrics.draining.set((runtime.drain.stage() as u8).into());
@@ -194,14 +197,14 @@ fn scrape(runtime: &Arc<Runtime>) {
     });
 }
 
-fn server_conf(process: &Process) -> ServerConf {
+fn server_conf(snapshot: &Snapshot) -> ServerConf {
     ServerConf {
-        threads: process.threads,
+        threads: snapshot.process.threads,
         // No stealing: requests stay on the core that accepted them, which costs a tenth less CPU.
         work_stealing: false,
         // All attempts of one request, whatever the upstream allows.
         max_retries: 16,
-        upstream_keepalive_pool_size: descriptors::IDLE_UPSTREAM,
+        upstream_keepalive_pool_size: snapshot.bounds.upstream_pool as usize,
         ..ServerConf::default()
     }
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::config::snapshot::{Dns, Endpoint, Upstream};
+use crate::config::snapshot::{Dns, EndpointConfig, Upstream};
 pub use answer::LookupOutcome;
 use dns::{AddressAnswer, DnsFailure, SrvAnswer};
 pub use endpoint_file::EndpointFileChange;
@@ -167,7 +167,7 @@ impl Discovery {
     /// second. `parse` returns the endpoints of a file's content, or all of its errors.
     pub fn poll_files(
         &self,
-        parse: impl Fn(&str, &[u8]) -> Result<Vec<Endpoint>, Vec<String>>,
+        parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
     ) -> Vec<(Arc<str>, EndpointFileChange)> {
         let watches: Vec<_> =
             self.table.lock().files.iter().map(|(file, list)| (file.clone(), list.watch.clone())).collect();

@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -15,12 +16,9 @@ use concurrency::ConcurrencyCounter;
 pub use concurrency::ConcurrencyGuard;
 use rate::RateBuckets;
 
-/// Keys that the rate limits of a gateway track together, unless told otherwise: about 40 MB at most.
-pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
-
 /// The state of every limit in force.
 pub struct LimitStates {
-    max_keys: usize,
+    max_keys: AtomicUsize,
     states: Mutex<HashMap<Arc<str>, Arc<LimitState>>>,
 }
 
@@ -38,7 +36,12 @@ enum LimitCounter {
 impl LimitStates {
     /// `max_keys_total` bounds the keys that rate limits track together; each limit gets an equal share of it.
     pub fn new(max_keys_total: usize) -> Self {
-        LimitStates { max_keys: max_keys_total, states: Mutex::default() }
+        LimitStates { max_keys: AtomicUsize::new(max_keys_total), states: Mutex::default() }
+    }
+
+    /// Bounds the keys anew, for the limits that [`LimitStates::handles`] is asked for from now on.
+    pub fn set_max_keys(&self, total: usize) {
+        self.max_keys.store(total, Ordering::Relaxed);
     }
 
     /// The state of each of `limits`, in their order. Called when a configuration is published.
@@ -48,7 +51,7 @@ impl LimitStates {
     /// that uses it ends.
     pub fn handles(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
         let rates = limits.iter().filter(|limit| matches!(limit.quota, Quota::Rate(_))).count();
-        let share = self.max_keys / rates.max(1);
+        let share = self.max_keys.load(Ordering::Relaxed) / rates.max(1);
         let mut states = self.states.lock();
         let handles: Vec<_> = limits
             .iter()
@@ -66,7 +69,7 @@ impl LimitStates {
     /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Unchanged
     /// limits share their state; a changed one gets new state, which is not kept here.
     pub fn trial(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
-        let share = self.max_keys / limits.len().max(1);
+        let share = self.max_keys.load(Ordering::Relaxed) / limits.len().max(1);
         let states = self.states.lock();
         let of = |limit: &Limit| match states.get(&limit.scope) {
             Some(state) if state.matches(limit) => Arc::clone(state),

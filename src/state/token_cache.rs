@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::decision::access::{CredentialDigest, Principal};
 
-/// Default number of cached tokens of ordinary size.
-pub const DEFAULT_ENTRIES: usize = 100_000;
-
 /// The principals of verified tokens, by the digest of the token and of what it was verified with. Bounded: entries that were
 /// not used recently are evicted, among them those of an earlier configuration, whose digests don't occur any more.
 #[derive(Debug)]
@@ -25,7 +22,12 @@ impl TokenCache {
         TokenCache { cache: Cache::with_weighter(entries, entries as u64, TokenWeight) }
     }
 
-    /// The principal cached under `digest`, unless its token has expired by `now`.
+    /// Makes room for `entries` such tokens; what there is no room for is forgotten.
+    pub fn set_room(&self, entries: usize) {
+        self.cache.set_capacity(entries as u64);
+    }
+
+    /// The principal remembered under `digest`, unless its token has expired by `now`.
     pub fn get(&self, digest: &CredentialDigest, now: SystemTime) -> Option<Arc<Principal>> {
         let principal = self.cache.get(digest)?;
         if principal.expires.is_some_and(|expires| now < expires) {
@@ -53,13 +55,7 @@ impl TokenCache {
     }
 }
 
-impl Default for TokenCache {
-    fn default() -> Self {
-        TokenCache::new(DEFAULT_ENTRIES)
-    }
-}
-
-/// An entry's size in KiB, so that large claims are bounded like many tokens.
+/// An entry's size in KiB, so that large claims are as bounded as many tokens.
 #[derive(Clone, Debug)]
 struct TokenWeight;
 
@@ -141,5 +137,17 @@ mod tests {
             tokens.insert(digest(number), principal(json!({"blob": "x".repeat(7000)}), Some(end)));
         }
         assert!(tokens.len() <= 15, "{}", tokens.len());
+    }
+
+    #[test]
+    fn room_is_made_and_taken_while_running() {
+        let tokens = TokenCache::new(10);
+        let end = SystemTime::UNIX_EPOCH + NOON;
+        let flood = || (0..1000).for_each(|number| tokens.insert(digest(number), principal(json!({}), Some(end))));
+        tokens.set_room(100);
+        flood();
+        assert!((50..=100).contains(&tokens.len()), "{}", tokens.len());
+        tokens.set_room(10);
+        assert!(tokens.len() <= 10, "{}", tokens.len());
     }
 }

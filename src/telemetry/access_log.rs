@@ -27,9 +27,7 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-pub use field::FIELDS;
 pub use loggers::AccessLoggers;
-pub use template::LogTemplate;
 
 use self::format::LineFormat;
 use self::writer::{LogSink, LogWriter, LossCounters, QueueMessage, WriterControl};
@@ -56,18 +54,16 @@ impl AccessLogger {
     /// # Errors
     ///
     /// If the file can't be opened, or the thread can't be started. The message names the file.
-    pub fn start(config: &snapshot::AccessLog) -> io::Result<AccessLogger> {
+    pub fn start(config: &snapshot::AccessLogConfig) -> io::Result<AccessLogger> {
         AccessLogger::counting(config, Arc::default())
     }
 
     /// Like [`AccessLogger::start`], adding to the counts of earlier logs.
-    fn counting(config: &snapshot::AccessLog, losses: Arc<LossCounters>) -> io::Result<AccessLogger> {
+    fn counting(config: &snapshot::AccessLogConfig, losses: Arc<LossCounters>) -> io::Result<AccessLogger> {
         let Some(sink) = LogSink::open(&config.output)? else {
             return Ok(AccessLogger { writer: None });
         };
-        let format =
-            LineFormat::new(&config.format).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        AccessLogger::write_to(sink, format, config.queue.max(1), losses)
+        AccessLogger::write_to(sink, LineFormat::new(&config.format), config.queue.max(1), losses)
     }
 
     fn write_to(

@@ -29,6 +29,7 @@ pub use self::mirror::{MirrorMetrics, MirrorOutcome};
 use self::process::ProcessMetrics;
 pub use self::registration::set_total;
 use self::registration::{counter, counter_vec, float_gauge, gauge, gauge_vec};
+pub use crate::decision::bounds::Bound;
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -155,6 +156,11 @@ impl Metrics {
         self.bounds[bound as usize].inc();
     }
 
+    /// Brings the count of a bound to a total that is kept elsewhere.
+    pub fn set_bound_hits(&self, bound: Bound, total: u64) {
+        set_total(&self.bounds[bound as usize], total);
+    }
+
     /// Records that the configuration `generation` was applied.
     pub fn config_applied(&self, generation: u64, at: SystemTime) {
         self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));
@@ -254,48 +260,4 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
-}
-
-/// Declares [`Bound`] with the name that each has in the file and in the label.
-macro_rules! bounds {
-    ($($bound:ident = $name:literal,)*) => {
-        /// A bound of the file, under its name there.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Bound { $($bound,)* }
-
-        impl Bound {
-            /// Every bound, in the order of the type.
-            pub const ALL: &[Bound] = &[$(Bound::$bound,)*];
-
-            /// The name in the file and in the label.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Bound::$bound => $name,)* }
-            }
-        }
-    };
-}
-
-bounds! {
-    Uri = "uri",
-    HeaderBytes = "header_bytes",
-    HeaderCount = "header_count",
-    Body = "body",
-    HeaderTime = "header_time",
-    FirstRequest = "first_request",
-    BodyIdle = "body_idle",
-    BodyRate = "body_rate",
-    WriteIdle = "write_idle",
-    AnswerRate = "answer_rate",
-    Keepalive = "keepalive",
-    TunnelIdle = "tunnel_idle",
-    Handshake = "handshake",
-    Connections = "connections",
-    ConnectionsPerAddress = "connections_per_address",
-    RequestsPerConnection = "requests_per_connection",
-    AdminConnections = "admin_connections",
-    AdminTime = "admin_time",
-    Http2Resets = "http2_resets",
-    Http2ControlFrames = "http2_control_frames",
-    CircuitBreaker = "circuit_breaker",
-    DnsAddresses = "dns_addresses",
 }

@@ -13,6 +13,7 @@ mod address;
 mod admin;
 mod architecture;
 mod body;
+mod bounds;
 mod cli;
 mod conf_examples;
 mod config;

@@ -118,6 +118,7 @@ fn a_refusal_is_explained_with_its_line() {
       not      health: another path (/gateway.yaml:19:5)
       not      files: another path (/gateway.yaml:23:5)
     verdict    refuse: 401 credentials_missing: no credential that this route accepts (/gateway.yaml:11:5)
+    help       The request has no credential that an identity of the route knows, in the header where it looks.
     header     cache-control: no-store
     header     www-authenticate: Bearer realm="portcullis"
     header     x-frame-options: DENY
@@ -196,6 +197,7 @@ fn address_rules_say_what_they_say_to_the_client() {
     route      all (/gateway.yaml:7:5)
     addresses  192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
     verdict    refuse: 403 address_denied: 192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
+    help       See `addresses` of the route. Behind a proxy, `trusted_proxies` decides whose address counts.
     header     cache-control: no-store
     "#);
     let args = ["GET", "http://x.example/", "--client-ip", "192.0.2.7", "--format", "json"];

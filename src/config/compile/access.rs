@@ -14,7 +14,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
 
-use super::{Context, DocPath, names};
+use super::{CompileContext, names};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::decision::access::{Identity, Method, Rules, allow};
 use crate::diagnostics::nearest;
@@ -24,7 +25,7 @@ use crate::diagnostics::nearest;
 pub struct Identities(BTreeMap<String, Option<Arc<Identity>>>);
 
 /// Compiles `identities`.
-pub fn identities(ctx: &mut Context, raw: &raw::Config) -> Identities {
+pub fn identities(ctx: &mut CompileContext, raw: &raw::Config) -> Identities {
     let path = DocPath::root().key("identities");
     let mut compiled = BTreeMap::new();
     for (name, identity) in &raw.identities.0 {
@@ -53,7 +54,7 @@ pub fn identities(ctx: &mut Context, raw: &raw::Config) -> Identities {
 
 /// Compiles the `access` of the route at `path`. A route that does not say who may use it is an error.
 pub fn access(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     access: Option<&raw::access::Access>,
     identities: &Identities,
@@ -74,7 +75,7 @@ pub fn access(
 }
 
 fn identified(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     raw: &raw::access::Identified,
     identities: &Identities,
@@ -118,7 +119,7 @@ fn shadows(earlier: &Identity, later: &Identity) -> bool {
     }
 }
 
-fn unknown_identity(ctx: &mut Context, path: &DocPath, name: &str, identities: &Identities) {
+fn unknown_identity(ctx: &mut CompileContext, path: &DocPath, name: &str, identities: &Identities) {
     let message = format!("there is no identity `{name}`");
     let known: Vec<&str> = identities.0.keys().map(String::as_str).collect();
     let help = match nearest(name, known.iter().copied()) {
@@ -129,7 +130,7 @@ fn unknown_identity(ctx: &mut Context, path: &DocPath, name: &str, identities: &
     ctx.error_with_help(path, "unknown_identity", message, help);
 }
 
-fn allow(ctx: &mut Context, path: &DocPath, raw: &raw::access::Allow) -> Option<allow::Rules> {
+fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> Option<allow::Rules> {
     let mut valid = true;
     for (index, scope) in raw.scope.0.iter().enumerate() {
         // RFC 6749 §3.3; others could not be named in a challenge.
@@ -165,7 +166,7 @@ fn allow(ctx: &mut Context, path: &DocPath, raw: &raw::access::Allow) -> Option<
 }
 
 /// The header that carries a credential, or a diagnostic at `path`.
-fn header(ctx: &mut Context, path: &DocPath, name: &str) -> Option<HeaderName> {
+fn header(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<HeaderName> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok();
     if header.is_none() {
         ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Context, DocPath};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw::address::{AddressSource, Addresses as Written};
 use crate::config::raw::limit::Mode;
 use crate::decision::access::address::list::{self, Mistakes, Parsed};
@@ -17,20 +18,20 @@ use crate::diagnostics::{Place, Severity};
 
 /// The list files that the rules name. Each is read once, however many name it.
 #[derive(Default)]
-pub struct Lists {
+pub struct ListFiles {
     /// By [`ListId`].
     compiled: Vec<List>,
     /// `None` for files that are wrong, which is reported.
     ids: HashMap<String, Option<ListId>>,
 }
 
-impl Lists {
+impl ListFiles {
     /// Every list, by [`ListId`].
     pub fn finish(self) -> Vec<List> {
         self.compiled
     }
 
-    fn list(&mut self, ctx: &mut Context, path: &DocPath, file: &str) -> Option<(ListId, Arc<str>)> {
+    fn list(&mut self, ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<(ListId, Arc<str>)> {
         let id = match self.ids.get(file) {
             Some(known) => *known,
             None => {
@@ -42,7 +43,7 @@ impl Lists {
         Some((id, Arc::clone(&self.compiled[id.0 as usize].file)))
     }
 
-    fn load(&mut self, ctx: &mut Context, path: &DocPath, file: &str) -> Option<ListId> {
+    fn load(&mut self, ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<ListId> {
         let content = ctx.read_watched_file(path, file)?;
         let parsed = match list::parse(&content) {
             Ok(parsed) => parsed,
@@ -68,7 +69,13 @@ pub enum Scope {
 }
 
 /// Compiles the `addresses` that stand at `path`. `None` if they are wrong, which is reported.
-pub fn rules(ctx: &mut Context, lists: &mut Lists, path: &DocPath, scope: Scope, written: &Written) -> Option<Rules> {
+pub fn rules(
+    ctx: &mut CompileContext,
+    lists: &mut ListFiles,
+    path: &DocPath,
+    scope: Scope,
+    written: &Written,
+) -> Option<Rules> {
     let report_only = written.mode == Mode::Report;
     if report_only && scope == Scope::Listener {
         ctx.error_with_help(
@@ -94,7 +101,12 @@ pub fn rules(ctx: &mut Context, lists: &mut Lists, path: &DocPath, scope: Scope,
     Some(Rules { allow: allow?, deny: deny?, report_only, place: ctx.place(path) })
 }
 
-fn allowed(ctx: &mut Context, lists: &mut Lists, path: &DocPath, written: &[AddressSource]) -> Option<Addresses> {
+fn allowed(
+    ctx: &mut CompileContext,
+    lists: &mut ListFiles,
+    path: &DocPath,
+    written: &[AddressSource],
+) -> Option<Addresses> {
     if written.is_empty() {
         ctx.error_with_help(
             path,
@@ -117,7 +129,12 @@ fn allowed(ctx: &mut Context, lists: &mut Lists, path: &DocPath, written: &[Addr
     Some(allowed)
 }
 
-fn addresses(ctx: &mut Context, lists: &mut Lists, path: &DocPath, written: &[AddressSource]) -> Option<Addresses> {
+fn addresses(
+    ctx: &mut CompileContext,
+    lists: &mut ListFiles,
+    path: &DocPath,
+    written: &[AddressSource],
+) -> Option<Addresses> {
     let mut ranges = Vec::with_capacity(written.len());
     let mut named = Vec::new();
     for (index, source) in written.iter().enumerate() {
@@ -132,7 +149,7 @@ fn addresses(ctx: &mut Context, lists: &mut Lists, path: &DocPath, written: &[Ad
 }
 
 /// The address or range that `text` says, or a diagnostic at `path`.
-pub(super) fn range(ctx: &mut Context, path: &DocPath, text: &str) -> Option<IpNet> {
+pub(super) fn range(ctx: &mut CompileContext, path: &DocPath, text: &str) -> Option<IpNet> {
     let text = text.trim();
     let Some(range) = parse_range(text) else {
         let help = "write an address or a range, such as `10.0.0.1` or `10.0.0.0/8`";
@@ -151,7 +168,7 @@ fn not_exact(range: IpNet) -> (String, String) {
     (format!("`{range}` has address bits beyond its length: it means `{meant}`"), format!("write `{meant}`"))
 }
 
-fn report_mistakes(ctx: &mut Context, path: &DocPath, file: &str, mistakes: &Mistakes) {
+fn report_mistakes(ctx: &mut CompileContext, path: &DocPath, file: &str, mistakes: &Mistakes) {
     let file: Arc<str> = file.into();
     for (index, mistake) in mistakes.told.iter().enumerate() {
         let place = Place { file: Arc::clone(&file), line: mistake.line, column: mistake.column };
@@ -164,7 +181,7 @@ fn report_mistakes(ctx: &mut Context, path: &DocPath, file: &str, mistakes: &Mis
     }
 }
 
-fn report_inexact(ctx: &mut Context, path: &DocPath, file: &str, parsed: &Parsed) {
+fn report_inexact(ctx: &mut CompileContext, path: &DocPath, file: &str, parsed: &Parsed) {
     let file: Arc<str> = file.into();
     for inexact in &parsed.inexact {
         let place = Place { file: Arc::clone(&file), line: inexact.line, column: inexact.column };

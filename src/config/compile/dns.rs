@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::CompileContext;
 use super::numbers;
-use super::{Context, DocPath};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{Dns, Family};
@@ -18,7 +19,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MOST_SERVERS: usize = 8;
 
 /// Compiles how names are looked up.
-pub fn dns(ctx: &mut Context, raw: &raw::Config) -> Dns {
+pub fn dns(ctx: &mut CompileContext, raw: &raw::Config) -> Dns {
     let (raw, path) = (&raw.dns, DocPath::root().key("dns"));
     let shortest = span(ctx, &path.key("shortest"), raw.shortest, defaults::DNS_SHORTEST);
     let longest = span(ctx, &path.key("longest"), raw.longest, defaults::DNS_LONGEST.max(shortest));
@@ -46,7 +47,7 @@ pub fn dns(ctx: &mut Context, raw: &raw::Config) -> Dns {
     }
 }
 
-fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+fn span(ctx: &mut CompileContext, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
     let span = numbers::span(ctx, path, written, default);
     if span > DAY {
         ctx.error_with_help(path, "out_of_range", "that is longer than a day", "write at most `1d`");
@@ -54,7 +55,7 @@ fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Durat
     span.min(DAY)
 }
 
-fn servers(ctx: &mut Context, path: &DocPath, raw: &[String]) -> Vec<SocketAddr> {
+fn servers(ctx: &mut CompileContext, path: &DocPath, raw: &[String]) -> Vec<SocketAddr> {
     if raw.len() > MOST_SERVERS {
         let message = format!("{} name servers are more than are asked in any reasonable time", raw.len());
         ctx.error_with_help(path, "too_many_servers", message, format!("name at most {MOST_SERVERS}"));
@@ -82,7 +83,7 @@ fn server(text: &str) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::compile::Environment;
+    use crate::config::environment::Environment;
     use crate::config::load::SourceMap;
 
     struct Nothing;
@@ -98,7 +99,7 @@ mod tests {
     fn compile(yaml: &str) -> (Dns, Vec<String>) {
         let raw: raw::Config = serde_yaml::from_str(&format!("version: 1\ndns: {{{yaml}}}")).unwrap();
         let places = SourceMap::default();
-        let mut ctx = Context::new(&places, &Nothing);
+        let mut ctx = CompileContext::new(&places, &Nothing);
         let dns = dns(&mut ctx, &raw);
         let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));
         (dns, found.collect())

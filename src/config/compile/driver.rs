@@ -4,23 +4,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{
-    Context, DocPath, Environment, access, address, dns, limit, listener, names, response, route, telemetry, upstream,
+    CompileContext, access, address, bounds, dns, limit, listener, names, response, route, telemetry, upstream,
 };
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
-use crate::config::snapshot::{Bounds, Snapshot};
+use crate::config::snapshot::Snapshot;
 use crate::decision::access::address::Rules as AddressRules;
 use crate::decision::access::limit::Limit;
+use crate::decision::bounds::Bounds;
 use crate::decision::route::{Match, Table};
-use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
+use crate::decision::rules::{Action, Route, RouteId, Rules};
 use crate::decision::upstream::retry::RouteRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
 /// files. Warnings may come with a snapshot.
 pub fn compile(document: &Document, environment: &dyn Environment) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let mut ctx = Context::new(&document.places, environment);
+    let mut ctx = CompileContext::new(&document.places, environment);
     let snapshot = stages(&mut ctx, document);
     let mut found = ctx.into_diagnostics();
     found.retain(|diagnostic| !follows(diagnostic, &document.lacking));
@@ -38,32 +41,33 @@ pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagn
 }
 
 /// `None` only if something was reported.
-fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
+fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
     let raw = &document.config;
-    let mut lists = address::Lists::default();
+    let mut lists = address::ListFiles::default();
     let listeners = listener::listeners(ctx, &mut lists, raw);
-    let read = listener::read_rules(ctx, raw);
-    let bounds = listener::bounds(ctx, raw);
+    let bounds = bounds::bounds(ctx, raw);
+    let read = listener::read_rules(ctx, raw, &bounds);
     let process = listener::process(ctx, raw);
     let upstreams = upstream::upstreams(ctx, raw);
     let dns = dns::dns(ctx, raw);
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
-    let response = response::rules(ctx, raw, None);
-    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds);
+    let response = response::of_file(ctx, raw);
+    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds, &response);
     if !has_errors(&document.diagnostics) {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response };
+    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response: response.rules };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 
 fn routes(
-    ctx: &mut Context,
-    lists: &mut address::Lists,
+    ctx: &mut CompileContext,
+    lists: &mut address::ListFiles,
     raw: &raw::Config,
     bounds: &Bounds,
+    file_rules: &response::FileRules,
 ) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
     let list = DocPath::root().key("routes");
     if raw.routes.is_empty() {
@@ -73,7 +77,7 @@ fn routes(
     names::titles(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
 
     let identities = access::identities(ctx, raw);
-    let mut limits = limit::Limits::new(ctx, raw);
+    let mut limits = limit::LimitCompiler::new(ctx, raw);
     let mut matches = Vec::with_capacity(raw.routes.len());
     let mut places: Vec<(DocPath, Arc<str>)> = Vec::with_capacity(raw.routes.len());
     let mut routes = Some(Vec::with_capacity(raw.routes.len()));
@@ -86,9 +90,8 @@ fn routes(
         let addresses = addresses(ctx, lists, &path, written);
         let access = access::access(ctx, &path, written.access.as_ref(), &identities);
         let limits = limits.route(ctx, &path, written);
-        let response = response::rules(ctx, raw, Some((&path, written)));
-        let max_body = written.body.or(raw.bounds.body).map_or(defaults::MAX_BODY_BYTES, |size| size.0);
-        let body_pacing = listener::body_pacing(ctx, &path, written, bounds);
+        let response = file_rules.of_route(ctx, &path, written);
+        let bounds = bounds::of_route(ctx, &path, written, bounds);
         let retries = retries(ctx, &path, written);
         places.push((path.clone(), name.clone()));
         matches.extend(matched);
@@ -96,18 +99,7 @@ fn routes(
         routes = match (routes, action, addresses, access) {
             (Some(mut routes), Some(action), Some(addresses), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route {
-                    name,
-                    place,
-                    addresses,
-                    access,
-                    limits,
-                    action,
-                    response,
-                    max_body,
-                    body_pacing,
-                    retries,
-                });
+                routes.push(Route { name, place, addresses, access, limits, action, response, bounds, retries });
                 Some(routes)
             }
             _ => None,
@@ -122,7 +114,7 @@ fn routes(
 }
 
 /// What the route says about retries, which only an upstream can be asked.
-fn retries(ctx: &mut Context, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
+fn retries(ctx: &mut CompileContext, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
     let path = path.key("retries");
     let retries = written.retries.as_ref()?;
     if written.upstream.is_none() {
@@ -138,8 +130,8 @@ fn retries(ctx: &mut Context, path: &DocPath, written: &raw::route::Route) -> Op
 
 /// The route's address rules, if it has any; `None` if they are wrong.
 fn addresses(
-    ctx: &mut Context,
-    lists: &mut address::Lists,
+    ctx: &mut CompileContext,
+    lists: &mut address::ListFiles,
     path: &DocPath,
     written: &raw::route::Route,
 ) -> Option<Option<Box<AddressRules>>> {
@@ -152,7 +144,7 @@ fn addresses(
 
 /// The route's action; checked, as far as that makes sense, even if what the route matches is wrong.
 fn action(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     id: RouteId,
     written: &raw::route::Route,
@@ -173,7 +165,7 @@ fn action(
     None
 }
 
-fn warn_of_unused(ctx: &mut Context, raw: &raw::Config) {
+fn warn_of_unused(ctx: &mut CompileContext, raw: &raw::Config) {
     let help = "remove it, or use it in a route";
     let to = raw.routes.iter().filter_map(|route| route.upstream.as_ref()).flat_map(|to| to.upstreams());
     let mirrors = raw.routes.iter().filter_map(|route| route.mirror.as_ref()).map(|mirror| mirror.upstream.as_str());

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Context, DocPath, names};
+use super::{CompileContext, names};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::limit::Mode;
 use crate::decision::access::limit::{Key, Limit, LimitId, Quota, RateQuota};
@@ -23,24 +24,24 @@ const MAX_BURST: u64 = 1_000_000_000;
 const MAX_REFILL: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Compiles the inherited limits first, then those of each route.
-pub struct Limits {
+pub struct LimitCompiler {
     /// By [`LimitId`].
     compiled: Vec<Limit>,
-    inherited: Vec<Entry>,
+    inherited: Vec<NamedLimit>,
 }
 
 /// A limit in force by its name.
 #[derive(Clone)]
-struct Entry {
+struct NamedLimit {
     name: String,
     /// `None` if it could not be compiled; its name is still known.
     id: Option<LimitId>,
 }
 
-impl Limits {
+impl LimitCompiler {
     /// Compiles the limits that every route inherits.
-    pub fn new(ctx: &mut Context, raw: &raw::Config) -> Limits {
-        let mut limits = Limits { compiled: Vec::new(), inherited: Vec::new() };
+    pub fn new(ctx: &mut CompileContext, raw: &raw::Config) -> LimitCompiler {
+        let mut limits = LimitCompiler { compiled: Vec::new(), inherited: Vec::new() };
         let list = DocPath::root().key("limits");
         for (index, limit) in raw.limits.iter().enumerate() {
             let path = list.index(index);
@@ -58,7 +59,7 @@ impl Limits {
             } else {
                 limits.compile(ctx, &path, limit, &limit.name)
             };
-            limits.inherited.push(Entry { name: limit.name.clone(), id });
+            limits.inherited.push(NamedLimit { name: limit.name.clone(), id });
         }
         limits
     }
@@ -67,7 +68,7 @@ impl Limits {
     ///
     /// A limit by `principal` that a public route inherits counts its callers by their address, as nobody is recognised
     /// there.
-    pub fn route(&mut self, ctx: &mut Context, path: &DocPath, route: &raw::route::Route) -> Vec<LimitId> {
+    pub fn route(&mut self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> Vec<LimitId> {
         let list = path.key("limits");
         let mut entries = self.inherited.clone();
         for (index, limit) in route.limits.iter().enumerate() {
@@ -103,7 +104,7 @@ impl Limits {
             let id = self.compile(ctx, &path, limit, &format!("{}/{}", route.name, limit.name));
             match at {
                 Some(at) => entries[at].id = id,
-                None => entries.push(Entry { name: limit.name.clone(), id }),
+                None => entries.push(NamedLimit { name: limit.name.clone(), id }),
             }
         }
         entries.into_iter().filter_map(|entry| entry.id).collect()
@@ -116,7 +117,7 @@ impl Limits {
 
     fn compile(
         &mut self,
-        ctx: &mut Context,
+        ctx: &mut CompileContext,
         path: &DocPath,
         limit: &raw::limit::Limit,
         scope: &str,
@@ -134,7 +135,7 @@ impl Limits {
         Some(id)
     }
 
-    fn report_unknown(&self, ctx: &mut Context, path: &DocPath, name: &str) {
+    fn report_unknown(&self, ctx: &mut CompileContext, path: &DocPath, name: &str) {
         let message = format!("there is no inherited limit `{name}` to switch off");
         let known = self.inherited.iter().map(|entry| entry.name.as_str());
         let help = did_you_mean(name, known, "remove this entry");
@@ -143,7 +144,12 @@ impl Limits {
 }
 
 /// Whether no limit in the list before has the same name.
-fn check_unique(ctx: &mut Context, path: &DocPath, before: &[raw::limit::Limit], limit: &raw::limit::Limit) -> bool {
+fn check_unique(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    before: &[raw::limit::Limit],
+    limit: &raw::limit::Limit,
+) -> bool {
     let unique = before.iter().all(|other| other.name != limit.name);
     if !unique {
         ctx.error_with_help(
@@ -156,7 +162,7 @@ fn check_unique(ctx: &mut Context, path: &DocPath, before: &[raw::limit::Limit],
     unique
 }
 
-fn check_off(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit, reason: &str) {
+fn check_off(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit, reason: &str) {
     if reason.trim().is_empty() {
         ctx.error_with_help(
             &path.key("off"),
@@ -181,7 +187,7 @@ fn check_off(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit, reaso
     }
 }
 
-fn key(ctx: &mut Context, path: &DocPath, key: Option<&raw::limit::Key>) -> Option<Key> {
+fn key(ctx: &mut CompileContext, path: &DocPath, key: Option<&raw::limit::Key>) -> Option<Key> {
     Some(match key {
         None | Some(raw::limit::Key::ClientAddress) => Key::ClientAddress,
         Some(raw::limit::Key::Principal) => Key::Principal,
@@ -202,7 +208,7 @@ fn key(ctx: &mut Context, path: &DocPath, key: Option<&raw::limit::Key>) -> Opti
     })
 }
 
-fn quota(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit) -> Option<Quota> {
+fn quota(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit) -> Option<Quota> {
     match (&limit.rate, &limit.concurrent) {
         (Some(rate), None) => {
             let burst = burst(ctx, path, limit)?;
@@ -263,7 +269,7 @@ fn quota(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit) -> Option
 }
 
 /// The burst as written, or as many as the rate grants in its period.
-fn burst(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit) -> Option<u64> {
+fn burst(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit) -> Option<u64> {
     let burst = limit.burst.map(|burst| burst.0).or(limit.rate.map(|rate| rate.count))?;
     if !(1..=MAX_BURST).contains(&burst) {
         ctx.error_with_help(

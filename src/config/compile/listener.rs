@@ -1,7 +1,7 @@
-//! Compile: `listeners`, `bounds`, `process`, `trusted_proxies`.
+//! Compile: `listeners`, `process`, `trusted_proxies`.
 
-mod bounds;
 mod certificate;
+mod process;
 mod user;
 
 #[cfg(test)]
@@ -12,16 +12,16 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::address::{self, Scope};
-use super::{Context, DocPath, names};
+use super::{CompileContext, names};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::listener::UnknownName;
-use crate::config::snapshot::{Listener, ListenerTls};
+use crate::config::snapshot::{ListenerConfig, ListenerTls};
 
-pub(super) use bounds::wait;
-pub use bounds::{body_pacing, bounds, process, read_rules};
+pub use process::{process, read_rules};
 
 /// The listeners whose address is right. What else is wrong with one is reported, so that it never serves.
-pub fn listeners(ctx: &mut Context, lists: &mut address::Lists, raw: &raw::Config) -> Vec<Listener> {
+pub fn listeners(ctx: &mut CompileContext, lists: &mut address::ListFiles, raw: &raw::Config) -> Vec<ListenerConfig> {
     let list = DocPath::root().key("listeners");
     if raw.listeners.is_empty() {
         let help = "add a listener, such as `- {name: public, address: \"127.0.0.1:8080\"}`";
@@ -49,12 +49,12 @@ pub fn listeners(ctx: &mut Context, lists: &mut address::Lists, raw: &raw::Confi
         taken.push((address, address_path));
         let http2 = written.http2.unwrap_or(tls.is_some());
         let name = written.name.as_str().into();
-        listeners.push(Listener { name, address, tls, http2, proxy_protocol, addresses });
+        listeners.push(ListenerConfig { name, address, tls, http2, proxy_protocol, addresses });
     }
     listeners
 }
 
-fn tls(ctx: &mut Context, path: &DocPath, written: &raw::listener::Tls) -> ListenerTls {
+fn tls(ctx: &mut CompileContext, path: &DocPath, written: &raw::listener::Tls) -> ListenerTls {
     let list = path.key("certificates");
     if written.certificates.is_empty() {
         ctx.error(&list, "certificates_missing", "a TLS listener needs at least one certificate");
@@ -69,17 +69,17 @@ fn tls(ctx: &mut Context, path: &DocPath, written: &raw::listener::Tls) -> Liste
 }
 
 /// The load balancers that announce their clients to the listener at `path`.
-fn proxy_protocol(ctx: &mut Context, path: &DocPath, written: &raw::listener::ProxyProtocol) -> Vec<IpNet> {
+fn proxy_protocol(ctx: &mut CompileContext, path: &DocPath, written: &raw::listener::ProxyProtocol) -> Vec<IpNet> {
     let list = path.key("proxy_protocol").key("from");
     if written.from.is_empty() {
         let help = "name your load balancers, such as `from: [10.0.0.0/8]`, or remove `proxy_protocol`";
         ctx.error_with_help(&list, "ranges_missing", "nobody is listed who could announce a client", help);
     }
-    bounds::ranges(ctx, &list, &written.from, "name the addresses of your own load balancers only")
+    process::ranges(ctx, &list, &written.from, "name the addresses of your own load balancers only")
 }
 
 /// The IP address and port that `text` says, or a diagnostic at `path`.
-pub(super) fn parse_address(ctx: &mut Context, path: &DocPath, text: &str) -> Option<SocketAddr> {
+pub(super) fn parse_address(ctx: &mut CompileContext, path: &DocPath, text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     let address = match text.parse::<SocketAddr>() {
         Ok(address) => address,

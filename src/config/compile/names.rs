@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Context, DocPath};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 
 /// Longest name that is written for people, in characters.
 const MAX_TITLE: usize = 100;
@@ -12,7 +13,7 @@ const MAX_TOKEN: usize = 64;
 
 /// Checks the names of routes or listeners, which are for people: each 1 to 100 printable characters, and unique in
 /// `list`.
-pub(super) fn titles<'n>(ctx: &mut Context, list: &DocPath, names: impl Iterator<Item = &'n str>) {
+pub(super) fn titles<'n>(ctx: &mut CompileContext, list: &DocPath, names: impl Iterator<Item = &'n str>) {
     let mut seen: HashMap<&str, DocPath> = HashMap::new();
     for (index, name) in names.enumerate() {
         let path = list.index(index).key("name");
@@ -30,7 +31,7 @@ pub(super) fn titles<'n>(ctx: &mut Context, list: &DocPath, names: impl Iterator
 
 /// Whether `name` may name `what`, such as "an upstream"; if not, with a diagnostic at `path`. Such names are referred to
 /// in the file, and sent in header fields without quoting: 1 to 64 of `[A-Za-z0-9._-]`.
-pub(super) fn token(ctx: &mut Context, path: &DocPath, what: &str, name: &str) -> bool {
+pub(super) fn token(ctx: &mut CompileContext, path: &DocPath, what: &str, name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let valid = (1..=MAX_TOKEN).contains(&name.len()) && name.bytes().all(plain);
     if !valid {

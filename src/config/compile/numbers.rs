@@ -3,12 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Context, DocPath};
+use super::{CompileContext, bounds};
+use crate::config::doc_path::DocPath;
 use crate::config::raw::units::{Count, Span};
+use crate::decision::bounds::WAIT;
 
 /// The number as written if it is in `range`; otherwise `default`, with a diagnostic.
 pub(super) fn count(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: Option<Count>,
     range: RangeInclusive<u32>,
@@ -30,7 +32,7 @@ pub(super) fn count(
 }
 
 /// The duration as written if it is more than nothing; otherwise `default`, with a diagnostic.
-pub(super) fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+pub(super) fn span(ctx: &mut CompileContext, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
     match written {
         None => default,
         Some(Span(duration)) if !duration.is_zero() => duration,
@@ -44,4 +46,9 @@ pub(super) fn span(ctx: &mut Context, path: &DocPath, written: Option<Span>, def
             default
         }
     }
+}
+
+/// A time that the gateway waits for somebody, checked like the durations of `bounds`.
+pub(super) fn wait(ctx: &mut CompileContext, path: &DocPath, written: Option<Span>, default: Duration) -> Duration {
+    bounds::duration(ctx, path, written.as_ref(), default, &WAIT)
 }

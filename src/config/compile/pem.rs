@@ -3,10 +3,15 @@
 use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{Context, DocPath};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 
 /// The certificates in `file`, at least one, or a diagnostic at `path`.
-pub(super) fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    file: &str,
+) -> Option<Vec<CertificateDer<'static>>> {
     let pem = ctx.read_file(path, file)?;
     let message = match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => return Some(certificates),
@@ -19,7 +24,7 @@ pub(super) fn certificates(ctx: &mut Context, path: &DocPath, file: &str) -> Opt
 }
 
 /// The first private key in `file`, as PKCS#8, PKCS#1 or SEC1, or a diagnostic at `path`.
-pub(super) fn private_key(ctx: &mut Context, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
+pub(super) fn private_key(ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
     let pem = ctx.read_secret_file(path, file)?;
     let message = match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(key) => return Some(key),

@@ -12,39 +12,31 @@ mod value;
 use std::sync::Arc;
 
 use self::framing::Declared;
-use self::operation::{Action, Operation};
-use super::{Context, DocPath};
+use self::operation::{HeaderAction, HeaderOperation};
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::decision::response::page::Pages;
 use crate::decision::response::{Operations, Rules};
 
 /// What the file declares for all its routes.
-pub(super) struct FileLevel {
-    operations: Vec<Operation>,
+pub struct FileRules {
+    operations: Vec<HeaderOperation>,
     framing: Option<Declared>,
     pages: Pages,
-    rules: Arc<Rules>,
+    /// Of the answers that no route made.
+    pub rules: Arc<Rules>,
 }
 
-/// The rules of a route, or (`None`) of the answers that no route made. A route that declares nothing shares the file's.
-///
-/// Mistakes at the level of the file are reported by the first call with this `ctx`.
-pub fn rules(ctx: &mut Context, raw: &raw::Config, route: Option<(&DocPath, &raw::route::Route)>) -> Arc<Rules> {
-    let file = match &ctx.response {
-        Some(file) => file.clone(),
-        None => {
-            let file = Arc::new(file_level(ctx, raw));
-            ctx.response = Some(file.clone());
-            file
-        }
-    };
-    match route {
-        Some((path, route)) if declares_something(route) => Arc::new(route_rules(ctx, &file, path, route)),
-        _ => file.rules.clone(),
+impl FileRules {
+    /// The rules of the `route` that stands at `path`. One that declares nothing shares the file's.
+    pub fn of_route(&self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> Arc<Rules> {
+        if declares_something(route) { Arc::new(route_rules(ctx, self, path, route)) } else { self.rules.clone() }
     }
 }
 
-fn file_level(ctx: &mut Context, raw: &raw::Config) -> FileLevel {
+/// What the file declares.
+pub fn of_file(ctx: &mut CompileContext, raw: &raw::Config) -> FileRules {
     let root = DocPath::root();
     let path = root.key("response_headers");
     for (name, _) in &raw.response_headers.off.0 {
@@ -63,7 +55,7 @@ fn file_level(ctx: &mut Context, raw: &raw::Config) -> FileLevel {
     let mut pages = Pages::default();
     pages::read(ctx, &root.key("error_pages"), &raw.error_pages, &mut pages);
     let rules = Arc::new(assemble(&operations, framing.as_ref(), pages.clone()));
-    FileLevel { operations, framing, pages, rules }
+    FileRules { operations, framing, pages, rules }
 }
 
 fn declares_something(route: &raw::route::Route) -> bool {
@@ -76,7 +68,7 @@ fn declares_something(route: &raw::route::Route) -> bool {
         || !route.error_pages.0.is_empty()
 }
 
-fn route_rules(ctx: &mut Context, file: &FileLevel, path: &DocPath, route: &raw::route::Route) -> Rules {
+fn route_rules(ctx: &mut CompileContext, file: &FileRules, path: &DocPath, route: &raw::route::Route) -> Rules {
     let headers = path.key("response_headers");
     let mut operations = operation::read(ctx, &headers, &route.response_headers);
     let off = operation::read_off(ctx, &headers.key("off"), &route.response_headers.off, &operations, &file.operations);
@@ -87,7 +79,7 @@ fn route_rules(ctx: &mut Context, file: &FileLevel, path: &DocPath, route: &raw:
         let mentioned = |name| off.contains(name) || operations.iter().any(|own| own.names().any(|own| own == name));
         !inherited.names().any(mentioned)
     });
-    let inherited: Vec<_> = inherited.map(Operation::to_inherited).collect();
+    let inherited: Vec<_> = inherited.map(HeaderOperation::to_inherited).collect();
     operations.extend(inherited);
 
     let framing = match &route.framing {
@@ -106,9 +98,9 @@ fn route_rules(ctx: &mut Context, file: &FileLevel, path: &DocPath, route: &raw:
 }
 
 /// A route may take away what it inherits, but a security header should not go without a word.
-fn warn_if_protection_is_removed(ctx: &mut Context, own: &Operation, inherited: &[Operation]) {
-    let gives = |operation: &Operation| operation.name == own.name && operation.value().is_some();
-    if own.action == Action::Remove && suggest::is_security_header(&own.name) && inherited.iter().any(gives) {
+fn warn_if_protection_is_removed(ctx: &mut CompileContext, own: &HeaderOperation, inherited: &[HeaderOperation]) {
+    let gives = |operation: &HeaderOperation| operation.name == own.name && operation.value().is_some();
+    if own.action == HeaderAction::Remove && suggest::is_security_header(&own.name) && inherited.iter().any(gives) {
         let name = &own.written;
         ctx.warning(
             &own.path,
@@ -119,17 +111,17 @@ fn warn_if_protection_is_removed(ctx: &mut Context, own: &Operation, inherited: 
     }
 }
 
-fn assemble(operations: &[Operation], framing: Option<&Declared>, pages: Pages) -> Rules {
+fn assemble(operations: &[HeaderOperation], framing: Option<&Declared>, pages: Pages) -> Rules {
     let mut compiled = Operations::default();
-    for Operation { name, action, .. } in operations {
+    for HeaderOperation { name, action, .. } in operations {
         let name = name.clone();
         match action.clone() {
-            Action::Remove => compiled.remove.push(name),
-            Action::Rename(new) => compiled.rename.push((name, new)),
-            Action::Replace(value) => compiled.replace.push((name, value)),
-            Action::Default(value) => compiled.default.push((name, value)),
-            Action::Set(value) => compiled.set.push((name, value)),
-            Action::Append(value) => compiled.append.push((name, value)),
+            HeaderAction::Remove => compiled.remove.push(name),
+            HeaderAction::Rename(new) => compiled.rename.push((name, new)),
+            HeaderAction::Replace(value) => compiled.replace.push((name, value)),
+            HeaderAction::Default(value) => compiled.default.push((name, value)),
+            HeaderAction::Set(value) => compiled.set.push((name, value)),
+            HeaderAction::Append(value) => compiled.append.push((name, value)),
         }
     }
     Rules::new(compiled, framing.and_then(Declared::compile), pages)

@@ -15,15 +15,16 @@ use http::{HeaderName, HeaderValue, Method, header};
 pub use self::action::action;
 pub use self::parent::warn_of_open_parents;
 
-use self::pattern::Wrong;
-use super::{Context, DocPath};
+use self::pattern::InvalidValue;
+use super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::matching::{PathMatch, ValueMatch};
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
 /// Compiles the route's `match`. `path` is the route's own place.
-pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
+pub fn matches(ctx: &mut CompileContext, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
     let path = path.key("match");
     let written = &route.matches;
     let hosts = each(ctx, &path.key("host"), &written.host.0, "invalid_host", |text| pattern::host(text));
@@ -54,7 +55,7 @@ fn encoded_separators(route: &raw::route::Route) -> EncodedSeparators {
 }
 
 /// Reports patterns whose requests are refused because origins may read them as a path that the route does not take.
-fn every_reading_is_taken(ctx: &mut Context, path: &DocPath, paths: &[PathPattern]) -> bool {
+fn every_reading_is_taken(ctx: &mut CompileContext, path: &DocPath, paths: &[PathPattern]) -> bool {
     let mut all = true;
     for pattern in paths {
         if let Some(reading) = pattern::other_reading(pattern)
@@ -72,7 +73,7 @@ fn every_reading_is_taken(ctx: &mut Context, path: &DocPath, paths: &[PathPatter
 }
 
 /// Puts the routes' matches into one table. `names` are the routes' places and names by [`RouteId`].
-pub fn table(ctx: &mut Context, matches: Vec<Match>, names: &[(DocPath, Arc<str>)]) -> Option<Table> {
+pub fn table(ctx: &mut CompileContext, matches: Vec<Match>, names: &[(DocPath, Arc<str>)]) -> Option<Table> {
     let ambiguities = match Table::build(matches) {
         Ok(table) => return Some(table),
         Err(ambiguities) => ambiguities,
@@ -97,11 +98,11 @@ pub fn table(ctx: &mut Context, matches: Vec<Match>, names: &[(DocPath, Arc<str>
 
 /// Compiles every item of a list and reports each that is wrong; `None` if any is.
 fn each<T, C>(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     items: &[T],
     code: &'static str,
-    compile: impl Fn(&T) -> Result<C, Wrong>,
+    compile: impl Fn(&T) -> Result<C, InvalidValue>,
 ) -> Option<Vec<C>> {
     let mut compiled = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -112,29 +113,30 @@ fn each<T, C>(
     (compiled.len() == items.len()).then_some(compiled)
 }
 
-fn path_pattern(written: &PathMatch, kept_separators: bool) -> Result<PathPattern, Wrong> {
+fn path_pattern(written: &PathMatch, kept_separators: bool) -> Result<PathPattern, InvalidValue> {
     match written {
         PathMatch::Pattern(text) => pattern::path(text, kept_separators),
         PathMatch::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
     }
 }
 
-fn method(text: &str) -> Result<Method, Wrong> {
+fn method(text: &str) -> Result<Method, InvalidValue> {
     let upper = text.to_ascii_uppercase();
     match Method::from_bytes(upper.as_bytes()) {
-        Err(_) => Err(Wrong::new(format!("`{text}` is not a method"), "write methods such as GET or POST")),
+        Err(_) => Err(InvalidValue::new(format!("`{text}` is not a method"), "write methods such as GET or POST")),
         Ok(Method::CONNECT) => {
-            Err(Wrong::new("CONNECT is refused before any route is asked", "remove it; it would open a tunnel"))
+            Err(InvalidValue::new("CONNECT is refused before any route is asked", "remove it; it would open a tunnel"))
         }
-        Ok(_) if upper != text => {
-            Err(Wrong::new(format!("methods are in capitals, so no request has `{text}`"), format!("write `{upper}`")))
-        }
+        Ok(_) if upper != text => Err(InvalidValue::new(
+            format!("methods are in capitals, so no request has `{text}`"),
+            format!("write `{upper}`"),
+        )),
         Ok(method) => Ok(method),
     }
 }
 
 fn headers(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &[(String, ValueMatch)],
 ) -> Option<Vec<(HeaderName, Condition)>> {
@@ -142,12 +144,13 @@ fn headers(
     for (text, value) in written {
         let path = path.key(text);
         let name = match HeaderName::from_bytes(text.as_bytes()) {
-            Ok(header::HOST) => Err(Wrong::new("the host has its own condition", "write it as `match.host`")),
-            Ok(name) if conditions.iter().any(|(known, _)| *known == name) => {
-                Err(Wrong::new(format!("`{name}` has a condition already"), "header names differ by more than case"))
-            }
+            Ok(header::HOST) => Err(InvalidValue::new("the host has its own condition", "write it as `match.host`")),
+            Ok(name) if conditions.iter().any(|(known, _)| *known == name) => Err(InvalidValue::new(
+                format!("`{name}` has a condition already"),
+                "header names differ by more than case",
+            )),
             Ok(name) => Ok(name),
-            Err(_) => Err(Wrong::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
+            Err(_) => Err(InvalidValue::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
         };
         let name = name.map_err(|wrong| wrong.report(ctx, &path, "invalid_header")).ok();
         let condition = condition(value).map_err(|wrong| wrong.report(ctx, &path, "invalid_condition")).ok();
@@ -156,7 +159,11 @@ fn headers(
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn query(ctx: &mut Context, path: &DocPath, written: &[(String, ValueMatch)]) -> Option<Vec<(String, Condition)>> {
+fn query(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &[(String, ValueMatch)],
+) -> Option<Vec<(String, Condition)>> {
     let mut conditions = Vec::with_capacity(written.len());
     for (name, value) in written {
         match condition(value) {
@@ -167,16 +174,16 @@ fn query(ctx: &mut Context, path: &DocPath, written: &[(String, ValueMatch)]) ->
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn condition(written: &ValueMatch) -> Result<Condition, Wrong> {
+fn condition(written: &ValueMatch) -> Result<Condition, InvalidValue> {
     match written {
         ValueMatch::Present(wanted) => Ok(Condition::Present(*wanted)),
         ValueMatch::Regex(text) => pattern::regex(text).map(Condition::Regex),
-        ValueMatch::Exact(text) if text.trim_ascii() != text => Err(Wrong::new(
+        ValueMatch::Exact(text) if text.trim_ascii() != text => Err(InvalidValue::new(
             "no value begins or ends with a space: they are dropped when a request is read",
             format!("write `{}`", text.trim_ascii()),
         )),
         ValueMatch::Exact(text) => HeaderValue::from_bytes(text.as_bytes())
             .map(Condition::Exact)
-            .map_err(|_| Wrong::new("the value contains a control character", "write a value without it")),
+            .map_err(|_| InvalidValue::new("the value contains a control character", "write a value without it")),
     }
 }

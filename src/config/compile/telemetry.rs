@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Context, DocPath, listener};
+use super::{CompileContext, listener, numbers};
+use crate::config::doc_path::DocPath;
+use crate::config::log_template::LogTemplate;
 use crate::config::raw;
 use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
 use crate::config::raw::units::Count;
-use crate::config::snapshot::{AccessLog, Admin, LogFormat, LogOutput};
+use crate::config::snapshot::{AccessLogConfig, AdminConfig, LogFormat, LogOutput};
 use crate::decision::rules::defaults;
 use crate::secret::Secret;
-use crate::telemetry::access_log::LogTemplate;
 
 /// Most lines that may wait: some hundred MiB of memory when the disk stands still.
 const MAX_QUEUE: u64 = 1 << 20;
@@ -21,18 +22,19 @@ const MAX_ADMIN_CONNECTIONS: u64 = 10_000;
 const MIN_TOKEN_BYTES: usize = 16;
 
 /// The access log.
-pub fn access_log(ctx: &mut Context, raw: &raw::Config) -> AccessLog {
+pub fn access_log(ctx: &mut CompileContext, raw: &raw::Config) -> AccessLogConfig {
     let path = DocPath::root().key("access_log");
     let raw = &raw.access_log;
     let format = match &raw.format {
         Format::Json => LogFormat::Json,
         Format::Combined => LogFormat::Combined,
-        Format::Template(template) => {
-            if let Err(wrong) = LogTemplate::parse(template) {
+        Format::Template(text) => match LogTemplate::parse(text) {
+            Ok(template) => LogFormat::Template(template),
+            Err(wrong) => {
                 ctx.error(&path.key("format").key("template"), "invalid_template", wrong);
+                LogFormat::Json
             }
-            LogFormat::Template(template.clone())
-        }
+        },
     };
     let output = match &raw.output {
         Output::Stdout => LogOutput::Stdout,
@@ -48,27 +50,27 @@ pub fn access_log(ctx: &mut Context, raw: &raw::Config) -> AccessLog {
     if !(1..=MAX_QUEUE).contains(&queue) {
         ctx.error(&path.key("queue"), "out_of_range", format!("{queue} is not between 1 and {MAX_QUEUE}"));
     }
-    AccessLog { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
+    AccessLogConfig { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
 }
 
 /// The admin listener.
-pub fn admin(ctx: &mut Context, raw: &raw::Config) -> Option<Admin> {
+pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<AdminConfig> {
     let written = raw.admin.as_ref()?;
     let path = DocPath::root().key("admin");
     // Each of them reports by itself, so all are asked before any may end this.
     let token = written.token.as_ref().map(|source| token(ctx, &path.key("token"), source));
     let connections = connections(ctx, &path.key("connections"), written.connections);
-    let time = listener::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
+    let time = numbers::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
     let address = admin_address(ctx, &path.key("address"), raw, &written.address, token.is_some())?;
     let token = match token {
         Some(token) => Some(token?),
         None => None,
     };
-    Some(Admin { address, token, connections, time })
+    Some(AdminConfig { address, token, connections, time })
 }
 
 fn admin_address(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     raw: &raw::Config,
     written: &str,
@@ -95,7 +97,7 @@ fn admin_address(
 }
 
 /// The token, which has to be long enough that nobody guesses it, and to fit a header.
-fn token(ctx: &mut Context, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
+fn token(ctx: &mut CompileContext, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
     let token = ctx.read_secret(path, source)?;
     let help = "make one with `openssl rand -hex 32`";
     if token.expose().len() < MIN_TOKEN_BYTES {
@@ -111,7 +113,7 @@ fn token(ctx: &mut Context, path: &DocPath, source: &SecretSource) -> Option<Sec
     Some(token)
 }
 
-fn connections(ctx: &mut Context, path: &DocPath, written: Option<Count>) -> usize {
+fn connections(ctx: &mut CompileContext, path: &DocPath, written: Option<Count>) -> usize {
     let connections = written.map_or(defaults::ADMIN_CONNECTIONS as u64, |count| count.0);
     if !(1..=MAX_ADMIN_CONNECTIONS).contains(&connections) {
         ctx.error(path, "out_of_range", format!("{connections} is not between 1 and {MAX_ADMIN_CONNECTIONS}"));

@@ -3,9 +3,10 @@
 use std::io;
 
 use super::*;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 use crate::config::snapshot::Snapshot;
-use crate::diagnostics::has_errors;
+use crate::diagnostics::{Diagnostic, has_errors};
 
 /// A machine with one user and one group `web`, where every file has the same content and mode.
 struct Machine {

@@ -15,11 +15,12 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Context, DocPath, names, numbers};
+use super::{CompileContext, names, numbers};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::raw::upstream::EndpointSource;
-use crate::config::snapshot::{Endpoint, EndpointFile, Timeouts, Upstream};
+use crate::config::snapshot::{EndpointConfig, EndpointFile, Timeouts, Upstream};
 use crate::decision::proxy_protocol;
 use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
@@ -29,7 +30,7 @@ pub(super) use retries::route as route_retries;
 
 /// Compiles every upstream, in the order of the file: one for each entry even when parts of it are wrong, so that an
 /// index found by name stands.
-pub fn upstreams(ctx: &mut Context, raw: &raw::Config) -> Vec<Upstream> {
+pub fn upstreams(ctx: &mut CompileContext, raw: &raw::Config) -> Vec<Upstream> {
     let section = DocPath::root().key("upstreams");
     let mut compiled: Vec<Upstream> = Vec::new();
     for (name, raw) in &raw.upstreams.0 {
@@ -48,7 +49,7 @@ pub fn upstreams(ctx: &mut Context, raw: &raw::Config) -> Vec<Upstream> {
     compiled
 }
 
-fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::Upstream) -> Upstream {
+fn upstream(ctx: &mut CompileContext, path: &DocPath, name: &str, raw: &raw::upstream::Upstream) -> Upstream {
     if raw.http2_streams.is_some() && !raw.http2 {
         ctx.warning(
             &path.key("http2_streams"),
@@ -85,7 +86,7 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             &path.key("http2_streams"),
             raw.http2_streams,
             1..=10_000,
-            defaults::HTTP2_STREAMS,
+            defaults::UPSTREAM_HTTP2_STREAMS,
         ),
         proxy_protocol: raw.proxy_protocol.map(|version| match version {
             raw::upstream::ProxyProtocolVersion::V1 => proxy_protocol::Version::V1,
@@ -97,12 +98,12 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
 /// What an upstream's endpoints are written as.
 #[derive(Default)]
 struct Sources {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<EndpointConfig>,
     services: Vec<Arc<str>>,
     files: Vec<EndpointFile>,
 }
 
-fn sources(ctx: &mut Context, path: &DocPath, raw: &[EndpointSource]) -> Sources {
+fn sources(ctx: &mut CompileContext, path: &DocPath, raw: &[EndpointSource]) -> Sources {
     if raw.is_empty() {
         ctx.error_with_help(
             path,
@@ -138,7 +139,7 @@ fn sources(ctx: &mut Context, path: &DocPath, raw: &[EndpointSource]) -> Sources
     sources
 }
 
-fn service(ctx: &mut Context, path: &DocPath, name: &str) -> Option<Arc<str>> {
+fn service(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<Arc<str>> {
     let Err(why) = address::check_name(name) else { return Some(name.into()) };
     let message = format!("`{name}` is not the name of SRV records: {why}");
     let help = "write a DNS name without a port, such as `_http._tcp.orders.internal`";
@@ -146,7 +147,7 @@ fn service(ctx: &mut Context, path: &DocPath, name: &str) -> Option<Arc<str>> {
     None
 }
 
-fn file(ctx: &mut Context, path: &DocPath, name: &str) -> Option<EndpointFile> {
+fn file(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<EndpointFile> {
     let content = ctx.read_watched_file(path, name)?;
     match endpoints_in_file(name, &content) {
         Ok(loaded) => Some(EndpointFile { file: name.into(), loaded: loaded.into() }),
@@ -159,10 +160,10 @@ fn file(ctx: &mut Context, path: &DocPath, name: &str) -> Option<EndpointFile> {
 
 /// Compiles those of a list that `raw` gives with their places in it.
 fn endpoints<'a>(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     raw: impl IntoIterator<Item = (usize, &'a raw::upstream::Endpoint)>,
-) -> Vec<Endpoint> {
+) -> Vec<EndpointConfig> {
     let mut endpoints = Vec::new();
     let mut first_at = HashMap::new();
     for (index, raw) in raw {
@@ -186,12 +187,12 @@ fn endpoints<'a>(
             continue;
         }
         let priority = numbers::count(ctx, &path.key("priority"), raw.priority, 0..=100, 0);
-        endpoints.push(Endpoint { host, port, weight, priority, zone: raw.zone.clone() });
+        endpoints.push(EndpointConfig { host, port, weight, priority, zone: raw.zone.clone() });
     }
     endpoints
 }
 
-fn balance(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Balance) -> Balance {
+fn balance(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::Balance) -> Balance {
     match raw {
         raw::upstream::Balance::RoundRobin => Balance::RoundRobin,
         raw::upstream::Balance::Random => Balance::Random,
@@ -202,7 +203,7 @@ fn balance(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Balance) -> B
     }
 }
 
-fn hash_key(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::HashKey) -> HashKey {
+fn hash_key(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::HashKey) -> HashKey {
     match raw {
         raw::upstream::HashKey::Header(name) => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => return HashKey::Header(name),
@@ -229,7 +230,7 @@ fn hash_key(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::HashKey) -> 
     HashKey::ClientAddress
 }
 
-fn timeouts(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Timeouts) -> Timeouts {
+fn timeouts(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::Timeouts) -> Timeouts {
     Timeouts {
         connect: numbers::span(ctx, &path.key("connect"), raw.connect, defaults::CONNECT),
         response: numbers::span(ctx, &path.key("response"), raw.response, defaults::RESPONSE),

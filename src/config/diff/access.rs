@@ -9,9 +9,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::facts::{self, Facts};
-use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight};
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts};
+use super::guard::Protection;
 use crate::decision::access::address::{self, AddressSet, Addresses};
 use crate::decision::access::{Identity, Method, Principal, Rules as Access, allow, api_key, jwt};
 use crate::decision::rules::Rules;
@@ -20,10 +20,10 @@ use crate::decision::rules::Rules;
 const MAX_RANGES: usize = 8;
 
 /// Who may use a route.
-pub(super) fn access(rules: &Access, facts: &mut Facts) {
-    facts.tell(Effect::Access, "", rules).guard(Guard::Demands(demands(rules)));
+pub(super) fn access(rules: &Access, facts: &mut ConfigFacts) {
+    facts.tell(Effect::Access, "", rules).guard(Protection::Demands(demands(rules)));
     if rules.forwards_credentials() {
-        facts.tell(Effect::Trust, "credentials", "shown to the origin").guard(Guard::Grant);
+        facts.tell(Effect::Trust, "credentials", "shown to the origin").guard(Protection::Grant);
     }
 }
 
@@ -43,19 +43,19 @@ pub(super) fn demands(rules: &Access) -> Vec<BTreeSet<String>> {
 }
 
 /// Which addresses may come in. What a list file holds is in force without a reload, so only its name counts.
-pub(super) fn addresses(rules: &address::Rules, facts: &mut Facts) {
+pub(super) fn addresses(rules: &address::Rules, facts: &mut ConfigFacts) {
     let address::Rules { allow, deny, report_only, place: _ } = rules;
-    let enforced = |guard| if *report_only { Guard::Off } else { guard };
+    let enforced = |guard| if *report_only { Protection::Off } else { guard };
     if let Some(allow) = allow {
-        let guard = [Guard::Admits(allow.ranges.clone()), Guard::any_of(files(allow))];
-        tell_addresses(facts, Effect::Addresses, "allowed", allow).guard(enforced(Guard::All(guard.into())));
+        let guard = [Protection::Admits(allow.ranges.clone()), Protection::any_of(files(allow))];
+        tell_addresses(facts, Effect::Addresses, "allowed", allow).guard(enforced(Protection::All(guard.into())));
     }
     if deny.ranges.entries() > 0 || !deny.lists.is_empty() {
-        let guard = [Guard::Denies(deny.ranges.clone()), Guard::each_of(files(deny))];
-        tell_addresses(facts, Effect::Addresses, "denied", deny).guard(enforced(Guard::All(guard.into())));
+        let guard = [Protection::Denies(deny.ranges.clone()), Protection::each_of(files(deny))];
+        tell_addresses(facts, Effect::Addresses, "denied", deny).guard(enforced(Protection::All(guard.into())));
     }
     if *report_only {
-        facts.tell(Effect::Addresses, "mode", "reports only").guard(Guard::Grant);
+        facts.tell(Effect::Addresses, "mode", "reports only").guard(Protection::Grant);
     }
 }
 
@@ -63,7 +63,12 @@ fn files(addresses: &Addresses) -> impl Iterator<Item = &str> {
     addresses.lists.iter().map(|(_, file)| &**file)
 }
 
-fn tell_addresses<'f>(facts: &'f mut Facts, effect: Effect, name: &str, addresses: &Addresses) -> &'f mut facts::Fact {
+fn tell_addresses<'f>(
+    facts: &'f mut ConfigFacts,
+    effect: Effect,
+    name: &str,
+    addresses: &Addresses,
+) -> &'f mut facts::ConfigFact {
     let Addresses { ranges, lists: _ } = addresses;
     let named = files(addresses).map(|file| format!("those in {file}"));
     let words: Vec<String> = shown(ranges).into_iter().chain(named).collect();
@@ -80,17 +85,17 @@ fn shown(ranges: &AddressSet) -> Vec<String> {
 }
 
 /// Addresses that are believed what they say of others.
-pub(super) fn believed(facts: &mut Facts, name: &str, ranges: &[IpNet]) {
+pub(super) fn believed(facts: &mut ConfigFacts, name: &str, ranges: &[IpNet]) {
     if ranges.is_empty() {
         return;
     }
     let ranges: AddressSet = ranges.iter().copied().collect();
     let addresses = Addresses { ranges, lists: Vec::new() };
-    tell_addresses(facts, Effect::Trust, name, &addresses).guard(Guard::Believes(addresses.ranges.clone()));
+    tell_addresses(facts, Effect::Trust, name, &addresses).guard(Protection::Believes(addresses.ranges.clone()));
 }
 
 /// What differs between the identities that routes use.
-pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
+pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
     let told = [Effect::Recognition];
     let existence = |_: &&Identity, _| (Weight::Changed, Apply::Live);
     facts::by_name(
@@ -108,8 +113,8 @@ fn identities(rules: &Rules) -> BTreeMap<Arc<str>, &Identity> {
     all.map(|identity| (identity.name.clone(), &**identity)).collect()
 }
 
-fn identity(identity: &Identity) -> Facts {
-    let mut facts = Facts::default();
+fn identity(identity: &Identity) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     // The fingerprint is made of everything that is told here.
     let Identity { name: _, fingerprint: _, method } = identity;
     facts.tell(Effect::Recognition, "header", method.header());
@@ -120,7 +125,7 @@ fn identity(identity: &Identity) -> Facts {
     facts
 }
 
-fn by_token(rules: &jwt::Rules, facts: &mut Facts) {
+fn by_token(rules: &jwt::Rules, facts: &mut ConfigFacts) {
     let jwt::Rules {
         issuer,
         audiences,
@@ -138,8 +143,8 @@ fn by_token(rules: &jwt::Rules, facts: &mut Facts) {
     let names = algorithms_of(algorithms);
     facts.tell(Effect::Recognition, "method", "JWT");
     facts.tell(Effect::Recognition, "issuer", issuer);
-    facts.tell(Effect::Recognition, "audience", audiences.join(" or ")).guard(Guard::any_of(audiences));
-    facts.tell(Effect::Recognition, "algorithms", names.join(", ")).guard(Guard::any_of(&names));
+    facts.tell(Effect::Recognition, "audience", audiences.join(" or ")).guard(Protection::any_of(audiences));
+    facts.tell(Effect::Recognition, "algorithms", names.join(", ")).guard(Protection::any_of(&names));
     facts.longest(Effect::Bound, "leeway", Duration::from_secs(*leeway));
     for (name, claim) in [("principal", principal_claim), ("scope", scope_claim), ("roles", roles_claim)] {
         facts.tell(Effect::Recognition, format!("{name} claim"), claim);
@@ -152,7 +157,7 @@ fn by_token(rules: &jwt::Rules, facts: &mut Facts) {
     }
 }
 
-fn by_key(rules: &api_key::Rules, facts: &mut Facts) {
+fn by_key(rules: &api_key::Rules, facts: &mut ConfigFacts) {
     facts.tell(Effect::Recognition, "method", "API key");
     let mut keys: Vec<_> = rules.keys.iter().collect();
     keys.sort_unstable_by_key(|(hash, _)| **hash);

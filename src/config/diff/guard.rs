@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Weight;
+use super::change::Weight;
 use crate::decision::access::address::AddressSet;
 
 /// How a fact protects, or what it gives away.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Guard {
+pub(super) enum Protection {
     /// Neither.
     Neutral,
     /// Would protect, but only reports.
@@ -31,22 +31,22 @@ pub(super) enum Guard {
     /// Believes these; without it, nobody.
     Believes(AddressSet),
     /// In all of these ways.
-    All(Vec<Guard>),
+    All(Vec<Protection>),
 }
 
-impl Guard {
+impl Protection {
     /// A demand that any of `names` meets.
-    pub fn any_of<S: ToString>(names: impl IntoIterator<Item = S>) -> Guard {
-        Guard::Demands(vec![names.into_iter().map(|name| name.to_string()).collect()])
+    pub fn any_of<S: ToString>(names: impl IntoIterator<Item = S>) -> Protection {
+        Protection::Demands(vec![names.into_iter().map(|name| name.to_string()).collect()])
     }
 
     /// A demand for each of `names`.
-    pub fn each_of<S: ToString>(names: impl IntoIterator<Item = S>) -> Guard {
-        Guard::Demands(names.into_iter().map(|name| BTreeSet::from([name.to_string()])).collect())
+    pub fn each_of<S: ToString>(names: impl IntoIterator<Item = S>) -> Protection {
+        Protection::Demands(names.into_iter().map(|name| BTreeSet::from([name.to_string()])).collect())
     }
 
     /// What it means for protection that a fact with the guard `before` becomes one with the guard `after`.
-    pub fn weigh(before: Option<&Guard>, after: Option<&Guard>) -> Weight {
+    pub fn weigh(before: Option<&Protection>, after: Option<&Protection>) -> Weight {
         let weight = match (before, after) {
             (Some(before), Some(after)) => before.against(after),
             (Some(before), None) => before.lost(),
@@ -59,18 +59,20 @@ impl Guard {
     /// What its end means. `None`: nothing.
     fn lost(&self) -> Option<Weight> {
         match self {
-            Guard::Neutral | Guard::Off | Guard::Rank(0) => None,
-            Guard::Present | Guard::AtMost(_) | Guard::AtLeast(_) | Guard::Rank(_) => Some(Weight::Weaker),
-            Guard::Admits(_) | Guard::Denies(_) => Some(Weight::Weaker),
-            Guard::Demands(demands) => (!demands.is_empty()).then_some(Weight::Weaker),
-            Guard::Grant | Guard::Believes(_) => Some(Weight::Stronger),
-            Guard::All(guards) => together(guards.iter().map(Guard::lost)),
+            Protection::Neutral | Protection::Off | Protection::Rank(0) => None,
+            Protection::Present | Protection::AtMost(_) | Protection::AtLeast(_) | Protection::Rank(_) => {
+                Some(Weight::Weaker)
+            }
+            Protection::Admits(_) | Protection::Denies(_) => Some(Weight::Weaker),
+            Protection::Demands(demands) => (!demands.is_empty()).then_some(Weight::Weaker),
+            Protection::Grant | Protection::Believes(_) => Some(Weight::Stronger),
+            Protection::All(guards) => together(guards.iter().map(Protection::lost)),
         }
     }
 
     /// What it means that `after` comes instead. `None`: nothing.
-    fn against(&self, after: &Guard) -> Option<Weight> {
-        use Guard::{Admits, All, AtLeast, AtMost, Believes, Demands, Denies, Off, Rank};
+    fn against(&self, after: &Protection) -> Option<Weight> {
+        use Protection::{Admits, All, AtLeast, AtMost, Believes, Demands, Denies, Off, Rank};
         if self == after {
             return None;
         }
@@ -135,54 +137,57 @@ mod tests {
 
     /// From the weaker to the stronger; the other way round it is the opposite.
     #[track_caller]
-    fn stronger(weak: Option<Guard>, strong: Option<Guard>) {
-        assert_eq!(Guard::weigh(weak.as_ref(), strong.as_ref()), Weight::Stronger, "{weak:?} -> {strong:?}");
-        assert_eq!(Guard::weigh(strong.as_ref(), weak.as_ref()), Weight::Weaker, "{strong:?} -> {weak:?}");
+    fn stronger(weak: Option<Protection>, strong: Option<Protection>) {
+        assert_eq!(Protection::weigh(weak.as_ref(), strong.as_ref()), Weight::Stronger, "{weak:?} -> {strong:?}");
+        assert_eq!(Protection::weigh(strong.as_ref(), weak.as_ref()), Weight::Weaker, "{strong:?} -> {weak:?}");
     }
 
     #[test]
     fn guards_grow_and_go() {
-        stronger(None, Some(Guard::Present));
-        stronger(Some(Guard::Grant), None);
-        stronger(Some(Guard::Off), Some(Guard::AtMost(5)));
-        assert_eq!(Guard::weigh(Some(&Guard::Off), None), Weight::Changed);
-        stronger(Some(Guard::AtMost(5)), Some(Guard::AtMost(4)));
-        stronger(None, Some(Guard::AtMost(5)));
-        stronger(Some(Guard::AtLeast(4)), Some(Guard::AtLeast(5)));
-        stronger(Some(Guard::Rank(1)), Some(Guard::Rank(2)));
-        assert_eq!(Guard::weigh(None, Some(&Guard::Rank(0))), Weight::Changed);
-        assert_eq!(Guard::weigh(Some(&Guard::Neutral), Some(&Guard::Neutral)), Weight::Changed);
-        assert_eq!(Guard::weigh(Some(&Guard::AtMost(1)), Some(&Guard::AtLeast(1))), Weight::Changed);
+        stronger(None, Some(Protection::Present));
+        stronger(Some(Protection::Grant), None);
+        stronger(Some(Protection::Off), Some(Protection::AtMost(5)));
+        assert_eq!(Protection::weigh(Some(&Protection::Off), None), Weight::Changed);
+        stronger(Some(Protection::AtMost(5)), Some(Protection::AtMost(4)));
+        stronger(None, Some(Protection::AtMost(5)));
+        stronger(Some(Protection::AtLeast(4)), Some(Protection::AtLeast(5)));
+        stronger(Some(Protection::Rank(1)), Some(Protection::Rank(2)));
+        assert_eq!(Protection::weigh(None, Some(&Protection::Rank(0))), Weight::Changed);
+        assert_eq!(Protection::weigh(Some(&Protection::Neutral), Some(&Protection::Neutral)), Weight::Changed);
+        assert_eq!(Protection::weigh(Some(&Protection::AtMost(1)), Some(&Protection::AtLeast(1))), Weight::Changed);
     }
 
     #[test]
     fn demands_are_weighed_by_what_meets_them() {
-        let none = Guard::Demands(Vec::new());
-        stronger(Some(none.clone()), Some(Guard::any_of(["a", "b"])));
-        stronger(Some(Guard::any_of(["a", "b"])), Some(Guard::any_of(["a"])));
-        stronger(Some(Guard::each_of(["a"])), Some(Guard::each_of(["a", "b"])));
+        let none = Protection::Demands(Vec::new());
+        stronger(Some(none.clone()), Some(Protection::any_of(["a", "b"])));
+        stronger(Some(Protection::any_of(["a", "b"])), Some(Protection::any_of(["a"])));
+        stronger(Some(Protection::each_of(["a"])), Some(Protection::each_of(["a", "b"])));
         // One demand less and another more: who could not come in before may do so now.
-        assert_eq!(Guard::weigh(Some(&Guard::each_of(["a"])), Some(&Guard::each_of(["b"]))), Weight::Weaker);
-        let nobody = Guard::Demands(vec![BTreeSet::new()]);
-        stronger(Some(Guard::any_of(["a"])), Some(nobody));
+        assert_eq!(
+            Protection::weigh(Some(&Protection::each_of(["a"])), Some(&Protection::each_of(["b"]))),
+            Weight::Weaker
+        );
+        let nobody = Protection::Demands(vec![BTreeSet::new()]);
+        stronger(Some(Protection::any_of(["a"])), Some(nobody));
     }
 
     #[test]
     fn addresses_are_weighed_by_their_ranges_and_not_by_their_words() {
         let (wide, narrow) = (set(&["10.0.0.0/8"]), set(&["10.1.0.0/16", "10.2.0.1"]));
-        stronger(Some(Guard::Admits(wide.clone())), Some(Guard::Admits(narrow.clone())));
-        stronger(None, Some(Guard::Admits(wide.clone())));
-        stronger(Some(Guard::Denies(narrow.clone())), Some(Guard::Denies(wide.clone())));
-        stronger(Some(Guard::Believes(wide.clone())), Some(Guard::Believes(narrow)));
-        stronger(Some(Guard::Believes(wide)), None);
-        let halves = Guard::Admits(set(&["10.0.0.0/9", "10.128.0.0/9"]));
-        assert_eq!(Guard::weigh(Some(&Guard::Admits(set(&["10.0.0.0/8"]))), Some(&halves)), Weight::Changed);
+        stronger(Some(Protection::Admits(wide.clone())), Some(Protection::Admits(narrow.clone())));
+        stronger(None, Some(Protection::Admits(wide.clone())));
+        stronger(Some(Protection::Denies(narrow.clone())), Some(Protection::Denies(wide.clone())));
+        stronger(Some(Protection::Believes(wide.clone())), Some(Protection::Believes(narrow)));
+        stronger(Some(Protection::Believes(wide)), None);
+        let halves = Protection::Admits(set(&["10.0.0.0/9", "10.128.0.0/9"]));
+        assert_eq!(Protection::weigh(Some(&Protection::Admits(set(&["10.0.0.0/8"]))), Some(&halves)), Weight::Changed);
     }
 
     #[test]
     fn weaker_in_one_way_is_weaker() {
-        let both = |most, rank| Guard::All(vec![Guard::AtMost(most), Guard::Rank(rank)]);
+        let both = |most, rank| Protection::All(vec![Protection::AtMost(most), Protection::Rank(rank)]);
         stronger(Some(both(5, 1)), Some(both(5, 2)));
-        assert_eq!(Guard::weigh(Some(&both(5, 1)), Some(&both(6, 2))), Weight::Weaker);
+        assert_eq!(Protection::weigh(Some(&both(5, 1)), Some(&both(6, 2))), Weight::Weaker);
     }
 }

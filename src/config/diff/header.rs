@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use http::HeaderName;
 use http::header;
 
-use super::guard::Guard;
+use super::guard::Protection;
 
 /// How the value of the header `name` guards. A header that nothing is known about protects by being there.
-pub(super) fn guard(name: &HeaderName, value: &[u8]) -> Guard {
+pub(super) fn guard(name: &HeaderName, value: &[u8]) -> Protection {
     let value = String::from_utf8_lossy(value).to_ascii_lowercase();
     let rank = |from_the_strongest: &[&str]| {
         let below = from_the_strongest.iter().position(|known| *known == value.trim());
-        Guard::Rank(below.map_or(0, |below| u8::try_from(from_the_strongest.len() - below).unwrap_or(u8::MAX)))
+        Protection::Rank(below.map_or(0, |below| u8::try_from(from_the_strongest.len() - below).unwrap_or(u8::MAX)))
     };
     match name.as_str() {
         "x-frame-options" => rank(&["deny", "sameorigin"]),
         "x-content-type-options" => rank(&["nosniff"]),
         "strict-transport-security" => transport_security(&value),
-        "content-security-policy" => Guard::Demands(content_security(&value)),
+        "content-security-policy" => Protection::Demands(content_security(&value)),
         "referrer-policy" => rank(&[
             "no-referrer",
             "same-origin",
@@ -31,18 +31,18 @@ pub(super) fn guard(name: &HeaderName, value: &[u8]) -> Guard {
         "cross-origin-opener-policy" => rank(&["same-origin", "same-origin-allow-popups", "noopener-allow-popups"]),
         "cross-origin-embedder-policy" => rank(&["require-corp", "credentialless"]),
         "cross-origin-resource-policy" => rank(&["same-origin", "same-site"]),
-        name if name.starts_with("access-control-") => Guard::Grant,
-        _ if *name == header::CONTENT_SECURITY_POLICY_REPORT_ONLY => Guard::Neutral,
-        _ => Guard::Present,
+        name if name.starts_with("access-control-") => Protection::Grant,
+        _ if *name == header::CONTENT_SECURITY_POLICY_REPORT_ONLY => Protection::Neutral,
+        _ => Protection::Present,
     }
 }
 
 /// RFC 6797 §6.1. Without a `max-age` it means nothing, and 0 ends it.
-fn transport_security(value: &str) -> Guard {
+fn transport_security(value: &str) -> Protection {
     let directives = || value.split(';').map(str::trim);
     let age = directives().find_map(|directive| directive.strip_prefix("max-age=")?.trim_matches('"').parse().ok());
-    let has = |name| Guard::Rank(u8::from(directives().any(|directive| directive == name)));
-    Guard::All(vec![Guard::AtLeast(age.unwrap_or(0)), has("includesubdomains"), has("preload")])
+    let has = |name| Protection::Rank(u8::from(directives().any(|directive| directive == name)));
+    Protection::All(vec![Protection::AtLeast(age.unwrap_or(0)), has("includesubdomains"), has("preload")])
 }
 
 /// Each directive of CSP3 §6 as a demand that any of its sources meets: one source more is weaker, one directive less
@@ -60,12 +60,12 @@ pub(super) fn content_security(value: &str) -> Vec<BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Weight;
+    use super::super::change::Weight;
     use super::*;
 
     fn weigh(name: &'static str, before: &str, after: &str) -> Weight {
         let name = HeaderName::from_static(name);
-        Guard::weigh(Some(&guard(&name, before.as_bytes())), Some(&guard(&name, after.as_bytes())))
+        Protection::weigh(Some(&guard(&name, before.as_bytes())), Some(&guard(&name, after.as_bytes())))
     }
 
     #[test]
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn what_opens_answers_to_other_origins_gives_something_away() {
         let cors = guard(&header::ACCESS_CONTROL_ALLOW_ORIGIN, b"*");
-        assert_eq!(Guard::weigh(None, Some(&cors)), Weight::Weaker);
+        assert_eq!(Protection::weigh(None, Some(&cors)), Weight::Weaker);
         let own = guard(&HeaderName::from_static("x-own"), b"1");
-        assert_eq!(Guard::weigh(Some(&own), None), Weight::Weaker);
+        assert_eq!(Protection::weigh(Some(&own), None), Weight::Weaker);
     }
 }

@@ -7,32 +7,33 @@ use std::time::{Duration, UNIX_EPOCH};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::facts::{self, Facts};
-use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access};
-use crate::config::snapshot::{Certificate, Listener, ListenerTls, Snapshot};
+use super::access;
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts};
+use super::guard::Protection;
+use crate::config::snapshot::{Certificate, ListenerConfig, ListenerTls, Snapshot};
 
-pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let told = [Effect::Socket, Effect::Tls, Effect::Protocol];
-    let existence = |listener: &&Listener, added| {
+    let existence = |listener: &&ListenerConfig, added| {
         let open = added && listener.tls.is_none();
         (if open { Weight::Weaker } else { Weight::Changed }, Apply::Upgrade)
     };
     facts::by_name(&by_name(old), &by_name(new), Subject::Listener, |listener| facts(listener), &told, existence)
 }
 
-fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, &Listener> {
+fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, &ListenerConfig> {
     snapshot.listeners.iter().map(|listener| (listener.name.clone(), listener)).collect()
 }
 
-fn facts(listener: &Listener) -> Facts {
-    let mut facts = Facts::default();
-    let Listener { name: _, address, tls, http2, proxy_protocol, addresses } = listener;
+fn facts(listener: &ListenerConfig) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let ListenerConfig { name: _, address, tls, http2, proxy_protocol, addresses } = listener;
     facts.tell(Effect::Socket, "address", address).needs_new_process();
     facts.tell(Effect::Protocol, "http2", http2);
     match tls {
         Some(tls) => self::tls(tls, &mut facts),
-        None => _ = facts.tell(Effect::Tls, "", "off").guard(Guard::Rank(0)),
+        None => _ = facts.tell(Effect::Tls, "", "off").guard(Protection::Rank(0)),
     }
     access::believed(&mut facts, "proxy_protocol", proxy_protocol);
     if let Some(rules) = addresses {
@@ -41,9 +42,9 @@ fn facts(listener: &Listener) -> Facts {
     facts
 }
 
-fn tls(tls: &ListenerTls, facts: &mut Facts) {
+fn tls(tls: &ListenerTls, facts: &mut ConfigFacts) {
     let ListenerTls { certificates, first_for_unknown } = tls;
-    facts.tell(Effect::Tls, "", "on").guard(Guard::Rank(1));
+    facts.tell(Effect::Tls, "", "on").guard(Protection::Rank(1));
     for Certificate { names, certified } in certificates {
         let name = if names.is_empty() { "certificate without name".to_owned() } else { titled(names) };
         let own = certified.cert.first().map(AsRef::as_ref).unwrap_or_default();

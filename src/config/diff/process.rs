@@ -3,80 +3,43 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::facts::{self, Facts};
-use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access};
-use crate::config::raw::units::{Size, Span, Speed};
-use crate::config::snapshot::{AccessLog, Admin, Bounds, Dns, LogFormat, LogOutput, Process, Snapshot};
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts};
+use super::guard::Protection;
+use super::{access, bounds};
+use crate::config::raw::units::Span;
+use crate::config::snapshot::{AccessLogConfig, AdminConfig, Dns, LogFormat, LogOutput, ProcessConfig, Snapshot};
 use crate::decision::request::ReadRules;
 
 /// The file's bounds, and whom it believes.
-pub(super) fn bounds(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
-    let Bounds {
-        first_request,
-        header_time,
-        body_idle,
-        body_rate,
-        write_idle,
-        answer_rate,
-        keepalive,
-        tunnel_idle,
-        handshake,
-        connections,
-        connections_per_address,
-        requests_per_connection,
-        http2_streams,
-        http2_resets,
-        http2_control_frames,
-    } = snapshot.bounds;
-    let bound = Effect::Bound;
-    facts.longest(bound, "first_request", first_request);
-    facts.longest(bound, "header_time", header_time);
-    facts.longest(bound, "body_idle", body_idle);
-    facts.longest(bound, "write_idle", write_idle);
-    facts.longest(bound, "keepalive", keepalive);
-    facts.longest(bound, "tunnel_idle", tunnel_idle);
-    facts.longest(bound, "handshake", handshake);
-    facts.most(bound, "connections", connections);
-    facts.most(bound, "connections_per_address", connections_per_address);
-    facts.most(bound, "requests_per_connection", requests_per_connection);
-    facts.most(bound, "http2_streams", http2_streams);
-    facts.most(bound, "http2_resets", http2_resets);
-    facts.most(bound, "http2_control_frames", http2_control_frames);
-    for (name, rate) in [("body_rate", body_rate), ("answer_rate", answer_rate)] {
-        if let Some(rate) = rate {
-            facts.tell(bound, name, Speed(rate)).guard(Guard::AtLeast(rate.get().into()));
-        }
-    }
-    let ReadRules { max_uri, max_header_bytes, max_header_count, trusted_proxies } = &snapshot.rules.read;
-    for (name, bytes) in [("uri", *max_uri), ("header", *max_header_bytes)] {
-        facts.tell(bound, name, Size(bytes as u64)).guard(Guard::AtMost(bytes as u128));
-    }
-    facts.most(bound, "header_count", *max_header_count as u64);
+pub(super) fn bounds(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    bounds::bounds(&snapshot.bounds, &mut facts);
+    // The others are bounds of the file.
+    let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies } = &snapshot.rules.read;
     access::believed(&mut facts, "trusted_proxies", trusted_proxies);
     facts
 }
 
 /// What differs about the admin listener.
-pub(super) fn admin_changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub(super) fn admin_changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let (old, new) = (by_name(&old.admin), by_name(&new.admin));
-    let existence = |_: &&Admin, _| (Weight::Changed, Apply::Upgrade);
+    let existence = |_: &&AdminConfig, _| (Weight::Changed, Apply::Upgrade);
     let told = [Effect::Socket, Effect::Credential];
     facts::by_name(&old, &new, |_| Subject::Admin, |settings| admin(settings), &told, existence)
 }
 
 /// There is one at most, so that any name will do.
-fn by_name(settings: &Option<Admin>) -> BTreeMap<Arc<str>, &Admin> {
+fn by_name(settings: &Option<AdminConfig>) -> BTreeMap<Arc<str>, &AdminConfig> {
     settings.iter().map(|admin| ("admin".into(), admin)).collect()
 }
 
-fn admin(settings: &Admin) -> Facts {
-    let mut facts = Facts::default();
-    let Admin { address, token, connections, time } = settings;
+fn admin(settings: &AdminConfig) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let AdminConfig { address, token, connections, time } = settings;
     facts.tell(Effect::Socket, "address", address).needs_new_process();
     if let Some(token) = token {
-        facts.tell(Effect::Credential, "token", "asked for").guard(Guard::Present).seal([token.expose()]);
+        facts.tell(Effect::Credential, "token", "asked for").guard(Protection::Present).seal([token.expose()]);
     }
     facts.most(Effect::Bound, "connections", *connections as u64);
     facts.longest(Effect::Bound, "time", *time);
@@ -84,8 +47,8 @@ fn admin(settings: &Admin) -> Facts {
 }
 
 /// How names are looked up.
-pub(super) fn dns(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
+pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     let Dns { servers, timeout, attempts, shortest, longest, family, addresses } = &snapshot.dns;
     let servers = match servers.as_slice() {
         [] => "the system's".to_owned(),
@@ -102,9 +65,9 @@ pub(super) fn dns(snapshot: &Snapshot) -> Facts {
 }
 
 /// The process itself.
-pub(super) fn process(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
-    let Process { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
+pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
     facts.tell(Effect::Setting, "drain notice", Span(*drain_notice));
@@ -112,19 +75,19 @@ pub(super) fn process(snapshot: &Snapshot) -> Facts {
     facts.tell(Effect::Setting, "drain streams", Span(*drain_streams));
     facts.tell(Effect::Setting, "history", history);
     if let Some(user) = user {
-        facts.tell(Effect::Trust, "user", user).guard(Guard::Present).needs_new_process();
+        facts.tell(Effect::Trust, "user", user).guard(Protection::Present).needs_new_process();
     }
     facts
 }
 
 /// How requests are logged.
-pub(super) fn access_log(snapshot: &Snapshot) -> Facts {
-    let mut facts = Facts::default();
-    let AccessLog { format, output, queue } = &snapshot.access_log;
+pub(super) fn access_log(snapshot: &Snapshot) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
+    let AccessLogConfig { format, output, queue } = &snapshot.access_log;
     match output {
-        LogOutput::Off => facts.tell(Effect::Log, "output", "off").guard(Guard::Rank(0)),
-        LogOutput::Stdout => facts.tell(Effect::Log, "output", "standard output").guard(Guard::Rank(1)),
-        LogOutput::File(file) => facts.tell(Effect::Log, "output", file.display()).guard(Guard::Rank(1)),
+        LogOutput::Off => facts.tell(Effect::Log, "output", "off").guard(Protection::Rank(0)),
+        LogOutput::Stdout => facts.tell(Effect::Log, "output", "standard output").guard(Protection::Rank(1)),
+        LogOutput::File(file) => facts.tell(Effect::Log, "output", file.display()).guard(Protection::Rank(1)),
     };
     match format {
         LogFormat::Json => facts.tell(Effect::Log, "format", "json"),

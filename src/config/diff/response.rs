@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use http::HeaderName;
 
-use super::facts::Facts;
-use super::guard::Guard;
-use super::{Effect, header};
+use super::change::Effect;
+use super::facts::ConfigFacts;
+use super::guard::Protection;
+use super::header;
 use crate::decision::response::{Operations, Rules};
 
-pub(super) fn facts(rules: &Rules, facts: &mut Facts) {
+pub(super) fn facts(rules: &Rules, facts: &mut ConfigFacts) {
     if let Some(framing) = rules.framing() {
         let directive = String::from_utf8_lossy(framing.directive().as_bytes()).into_owned();
-        let guard = Guard::Demands(header::content_security(&directive.to_ascii_lowercase()));
+        let guard = Protection::Demands(header::content_security(&directive.to_ascii_lowercase()));
         facts.tell(Effect::Framing, "", directive).guard(guard);
     }
     for (name, operations) in by_header(rules.operations()) {
         let words: Vec<String> = operations.iter().map(|(_, words, _)| words.clone()).collect();
-        let guards = operations.into_iter().flat_map(|(strength, _, guard)| [Guard::Rank(strength), guard]);
-        facts.tell(Effect::Header, name, words.join(", then ")).guard(Guard::All(guards.collect()));
+        let guards = operations.into_iter().flat_map(|(strength, _, guard)| [Protection::Rank(strength), guard]);
+        facts.tell(Effect::Header, name, words.join(", then ")).guard(Protection::All(guards.collect()));
     }
     for (key, page) in rules.pages().iter() {
         let content_type = String::from_utf8_lossy(page.content_type().as_bytes()).into_owned();
@@ -27,7 +28,7 @@ pub(super) fn facts(rules: &Rules, facts: &mut Facts) {
 }
 
 /// What is done to a header: how strictly, in words, and how the value guards.
-type Operation = (u8, String, Guard);
+type HeaderFact = (u8, String, Protection);
 
 /// An origin has no say.
 const STRICT: u8 = 2;
@@ -35,15 +36,15 @@ const STRICT: u8 = 2;
 const LENIENT: u8 = 1;
 
 /// The operations on each header, in the order in which they are applied.
-fn by_header<'a>(operations: &'a Operations) -> BTreeMap<&'a str, Vec<Operation>> {
+fn by_header<'a>(operations: &'a Operations) -> BTreeMap<&'a str, Vec<HeaderFact>> {
     let Operations { remove, rename, replace, default, set, append } = operations;
-    let mut headers: BTreeMap<_, Vec<Operation>> = BTreeMap::new();
+    let mut headers: BTreeMap<_, Vec<HeaderFact>> = BTreeMap::new();
     let mut tell = |name: &'a HeaderName, operation| headers.entry(name.as_str()).or_default().push(operation);
     for name in remove {
-        tell(name, (STRICT, "removed".to_owned(), Guard::Neutral));
+        tell(name, (STRICT, "removed".to_owned(), Protection::Neutral));
     }
     for (old, new) in rename {
-        tell(old, (LENIENT, format!("renamed to {new}"), Guard::Neutral));
+        tell(old, (LENIENT, format!("renamed to {new}"), Protection::Neutral));
     }
     let lists = [(replace, LENIENT, " if present"), (default, LENIENT, " if absent"), (set, STRICT, "")];
     for (list, strength, condition) in lists.into_iter().chain([(append, LENIENT, " added")]) {

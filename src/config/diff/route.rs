@@ -1,22 +1,22 @@
 //! Routes: who may come in, how much, to where, and what the answers carry.
 
-mod elsewhere;
-mod to;
+mod destination;
+mod takeover;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::sync::Arc;
 
-use super::facts::{self, Facts};
-use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight, access, response};
-use crate::config::raw::units::{Size, Span, Speed};
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts, any_or, list};
+use super::guard::Protection;
+use super::{access, bounds, response};
+use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::access::limit::{Limit, Quota};
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
-use crate::decision::rules::{Action, Pacing, Route, Rules};
+use crate::decision::rules::{Action, Route, Rules};
 use crate::decision::upstream::retry::RouteRules;
 
 /// A route with what belongs to it elsewhere.
@@ -29,7 +29,7 @@ struct Whole<'s> {
 
 /// What differs between the routes, and about answers that no route makes. What changes in the same way on several
 /// routes, as an inherited header does, is told once.
-pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let (before, after) = (by_name(old), by_name(new));
     let both = after.keys().filter(|name| before.contains_key(*name)).count();
     let subject = |name| Subject::Routes { names: vec![name], every: false };
@@ -46,26 +46,26 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         let Subject::Routes { names, every } = &mut change.subject else { continue };
         let all = change.effect != Effect::Existence && names.len() == both;
         *every = all && both > 1;
-        let same = |other: &Change| Change { subject: other.subject.clone(), ..change.clone() } == *other;
+        let same = |other: &ConfigChange| ConfigChange { subject: other.subject.clone(), ..change.clone() } == *other;
         if all && let Some(index) = unrouted.iter().position(same) {
             unrouted.remove(index);
             change.subject = Subject::Answers;
         }
     }
     folded.extend(unrouted);
-    folded.extend(elsewhere::changes(&old.rules, &new.rules));
+    folded.extend(takeover::changes(&old.rules, &new.rules));
     folded.extend(order(&old.rules, &new.rules));
     folded
 }
 
 /// A change of one route becomes one of every route that it is the same for.
-fn fold(changes: Vec<Change>) -> Vec<Change> {
-    let mut folded: Vec<Change> = Vec::new();
-    let mut known: BTreeMap<Change, usize> = BTreeMap::new();
+fn fold(changes: Vec<ConfigChange>) -> Vec<ConfigChange> {
+    let mut folded: Vec<ConfigChange> = Vec::new();
+    let mut known: BTreeMap<ConfigChange, usize> = BTreeMap::new();
     for change in changes {
         // Added routes are worth a line each.
         let nobody = Subject::Routes { names: Vec::new(), every: false };
-        let key = Change { subject: nobody, ..change.clone() };
+        let key = ConfigChange { subject: nobody, ..change.clone() };
         let same = known.get(&key).filter(|_| change.effect != Effect::Existence).map(|index| &mut folded[*index]);
         match (same.map(|same| &mut same.subject), &change.subject) {
             (Some(Subject::Routes { names, .. }), Subject::Routes { names: more, .. }) => names.extend_from_slice(more),
@@ -85,11 +85,10 @@ fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Whole<'_>> {
     (0..).zip(&rules.routes).map(|(index, route)| (route.name.clone(), whole((index, route)))).collect()
 }
 
-fn facts(whole: &Whole<'_>) -> Facts {
-    let mut facts = Facts::default();
+fn facts(whole: &Whole<'_>) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
-    let Route { name: _, place: _, addresses, access, limits, action, response, max_body, body_pacing, retries } =
-        whole.route;
+    let Route { name: _, place: _, addresses, access, limits, action, response, bounds, retries } = whole.route;
     if let Some(matched) = whole.matched {
         matches(matched, &mut facts);
     }
@@ -102,15 +101,14 @@ fn facts(whole: &Whole<'_>) -> Facts {
     }
     destination(action, whole, &mut facts);
     response::facts(response, &mut facts);
-    facts.tell(Effect::Bound, "body", Size(*max_body)).guard(Guard::AtMost((*max_body).into()));
-    pacing(body_pacing, &mut facts);
+    bounds::of_route(bounds, &mut facts);
     if let Some(retries) = retries {
         self::retries(retries, &mut facts);
     }
     facts
 }
 
-fn retries(rules: &RouteRules, facts: &mut Facts) {
+fn retries(rules: &RouteRules, facts: &mut ConfigFacts) {
     let RouteRules { attempts, on, backoff, try_timeout, methods, vouched } = rules;
     if let Some(attempts) = attempts {
         facts.tell(Effect::Setting, "retries: attempts", attempts);
@@ -130,7 +128,7 @@ fn retries(rules: &RouteRules, facts: &mut Facts) {
     facts.tell(Effect::Setting, "retries: unsafe", vouched);
 }
 
-fn matches(matched: &Match, facts: &mut Facts) {
+fn matches(matched: &Match, facts: &mut ConfigFacts) {
     let Match { route: _, hosts, paths, methods, headers, query, encoded_separators } = matched;
     facts.tell(Effect::Match, "host", any_or(hosts));
     facts.tell(Effect::Match, "path", any_or(paths));
@@ -144,32 +142,25 @@ fn matches(matched: &Match, facts: &mut Facts) {
     facts.tell(Effect::Match, "encoded_separators", encoded_separators);
 }
 
-fn any_or<T: Display>(patterns: &[T]) -> String {
-    if patterns.is_empty() { "any".to_owned() } else { list(patterns) }
-}
-
-fn list<T: Display>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn limit(limit: &Limit, facts: &mut Facts) {
+fn limit(limit: &Limit, facts: &mut ConfigFacts) {
     let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
     let own = if scope == name { "" } else { ", counted for this route alone" };
     let guard = match quota {
-        _ if *report_only => Guard::Off,
-        Quota::Rate(rate) => {
-            Guard::All(vec![Guard::AtLeast(rate.interval_nanos.into()), Guard::AtMost(rate.burst.into())])
-        }
-        Quota::Concurrent(max) => Guard::AtMost((*max).into()),
+        _ if *report_only => Protection::Off,
+        Quota::Rate(rate) => Protection::All(vec![
+            Protection::AtLeast(rate.interval_nanos.into()),
+            Protection::AtMost(rate.burst.into()),
+        ]),
+        Quota::Concurrent(max) => Protection::AtMost((*max).into()),
     };
     facts.tell(Effect::Limit, &**name, format!("{limit}{own}")).guard(guard);
 }
 
-fn destination(action: &Action, whole: &Whole<'_>, facts: &mut Facts) {
+fn destination(action: &Action, whole: &Whole<'_>, facts: &mut ConfigFacts) {
     let parameters = whole.matched.map(parameters).unwrap_or_default();
     match action {
         Action::Forward { to, rewrite, mirror } => {
-            self::to::forward(to, mirror.as_deref(), whole.upstreams, facts);
+            self::destination::forward(to, mirror.as_deref(), whole.upstreams, facts);
             let rewrite::Rules { path, host } = rewrite;
             if let Some(path) = path {
                 facts.tell(Effect::Destination, "path for the origin", path_rewrite(path, &parameters));
@@ -235,19 +226,9 @@ fn redirect(target: &Target, parameters: &[&str]) -> String {
     list(&parts.into_iter().flatten().collect::<Vec<_>>())
 }
 
-pub(super) fn pacing(pacing: &Pacing, facts: &mut Facts) {
-    let Pacing { idle, rate } = pacing;
-    if let Some(idle) = idle {
-        facts.longest(Effect::Bound, "body_idle", *idle);
-    }
-    if let Some(rate) = rate {
-        facts.tell(Effect::Bound, "body_rate", Speed(*rate)).guard(Guard::AtLeast(rate.get().into()));
-    }
-}
-
-fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
+fn unrouted(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
     let facts = |rules: &Rules| {
-        let mut facts = Facts::default();
+        let mut facts = ConfigFacts::default();
         response::facts(&rules.response, &mut facts);
         facts
     };
@@ -255,7 +236,7 @@ fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
 }
 
 /// Among routes whose paths are regular expressions the earlier goes first; the order of others does not matter.
-fn order(old: &Rules, new: &Rules) -> Option<Change> {
+fn order(old: &Rules, new: &Rules) -> Option<ConfigChange> {
     let in_order = |rules: &Rules| -> Vec<Arc<str>> {
         let by_regex = |matched: &&Match| matched.paths.iter().any(|path| matches!(path, PathPattern::Regex(_)));
         let name = |matched: &Match| rules.routes.get(matched.route.0 as usize).map(|route| route.name.clone());
@@ -270,5 +251,5 @@ fn order(old: &Rules, new: &Rules) -> Option<Change> {
     let (subject, effect, name) =
         (Subject::Routes { names: after.clone(), every: false }, Effect::Match, "order".into());
     let (before, after) = (Some(list(&before)), Some(list(&after)));
-    Some(Change { weight: Weight::Changed, effect, subject, name, before, after, apply: Apply::Live })
+    Some(ConfigChange { weight: Weight::Changed, effect, subject, name, before, after, apply: Apply::Live })
 }

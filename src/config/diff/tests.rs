@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 
+use serde_json::json;
+
 use super::*;
-use crate::config::compile::{Environment, compile};
+use crate::config::compile::compile;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 
 mod effects;
@@ -131,7 +134,7 @@ fn a_change_is_told_to_programs_by_stable_words() {
     let files = Files::default();
     let changes = diff(&snapshot("", &files), &snapshot("bounds: {connections: 5}", &files));
     assert_eq!(
-        changes.iter().map(Change::json).collect::<Vec<_>>(),
+        changes.iter().map(ConfigChange::json).collect::<Vec<_>>(),
         [json!({
             "subject": { "kind": "bounds", "names": [] },
             "effect": "bound",

@@ -5,15 +5,15 @@ mod resilience;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::facts::{self, Facts};
-use super::guard::Guard;
-use super::{Apply, Change, Effect, Subject, Weight};
+use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use super::facts::{self, ConfigFacts};
+use super::guard::Protection;
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{
-    ClientCertificate, Endpoint, EndpointFile, Health, Probe, Timeouts, Upstream, UpstreamTls,
+    ClientCertificate, EndpointConfig, EndpointFile, Health, Probe, Timeouts, Upstream, UpstreamTls,
 };
 
-pub(super) fn changes(old: &[Upstream], new: &[Upstream]) -> Vec<Change> {
+pub(super) fn changes(old: &[Upstream], new: &[Upstream]) -> Vec<ConfigChange> {
     let told = [Effect::Endpoint, Effect::Balance, Effect::Tls];
     let existence = |_: &&Upstream, _| (Weight::Changed, Apply::Live);
     facts::by_name(&by_name(old), &by_name(new), Subject::Upstream, |upstream| facts(upstream), &told, existence)
@@ -23,8 +23,8 @@ fn by_name(upstreams: &[Upstream]) -> BTreeMap<Arc<str>, &Upstream> {
     upstreams.iter().map(|upstream| (upstream.name.clone(), upstream)).collect()
 }
 
-fn facts(upstream: &Upstream) -> Facts {
-    let mut facts = Facts::default();
+fn facts(upstream: &Upstream) -> ConfigFacts {
+    let mut facts = ConfigFacts::default();
     let Upstream {
         name: _,
         endpoints,
@@ -66,7 +66,7 @@ fn facts(upstream: &Upstream) -> Facts {
     resilience::retries(retries, retry_budget, &mut facts);
     match tls {
         Some(tls) => self::tls(tls, &mut facts),
-        None => _ = facts.tell(Effect::Tls, "", "off").guard(Guard::Rank(0)),
+        None => _ = facts.tell(Effect::Tls, "", "off").guard(Protection::Rank(0)),
     }
     facts.tell(Effect::Protocol, "http2", http2);
     facts.tell(Effect::Protocol, "http2_streams", http2_streams);
@@ -90,8 +90,8 @@ fn facts(upstream: &Upstream) -> Facts {
     facts
 }
 
-fn endpoint(endpoint: &Endpoint, facts: &mut Facts) {
-    let Endpoint { host: _, port: _, weight, priority, zone } = endpoint;
+fn endpoint(endpoint: &EndpointConfig, facts: &mut ConfigFacts) {
+    let EndpointConfig { host: _, port: _, weight, priority, zone } = endpoint;
     let mut words = format!("weight {weight}");
     if *priority > 0 {
         words += &format!(", priority {priority}");
@@ -102,7 +102,7 @@ fn endpoint(endpoint: &Endpoint, facts: &mut Facts) {
     facts.tell(Effect::Endpoint, endpoint.to_string(), words);
 }
 
-fn health(health: &Health, facts: &mut Facts) {
+fn health(health: &Health, facts: &mut ConfigFacts) {
     let Health { probe, interval, timeout, healthy_after, unhealthy_after } = health;
     let probe = match probe {
         Probe::Tcp => "TCP".to_owned(),
@@ -117,7 +117,7 @@ fn health(health: &Health, facts: &mut Facts) {
     facts.tell(Effect::Balance, "health", words);
 }
 
-fn timeouts(timeouts: &Timeouts, facts: &mut Facts) {
+fn timeouts(timeouts: &Timeouts, facts: &mut ConfigFacts) {
     let Timeouts { connect, response, send, idle, idle_unsafe, request } = timeouts;
     let times = [("connect", connect), ("response", response), ("send", send), ("idle", idle)];
     for (name, time) in times.into_iter().chain([("idle_unsafe", idle_unsafe)]) {
@@ -128,9 +128,9 @@ fn timeouts(timeouts: &Timeouts, facts: &mut Facts) {
     }
 }
 
-fn tls(tls: &UpstreamTls, facts: &mut Facts) {
+fn tls(tls: &UpstreamTls, facts: &mut ConfigFacts) {
     let UpstreamTls { sni, authorities, client_certificate } = tls;
-    facts.tell(Effect::Tls, "", "on").guard(Guard::Rank(1));
+    facts.tell(Effect::Tls, "", "on").guard(Protection::Rank(1));
     facts.tell(Effect::Tls, "name", sni);
     match authorities {
         Some(authorities) => {

@@ -1,11 +1,11 @@
-//! Where requests come in: `listeners`, `bounds`, `process`.
+//! Where requests come in: `listeners`, and the process itself: `process`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addresses;
-use super::shape::{OrOff, is_default};
-use super::units::{Count, Size, Span, Speed};
+use super::shape::is_default;
+use super::units::{Count, Span};
 
 /// A socket that accepts requests.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -79,84 +79,6 @@ pub struct Certificate {
     pub cert: String,
     /// The private key, as PKCS#8, PKCS#1 or SEC1.
     pub key: String,
-}
-
-/// Bounds on what one client may send, and how slowly. Each has a default; each refusal is counted.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Bounds {
-    /// Longest request target. Beyond: 414. Default 8KiB.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub uri: Option<Size>,
-    /// All header fields together, names and values, in HTTP/1 and HTTP/2. Beyond: 431. Default
-    /// 32KiB.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub header_bytes: Option<Size>,
-    /// Number of header fields, at most 256, in HTTP/1 and HTTP/2. Beyond: 431. Default 100.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub header_count: Option<Count>,
-    /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body: Option<Size>,
-    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request: on HTTP/2, which
-    /// begins with a preface that is due within `header_time`, until its first HEADERS frame. Beyond: the connection is closed.
-    /// Default 30s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub first_request: Option<Span>,
-    /// From a request's first byte until its header is complete. Beyond: 408 (HTTP/1), and the connection is closed. Default
-    /// 10s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub header_time: Option<Span>,
-    /// Longest silence within a request body. Beyond: 408. An HTTP/2 frame must be complete within it and a quarter more; beyond,
-    /// the connection is closed. A route may set its own. Default 30s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body_idle: Option<Span>,
-    /// Slowest request body. A client that sends less, over the time that the gateway waits for it, is refused (408) when it has
-    /// fallen `body_idle` behind. A route may set its own. `{off: reason}` switches it off. Default `500B/s`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body_rate: Option<OrOff<Speed>>,
-    /// Longest silence of a client that does not take its answer. Beyond: the connection is closed. Default 30s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub write_idle: Option<Span>,
-    /// Slowest answer. A client that takes less, over the time that the gateway waits for it, is cut off when it has fallen
-    /// `write_idle` behind. An HTTP/2 stream must take each 16KiB within `write_idle`. `{off: reason}` switches it off. Default `500B/s`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub answer_rate: Option<OrOff<Speed>>,
-    /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub keepalive: Option<Span>,
-    /// Silence of a tunnel (WebSocket), counted over both directions together. Beyond: the tunnel is closed. Default 1h.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub tunnel_idle: Option<Span>,
-    /// PROXY header and TLS handshake together. Beyond: the connection is closed. Default 10s.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub handshake: Option<Span>,
-    /// Open connections of all listeners together, 1 to 10,000,000. Beyond: a new connection is closed at once, before TLS.
-    /// The process needs about two file descriptors for each. Default 10,000, which take some 300 MiB while they are idle.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub connections: Option<Count>,
-    /// Open connections of one IPv4 address, or of one IPv6 /64 network, on all listeners together. Beyond: a new connection
-    /// is closed at once, before TLS. Where a PROXY header announces the client, it is the client's address that counts.
-    /// Addresses in `trusted_proxies`, and load balancers listed under `proxy_protocol`, are exempt, since they bring
-    /// many clients. Default 1,000: room for an office behind one address, and a tenth of all `connections`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub connections_per_address: Option<Count>,
-    /// Requests on one connection. The answer to the last says that the connection ends, and the client opens another one.
-    /// Default 10,000.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub requests_per_connection: Option<Count>,
-    /// Requests at once on an HTTP/2 connection. Beyond: the stream is refused, and the client may try again. An answer that its
-    /// client does not take holds some 600KiB until `write_idle` ends it. Default 100.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub http2_streams: Option<Count>,
-    /// Resets at once on an HTTP/2 connection, those that a client's mistakes call for included. Forgiven within ten seconds.
-    /// Beyond (rapid reset): the connection is closed. Default 200.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub http2_resets: Option<Count>,
-    /// HTTP/2 frames at once that move nothing: PING, SETTINGS, PRIORITY, empty DATA and the like, beyond those that requests
-    /// and answers call for. Forgiven within ten seconds. Beyond: the connection is closed. Default 1,000.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub http2_control_frames: Option<Count>,
 }
 
 /// Settings of the process. A change of `threads` or `user` takes effect by `portcullis upgrade`.

@@ -5,14 +5,28 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::address::Addresses;
+use super::bounds::written;
 use super::limit::Limit;
 use super::matching::Match;
 use super::response::{ErrorPage, Framing, Headers};
 use super::retries::RouteRetries;
-use super::shape::{Entries, OrOff, is_default};
+use super::shape::{Entries, is_default};
 use super::split::{Destination, Mirror};
-use super::units::{Count, Size, Span, Speed};
+use super::units::Count;
+use crate::decision::bounds::with_route_bounds;
 
+/// Adds a field to the route for each bound that it may set for itself.
+macro_rules! with_own_bounds {
+    ({ $(#[$attribute:meta])* pub struct Route { $($fields:tt)* } } $($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
+        $(#[$attribute])*
+        pub struct Route {
+            $($fields)*
+            $($(#[$doc])* #[serde(default, skip_serializing_if = "is_default")] pub $name: Option<written!($type)>,)*
+        }
+    };
+}
+
+with_route_bounds! { with_own_bounds {
 /// A set of requests and how they are handled. Exactly one of `upstream`, `respond` and `redirect`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,22 +73,13 @@ pub struct Route {
     /// Error bodies. They override the inherited ones of the same key.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error_pages: Entries<ErrorPage>,
-    /// Largest request body. Default: `bounds.body`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body: Option<Size>,
-    /// Longest silence within a request body, or `{off: reason}`, as for streams on which a client may have nothing to say for
-    /// long. Default: `bounds.body_idle`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body_idle: Option<OrOff<Span>>,
-    /// Slowest request body, or `{off: reason}`. Default: `bounds.body_rate`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub body_rate: Option<OrOff<Speed>>,
     /// How a path with encoded separators (`%2F`, `%5C`), such as `/files/a%2Fb`, is handled. Default `reject`, because
     /// origins differ in whether they decode them to separators. Encoded dot segments between them are refused in any
     /// case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoded_separators: EncodedSeparators,
 }
+} }
 
 /// How a path with encoded separators (`%2F`, `%5C`) is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -69,8 +69,7 @@ fn route(access: Rules, limits: &[u32]) -> rules::Route {
             body: bytes::Bytes::new(),
         }),
         response: Arc::new(response::Rules::default()),
-        max_body: 0,
-        body_pacing: crate::decision::rules::Pacing { idle: None, rate: None },
+        bounds: crate::decision::bounds::RouteBounds { body: 0, body_idle: None, body_rate: None },
         retries: None,
     }
 }

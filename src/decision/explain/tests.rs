@@ -55,8 +55,7 @@ fn rules() -> Rules {
                 body: Bytes::new(),
             }),
             response: Arc::clone(&response),
-            max_body: 0,
-            body_pacing: crate::decision::rules::Pacing { idle: None, rate: None },
+            bounds: crate::decision::bounds::RouteBounds { body: 0, body_idle: None, body_rate: None },
             retries: None,
         }],
         limits: vec![

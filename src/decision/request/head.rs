@@ -11,8 +11,8 @@ use http::Version;
 
 use super::framing::{Framing, Measure};
 use super::malformed;
+use crate::decision::bounds::HARD_MAX_HEADER_COUNT;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::rules::defaults;
 
 /// Reads a head as it arrives.
 #[derive(Debug, Default)]
@@ -73,8 +73,8 @@ impl HeadReader {
 
     fn field(&mut self, line: &[u8]) -> Result<(), Denial> {
         self.fields += 1;
-        if self.fields > defaults::HARD_MAX_HEADER_COUNT {
-            let detail = format!("more than {} header fields", defaults::HARD_MAX_HEADER_COUNT);
+        if self.fields > HARD_MAX_HEADER_COUNT {
+            let detail = format!("more than {HARD_MAX_HEADER_COUNT} header fields");
             return Err(Denial::new(Cause::HeadersTooMany, detail));
         }
         if matches!(line.first(), Some(b' ' | b'\t')) {

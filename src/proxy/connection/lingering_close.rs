@@ -18,24 +18,19 @@ pub(super) struct LingeringClose {
     linger: Duration,
     until: Option<Instant>,
     shut_down: bool,
-    discarded: usize,
+    discarded: u64,
+    max_bytes: u64,
     timer: Timer,
 }
-
-/// How long a client may go on sending. A round trip with a margin: its answer has left already.
-pub(super) const MAX_LINGER: Duration = Duration::from_secs(2);
 
 /// How long for a client whose connection is retired, and which may be about to send a request: as long as a request and the
 /// end of the connection can cross.
 pub(super) const MAX_LINGER_RETIRED: Duration = Duration::from_secs(1);
 
-/// How much of it is read.
-const MAX_LINGER_BYTES: usize = 1 << 20;
-
 impl LingeringClose {
-    /// One that waits for the client for `linger` at most.
-    pub fn new(linger: Duration) -> Self {
-        LingeringClose { linger, until: None, shut_down: false, discarded: 0, timer: Timer::default() }
+    /// One that waits for the client for `linger` at most, and reads about `max_bytes`.
+    pub fn new(linger: Duration, max_bytes: u64) -> Self {
+        LingeringClose { linger, until: None, shut_down: false, discarded: 0, max_bytes, timer: Timer::default() }
     }
 
     /// Ready when `stream` may be dropped.
@@ -49,10 +44,10 @@ impl LingeringClose {
             }
         }
         let mut discard = [0; 4096];
-        while self.discarded < MAX_LINGER_BYTES {
+        while self.discarded < self.max_bytes {
             let mut buf = ReadBuf::new(&mut discard);
             match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.discarded += buf.filled().len(),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.discarded += buf.filled().len() as u64,
                 Poll::Ready(_) => break,
                 Poll::Pending => return self.timer.poll(until, cx),
             }

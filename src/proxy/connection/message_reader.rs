@@ -26,6 +26,8 @@ pub(super) struct MessageReader {
     /// Longest request line and longest head that can still be within the bounds of the file.
     max_line: usize,
     max_head: usize,
+    /// What a client may send ahead of its turn.
+    max_ahead: usize,
 }
 
 /// What the next byte belongs to.
@@ -43,18 +45,10 @@ enum BodyPart {
     Chunked(Chunks),
 }
 
-/// What a client may send ahead of its turn: requests of usual size, and not so much that it costs.
-const MAX_AHEAD: usize = 16 << 10;
-
 impl MessageReader {
-    pub fn new(max_line: usize, max_head: usize) -> Self {
-        MessageReader {
-            ahead: Vec::new(),
-            released: 0,
-            expect: MessagePart::Head(HeadReader::default()),
-            max_line,
-            max_head,
-        }
+    pub fn new(max_line: usize, max_head: usize, max_ahead: usize) -> Self {
+        let expect = MessagePart::Head(HeadReader::default());
+        MessageReader { ahead: Vec::new(), released: 0, expect, max_line, max_head, max_ahead }
     }
 
     /// Reads as the client's next message allows. `Ready(Ok(Err(…)))`: what arrived is no request.
@@ -76,7 +70,7 @@ impl MessageReader {
                 Ok(()) => {}
                 Err(denial) => return Poll::Ready(Ok(Err(denial))),
             }
-            if matches!(self.expect, MessagePart::Nothing) && self.ahead.len() >= MAX_AHEAD {
+            if matches!(self.expect, MessagePart::Nothing) && self.ahead.len() >= self.max_ahead {
                 // Woken when the message is answered, by the task that answers.
                 return Poll::Pending;
             }
@@ -213,5 +207,37 @@ impl MessagePart {
                 Ok(count)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_is_read_ahead_than_the_bound() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request.repeat(1000).as_bytes()).await.unwrap();
+
+        let mut stream: Stream = Box::new(server);
+        let mut reader = MessageReader::new(1 << 10, 1 << 10, 100);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut room = [0; 64];
+        let mut read = Vec::new();
+        loop {
+            let mut buf = ReadBuf::new(&mut room);
+            match reader.poll_read(&mut stream, &mut cx, &mut buf) {
+                Poll::Ready(Ok(Ok(()))) => read.extend_from_slice(buf.filled()),
+                Poll::Ready(other) => panic!("{other:?}"),
+                Poll::Pending => break,
+            }
+        }
+        assert_eq!(String::from_utf8_lossy(&read), request, "the next one waits for the answer");
+        assert!((100..200).contains(&reader.ahead.len()), "{}", reader.ahead.len());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::min_rate::{MinRate, TooSlow};
 use super::timer::Timer;
-use crate::config::snapshot::Bounds;
+use crate::decision::bounds::Bounds;
 use crate::decision::rules::Pacing;
 use crate::telemetry::metrics::Bound;
 

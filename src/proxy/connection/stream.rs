@@ -25,10 +25,10 @@ use super::client::ClientConnection;
 use super::control::{RequestControl, RequestPhase};
 use super::http2::header_injection::ResponseHeaderInjector;
 use super::http2::monitor::{Http2End, Http2Monitor};
-use super::lingering_close::{LingeringClose, MAX_LINGER, MAX_LINGER_RETIRED};
+use super::lingering_close::{LingeringClose, MAX_LINGER_RETIRED};
 use super::message_reader::MessageReader;
 use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
-use crate::config::snapshot::Bounds;
+use crate::decision::bounds::Bounds;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
 use crate::proxy::drain::DrainEnding;
@@ -70,7 +70,7 @@ impl ClientStream {
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
         let max_line = read.max_uri + REQUEST_LINE_REST;
-        let reader = MessageReader::new(max_line, max_line + read.max_header_bytes);
+        let reader = MessageReader::new(max_line, max_line + read.max_header_bytes, bounds.read_ahead as usize);
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
@@ -239,8 +239,12 @@ impl ClientStream {
         if self.reader.is_settled() && !retires {
             return self.writer.poll_shutdown(&mut self.inner, cx);
         }
-        let linger = if retires { MAX_LINGER_RETIRED } else { MAX_LINGER };
-        self.lingering_close.get_or_insert_with(|| LingeringClose::new(linger)).poll(&mut self.inner, cx).map(Ok)
+        let linger = if retires { MAX_LINGER_RETIRED } else { self.bounds.lingering_time };
+        let max_bytes = self.bounds.lingering_bytes;
+        self.lingering_close
+            .get_or_insert_with(|| LingeringClose::new(linger, max_bytes))
+            .poll(&mut self.inner, cx)
+            .map(Ok)
     }
 
     /// Sends what is gathered.

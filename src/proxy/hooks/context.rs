@@ -195,7 +195,7 @@ impl Context {
 
     fn count(&self, record: &RequestRecord) {
         self.serving.route_metrics(self.route).record(record);
-        if let Some(bound) = record.cause.and_then(bound_of) {
+        if let Some(bound) = record.cause.and_then(Cause::bound) {
             self.shared.metrics.bound_hit(bound);
         }
         if let Some(cause) = record.cause {

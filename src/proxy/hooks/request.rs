@@ -67,7 +67,7 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
 /// Lets the body of a request come as slowly as its route says.
 pub fn pace_body(ctx: &Context) {
     if let (Some(id), Some(control)) = (ctx.route, &ctx.control) {
-        control.pace_body(ctx.serving.route(id).body_pacing);
+        control.pace_body(ctx.serving.route(id).bounds.body_pacing());
     }
 }
 
@@ -92,8 +92,8 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Local
     ctx.parameters = parameters;
     let route = serving.route(id);
 
-    if content_length(request).is_some_and(|length| length > route.max_body) {
-        return Err(body_too_large(route.max_body));
+    if content_length(request).is_some_and(|length| length > route.bounds.body) {
+        return Err(body_too_large(route.bounds.body));
     }
 
     let stranger = access::enter(route, serving.address_lists.as_slice(), &view)?;
@@ -143,10 +143,10 @@ pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Local
 pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
     ctx.body_seen += length as u64;
     let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
-    if ctx.body_seen <= route.max_body {
+    if ctx.body_seen <= route.bounds.body {
         return Ok(());
     }
-    ctx.denial = Some(body_too_large(route.max_body));
+    ctx.denial = Some(body_too_large(route.bounds.body));
     Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
 }
 

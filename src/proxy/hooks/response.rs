@@ -18,9 +18,6 @@ use crate::proxy::reply;
 use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
 use crate::proxy::request_id::REQUEST_ID;
 
-/// Interim answers (1xx) that one request may get. More than a few hints and a 100 have no use.
-const MAX_INTERIM: u32 = 32;
-
 /// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 3] = [
     HeaderName::from_static("keep-alive"),
@@ -96,8 +93,9 @@ pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) 
     }
     if header.status.is_informational() {
         ctx.attempt.interim += 1;
-        if ctx.attempt.interim > MAX_INTERIM {
-            return refuse(ctx, "the origin gives interim answers without end");
+        if ctx.attempt.interim > ctx.serving.snapshot.bounds.interim_answers {
+            ctx.shared.metrics.bound_hit(Bound::InterimAnswers);
+            return refuse(ctx, "the origin gives more interim answers than `bounds.interim_answers`");
         }
         return Ok(());
     }
@@ -132,7 +130,7 @@ pub async fn end_stream(session: &mut Session, ctx: &Context) {
     let ended = match &ctx.denial {
         Some(denial) if grpc && is_http2(session.req_header()) => {
             let mut trailers = http::HeaderMap::new();
-            trailers.insert(grpc::STATUS, HeaderValue::from(grpc::status(denial.cause)));
+            trailers.insert(grpc::STATUS, HeaderValue::from(denial.cause.grpc_status() as u16));
             trailers.insert(grpc::MESSAGE, HeaderValue::from_static(denial.cause.title()));
             session.write_response_tasks(vec![HttpTask::Trailer(Some(Box::new(trailers)))]).await.map(|_| ())
         }

@@ -92,6 +92,10 @@ impl ActiveConfig {
         let acceptors = acceptors.collect::<Result<_, _>>()?;
         let access_log = state.access_logs.open(&snapshot.access_log).map_err(AssembleError::AccessLog)?;
         let (limits, lists) = (&snapshot.rules.limits, &snapshot.rules.address_lists);
+        if let ConfigRole::Active { .. } = role {
+            state.limits.set_max_keys(snapshot.bounds.limit_keys as usize);
+            state.tokens.set_room(snapshot.bounds.remembered_tokens as usize);
+        }
         let (limits, address_lists) = match role {
             ConfigRole::Active { fresh } => (state.limits.handles(limits), state.address_lists.handles(lists, fresh)),
             ConfigRole::Canary => (state.limits.trial(limits), state.address_lists.trial(lists)),
@@ -112,7 +116,7 @@ impl ActiveConfig {
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let mirrors = state.mirror_pool.handles(&snapshot.rules, metrics);
         let h2_fields = reply::hpack_fields(&snapshot.rules.response);
-        let mut idle = snapshot.rules.routes.iter().map(|route| route.body_pacing.idle);
+        let mut idle = snapshot.rules.routes.iter().map(|route| route.bounds.body_idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
         Ok(ActiveConfig {
             generation,
@@ -132,7 +136,7 @@ impl ActiveConfig {
     }
 
     /// The listener called `name`, and how it accepts TLS. `None` where this configuration has no such listener.
-    pub fn listener(&self, name: &str) -> Option<(&snapshot::Listener, Option<&Arc<Acceptor>>)> {
+    pub fn listener(&self, name: &str) -> Option<(&snapshot::ListenerConfig, Option<&Arc<Acceptor>>)> {
         let mut listeners = self.snapshot.listeners.iter().zip(&self.acceptors);
         listeners.find(|(listener, _)| &*listener.name == name).map(|(listener, tls)| (listener, tls.as_ref()))
     }
@@ -152,7 +156,7 @@ impl ActiveConfig {
 }
 
 fn acceptor(
-    listener: &snapshot::Listener,
+    listener: &snapshot::ListenerConfig,
     resumption: &SessionResumption,
 ) -> Result<Option<Arc<Acceptor>>, AssembleError> {
     let Some(settings) = &listener.tls else { return Ok(None) };

@@ -3,18 +3,16 @@
 use log::{info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Idle connections to origins that each worker thread may keep.
-pub const IDLE_UPSTREAM: usize = 512;
-
 /// Listeners, logs, files of the configuration, the runtimes' own.
 const OTHERS: u64 = 128;
 
 /// Raises the soft limit to the hard one where it is too low for `connections`, and warns where that is still too low.
 ///
-/// `mirrors` are the connections that copies of requests may have on top.
-pub fn provide(connections: u32, mirrors: u64, threads: usize) {
+/// `mirrors` are the connections that copies of requests may have on top, `pool` the idle ones to origins that each of the
+/// `threads` may keep.
+pub fn provide(connections: u32, mirrors: u64, pool: u32, threads: usize) {
     // A client's connection, and one to an origin for it.
-    let needed = 2 * u64::from(connections) + mirrors + (IDLE_UPSTREAM * threads) as u64 + OTHERS;
+    let needed = 2 * u64::from(connections) + mirrors + u64::from(pool) * threads as u64 + OTHERS;
     let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok(limits) => limits,
         Err(e) => {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::decision::bounds::Bounds;
 use crate::proxy::tls::SessionResumption;
 use crate::proxy::upstream::mirror::MirrorPool;
 use crate::state::address_lists::AddressLists;
 use crate::state::connections::ConnectionCounter;
 use crate::state::discovery::Discovery;
-use crate::state::limits::{DEFAULT_MAX_KEYS, LimitStates};
+use crate::state::limits::LimitStates;
 use crate::state::token_cache::TokenCache;
 use crate::state::upstreams::Upstreams;
 use crate::telemetry::access_log::AccessLoggers;
@@ -27,11 +28,11 @@ pub struct RuntimeState {
 
 impl RuntimeState {
     /// A state that has seen nothing yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(bounds: &Bounds) -> Self {
         RuntimeState {
-            limits: LimitStates::new(DEFAULT_MAX_KEYS),
+            limits: LimitStates::new(bounds.limit_keys as usize),
             address_lists: AddressLists::default(),
-            tokens: TokenCache::default(),
+            tokens: TokenCache::new(bounds.remembered_tokens as usize),
             discovery: Arc::default(),
             upstreams: Upstreams::new(),
             connections: ConnectionCounter::new(),

@@ -33,6 +33,7 @@ use super::accept_gate::AcceptGateEntry;
 use super::drain::serve::{CountedConnection, PendingClient, serve_request_until_drained, serve_until_drained};
 use super::http2_connect;
 use crate::config::snapshot;
+use crate::decision::bounds::Bounds;
 use crate::decision::request::connection::TlsFacts;
 use crate::proxy::connection::ClientStream;
 use crate::proxy::connection::client::{ClientConnection, ListenerContext};
@@ -156,7 +157,7 @@ impl ListenerService {
     }
 
     /// What handles a connection that begins now.
-    fn app(&self, settings: &snapshot::Listener, bounds: &snapshot::Bounds) -> Arc<HttpApp> {
+    fn app(&self, settings: &snapshot::ListenerConfig, bounds: &Bounds) -> Arc<HttpApp> {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.http2 && settings.tls.is_none();
         options.h2_idle_timeout = Some(bounds.keepalive);
@@ -323,9 +324,10 @@ impl HttpServerApp for HttpApp {
         let mut options = default_h2_options();
         let list = max_header_list(&serving.snapshot.rules.read);
         options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));
-        options.max_concurrent_streams(serving.snapshot.bounds.http2_streams);
-        options.initial_window_size(STREAM_WINDOW);
-        options.initial_connection_window_size(CONNECTION_WINDOW);
+        let bounds = &serving.snapshot.bounds;
+        options.max_concurrent_streams(bounds.http2_streams);
+        options.initial_window_size(bounds.http2_stream_window as u32);
+        options.initial_connection_window_size(bounds.http2_connection_window as u32);
         options.max_send_buffer_size(SEND_BUFFER);
         // What the library bounds by itself stays as it is: resets of requests that are not taken up yet (20), its own resets
         // (1024), CONTINUATION frames, small DATA frames. The connection's monitor is stricter where that matters.
@@ -345,11 +347,6 @@ impl HttpServerApp for HttpApp {
     }
 }
 
-/// Request bytes that may wait in a stream until its origin takes them.
-const STREAM_WINDOW: u32 = 128 << 10;
-/// The same for all streams of a connection: several slow origins must not hold up the others. With [`SEND_BUFFER`] for each
-/// stream, this is what a connection of HTTP/2 can make the gateway keep.
-const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Answer bytes that may wait in a stream until its client takes them; the library's default is 400 KiB, and there may be a
 /// hundred streams.
 const SEND_BUFFER: usize = 64 << 10;

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::config::compile::upstream::endpoints_in_file;
-use crate::config::snapshot::{Dns, Endpoint};
+use crate::config::endpoints_in_file;
+use crate::config::snapshot::{Dns, EndpointConfig};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::state::discovery::dns::{AddressAnswer, DnsFailure, DnsResolver, ReloadingResolver, SrvAnswer};
@@ -212,7 +212,7 @@ fn renew(resolving: &ReloadingResolver, dns: &Dns, discovery: &Discovery) {
     }
 }
 
-fn parse(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
+fn parse(file: &str, content: &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>> {
     endpoints_in_file(file, content).map_err(|found| found.iter().map(ToString::to_string).collect())
 }
 

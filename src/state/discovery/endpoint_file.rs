@@ -6,16 +6,16 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use super::status::SourceStatus;
-use crate::config::snapshot::Endpoint;
+use crate::config::snapshot::EndpointConfig;
 use crate::decision::rules::defaults::NAMED_FILE_BYTES;
 use crate::state::file_watch::{FileWatch, read_bounded};
 
 /// The state of one file.
 pub(super) struct EndpointFileState {
     /// In use.
-    pub current: Arc<[Endpoint]>,
+    pub current: Arc<[EndpointConfig]>,
     /// Comes into use once its names are looked up.
-    next: Option<Arc<[Endpoint]>>,
+    next: Option<Arc<[EndpointConfig]>>,
     /// The last reported error, if the file can't be used.
     error: Option<EndpointFileError>,
     success: Option<SystemTime>,
@@ -42,8 +42,8 @@ pub(super) enum EndpointFileError {
 pub(super) fn poll(
     file: &str,
     watch: &mut FileWatch,
-    parse: impl Fn(&str, &[u8]) -> Result<Vec<Endpoint>, Vec<String>>,
-) -> Option<Result<Vec<Endpoint>, EndpointFileError>> {
+    parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
+) -> Option<Result<Vec<EndpointConfig>, EndpointFileError>> {
     let content = match watch.poll(file) {
         Ok(false) => return None,
         Ok(true) => read_bounded(file, NAMED_FILE_BYTES),
@@ -67,7 +67,7 @@ impl Default for EndpointFileState {
 
 impl EndpointFileState {
     /// Uses the endpoints that a configuration has read.
-    pub fn loaded(&mut self, endpoints: &Arc<[Endpoint]>) {
+    pub fn loaded(&mut self, endpoints: &Arc<[EndpointConfig]>) {
         self.current = endpoints.clone();
         self.next = None;
         self.error = None;
@@ -75,7 +75,7 @@ impl EndpointFileState {
     }
 
     /// Takes the result of [`poll`]. Returns what is to be logged.
-    pub fn found(&mut self, found: Result<Vec<Endpoint>, EndpointFileError>) -> Option<EndpointFileChange> {
+    pub fn found(&mut self, found: Result<Vec<EndpointConfig>, EndpointFileError>) -> Option<EndpointFileChange> {
         match found {
             Ok(endpoints) => {
                 self.success = Some(SystemTime::now());
@@ -113,7 +113,7 @@ impl EndpointFileState {
     }
 
     /// Every endpoint in use or about to come into use.
-    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
+    pub fn all(&self) -> impl Iterator<Item = &EndpointConfig> {
         self.current.iter().chain(self.next.iter().flat_map(|next| next.iter()))
     }
 

@@ -19,8 +19,8 @@ pub(super) fn rules() -> Dns {
     }
 }
 
-fn endpoint(host: &str, port: u16) -> Endpoint {
-    Endpoint { host: host.to_owned(), port, weight: 1, priority: 0, zone: None }
+fn endpoint(host: &str, port: u16) -> EndpointConfig {
+    EndpointConfig { host: host.to_owned(), port, weight: 1, priority: 0, zone: None }
 }
 
 fn upstream(endpoints: &[(&str, u16)], services: &[&str], files: Vec<EndpointFile>) -> Upstream {
@@ -248,9 +248,9 @@ impl FileFixture {
     }
 }
 
-fn parse(_: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
+fn parse(_: &str, content: &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>> {
     let lines = std::str::from_utf8(content).unwrap().lines();
-    let parsed: Option<Vec<Endpoint>> =
+    let parsed: Option<Vec<EndpointConfig>> =
         lines.map(|line| line.rsplit_once(':').map(|(host, port)| endpoint(host, port.parse().unwrap()))).collect();
     parsed.filter(|all| !all.is_empty()).ok_or_else(|| vec!["wrong".to_owned()])
 }

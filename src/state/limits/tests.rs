@@ -7,6 +7,7 @@ use super::*;
 use crate::decision::access::limit::RateQuota;
 
 const SECOND: u64 = 1_000_000_000;
+const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 fn rate(scope: &str, count: u64, burst: u64) -> Limit {
     let quota = Quota::Rate(RateQuota::new(count, Duration::from_secs(1), burst));

@@ -20,7 +20,7 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
         name: "orders".into(),
         endpoints: endpoints
             .iter()
-            .map(|(host, port)| snapshot::Endpoint {
+            .map(|(host, port)| snapshot::EndpointConfig {
                 host: (*host).to_owned(),
                 port: *port,
                 weight: 1,

@@ -1,4 +1,4 @@
-//! The registry of the access log's fields: their names, order, and values from a record.
+//! What each field of the access log takes from a record. Which fields there are is in [`crate::config::log_template`].
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -8,93 +8,12 @@ use serde::{Serialize, Serializer};
 
 use super::redact;
 use super::truncate::{self, truncate};
+pub use crate::config::log_template::LogField;
 use crate::telemetry::record::RequestRecord;
 use crate::telemetry::timestamp::Rfc3339;
 
-macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// A field of the access log.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum LogField { $($(#[$doc])* $name,)* }
-
-        impl LogField {
-            /// Every field, in the order of a JSON line.
-            pub const ALL: &[LogField] = &[$(LogField::$name,)*];
-
-            /// The name in JSON lines and templates.
-            pub const fn name(self) -> &'static str {
-                match self { $(LogField::$name => $text,)* }
-            }
-        }
-
-        /// The names of all fields that a line can have, in the order of a JSON line.
-        pub const FIELDS: &[&str] = &[$($text,)*];
-    };
-}
-
-fields! {
-    /// When the request's header was complete: RFC 3339, UTC, milliseconds.
-    Time = "time";
-    /// Until the last byte of the answer.
-    Duration = "duration_ms";
-    RequestId = "request_id";
-    Listener = "listener";
-    Client = "client";
-    /// The peer of the connection with its port, or the one that a PROXY header announced.
-    Peer = "peer";
-    /// The load balancer whose PROXY header announced the peer.
-    Via = "via";
-    Protocol = "protocol";
-    Scheme = "scheme";
-    /// The protocol version, on TLS connections.
-    Tls = "tls";
-    Method = "method";
-    Host = "host";
-    Path = "path";
-    /// As received, with the values of well-known credentials replaced. Truncated, like the other fields that a client
-    /// chooses.
-    Query = "query";
-    UserAgent = "user_agent";
-    /// As received, with the values of well-known credentials replaced.
-    Referer = "referer";
-    /// Absent if no answer was sent.
-    Status = "status";
-    BytesSent = "bytes_sent";
-    BytesReceived = "bytes_received";
-    Route = "route";
-    /// The generation of the configuration that decided; `GET /status` of the admin listener describes it.
-    Generation = "generation";
-    /// `allow`, `deny` or `fail`.
-    RecordedDecision = "decision";
-    /// The stable code of the refusal or failure.
-    Cause = "cause";
-    /// The reason in words.
-    Detail = "detail";
-    /// The cause with which a policy in report mode would have refused.
-    WouldDeny = "would_deny";
-    /// The caller's id; never the credential.
-    Principal = "principal";
-    /// The name of the identity that authenticated the caller.
-    Identity = "identity";
-    Upstream = "upstream";
-    /// The endpoint tried last.
-    Endpoint = "endpoint";
-    /// Endpoints tried.
-    Attempts = "attempts";
-    /// The reason of the last retry: `connect`, `stale`, `refused`, `reset`, `timeout` or `status`.
-    Retried = "retried";
-    /// Whether a pooled connection was used.
-    UpstreamReused = "upstream_reused";
-    UpstreamConnect = "upstream_connect_ms";
-    UpstreamResponse = "upstream_response_ms";
-}
-
 impl LogField {
-    pub fn from_name(name: &str) -> Option<LogField> {
-        LogField::ALL.iter().copied().find(|field| field.name() == name)
-    }
-
-    /// The field's value in `record`; `None` if it does not apply or is not known.
+    /// What `record` says about this; `None` where it does not apply or is not known.
     pub fn value(self, record: &RequestRecord) -> Option<FieldValue<'_>> {
         let upstream = record.upstream.as_ref();
         let principal = record.principal.as_deref();
@@ -146,7 +65,8 @@ impl LogField {
     }
 }
 
-/// Whether the request could not be parsed, so that it has no method, host and path. Every parsed request has a path.
+/// Whether the request could not be understood, so that its method, host and path say nothing. Every understood request
+/// has a path.
 pub fn is_unparsed(record: &RequestRecord) -> bool {
     record.path.is_empty()
 }
@@ -155,12 +75,12 @@ fn text(text: &str) -> Option<FieldValue<'_>> {
     (!text.is_empty()).then_some(FieldValue::Text(text))
 }
 
-/// Text that may contain data from a client.
+/// Text that a client may have had a hand in.
 fn short(value: &str, most: usize) -> Option<FieldValue<'_>> {
     if value.len() <= most { text(value) } else { bytes(value.as_bytes().into(), most) }
 }
 
-/// The same for bytes that need not be text. To be redacted before: a credential is recognized by its parameter's name.
+/// The same for what need not be text. Redacted before it is truncate: a credential is known by what stands around it.
 fn bytes(value: Cow<'_, [u8]>, most: usize) -> Option<FieldValue<'_>> {
     Some(FieldValue::Bytes(truncate(value, most)))
 }
@@ -169,7 +89,7 @@ fn bytes(value: Cow<'_, [u8]>, most: usize) -> Option<FieldValue<'_>> {
 #[derive(Clone, Debug)]
 pub enum FieldValue<'a> {
     Text(&'a str),
-    /// Bytes from a client, which need not be UTF-8.
+    /// What a client sent, which need not be UTF-8.
     Bytes(Cow<'a, [u8]>),
     Integer(u64),
     /// Written in milliseconds, to the microsecond.
@@ -181,7 +101,7 @@ pub enum FieldValue<'a> {
 }
 
 impl<'a> FieldValue<'a> {
-    /// The bytes of a value that needs escaping; `None` for one that is written as it is.
+    /// What is to be escaped where it is written; `None` for what is written as it is.
     pub fn into_bytes(self) -> Option<Cow<'a, [u8]>> {
         match self {
             FieldValue::Text(text) => Some(text.as_bytes().into()),

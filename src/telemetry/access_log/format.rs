@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::escape::{push_escaped, push_escaped_word};
 use super::field::{LogField, is_unparsed};
-use super::template::LogTemplate;
+use crate::config::log_template::LogTemplate;
 use crate::config::snapshot::LogFormat;
 use crate::telemetry::record::RequestRecord;
 use crate::telemetry::timestamp::Ncsa;
@@ -17,16 +17,16 @@ use crate::telemetry::timestamp::Ncsa;
 pub enum LineFormat {
     Json,
     Combined,
-    LogTemplate(LogTemplate),
+    Template(LogTemplate),
 }
 
 impl LineFormat {
-    pub fn new(format: &LogFormat) -> Result<LineFormat, String> {
-        Ok(match format {
+    pub fn new(format: &LogFormat) -> LineFormat {
+        match format {
             LogFormat::Json => LineFormat::Json,
             LogFormat::Combined => LineFormat::Combined,
-            LogFormat::Template(text) => LineFormat::LogTemplate(LogTemplate::parse(text)?),
-        })
+            LogFormat::Template(template) => LineFormat::Template(template.clone()),
+        }
     }
 
     /// Appends exactly one line, with its line feed.
@@ -34,7 +34,7 @@ impl LineFormat {
         match self {
             LineFormat::Json => write_json(record, lines),
             LineFormat::Combined => write_combined(record, lines),
-            LineFormat::LogTemplate(template) => template.write(record, lines),
+            LineFormat::Template(template) => template.write(record, lines),
         }
         lines.push(b'\n');
     }

@@ -15,7 +15,7 @@ use crate::config::snapshot;
 pub struct AccessLoggers {
     losses: Arc<LossCounters>,
     /// A log that no request holds is dropped when the next one is opened; its thread has written its lines by then.
-    open: Mutex<Vec<(snapshot::AccessLog, Arc<AccessLogger>)>>,
+    open: Mutex<Vec<(snapshot::AccessLogConfig, Arc<AccessLogger>)>>,
 }
 
 impl AccessLoggers {
@@ -23,7 +23,7 @@ impl AccessLoggers {
     ///
     /// # Errors
     /// Those of [`AccessLogger::start`]. Open logs stay open.
-    pub fn open(&self, settings: &snapshot::AccessLog) -> io::Result<Arc<AccessLogger>> {
+    pub fn open(&self, settings: &snapshot::AccessLogConfig) -> io::Result<Arc<AccessLogger>> {
         let mut open = self.open.lock();
         open.retain(|(known, log)| known == settings || Arc::strong_count(log) > 1);
         if let Some((_, log)) = open.iter().find(|(known, _)| known == settings) {

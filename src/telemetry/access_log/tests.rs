@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::config::log_template::{FIELDS, LogTemplate};
 use crate::config::snapshot::{LogFormat, LogOutput};
 use crate::decision::access::Principal;
 use crate::decision::outcome::Cause;
@@ -90,7 +91,7 @@ fn line(format: &LineFormat, record: &RequestRecord) -> String {
 }
 
 fn template(text: &str) -> LineFormat {
-    LineFormat::LogTemplate(LogTemplate::parse(text).unwrap())
+    LineFormat::Template(LogTemplate::parse(text).unwrap())
 }
 
 #[test]
@@ -222,8 +223,8 @@ fn deadline() -> Instant {
 }
 
 fn start(path: &Path, queue: usize) -> AccessLogger {
-    AccessLogger::start(&snapshot::AccessLog {
-        format: LogFormat::Template("{request_id}".to_owned()),
+    AccessLogger::start(&snapshot::AccessLogConfig {
+        format: LogFormat::Template(LogTemplate::parse("{request_id}").unwrap()),
         output: LogOutput::File(path.to_owned()),
         queue,
     })
@@ -289,14 +290,16 @@ fn an_output_that_stands_still_costs_lines_not_time() {
 #[test]
 fn a_folder_that_does_not_exist_is_an_error_at_once() {
     let output = LogOutput::File("/nonexistent/access.log".into());
-    let error = AccessLogger::start(&snapshot::AccessLog { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
+    let error =
+        AccessLogger::start(&snapshot::AccessLogConfig { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/access.log"));
 }
 
 #[test]
 fn a_log_that_is_off_takes_and_drops_nothing() {
-    let log = AccessLogger::start(&snapshot::AccessLog { format: LogFormat::Json, output: LogOutput::Off, queue: 1 })
-        .unwrap();
+    let log =
+        AccessLogger::start(&snapshot::AccessLogConfig { format: LogFormat::Json, output: LogOutput::Off, queue: 1 })
+            .unwrap();
     log.record(record());
     log.reopen();
     assert!(log.flush(deadline()) && log.dropped() == 0);

@@ -10,12 +10,18 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Fingerprint, header};
-use crate::config::compile::{Context, DocPath};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{ApiKey, ApiKeyEntry, ApiKeyFile, ApiKeys};
 use crate::decision::access::Principal;
 use crate::decision::access::api_key::Rules;
 
-pub(super) fn compile(ctx: &mut Context, path: &DocPath, name: &str, raw: &ApiKey) -> Option<(Rules, Fingerprint)> {
+pub(super) fn compile(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    name: &str,
+    raw: &ApiKey,
+) -> Option<(Rules, Fingerprint)> {
     let header = match raw.header.as_deref() {
         None => Some(HeaderName::from_static("x-api-key")),
         Some(name) if name.eq_ignore_ascii_case("authorization") => {
@@ -81,7 +87,7 @@ impl Source<'_> {
 }
 
 fn principals(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     source: &Source,
     identity: &str,
     entries: &[ApiKeyEntry],
@@ -126,7 +132,7 @@ fn principals(
 }
 
 /// Two keys of one caller are how keys are replaced without a gap, and also what copying an entry leaves behind.
-fn check_id(ctx: &mut Context, source: &Source, index: usize, entries: &[ApiKeyEntry]) -> Option<()> {
+fn check_id(ctx: &mut CompileContext, source: &Source, index: usize, entries: &[ApiKeyEntry]) -> Option<()> {
     let entry = &entries[index];
     let (path, prefix) = source.name(index, entry, "id");
     if entry.id.is_empty() {
@@ -145,7 +151,7 @@ fn check_id(ctx: &mut Context, source: &Source, index: usize, entries: &[ApiKeyE
     Some(())
 }
 
-fn hash(ctx: &mut Context, source: &Source, index: usize, entry: &ApiKeyEntry) -> Option<[u8; 32]> {
+fn hash(ctx: &mut CompileContext, source: &Source, index: usize, entry: &ApiKeyEntry) -> Option<[u8; 32]> {
     let parsed = entry.hash.strip_prefix("sha256:").and_then(hexadecimal);
     if parsed.is_none() {
         let (path, prefix) = source.name(index, entry, "hash");
@@ -174,7 +180,7 @@ fn hexadecimal(digits: &str) -> Option<[u8; 32]> {
 }
 
 fn expires(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     source: &Source,
     index: usize,
     entry: &ApiKeyEntry,

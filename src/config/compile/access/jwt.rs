@@ -5,7 +5,8 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
 use super::{Fingerprint, header};
-use crate::config::compile::{Context, DocPath};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{Jwt, JwtKeys};
 use crate::config::raw::units::Span;
 use crate::decision::access::jwt::keys::{self, KeyError};
@@ -31,7 +32,7 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
 /// Beyond this, `exp` would mean little.
 const MAX_LEEWAY: Duration = Duration::from_secs(3600);
 
-pub(super) fn compile(ctx: &mut Context, path: &DocPath, raw: &Jwt) -> Option<(Rules, Fingerprint)> {
+pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<(Rules, Fingerprint)> {
     let mut print = Fingerprint::default();
     let issuer = not_empty(ctx, &path.key("issuer"), &raw.issuer);
     let audiences = audiences(ctx, &path.key("audience"), &raw.audience.0);
@@ -75,7 +76,7 @@ pub(super) fn compile(ctx: &mut Context, path: &DocPath, raw: &Jwt) -> Option<(R
     Some((rules, print))
 }
 
-fn not_empty(ctx: &mut Context, path: &DocPath, text: &str) -> Option<String> {
+fn not_empty(ctx: &mut CompileContext, path: &DocPath, text: &str) -> Option<String> {
     if text.is_empty() {
         ctx.error(path, "value_missing", "the value is empty");
         return None;
@@ -83,7 +84,7 @@ fn not_empty(ctx: &mut Context, path: &DocPath, text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn audiences(ctx: &mut Context, path: &DocPath, raw: &[String]) -> Option<Vec<String>> {
+fn audiences(ctx: &mut CompileContext, path: &DocPath, raw: &[String]) -> Option<Vec<String>> {
     if raw.is_empty() {
         ctx.error_with_help(
             path,
@@ -96,7 +97,7 @@ fn audiences(ctx: &mut Context, path: &DocPath, raw: &[String]) -> Option<Vec<St
     raw.iter().enumerate().map(|(index, audience)| not_empty(ctx, &path.index(index), audience)).collect()
 }
 
-fn algorithms(ctx: &mut Context, path: &DocPath, raw: &Jwt) -> Option<Vec<Algorithm>> {
+fn algorithms(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Vec<Algorithm>> {
     let Some(names) = &raw.algorithms else {
         return Some(match raw.keys {
             JwtKeys::Secret(_) => vec![Algorithm::HS256],
@@ -127,7 +128,7 @@ fn algorithms(ctx: &mut Context, path: &DocPath, raw: &Jwt) -> Option<Vec<Algori
     (!algorithms.is_empty() && algorithms.len() == names.0.len()).then_some(algorithms)
 }
 
-fn unknown_algorithm(ctx: &mut Context, path: &DocPath, name: &str) {
+fn unknown_algorithm(ctx: &mut CompileContext, path: &DocPath, name: &str) {
     let known = ALGORITHMS.map(|(known, _)| known);
     let help = match nearest(name, known) {
         _ if name.eq_ignore_ascii_case("none") => {
@@ -139,7 +140,7 @@ fn unknown_algorithm(ctx: &mut Context, path: &DocPath, name: &str) {
     ctx.error_with_help(path, "unknown_algorithm", format!("unknown algorithm `{name}`"), help);
 }
 
-fn keys(ctx: &mut Context, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprint) -> Option<Vec<Key>> {
+fn keys(ctx: &mut CompileContext, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprint) -> Option<Vec<Key>> {
     match raw {
         JwtKeys::JwksFile(file) => {
             let path = path.key("jwks_file");
@@ -179,7 +180,7 @@ fn keys(ctx: &mut Context, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprin
 }
 
 fn reported<T>(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     code: &'static str,
     file: &str,
@@ -189,7 +190,13 @@ fn reported<T>(
 }
 
 /// Makes sure that some key can be used with some accepted algorithm.
-fn check_fit(ctx: &mut Context, path: &DocPath, raw: &Jwt, keys: &[Key], algorithms: &[Algorithm]) -> Option<()> {
+fn check_fit(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    raw: &Jwt,
+    keys: &[Key],
+    algorithms: &[Algorithm],
+) -> Option<()> {
     if let (JwtKeys::Secret(_), [key]) = (&raw.keys, keys)
         && let Some(long) = algorithms
             .iter()
@@ -222,7 +229,7 @@ fn list(algorithms: &[Algorithm]) -> String {
     algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Vec<_>>().join(", ")
 }
 
-fn leeway(ctx: &mut Context, path: &DocPath, raw: Option<Span>) -> Option<u64> {
+fn leeway(ctx: &mut CompileContext, path: &DocPath, raw: Option<Span>) -> Option<u64> {
     let leeway = raw.map_or(defaults::JWT_LEEWAY, |span| span.0);
     if leeway > MAX_LEEWAY {
         ctx.error_with_help(

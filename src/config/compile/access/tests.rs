@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::decision::access::testing;
 use crate::diagnostics::{Diagnostic, Severity, has_errors};
@@ -42,7 +42,7 @@ fn compile(identities: &str, access: &str) -> (Option<Rules>, Vec<Diagnostic>) {
         serde_json::from_value(serde_json::json!({"version": 1, "identities": read(identities)})).unwrap();
     let access: Option<raw::access::Access> = serde_json::from_value(read(access)).unwrap();
     let (places, world) = (SourceMap::default(), world());
-    let mut ctx = Context::new(&places, &world);
+    let mut ctx = CompileContext::new(&places, &world);
     let identities = super::identities(&mut ctx, &config);
     let rules = super::access(&mut ctx, &DocPath("routes[0]".to_owned()), access.as_ref(), &identities);
     let diagnostics = ctx.into_diagnostics();

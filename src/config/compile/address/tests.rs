@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::config::compile::{Environment, compile};
+use crate::config::compile::compile;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 use crate::config::snapshot::Snapshot;
 

@@ -1,7 +1,7 @@
 use std::io;
 
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 
 struct Nothing;
@@ -21,8 +21,8 @@ fn compile(yaml: &str) -> (Vec<Limit>, Vec<Vec<u32>>, Vec<String>) {
     let written: serde_json::Value = serde_yaml::from_str(&format!("version: 1\n{yaml}")).unwrap();
     let raw: raw::Config = serde_json::from_value(written).unwrap();
     let places = SourceMap::default();
-    let mut ctx = Context::new(&places, &Nothing);
-    let mut limits = Limits::new(&mut ctx, &raw);
+    let mut ctx = CompileContext::new(&places, &Nothing);
+    let mut limits = LimitCompiler::new(&mut ctx, &raw);
     let routes = raw.routes.iter().enumerate().map(|(index, route)| {
         let ids = limits.route(&mut ctx, &DocPath::root().key("routes").index(index), route);
         ids.into_iter().map(|id| id.0).collect()

@@ -10,7 +10,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use crate::config::compile::{Context, DocPath, pem};
+use crate::config::compile::{CompileContext, pem};
+use crate::config::doc_path::DocPath;
 use crate::config::raw::listener::Certificate as Files;
 use crate::config::snapshot::Certificate;
 
@@ -18,7 +19,7 @@ use crate::config::snapshot::Certificate;
 const SOON: Duration = Duration::from_secs(7 * 86_400);
 
 /// The certificate and key in `files`, which must fit each other, or diagnostics below `path`.
-pub(super) fn load(ctx: &mut Context, path: &DocPath, files: &Files) -> Option<Certificate> {
+pub(super) fn load(ctx: &mut CompileContext, path: &DocPath, files: &Files) -> Option<Certificate> {
     let (cert_path, key_path) = (path.key("cert"), path.key("key"));
     let chain = pem::certificates(ctx, &cert_path, &files.cert);
     let key = pem::private_key(ctx, &key_path, &files.key);
@@ -41,7 +42,7 @@ pub(super) fn load(ctx: &mut Context, path: &DocPath, files: &Files) -> Option<C
 }
 
 /// The names that `certificate` is good for, with a word about its time.
-fn describe(ctx: &mut Context, path: &DocPath, file: &str, certificate: &CertificateDer) -> Option<Vec<String>> {
+fn describe(ctx: &mut CompileContext, path: &DocPath, file: &str, certificate: &CertificateDer) -> Option<Vec<String>> {
     let parsed = match X509Certificate::from_der(certificate) {
         Ok((_, parsed)) => parsed,
         Err(error) => {
@@ -70,7 +71,7 @@ fn describe(ctx: &mut Context, path: &DocPath, file: &str, certificate: &Certifi
     Some(names)
 }
 
-fn check_time(ctx: &mut Context, path: &DocPath, file: &str, certificate: &X509Certificate) {
+fn check_time(ctx: &mut CompileContext, path: &DocPath, file: &str, certificate: &X509Certificate) {
     let now = ctx.now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
     let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
     let (code, message) = if now > until.timestamp() {

@@ -3,7 +3,8 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::config::compile::{Environment, compile};
+use crate::config::compile::compile;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 
 struct Fake {
@@ -154,6 +155,9 @@ fn bounds_have_bounds() {
         ("bounds: {http2_streams: 0}", "bounds.http2_streams out_of_range"),
         ("bounds: {http2_resets: 0}", "bounds.http2_resets out_of_range"),
         ("bounds: {http2_control_frames: 20000000}", "bounds.http2_control_frames out_of_range"),
+        ("bounds: {limit_keys: 999}", "bounds.limit_keys out_of_range"),
+        ("bounds: {http2_connection_window: 63KiB}", "bounds.http2_connection_window out_of_range"),
+        ("bounds: {lingering_time: 0s, lingering_bytes: 0B}", ""),
         ("process: {threads: 0}", "process.threads out_of_range"),
         ("process: {drain: 10s, drain_streams: 11s}", "process.drain_streams out_of_range"),
         ("process: {drain_streams: 31s}", "process.drain_streams out_of_range"),

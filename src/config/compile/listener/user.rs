@@ -1,11 +1,12 @@
 //! Compile: `process.user`.
 
-use crate::config::compile::{Context, DocPath};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::snapshot::User;
 
 /// Whom the process becomes. Whether this machine knows the user is a warning here, since a file may be checked on another
 /// machine than the one that runs it; there it ends the start.
-pub(super) fn user(ctx: &mut Context, path: &DocPath, written: &str) -> Option<User> {
+pub(super) fn user(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<User> {
     let (name, group) = match written.split_once(':') {
         Some((name, group)) => (name, Some(group)),
         None => (written, None),
@@ -28,7 +29,7 @@ pub(super) fn user(ctx: &mut Context, path: &DocPath, written: &str) -> Option<U
     Some(User { name: name.to_owned(), group: group.map(str::to_owned) })
 }
 
-fn warn_of_unknown(ctx: &mut Context, path: &DocPath, code: &'static str, kind: &str, name: &str) {
+fn warn_of_unknown(ctx: &mut CompileContext, path: &DocPath, code: &'static str, kind: &str, name: &str) {
     let help =
         format!("make it where the gateway runs, for example with `{kind}add --system {name}`; without it, `run` ends");
     ctx.warning(path, code, format!("this machine has no {kind} `{name}`"), help);

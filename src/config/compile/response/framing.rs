@@ -2,8 +2,9 @@
 
 use http::header::{CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
 
-use super::super::{Context, DocPath};
-use super::operation::{Action, Operation};
+use super::super::CompileContext;
+use super::operation::{HeaderAction, HeaderOperation};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::decision::response::framing::{Framing, frame_ancestors, is_policy_header};
 
@@ -81,7 +82,7 @@ impl Declared {
 }
 
 /// Reads a `framing`. A wrong one is reported and counts as `deny`.
-pub fn read(ctx: &mut Context, path: &DocPath, written: &raw::response::Framing) -> Declared {
+pub fn read(ctx: &mut CompileContext, path: &DocPath, written: &raw::response::Framing) -> Declared {
     use raw::response::Framing as Written;
     let ancestors = match written {
         Written::Deny => Some(Ancestors::nobody()),
@@ -92,7 +93,7 @@ pub fn read(ctx: &mut Context, path: &DocPath, written: &raw::response::Framing)
     Declared { ancestors, path: path.clone(), inherited: false }
 }
 
-fn read_origins(ctx: &mut Context, path: &DocPath, origins: &[String]) -> Ancestors {
+fn read_origins(ctx: &mut CompileContext, path: &DocPath, origins: &[String]) -> Ancestors {
     if origins.is_empty() {
         ctx.error_with_help(
             path,
@@ -147,7 +148,7 @@ fn check_origin(origin: &str) -> Result<(), &'static str> {
 
 /// A route that switches the inherited framing off says why.
 pub fn check_off(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     declared: &Declared,
     written: &raw::response::Framing,
     inherited: Option<&Declared>,
@@ -172,7 +173,7 @@ pub fn check_off(
 
 /// Reports where header operations and `framing` disagree on who may frame. What a route merely inherits was reported
 /// with the file.
-pub fn check(ctx: &mut Context, operations: &[Operation], framing: Option<&Declared>) {
+pub fn check(ctx: &mut CompileContext, operations: &[HeaderOperation], framing: Option<&Declared>) {
     let framing = framing.and_then(|declared| Some((declared, declared.ancestors.as_ref()?)));
     match framing {
         Some((declared, ancestors)) => check_with_framing(ctx, operations, declared, ancestors),
@@ -180,10 +181,15 @@ pub fn check(ctx: &mut Context, operations: &[Operation], framing: Option<&Decla
     }
 }
 
-fn check_with_framing(ctx: &mut Context, operations: &[Operation], declared: &Declared, ancestors: &Ancestors) {
+fn check_with_framing(
+    ctx: &mut CompileContext,
+    operations: &[HeaderOperation],
+    declared: &Declared,
+    ancestors: &Ancestors,
+) {
     let word = ancestors.word();
     for operation in operations.iter().filter(|operation| !(operation.inherited && declared.inherited)) {
-        let said = if operation.name == X_FRAME_OPTIONS && operation.action == Action::Remove {
+        let said = if operation.name == X_FRAME_OPTIONS && operation.action == HeaderAction::Remove {
             let kept = matches!(word.as_str(), "deny" | "same_origin");
             kept.then(|| "taking X-Frame-Options away".to_owned())
         } else {
@@ -203,8 +209,8 @@ fn check_with_framing(ctx: &mut Context, operations: &[Operation], declared: &De
     }
 }
 
-fn check_without_framing(ctx: &mut Context, operations: &[Operation]) {
-    let enforced = |operation: &&Operation| operation.name == CONTENT_SECURITY_POLICY;
+fn check_without_framing(ctx: &mut CompileContext, operations: &[HeaderOperation]) {
+    let enforced = |operation: &&HeaderOperation| operation.name == CONTENT_SECURITY_POLICY;
     for option in operations.iter().filter(|operation| operation.name == X_FRAME_OPTIONS) {
         for policy in operations.iter().filter(enforced).filter(|policy| !(policy.inherited && option.inherited)) {
             for (option_claim, option_said) in claims(option) {
@@ -229,7 +235,7 @@ fn check_without_framing(ctx: &mut Context, operations: &[Operation]) {
 }
 
 /// What an operation says about who may frame, with its words.
-fn claims(operation: &Operation) -> Vec<(Ancestors, String)> {
+fn claims(operation: &HeaderOperation) -> Vec<(Ancestors, String)> {
     let Some(value) = operation.value() else { return Vec::new() };
     if operation.name == X_FRAME_OPTIONS {
         let text = String::from_utf8_lossy(value.as_bytes());

@@ -4,26 +4,27 @@ use std::collections::HashSet;
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::{suggest, value};
+use crate::config::doc_path::DocPath;
 use crate::config::raw::response::Headers;
 use crate::config::raw::shape::Entries;
 use crate::diagnostics::{did_you_mean, slip};
 
 /// An operation on a response header, checked.
 #[derive(Clone, Debug)]
-pub struct Operation {
+pub struct HeaderOperation {
     pub name: HeaderName,
     /// The name as the owner wrote it, for messages.
     pub written: String,
-    pub action: Action,
+    pub action: HeaderAction,
     pub path: DocPath,
     /// Whether a route has it from the file.
     pub inherited: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum HeaderAction {
     Remove,
     Rename(HeaderName),
     Replace(HeaderValue),
@@ -32,24 +33,24 @@ pub enum Action {
     Append(HeaderValue),
 }
 
-impl Action {
+impl HeaderAction {
     fn word(&self) -> &'static str {
         match self {
-            Action::Remove => "remove",
-            Action::Rename(_) => "rename",
-            Action::Replace(_) => "replace",
-            Action::Default(_) => "default",
-            Action::Set(_) => "set",
-            Action::Append(_) => "append",
+            HeaderAction::Remove => "remove",
+            HeaderAction::Rename(_) => "rename",
+            HeaderAction::Replace(_) => "replace",
+            HeaderAction::Default(_) => "default",
+            HeaderAction::Set(_) => "set",
+            HeaderAction::Append(_) => "append",
         }
     }
 }
 
-impl Operation {
+impl HeaderOperation {
     /// The names that it concerns: two for a rename.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let new = match &self.action {
-            Action::Rename(new) => Some(new),
+            HeaderAction::Rename(new) => Some(new),
             _ => None,
         };
         std::iter::once(&self.name).chain(new)
@@ -58,32 +59,35 @@ impl Operation {
     /// The value that it gives to the header.
     pub fn value(&self) -> Option<&HeaderValue> {
         match &self.action {
-            Action::Remove | Action::Rename(_) => None,
-            Action::Replace(value) | Action::Default(value) | Action::Set(value) | Action::Append(value) => Some(value),
+            HeaderAction::Remove | HeaderAction::Rename(_) => None,
+            HeaderAction::Replace(value)
+            | HeaderAction::Default(value)
+            | HeaderAction::Set(value)
+            | HeaderAction::Append(value) => Some(value),
         }
     }
 
-    pub fn to_inherited(&self) -> Operation {
-        Operation { inherited: true, ..self.clone() }
+    pub fn to_inherited(&self) -> HeaderOperation {
+        HeaderOperation { inherited: true, ..self.clone() }
     }
 }
 
 /// The operations of a level, in the order in which they apply; what is wrong is reported and left out.
-pub fn read(ctx: &mut Context, path: &DocPath, raw: &Headers) -> Vec<Operation> {
+pub fn read(ctx: &mut CompileContext, path: &DocPath, raw: &Headers) -> Vec<HeaderOperation> {
     let mut operations = Vec::new();
     for (i, written) in raw.remove.iter().enumerate() {
-        operations.extend(operation(ctx, path.key("remove").index(i), written, |_, _, _| Some(Action::Remove)));
+        operations.extend(operation(ctx, path.key("remove").index(i), written, |_, _, _| Some(HeaderAction::Remove)));
     }
     for (written, new) in &raw.rename.0 {
         operations.extend(operation(ctx, path.key("rename").key(written), written, |ctx, path, _| {
-            name(ctx, path, new).map(Action::Rename)
+            name(ctx, path, new).map(HeaderAction::Rename)
         }));
     }
-    type Make = fn(HeaderValue) -> Action;
+    type Make = fn(HeaderValue) -> HeaderAction;
     let valued = [
-        (&raw.replace, "replace", Action::Replace as Make),
-        (&raw.default, "default", Action::Default),
-        (&raw.set, "set", Action::Set),
+        (&raw.replace, "replace", HeaderAction::Replace as Make),
+        (&raw.default, "default", HeaderAction::Default),
+        (&raw.set, "set", HeaderAction::Set),
     ];
     for (entries, word, action) in valued {
         for (written, text) in &entries.0 {
@@ -98,7 +102,7 @@ pub fn read(ctx: &mut Context, path: &DocPath, raw: &Headers) -> Vec<Operation> 
             let path = if texts.0.len() > 1 { path.index(i) } else { path.clone() };
             operations.extend(operation(ctx, path, written, |ctx, path, name| {
                 value::refuse_append(ctx, path, name);
-                value::read(ctx, path, name, written, text).map(Action::Append)
+                value::read(ctx, path, name, written, text).map(HeaderAction::Append)
             }));
         }
     }
@@ -107,18 +111,18 @@ pub fn read(ctx: &mut Context, path: &DocPath, raw: &Headers) -> Vec<Operation> 
 }
 
 fn operation(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: DocPath,
     written: &str,
-    action: impl FnOnce(&mut Context, &DocPath, &HeaderName) -> Option<Action>,
-) -> Option<Operation> {
+    action: impl FnOnce(&mut CompileContext, &DocPath, &HeaderName) -> Option<HeaderAction>,
+) -> Option<HeaderOperation> {
     let name = name(ctx, &path, written)?;
     let action = action(ctx, &path, &name)?;
-    Some(Operation { name, written: written.to_owned(), action, path, inherited: false })
+    Some(HeaderOperation { name, written: written.to_owned(), action, path, inherited: false })
 }
 
 /// A header that the owner may operate on.
-fn name(ctx: &mut Context, path: &DocPath, written: &str) -> Option<HeaderName> {
+fn name(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(written.as_bytes()) else {
         ctx.error_with_help(
             path,
@@ -163,7 +167,7 @@ fn reserved(name: &HeaderName) -> Option<&'static str> {
 }
 
 /// Two operations on one name where the later makes the earlier pointless.
-fn report_conflicts(ctx: &mut Context, operations: &[Operation]) {
+fn report_conflicts(ctx: &mut CompileContext, operations: &[HeaderOperation]) {
     for (i, later) in operations.iter().enumerate() {
         for earlier in &operations[..i] {
             let Some(help) = conflict(earlier, later) else { continue };
@@ -181,8 +185,8 @@ fn report_conflicts(ctx: &mut Context, operations: &[Operation]) {
     }
 }
 
-fn conflict(earlier: &Operation, later: &Operation) -> Option<&'static str> {
-    use Action::*;
+fn conflict(earlier: &HeaderOperation, later: &HeaderOperation) -> Option<&'static str> {
+    use HeaderAction::*;
     if let Rename(new) = &earlier.action {
         if let Rename(later_new) = &later.action
             && (later.name == *new || earlier.name == *later_new)
@@ -213,11 +217,11 @@ fn conflict(earlier: &Operation, later: &Operation) -> Option<&'static str> {
 
 /// The inherited headers that a route switches off.
 pub fn read_off(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     off: &Entries<String>,
-    own: &[Operation],
-    inherited: &[Operation],
+    own: &[HeaderOperation],
+    inherited: &[HeaderOperation],
 ) -> HashSet<HeaderName> {
     let mut names = HashSet::new();
     for (written, reason) in &off.0 {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw::response::ErrorPage;
 use crate::config::raw::shape::Entries;
 use crate::decision::outcome::Cause;
@@ -18,7 +19,7 @@ const MAX_PAGE: usize = 256 << 10;
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Reads the pages of a level into `pages`, over those that it inherits.
-pub fn read(ctx: &mut Context, path: &DocPath, entries: &Entries<ErrorPage>, pages: &mut Pages) {
+pub fn read(ctx: &mut CompileContext, path: &DocPath, entries: &Entries<ErrorPage>, pages: &mut Pages) {
     let mut seen = HashSet::new();
     for (written, raw) in &entries.0 {
         let path = path.key(written);
@@ -34,7 +35,7 @@ pub fn read(ctx: &mut Context, path: &DocPath, entries: &Entries<ErrorPage>, pag
     }
 }
 
-fn key(ctx: &mut Context, path: &DocPath, written: &str) -> Option<PageKey> {
+fn key(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<PageKey> {
     let key = PageKey::parse(written);
     match key {
         None => {
@@ -58,7 +59,7 @@ fn key(ctx: &mut Context, path: &DocPath, written: &str) -> Option<PageKey> {
     key
 }
 
-fn page(ctx: &mut Context, path: &DocPath, raw: &ErrorPage) -> Option<Page> {
+fn page(ctx: &mut CompileContext, path: &DocPath, raw: &ErrorPage) -> Option<Page> {
     let content_type = content_type(ctx, path, raw.content_type.as_deref());
     let (place, text) = match (&raw.body, &raw.file) {
         (Some(body), None) => (path.key("body"), body.clone()),
@@ -107,7 +108,7 @@ fn page(ctx: &mut Context, path: &DocPath, raw: &ErrorPage) -> Option<Page> {
     Some(Page::new(content_type?, &text))
 }
 
-fn content_type(ctx: &mut Context, path: &DocPath, written: Option<&str>) -> Option<HeaderValue> {
+fn content_type(ctx: &mut CompileContext, path: &DocPath, written: Option<&str>) -> Option<HeaderValue> {
     let Some(written) = written else { return Some(DEFAULT_TYPE) };
     let essence = written.split(';').next().unwrap_or("").trim_end();
     let token =

@@ -2,8 +2,8 @@ use std::io;
 
 use http::HeaderMap;
 
-use super::super::Environment;
 use super::*;
+use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::refusal_body;
@@ -30,16 +30,16 @@ impl Environment for World {
 fn compile(yaml: &str) -> (Arc<Rules>, Arc<Rules>, Vec<String>) {
     let raw: raw::Config = serde_yaml::from_str(&format!("version: 1\n{yaml}")).expect("the test's YAML fits");
     let places = SourceMap::default();
-    let mut ctx = Context::new(&places, &World);
-    let file = rules(&mut ctx, &raw, None);
+    let mut ctx = CompileContext::new(&places, &World);
+    let file = of_file(&mut ctx, &raw);
     let path = DocPath::root().key("routes").index(0);
-    let route = rules(&mut ctx, &raw, raw.routes.first().map(|route| (&path, route)));
+    let route = raw.routes.first().map_or(file.rules.clone(), |route| file.of_route(&mut ctx, &path, route));
     let findings = ctx.into_diagnostics().into_iter().map(|found| {
         let severity = if found.severity == Severity::Error { "error" } else { "warning" };
         assert!(!found.message.ends_with('.'), "{}", found.message);
         format!("{severity} {} {}", found.code, found.path)
     });
-    (file, route, findings.collect())
+    (file.rules, route, findings.collect())
 }
 
 fn findings(yaml: &str) -> Vec<String> {

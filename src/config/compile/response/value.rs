@@ -2,12 +2,19 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::decision::response::framing::{directives, policies, words};
 use crate::diagnostics::{did_you_mean, slip};
 
 /// Reads the value `text` of the header `name`, written `written`.
-pub fn read(ctx: &mut Context, path: &DocPath, name: &HeaderName, written: &str, text: &str) -> Option<HeaderValue> {
+pub fn read(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    name: &HeaderName,
+    written: &str,
+    text: &str,
+) -> Option<HeaderValue> {
     // `HeaderValue` would take bytes above ASCII, which receivers read in different ways (RFC 9110 §5.5).
     let Some(value) = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii()) else {
         let (why, help) = if text.contains(['\r', '\n']) {
@@ -29,7 +36,7 @@ pub fn read(ctx: &mut Context, path: &DocPath, name: &HeaderName, written: &str,
 }
 
 /// A second `X-Frame-Options` makes browsers distrust both, or take the stricter, each in its own way (HTML §7.8).
-pub fn refuse_append(ctx: &mut Context, path: &DocPath, name: &HeaderName) {
+pub fn refuse_append(ctx: &mut CompileContext, path: &DocPath, name: &HeaderName) {
     if name == http::header::X_FRAME_OPTIONS {
         ctx.error_with_help(
             path,
@@ -40,7 +47,7 @@ pub fn refuse_append(ctx: &mut Context, path: &DocPath, name: &HeaderName) {
     }
 }
 
-fn x_frame_options(ctx: &mut Context, path: &DocPath, text: &str) {
+fn x_frame_options(ctx: &mut CompileContext, path: &DocPath, text: &str) {
     if text.eq_ignore_ascii_case("DENY") || text.eq_ignore_ascii_case("SAMEORIGIN") {
         return;
     }
@@ -64,7 +71,7 @@ fn x_frame_options(ctx: &mut Context, path: &DocPath, text: &str) {
     }
 }
 
-fn x_content_type_options(ctx: &mut Context, path: &DocPath, text: &str) {
+fn x_content_type_options(ctx: &mut CompileContext, path: &DocPath, text: &str) {
     if !text.eq_ignore_ascii_case("nosniff") {
         ctx.error_with_help(
             path,
@@ -76,7 +83,7 @@ fn x_content_type_options(ctx: &mut Context, path: &DocPath, text: &str) {
 }
 
 /// RFC 6797 §6.1: `max-age` is required, no directive may come twice.
-fn strict_transport_security(ctx: &mut Context, path: &DocPath, text: &str) {
+fn strict_transport_security(ctx: &mut CompileContext, path: &DocPath, text: &str) {
     if let Err(why) = check_transport_security(text) {
         ctx.error_with_help(
             path,
@@ -152,7 +159,7 @@ const POLICY_DIRECTIVES: [&str; 28] = [
     "worker-src",
 ];
 
-fn policy(ctx: &mut Context, path: &DocPath, text: &str) {
+fn policy(ctx: &mut CompileContext, path: &DocPath, text: &str) {
     for directive in policies(text.as_bytes()).flat_map(directives) {
         let Some(name) = words(directive).next() else { continue };
         let name = String::from_utf8_lossy(name);

@@ -2,8 +2,10 @@
 
 use http::{HeaderValue, StatusCode, Uri};
 
-use super::pattern::{self, Wrong};
-use super::{Context, DocPath, mirror, split};
+use super::pattern::{self, InvalidValue};
+use super::{mirror, split};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
@@ -14,7 +16,13 @@ use crate::decision::route::{EncodedSeparators, Match};
 use crate::decision::rules::Action;
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
-pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match, raw: &raw::Config) -> Option<Action> {
+pub fn action(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    route: &Route,
+    matches: &Match,
+    raw: &raw::Config,
+) -> Option<Action> {
     let help = "write one of `upstream` (forward), `respond` (a fixed answer) and `redirect`";
     let mut compiled = Vec::new();
     let mut given = Vec::new();
@@ -58,7 +66,7 @@ pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match,
 }
 
 /// Reports what makes no sense on a route without an upstream.
-fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
+fn needs_upstream(ctx: &mut CompileContext, path: &DocPath, route: &Route) {
     let help = "remove it, or add `upstream`";
     if route.rewrite.is_some() {
         let message = "`rewrite` changes what an upstream sees, and this route has none";
@@ -70,14 +78,14 @@ fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
     }
 }
 
-fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
+fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
     let mut valid = true;
-    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: InvalidValue| {
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
         valid = false;
     };
     let kept_separators = matches.encoded_separators == EncodedSeparators::Keep;
-    let mut take_prefix = |ctx: &mut Context, key: &str, text: &Option<String>| {
+    let mut take_prefix = |ctx: &mut CompileContext, key: &str, text: &Option<String>| {
         let prefix = text.as_deref().map(|text| pattern::prefix(text, kept_separators)).transpose();
         prefix.map_err(|wrong| report(ctx, key, wrong)).ok().flatten().unwrap_or_default()
     };
@@ -87,7 +95,7 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
     let path_rewrite = match &written.path {
         Some(_) if prefixes => {
             let message = "`path` replaces the whole path, so that prefixes have nothing to work on";
-            report(ctx, "path", Wrong::new(message, "write `path` alone, or `strip_prefix` and `add_prefix`"));
+            report(ctx, "path", InvalidValue::new(message, "write `path` alone, or `strip_prefix` and `add_prefix`"));
             None
         }
         Some(text) => {
@@ -101,7 +109,7 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
     valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
-fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed> {
+fn respond(ctx: &mut CompileContext, path: &DocPath, written: &Respond) -> Option<Fixed> {
     let body = written.body.clone().unwrap_or_default();
     let status = status(written.status, 200).filter(|status| status.as_u16() >= 200);
     match status {
@@ -139,7 +147,12 @@ fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed
     Some(Fixed { status: status?, content_type: content_type?, body: body.into() })
 }
 
-fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Match) -> Option<rewrite::Redirect> {
+fn redirect(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &Redirect,
+    matches: &Match,
+) -> Option<rewrite::Redirect> {
     let status = status(written.status, 308).filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308));
     if status.is_none() {
         let message = "a redirect has the status 301, 302, 303, 307 or 308";
@@ -147,7 +160,7 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
         ctx.error_with_help(&path.key("status"), "invalid_status", message, help);
     }
     let mut valid = true;
-    let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
+    let mut report = |ctx: &mut CompileContext, key: &str, wrong: InvalidValue| {
         wrong.report(ctx, &path.key(key), "invalid_redirect");
         valid = false;
     };
@@ -160,7 +173,7 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
     if let Some(to) = &written.to {
         for (key, _) in parts.into_iter().filter(|(_, given)| *given) {
             let message = format!("`to` is the whole target, so that `{key}` has no effect");
-            report(ctx, key, Wrong::new(message, "write `to` alone, or the parts without `to`"));
+            report(ctx, key, InvalidValue::new(message, "write `to` alone, or the parts without `to`"));
         }
         let target = fixed_target(to).map_err(|wrong| report(ctx, "to", wrong)).ok();
         return valid.then_some(rewrite::Redirect { status: status?, target: Target::Fixed(target?) });
@@ -175,7 +188,11 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
         Some("http") => Some(Scheme::Http),
         Some("https") => Some(Scheme::Https),
         Some(other) => {
-            report(ctx, "scheme", Wrong::new(format!("`{other}` is not a scheme of the web"), "write http or https"));
+            report(
+                ctx,
+                "scheme",
+                InvalidValue::new(format!("`{other}` is not a scheme of the web"), "write http or https"),
+            );
             None
         }
     };
@@ -188,9 +205,9 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
 }
 
 /// An http URL, or a path on the same host.
-fn fixed_target(text: &str) -> Result<HeaderValue, Wrong> {
+fn fixed_target(text: &str) -> Result<HeaderValue, InvalidValue> {
     let help = "write a URL such as `https://www.example.com/`, or a path such as `/new`";
-    let wrong = |why: &str| Wrong::new(format!("`{text}` is not a target for a redirect: {why}"), help);
+    let wrong = |why: &str| InvalidValue::new(format!("`{text}` is not a target for a redirect: {why}"), help);
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(wrong("it contains a space, a control character or a letter that must be percent-encoded"));
     }

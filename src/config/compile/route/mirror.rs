@@ -3,7 +3,9 @@
 use http::Method;
 
 use super::split::{share, upstream};
-use super::{Context, DocPath, each, method};
+use super::{each, method};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::split as written;
 use crate::decision::rules::defaults;
@@ -22,7 +24,7 @@ const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// Compiles the `mirror` of a route, which is at `path`. `to` is where the real requests go.
 pub(super) fn mirror(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::Mirror,
     to: Option<&Destination>,

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, Method};
 
-use super::{Context, DocPath};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::decision::access::Rules;
 use crate::decision::request::{Normal, Scheme};
 use crate::decision::route::{Found, HostPattern, Match, PathPattern, Table};
@@ -10,7 +11,7 @@ use crate::decision::rules::{Action, Route};
 
 /// Warns of protected prefixes such as `/admin/*` whose own path, `/admin`, is forwarded by a public route: many origins
 /// serve the same for both. `places` are the routes' places by [`crate::decision::rules::RouteId`].
-pub fn warn_of_open_parents(ctx: &mut Context, table: &Table, routes: &[Route], places: &[DocPath]) {
+pub fn warn_of_open_parents(ctx: &mut CompileContext, table: &Table, routes: &[Route], places: &[DocPath]) {
     for matched in table.matches() {
         let index = matched.route.0 as usize;
         let (Some(route), Some(place)) = (routes.get(index), places.get(index)) else { continue };

@@ -7,8 +7,10 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
-use super::pattern::Wrong;
-use super::{Context, DocPath, condition};
+use super::condition;
+use super::pattern::InvalidValue;
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::raw::matching::ValueMatch;
@@ -20,7 +22,7 @@ use crate::diagnostics::nearest;
 
 /// Compiles the `upstream` of a route, which is at `path`.
 pub(super) fn destination(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::Destination,
     access: Option<&Access>,
@@ -35,7 +37,7 @@ pub(super) fn destination(
 }
 
 /// The upstream called `name`, which is written at `path`.
-pub(super) fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
+pub(super) fn upstream(ctx: &mut CompileContext, path: &DocPath, name: &str, raw: &raw::Config) -> Option<UpstreamId> {
     let mut names = raw.upstreams.0.iter().map(|(known, _)| known.as_str());
     if let Some(index) = names.clone().position(|known| known == name) {
         return Some(UpstreamId(index as u32));
@@ -55,7 +57,7 @@ pub(super) fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw:
 }
 
 fn split(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::Split,
     access: Option<&Access>,
@@ -77,7 +79,7 @@ fn split(
 }
 
 /// Whether every request has a side: reports what is missing, or there twice.
-fn is_whole(ctx: &mut Context, list: &DocPath, sides: &[written::Side]) -> bool {
+fn is_whole(ctx: &mut CompileContext, list: &DocPath, sides: &[written::Side]) -> bool {
     let before = ctx.errors();
     let mut rests = sides.iter().enumerate().filter(|(_, side)| side.share.is_none());
     if rests.next().is_none() {
@@ -111,7 +113,7 @@ fn is_whole(ctx: &mut Context, list: &DocPath, sides: &[written::Side]) -> bool 
     ctx.errors() == before
 }
 
-fn side(ctx: &mut Context, path: &DocPath, side: &written::Side, raw: &raw::Config) -> Option<Side> {
+fn side(ctx: &mut CompileContext, path: &DocPath, side: &written::Side, raw: &raw::Config) -> Option<Side> {
     let upstream = upstream(ctx, &path.key("upstream"), &side.upstream, raw);
     let mut when = Vec::with_capacity(side.when.len());
     for (index, condition) in side.when.iter().enumerate() {
@@ -127,13 +129,13 @@ pub(super) fn share(share: raw::units::Share) -> Share {
     Share::millionths(share.millionths)
 }
 
-fn when(written: &written::When) -> Result<When, Wrong> {
+fn when(written: &written::When) -> Result<When, InvalidValue> {
     let field = match (&written.header, &written.cookie) {
         (Some(name), None) => Field::Header(header(name)?),
         (None, Some(name)) => Field::Cookie(cookie(name)?),
         _ => {
             let message = "a condition looks at one thing, a header or a cookie";
-            return Err(Wrong::new(message, "write for example `{header: x-canary, value: \"1\"}`"));
+            return Err(InvalidValue::new(message, "write for example `{header: x-canary, value: \"1\"}`"));
         }
     };
     let condition = condition(written.value.as_ref().unwrap_or(&ValueMatch::Present(true)))?;
@@ -141,7 +143,7 @@ fn when(written: &written::When) -> Result<When, Wrong> {
 }
 
 fn sticky_by(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     written: &written::StickyBy,
     access: Option<&Access>,
@@ -151,7 +153,7 @@ fn sticky_by(
         written::StickyBy::ClientAddress => Ok(StickyBy::ClientAddress),
         written::StickyBy::Header(name) => header(name).map(StickyBy::Header),
         written::StickyBy::Cookie(name) => cookie(name).map(StickyBy::Cookie),
-        written::StickyBy::Principal if access == Some(&Access::Public) => Err(Wrong::new(
+        written::StickyBy::Principal if access == Some(&Access::Public) => Err(InvalidValue::new(
             "callers stay on their side by principal, and a public route recognises nobody",
             "write `sticky_by: client_address`, or give the route an `identity`",
         )),
@@ -160,14 +162,14 @@ fn sticky_by(
     key.map_err(|wrong| wrong.report(ctx, path, "invalid_sticky_key")).ok().map(Some)
 }
 
-fn header(name: &str) -> Result<HeaderName, Wrong> {
+fn header(name: &str) -> Result<HeaderName, InvalidValue> {
     HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Wrong::new(format!("`{name}` is not a header name"), "use letters, digits and `-`"))
+        .map_err(|_| InvalidValue::new(format!("`{name}` is not a header name"), "use letters, digits and `-`"))
 }
 
 /// The name of a cookie is a token (RFC 6265 §4.1.1), as that of a header is, but tells capitals apart.
-fn cookie(name: &str) -> Result<String, Wrong> {
+fn cookie(name: &str) -> Result<String, InvalidValue> {
     HeaderName::from_bytes(name.as_bytes())
         .map(|_| name.to_owned())
-        .map_err(|_| Wrong::new(format!("`{name}` is not a cookie's name"), "use letters, digits, `-` and `_`"))
+        .map_err(|_| InvalidValue::new(format!("`{name}` is not a cookie's name"), "use letters, digits, `-` and `_`"))
 }

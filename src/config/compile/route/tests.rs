@@ -3,7 +3,7 @@ use std::io;
 use http::{HeaderValue, StatusCode};
 
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::config::raw::route::Route;
 use crate::decision::request::Scheme;
@@ -31,7 +31,7 @@ pub(super) fn compiled(text: &str) -> Result<(Match, Action), Vec<String>> {
     let file = "version: 1\nupstreams: {orders: {endpoints: []}, users: {endpoints: []}}";
     let raw = serde_yaml::from_str(file).expect("the test's YAML is valid");
     let places = SourceMap::default();
-    let mut ctx = Context::new(&places, &Nothing);
+    let mut ctx = CompileContext::new(&places, &Nothing);
     let path = DocPath::root().key("routes").index(0);
     let matched = matches(&mut ctx, &path, RouteId(0), &route);
     let action = matched.as_ref().and_then(|matched| action(&mut ctx, &path, &route, matched, &raw));
@@ -243,7 +243,7 @@ fn values_of_actions_are_checked() {
 #[test]
 fn an_ambiguous_pair_names_both_routes() {
     let places = SourceMap::default();
-    let mut ctx = Context::new(&places, &Nothing);
+    let mut ctx = CompileContext::new(&places, &Nothing);
     let list = DocPath::root().key("routes");
     let route = |id| Match { route: RouteId(id), ..matched("{path: '/a/{x}'}") };
     let names = [(list.index(0), "first".into()), (list.index(1), "second".into())];

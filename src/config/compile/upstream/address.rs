@@ -4,33 +4,33 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What is wrong with an address, and what to write instead.
 #[derive(Debug, PartialEq)]
-pub(super) struct Wrong {
+pub(super) struct InvalidAddress {
     pub message: String,
     pub help: String,
 }
 
 /// The host (an IP address without brackets, or a DNS name in lower case) and the port.
-pub(super) fn parse(text: &str) -> Result<(String, u16), Wrong> {
+pub(super) fn parse(text: &str) -> Result<(String, u16), InvalidAddress> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let wrong = wrong(text, "an endpoint is an address, not a URL");
         let help = match (scheme, rest.trim_end_matches('/')) {
             ("https", rest) => format!("write `{rest}` with its port, and `tls` on the upstream"),
             (_, rest) => format!("write `{rest}` with its port"),
         };
-        return Err(Wrong { help, ..wrong });
+        return Err(InvalidAddress { help, ..wrong });
     }
     let (host, port) = split(text)?;
     // `u16::parse` takes a sign, which no port has.
     match port.parse() {
         Ok(number) if number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => Ok((host, number)),
-        _ => Err(Wrong {
+        _ => Err(InvalidAddress {
             help: "write a number from 1 to 65535 after the colon".to_owned(),
             ..wrong(text, "its port is not a port")
         }),
     }
 }
 
-fn split(text: &str) -> Result<(String, &str), Wrong> {
+fn split(text: &str) -> Result<(String, &str), InvalidAddress> {
     if let Some(rest) = text.strip_prefix('[') {
         let (inside, port) = rest.split_once("]:").ok_or_else(|| wrong(text, "it has no `]:` with a port after it"))?;
         let address: Ipv6Addr =
@@ -38,7 +38,7 @@ fn split(text: &str) -> Result<(String, &str), Wrong> {
         return Ok((address.to_string(), port));
     }
     if text.parse::<Ipv6Addr>().is_ok() || text.matches(':').count() > 1 {
-        return Err(Wrong {
+        return Err(InvalidAddress {
             help: "put the IPv6 address into brackets, such as `[::1]:9001`".to_owned(),
             ..wrong(text, "it can't be told where the IPv6 address ends and the port begins")
         });
@@ -79,8 +79,8 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn wrong(text: &str, why: &str) -> Wrong {
-    Wrong {
+fn wrong(text: &str, why: &str) -> InvalidAddress {
+    InvalidAddress {
         message: format!("`{text}` is not the address of an endpoint: {why}"),
         help: "write `host:port`, such as `127.0.0.1:9001`, `[::1]:9001` or `orders.internal:80`".to_owned(),
     }

@@ -3,10 +3,12 @@
 use std::io;
 
 use super::endpoints;
-use crate::config::compile::{Context, DocPath, Environment};
+use crate::config::compile::CompileContext;
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::config::load;
 use crate::config::raw;
-use crate::config::snapshot::Endpoint;
+use crate::config::snapshot::EndpointConfig;
 use crate::decision::rules::defaults::ENDPOINTS_PER_FILE;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -14,9 +16,9 @@ use crate::diagnostics::{Diagnostic, has_errors};
 ///
 /// # Errors
 /// Everything that is wrong with it, in its order.
-pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<Diagnostic>> {
+pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<EndpointConfig>, Vec<Diagnostic>> {
     let list = load::load_list::<raw::upstream::Endpoint>(file, content)?;
-    let mut ctx = Context::new(&list.places, &Nothing);
+    let mut ctx = CompileContext::new(&list.places, &Nothing);
     let root = DocPath::root();
     if list.items.is_empty() && list.diagnostics.is_empty() {
         ctx.error_with_help(

@@ -2,14 +2,15 @@
 
 use http::uri::{Authority, PathAndQuery};
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::numbers;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::Count;
 use crate::config::snapshot::{Health, Probe};
 use crate::decision::rules::defaults;
 
-pub(super) fn health(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Health) -> Health {
+pub(super) fn health(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::Health) -> Health {
     match raw {
         raw::upstream::Health::Tcp(probe) => timed(ctx, &path.key("tcp"), Probe::Tcp, probe),
         raw::upstream::Health::Http(probe) => {
@@ -31,7 +32,7 @@ pub(super) fn health(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Hea
 }
 
 /// Adds the settings that every kind of probe has.
-fn timed(ctx: &mut Context, path: &DocPath, probe: Probe, raw: &raw::upstream::Probe) -> Health {
+fn timed(ctx: &mut CompileContext, path: &DocPath, probe: Probe, raw: &raw::upstream::Probe) -> Health {
     let mut after = |name, written, default| numbers::count(ctx, &path.key(name), written, 1..=1000, default);
     let healthy_after = after("healthy_after", raw.healthy_after, defaults::HEALTHY_AFTER);
     let unhealthy_after = after("unhealthy_after", raw.unhealthy_after, defaults::UNHEALTHY_AFTER);
@@ -52,7 +53,7 @@ fn timed(ctx: &mut Context, path: &DocPath, probe: Probe, raw: &raw::upstream::P
     Health { probe, interval, timeout, healthy_after, unhealthy_after }
 }
 
-fn target(ctx: &mut Context, path: &DocPath, written: Option<&str>) -> String {
+fn target(ctx: &mut CompileContext, path: &DocPath, written: Option<&str>) -> String {
     let written = written.unwrap_or("/");
     let valid = written.starts_with('/') && !written.contains('#') && PathAndQuery::try_from(written).is_ok();
     if !valid {
@@ -66,7 +67,7 @@ fn target(ctx: &mut Context, path: &DocPath, written: Option<&str>) -> String {
     written.to_owned()
 }
 
-fn host(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
+fn host(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<String> {
     match Authority::try_from(written) {
         Ok(authority) if !authority.host().is_empty() && !written.contains('@') => Some(written.to_owned()),
         _ => {
@@ -81,7 +82,7 @@ fn host(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
     }
 }
 
-fn expected(ctx: &mut Context, path: &DocPath, written: Option<&[Count]>) -> Vec<u16> {
+fn expected(ctx: &mut CompileContext, path: &DocPath, written: Option<&[Count]>) -> Vec<u16> {
     let Some(written) = written else { return vec![200] };
     if written.is_empty() {
         ctx.error_with_help(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::numbers;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::{Count, Share};
 use crate::config::raw::upstream::resilience::{Ejection, EjectionRules};
@@ -15,7 +16,7 @@ use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
 const HUNDREDTH: u32 = 10_000;
 
 /// `None`: endpoints are never left out for what they fail.
-pub(super) fn ejection(ctx: &mut Context, path: &DocPath, raw: Option<&Ejection>) -> Option<Rules> {
+pub(super) fn ejection(ctx: &mut CompileContext, path: &DocPath, raw: Option<&Ejection>) -> Option<Rules> {
     match raw {
         Some(Ejection::Off) => None,
         Some(Ejection::On(rules)) => Some(rules_of(ctx, path, rules)),
@@ -30,7 +31,7 @@ pub(super) fn ejection(ctx: &mut Context, path: &DocPath, raw: Option<&Ejection>
     }
 }
 
-fn rules_of(ctx: &mut Context, path: &DocPath, raw: &EjectionRules) -> Rules {
+fn rules_of(ctx: &mut CompileContext, path: &DocPath, raw: &EjectionRules) -> Rules {
     let after = path.key("consecutive_failures");
     let consecutive = numbers::count(ctx, &after, raw.consecutive_failures, 1..=1000, defaults::EJECT_AFTER);
     let (first, longest) = times(ctx, path, raw);
@@ -44,7 +45,7 @@ fn rules_of(ctx: &mut Context, path: &DocPath, raw: &EjectionRules) -> Rules {
     }
 }
 
-fn times(ctx: &mut Context, path: &DocPath, raw: &EjectionRules) -> (Duration, Duration) {
+fn times(ctx: &mut CompileContext, path: &DocPath, raw: &EjectionRules) -> (Duration, Duration) {
     let first = numbers::span(ctx, &path.key("for"), raw.first, defaults::EJECT_FOR);
     let longest = match raw.longest {
         // A long first time lengthens the default, which nobody wrote.
@@ -62,7 +63,7 @@ fn times(ctx: &mut Context, path: &DocPath, raw: &EjectionRules) -> (Duration, D
     (first, longest)
 }
 
-fn failures(ctx: &mut Context, path: &DocPath, raw: Option<&[Count]>) -> Failures {
+fn failures(ctx: &mut CompileContext, path: &DocPath, raw: Option<&[Count]>) -> Failures {
     let Some(raw) = raw else { return Failures::Answering(defaults::EJECT_STATUSES.into_iter().collect()) };
     let statuses = raw
         .iter()
@@ -71,7 +72,7 @@ fn failures(ctx: &mut Context, path: &DocPath, raw: Option<&[Count]>) -> Failure
     Failures::Answering(statuses.collect())
 }
 
-fn error_rate(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::resilience::ErrorRate) -> ErrorRate {
+fn error_rate(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::resilience::ErrorRate) -> ErrorRate {
     ErrorRate {
         window: numbers::span(ctx, &path.key("window"), raw.window, defaults::ERROR_RATE_WINDOW),
         requests: numbers::count(
@@ -87,7 +88,7 @@ fn error_rate(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::resilience
 }
 
 /// A share of 1% to 100%, rounded down to whole hundredths.
-fn hundredths(ctx: &mut Context, path: &DocPath, written: Option<Share>, default: u32) -> u32 {
+fn hundredths(ctx: &mut CompileContext, path: &DocPath, written: Option<Share>, default: u32) -> u32 {
     match written.map(|share| share.millionths / HUNDREDTH) {
         None => default,
         Some(0) => {
@@ -100,7 +101,7 @@ fn hundredths(ctx: &mut Context, path: &DocPath, written: Option<Share>, default
 }
 
 pub(super) fn circuit_breaker(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     raw: &raw::upstream::resilience::CircuitBreaker,
 ) -> CircuitBreaker {
@@ -114,7 +115,12 @@ pub(super) fn circuit_breaker(
 }
 
 /// The gateway's zone, among endpoints that are in `zoned`. An empty one, as `${ZONE:-}` gives where nothing is set, is none.
-pub(super) fn zone(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Upstream, zoned: &[&str]) -> Option<String> {
+pub(super) fn zone(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    raw: &raw::upstream::Upstream,
+    zoned: &[&str],
+) -> Option<String> {
     let zone = raw.zone.clone().filter(|zone| !zone.is_empty());
     match &zone {
         Some(own) if !zoned.contains(&own.as_str()) => ctx.warning(

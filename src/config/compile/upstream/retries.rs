@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::numbers;
+use crate::config::doc_path::DocPath;
 use crate::config::raw::retries::{Backoff as Written, OwnRetries, Retries, RetryOn, RouteRetries, UpstreamRetries};
 use crate::config::raw::shape::OneOrMany;
 use crate::config::raw::units::{Count, Span};
@@ -20,7 +21,7 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// What an upstream says about retries.
-pub(super) fn upstream(ctx: &mut Context, path: &DocPath, written: Option<&Retries>) -> (Rules, RetryBudget) {
+pub(super) fn upstream(ctx: &mut CompileContext, path: &DocPath, written: Option<&Retries>) -> (Rules, RetryBudget) {
     let nothing = UpstreamRetries::default();
     let written = match written {
         Some(Retries::Off) => return (Rules::off(), budget(&nothing)),
@@ -40,7 +41,11 @@ pub(super) fn upstream(ctx: &mut Context, path: &DocPath, written: Option<&Retri
 }
 
 /// What a route says about retries.
-pub(in crate::config::compile) fn route(ctx: &mut Context, path: &DocPath, written: &RouteRetries) -> RouteRules {
+pub(in crate::config::compile) fn route(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &RouteRetries,
+) -> RouteRules {
     let written = match written {
         RouteRetries::Off => return RouteRules::off(),
         RouteRetries::On(written) => written,
@@ -55,16 +60,16 @@ pub(in crate::config::compile) fn route(ctx: &mut Context, path: &DocPath, writt
     }
 }
 
-fn attempts(ctx: &mut Context, path: &DocPath, written: Option<Count>) -> Option<u32> {
+fn attempts(ctx: &mut CompileContext, path: &DocPath, written: Option<Count>) -> Option<u32> {
     let range = 1..=MAX_ATTEMPTS;
     written.map(|_| numbers::count(ctx, &path.key("attempts"), written, range, defaults::RETRY_ATTEMPTS))
 }
 
-fn try_timeout(ctx: &mut Context, path: &DocPath, written: Option<Span>) -> Option<Duration> {
+fn try_timeout(ctx: &mut CompileContext, path: &DocPath, written: Option<Span>) -> Option<Duration> {
     written.map(|_| numbers::span(ctx, &path.key("try_timeout"), written, defaults::RESPONSE))
 }
 
-fn conditions(ctx: &mut Context, path: &DocPath, written: &OneOrMany<RetryOn>) -> On {
+fn conditions(ctx: &mut CompileContext, path: &DocPath, written: &OneOrMany<RetryOn>) -> On {
     let mut on = On::default();
     for (index, each) in written.0.iter().enumerate() {
         match each {
@@ -85,7 +90,7 @@ fn conditions(ctx: &mut Context, path: &DocPath, written: &OneOrMany<RetryOn>) -
     on
 }
 
-fn backoff(ctx: &mut Context, path: &DocPath, written: Option<Written>) -> Backoff {
+fn backoff(ctx: &mut CompileContext, path: &DocPath, written: Option<Written>) -> Backoff {
     let Written { first, longest } = written.unwrap_or_default();
     let written_longest = longest;
     let first = first.map_or(defaults::RETRY_FIRST, |span| span.0);
@@ -111,7 +116,7 @@ fn budget(written: &UpstreamRetries) -> RetryBudget {
     RetryBudget { share, floor, floor_per }
 }
 
-fn methods(ctx: &mut Context, path: &DocPath, written: &OwnRetries) -> Option<Vec<Method>> {
+fn methods(ctx: &mut CompileContext, path: &DocPath, written: &OwnRetries) -> Option<Vec<Method>> {
     let texts = &written.methods.0;
     let mut methods = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {

@@ -1,18 +1,23 @@
-//! Sticky sessions.
+//! StickyConfig sessions.
 
 use http::HeaderName;
 
-use super::super::{Context, DocPath};
+use super::super::CompileContext;
 use super::numbers;
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::shape::SecretSource;
 use crate::config::raw::upstream::sticky::Lifetime;
-use crate::config::snapshot::Sticky;
+use crate::config::snapshot::StickyConfig;
 use crate::decision::upstream::sticky::{self, MIN_KEY_BYTES, SameSite};
 use crate::secret::Secret;
 
 /// `None` comes with an error.
-pub(super) fn sticky(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::sticky::Sticky) -> Option<Sticky> {
+pub(super) fn sticky(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    raw: &raw::upstream::sticky::Sticky,
+) -> Option<StickyConfig> {
     let name = name(ctx, &path.key("cookie"), &raw.cookie);
     let lifetime = match raw.lifetime {
         None | Some(Lifetime::Session) => None,
@@ -53,14 +58,14 @@ pub(super) fn sticky(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::sti
         }
         Some(source) => Some(key(ctx, &path.key("key"), source)?),
     };
-    Some(Sticky {
+    Some(StickyConfig {
         cookie: sticky::Sticky { name: name?, lifetime, path: cookie_path?, same_site, secure: raw.secure },
         key,
     })
 }
 
 /// A cookie's name is a token (RFC 6265 §4.1.1), as a header's is; but it keeps its case.
-fn name(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
+fn name(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<String> {
     if HeaderName::from_bytes(written.as_bytes()).is_ok() {
         return Some(written.to_owned());
     }
@@ -70,7 +75,7 @@ fn name(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
 }
 
 /// A cookie's path (RFC 6265 §4.1.1) begins with `/`, as browsers would ignore it otherwise.
-fn cookie_path(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
+fn cookie_path(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<String> {
     let plain = written.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b';' | b','));
     if written.starts_with('/') && plain {
         return Some(written.to_owned());
@@ -81,7 +86,7 @@ fn cookie_path(ctx: &mut Context, path: &DocPath, written: &str) -> Option<Strin
 }
 
 /// Browsers refuse cookies whose name promises more than they keep (RFC 6265bis §4.1.3).
-fn prefixed(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::sticky::Sticky, cookie_path: Option<&str>) {
+fn prefixed(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::sticky::Sticky, cookie_path: Option<&str>) {
     let lower = raw.cookie.to_ascii_lowercase();
     let host = lower.starts_with("__host-");
     if (host || lower.starts_with("__secure-")) && raw.secure != Some(true)
@@ -96,7 +101,7 @@ fn prefixed(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::sticky::Stic
     }
 }
 
-fn key(ctx: &mut Context, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
+fn key(ctx: &mut CompileContext, path: &DocPath, source: &SecretSource) -> Option<Secret<Vec<u8>>> {
     let key = ctx.read_secret(path, source)?;
     if key.expose().len() < MIN_KEY_BYTES {
         ctx.error_with_help(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::config::snapshot::{Health, Probe};
 
@@ -29,7 +29,7 @@ fn compile(files: &Files, yaml: &str) -> (Vec<Upstream>, Vec<String>) {
     let written: serde_json::Value = serde_yaml::from_str(&format!("version: 1\nupstreams:\n{yaml}")).unwrap();
     let raw: raw::Config = serde_json::from_value(written).unwrap();
     let places = SourceMap::default();
-    let mut ctx = Context::new(&places, files);
+    let mut ctx = CompileContext::new(&places, files);
     let compiled = upstreams(&mut ctx, &raw);
     let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));
     (compiled, found.collect())
@@ -50,7 +50,8 @@ pub(super) fn found(yaml: &str, expected: &[&str]) {
 #[test]
 fn what_is_not_written_has_a_default() {
     let upstream = one("  orders: {endpoints: ['127.0.0.1:9001', {address: 'B.internal:80', weight: 2}]}");
-    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
+    let endpoint =
+        |host: &str, port, weight| EndpointConfig { host: host.to_owned(), port, weight, priority: 0, zone: None };
     assert_eq!(upstream.endpoints, [endpoint("127.0.0.1", 9001, 1), endpoint("b.internal", 80, 2)]);
     assert_eq!(upstream.balance, Balance::RoundRobin);
     assert_eq!(upstream.health, None);
@@ -146,7 +147,8 @@ fn endpoints_may_be_found_in_files_and_by_dns() {
   three: {endpoints: {srv: orders.service.consul.}}",
     );
     assert!(found.is_empty(), "{found:?}");
-    let endpoint = |host: &str, port, weight| Endpoint { host: host.to_owned(), port, weight, priority: 0, zone: None };
+    let endpoint =
+        |host: &str, port, weight| EndpointConfig { host: host.to_owned(), port, weight, priority: 0, zone: None };
     assert_eq!(*compiled[0].files[0].loaded, [endpoint("a", 1, 1), endpoint("b", 2, 3)]);
     assert_eq!(compiled[1].endpoints, [endpoint("c", 3, 1), endpoint("d", 4, 2)]);
     assert_eq!(compiled[1].services, ["_http._tcp.orders.internal".into()]);

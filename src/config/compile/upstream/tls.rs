@@ -5,13 +5,14 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
 
-use super::super::{Context, DocPath, pem};
+use super::super::{CompileContext, pem};
+use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::snapshot::{ClientCertificate, UpstreamTls};
 use crate::secret::Secret;
 
 /// `None` comes with an error, which refuses the configuration: it never means that the upstream goes without TLS.
-pub(super) fn tls(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::UpstreamTls) -> Option<UpstreamTls> {
+pub(super) fn tls(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::UpstreamTls) -> Option<UpstreamTls> {
     // Each of them reports by itself, so all are asked before any may end this.
     let sni = sni(ctx, &path.key("sni"), &raw.sni);
     let authorities = raw.ca.as_deref().map(|file| authorities(ctx, &path.key("ca"), file));
@@ -30,7 +31,7 @@ pub(super) fn tls(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Upstre
     })
 }
 
-fn sni(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
+fn sni(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<String> {
     if ServerName::try_from(written).is_ok() {
         return Some(written.to_ascii_lowercase());
     }
@@ -44,7 +45,7 @@ fn sni(ctx: &mut Context, path: &DocPath, written: &str) -> Option<String> {
     None
 }
 
-fn authorities(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
+fn authorities(ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
     let certificates = pem::certificates(ctx, path, file)?;
     let mut store = RootCertStore::empty();
     for (index, certificate) in certificates.iter().enumerate() {
@@ -58,7 +59,7 @@ fn authorities(ctx: &mut Context, path: &DocPath, file: &str) -> Option<Vec<Cert
 }
 
 fn client_certificate(
-    ctx: &mut Context,
+    ctx: &mut CompileContext,
     path: &DocPath,
     raw: &raw::listener::Certificate,
 ) -> Option<ClientCertificate> {

@@ -366,6 +366,12 @@ fn bounds_trust_and_the_log() {
                 "bounds: {answer_rate: 2KiB/s}",
                 "bounds: answer_rate: 1KiB/s -> 2KiB/s (stronger)",
             ),
+            ("bounds: {limit_keys: 5000}", "bounds: {limit_keys: 4000}", "bounds: limit_keys: 5000 -> 4000 (stronger)"),
+            (
+                "bounds: {upstream_pool: 512}",
+                "bounds: {upstream_pool: 513}",
+                "bounds: upstream_pool: 512 -> 513 (weaker) (by `portcullis upgrade`)",
+            ),
             (
                 "trusted_proxies: [10.0.0.0/8]",
                 "trusted_proxies: [10.0.0.0/8, 192.0.2.1]",

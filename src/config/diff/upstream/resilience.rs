@@ -1,13 +1,13 @@
 //! How an upstream copes with endpoints that fail, join or are busy.
 
-use crate::config::diff::Effect;
-use crate::config::diff::facts::Facts;
+use crate::config::diff::change::Effect;
+use crate::config::diff::facts::ConfigFacts;
 use crate::config::raw::units::Span;
-use crate::config::snapshot::{CircuitBreaker, RetryBudget, Sticky};
+use crate::config::snapshot::{CircuitBreaker, RetryBudget, StickyConfig};
 use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
 use crate::decision::upstream::retry;
 
-pub(super) fn ejection(rules: &Rules, facts: &mut Facts) {
+pub(super) fn ejection(rules: &Rules, facts: &mut ConfigFacts) {
     let Rules { consecutive, failures, error_rate, first, longest, most } = rules;
     let failures = match failures {
         Failures::Connecting => "failures to connect".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn ejection(rules: &Rules, facts: &mut Facts) {
     facts.tell(Effect::Balance, "ejection", format!("{words}; {most}% at most"));
 }
 
-pub(super) fn retries(rules: &retry::Rules, budget: &RetryBudget, facts: &mut Facts) {
+pub(super) fn retries(rules: &retry::Rules, budget: &RetryBudget, facts: &mut ConfigFacts) {
     let retry::Rules { attempts, on, backoff, try_timeout } = rules;
     if *attempts <= 1 {
         facts.tell(Effect::Setting, "retries", "off");
@@ -41,7 +41,7 @@ pub(super) fn retries(rules: &retry::Rules, budget: &RetryBudget, facts: &mut Fa
     }
 }
 
-pub(super) fn circuit_breaker(breaker: &CircuitBreaker, facts: &mut Facts) {
+pub(super) fn circuit_breaker(breaker: &CircuitBreaker, facts: &mut ConfigFacts) {
     let CircuitBreaker { requests, requests_per_endpoint } = breaker;
     for (name, bound) in [("requests", requests), ("requests of an endpoint", requests_per_endpoint)] {
         if let Some(bound) = bound {
@@ -50,8 +50,8 @@ pub(super) fn circuit_breaker(breaker: &CircuitBreaker, facts: &mut Facts) {
     }
 }
 
-pub(super) fn sticky(sticky: &Sticky, facts: &mut Facts) {
-    let Sticky { cookie, key } = sticky;
+pub(super) fn sticky(sticky: &StickyConfig, facts: &mut ConfigFacts) {
+    let StickyConfig { cookie, key } = sticky;
     let crate::decision::upstream::sticky::Sticky { name, lifetime, path, same_site, secure } = cookie;
     let lifetime = lifetime.map_or("a session".to_owned(), |lifetime| Span(lifetime).to_string());
     let secure = match secure {

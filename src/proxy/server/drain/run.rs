@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config::snapshot::Process;
+use crate::config::snapshot::ProcessConfig;
 use crate::proxy::drain::{Drain, DrainReason, DrainStage};
 use crate::proxy::runtime::Runtime;
 
@@ -149,7 +149,7 @@ impl DrainRunner<'_> {
             && self.runtime.state.connections.open() == 0
     }
 
-    fn process<T>(&self, read: impl FnOnce(&Process) -> T) -> T {
+    fn process<T>(&self, read: impl FnOnce(&ProcessConfig) -> T) -> T {
         read(&self.runtime.store.load().snapshot.process)
     }
 

@@ -153,7 +153,7 @@ fn sticky() -> snapshot::Upstream {
         same_site: SameSite::Lax,
         secure: None,
     };
-    snapshot::Upstream { sticky: Some(snapshot::Sticky { cookie, key: None }), ..upstream(&TWO) }
+    snapshot::Upstream { sticky: Some(snapshot::StickyConfig { cookie, key: None }), ..upstream(&TWO) }
 }
 
 /// The `Cookie` field of a client that got the cookie of `chosen`.

@@ -81,7 +81,7 @@ fn zones_that_do_nothing_are_a_warning() {
     assert_eq!(one("  a: {endpoints: [{address: 'b:1', zone: x}], zone: ''}").zone, None);
 }
 
-fn sticky(settings: &str) -> (Option<crate::config::snapshot::Sticky>, Vec<String>) {
+fn sticky(settings: &str) -> (Option<crate::config::snapshot::StickyConfig>, Vec<String>) {
     let files = Files(HashMap::from([("sticky.key", format!("{}\n", "k".repeat(32))), ("short.key", "k".repeat(31))]));
     let (mut compiled, found) = compile(&files, &format!("  a: {{endpoints: ['b:1'], sticky: {{{settings}}}}}"));
     (compiled.remove(0).sticky, found)

@@ -1,15 +1,14 @@
 //! Where a route's requests go, and what is copied of them.
 
-use super::any_or;
-use crate::config::diff::Effect;
-use crate::config::diff::facts::Facts;
+use crate::config::diff::change::Effect;
+use crate::config::diff::facts::{ConfigFacts, any_or};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::Upstream;
 use crate::decision::rules::UpstreamId;
 use crate::decision::upstream::mirror::Mirror;
 use crate::decision::upstream::split::{Destination, Field, Side, Split, StickyBy, When};
 
-pub(super) fn forward(to: &Destination, mirror: Option<&Mirror>, upstreams: &[Upstream], facts: &mut Facts) {
+pub(super) fn forward(to: &Destination, mirror: Option<&Mirror>, upstreams: &[Upstream], facts: &mut ConfigFacts) {
     let name = |id: &UpstreamId| upstreams[id.0 as usize].name.to_string();
     match to {
         Destination::One(upstream) => {
@@ -24,7 +23,7 @@ pub(super) fn forward(to: &Destination, mirror: Option<&Mirror>, upstreams: &[Up
     }
 }
 
-fn split(split: &Split, name: impl Fn(&UpstreamId) -> String, facts: &mut Facts) {
+fn split(split: &Split, name: impl Fn(&UpstreamId) -> String, facts: &mut ConfigFacts) {
     let Split { sides, rest, sticky_by, falls_back } = split;
     for Side { upstream, share, when } in sides {
         let share = if upstream == rest { "the rest".to_owned() } else { share.to_string() };

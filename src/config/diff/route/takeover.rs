@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::config::diff::access::demands;
-use crate::config::diff::guard::Guard;
-use crate::config::diff::{Apply, Change, Effect, Subject, Weight};
+use crate::config::diff::change::{Apply, ConfigChange, Effect, Subject, Weight};
+use crate::config::diff::guard::Protection;
 use crate::decision::request::{self, RawRequest, Scheme};
 use crate::decision::route::{Condition, HostPattern, Match, PathPattern, Segment};
 use crate::decision::rules::{Route, RouteId, Rules};
@@ -18,23 +18,23 @@ use crate::decision::rules::{Route, RouteId, Rules};
 const ANY: &str = "any";
 
 /// What becomes weaker because another route takes the requests of one that asked for more.
-pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
+pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
     old.table.matches().iter().filter_map(|matched| change(matched, old, new)).collect()
 }
 
-fn change(matched: &Match, old: &Rules, new: &Rules) -> Option<Change> {
+fn change(matched: &Match, old: &Rules, new: &Rules) -> Option<ConfigChange> {
     let before = route(old, matched.route)?;
-    let strict = Guard::Demands(demands(&before.access));
+    let strict = Protection::Demands(demands(&before.access));
     // A route that asks for nothing can't be replaced by one that asks for less.
     before.access.allow()?;
     let laxer = samples(matched).find_map(|sample| {
         let taken = |rules| sample.taken(rules);
         let after = (taken(old)? == matched.route).then(|| route(new, taken(new)?)).flatten()?;
-        let weight = Guard::weigh(Some(&strict), Some(&Guard::Demands(demands(&after.access))));
+        let weight = Protection::weigh(Some(&strict), Some(&Protection::Demands(demands(&after.access))));
         // Of the same route, its own access says it.
         (after.name != before.name && weight == Weight::Weaker).then_some(after)
     })?;
-    Some(Change {
+    Some(ConfigChange {
         weight: Weight::Weaker,
         effect: Effect::Access,
         subject: Subject::Routes { names: vec![before.name.clone()], every: false },
@@ -50,13 +50,13 @@ fn route(rules: &Rules, id: RouteId) -> Option<&Route> {
 }
 
 /// A request that a route matches.
-struct Sample {
+struct RequestSample {
     method: Method,
     target: String,
     headers: HeaderMap,
 }
 
-impl Sample {
+impl RequestSample {
     fn taken(&self, rules: &Rules) -> Option<RouteId> {
         let raw = RawRequest {
             method: &self.method,
@@ -73,7 +73,7 @@ impl Sample {
 }
 
 /// One request for each path of each host. Regular expressions have none: what they match is not to be guessed.
-fn samples(matched: &Match) -> impl Iterator<Item = Sample> {
+fn samples(matched: &Match) -> impl Iterator<Item = RequestSample> {
     let hosts: Vec<String> = match matched.hosts.as_slice() {
         [] => vec![ANY.to_owned()],
         hosts => hosts.iter().map(host).collect(),
@@ -97,7 +97,7 @@ fn samples(matched: &Match) -> impl Iterator<Item = Sample> {
     all.filter_map(move |(host, path)| {
         let mut headers = headers.clone();
         headers.insert(header::HOST, HeaderValue::try_from(host).ok()?);
-        Some(Sample { method: method.clone(), target: format!("{path}{query}"), headers })
+        Some(RequestSample { method: method.clone(), target: format!("{path}{query}"), headers })
     })
 }
 
