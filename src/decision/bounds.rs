@@ -267,8 +267,8 @@ bounds! {
         /// the request before it is answered. Default 16KiB.
         read_ahead: size(1..=16 * MIB) = 16 * KIB, connection;
 
-        /// After an answer that ends a connection: how long what its client still sends is read and dropped, so that a reset does
-        /// not overtake the answer. Default 2s.
+        /// After a refusal that ends a connection, such as 400 or 408: how long what its client still sends is read and dropped, so
+        /// that a reset does not overtake the answer. Default 2s.
         // A round trip and some patience: the answer has left already.
         lingering_time: duration(Duration::ZERO..=A_DAY) = secs(2), connection;
 
