@@ -168,14 +168,14 @@ pub struct RolloutStatus {
     /// Until it is kept or reverted at the latest.
     pub seconds_left: u64,
     /// The configuration in force.
-    pub old: CanarySample,
+    pub old: RolloutSample,
     /// The canary.
-    pub new: CanarySample,
+    pub new: RolloutSample,
 }
 
 /// What one of the two configurations of a roll-out did so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CanarySample {
+pub struct RolloutSample {
     /// Finished requests, without those that their client gave up.
     pub requests: u64,
     /// Failures and 5xx answers among them.

@@ -5,12 +5,12 @@ pub mod origin;
 mod tour;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
 
+use self::origin::DemoOrigin;
 use super::output::{ExitStatus, Printer};
 use crate::app::App;
 use crate::app::launch::Launch;
@@ -82,29 +82,6 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
     // They live as long as this process does.
     std::mem::forget(origins);
     Ok(app)
-}
-
-/// One origin in a process of its own, so that it can be killed by its pid.
-struct DemoOrigin {
-    name: &'static str,
-    address: SocketAddr,
-    process: Child,
-}
-
-impl DemoOrigin {
-    fn start(name: &'static str) -> Result<DemoOrigin, String> {
-        let failed = |e: io::Error| format!("cannot start origin {name}: {e}");
-        // Bound for a moment only to learn a free port.
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(failed)?;
-        let program = std::env::current_exe().map_err(failed)?;
-        let process = Command::new(program)
-            .args(["demo-origin", name, &address.to_string()])
-            // The origin ends when the pipe closes, however the demo ends.
-            .stdin(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        Ok(DemoOrigin { name, address, process })
-    }
 }
 
 /// The variables of the demo, and after them the environment of the process.

@@ -167,9 +167,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// Folders that still have a circle of imports, with the reason.
 const CIRCLES: &[(&str, &str)] = &[
     ("crate", "telemetry reads the compiled configuration, whose templates it checks"),
-    ("crate::app::reload", "the reload and the roll-out that it may begin"),
-    ("crate::cli::demo", "the tour and the demonstration that it leads through"),
-    ("crate::cli::explain", "the printer and the arguments that it prints"),
     ("crate::config", "what is compiled may be loaded from further files"),
     ("crate::config::compile", "the context of compiling and response rules"),
     ("crate::config::compile::access", "identities and the methods that they are made of"),

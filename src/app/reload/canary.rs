@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::admin::api::{CanarySample, RolloutStatus};
+use crate::admin::api::{RolloutSample, RolloutStatus};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Sample, Terms, Verdict, judge};
 use crate::proxy::runtime::rollout::Rollout;
@@ -65,8 +65,8 @@ impl Canary {
     }
 }
 
-fn sample(sample: &Sample) -> CanarySample {
-    CanarySample {
+fn sample(sample: &Sample) -> RolloutSample {
+    RolloutSample {
         requests: sample.requests,
         errors: sample.errors,
         refusals: sample.refusals,

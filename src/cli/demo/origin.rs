@@ -1,7 +1,8 @@
-//! A small origin that sends unwanted headers, and answers with what it received.
+//! A small origin that sends unwanted headers, and answers with what it received; and its process.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use clap::Args;
@@ -13,6 +14,33 @@ pub struct OriginArgs {
     /// Its name in its answers.
     name: String,
     address: SocketAddr,
+}
+
+/// One origin in a process of its own, so that it can be killed by its pid.
+pub struct DemoOrigin {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub process: Child,
+}
+
+impl DemoOrigin {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// When no port is free, or the process can't be started.
+    pub fn start(name: &'static str) -> Result<DemoOrigin, String> {
+        let failed = |e: io::Error| format!("cannot start origin {name}: {e}");
+        // Bound for a moment only to learn a free port.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(failed)?;
+        let program = std::env::current_exe().map_err(failed)?;
+        let process = Command::new(program)
+            .args(["demo-origin", name, &address.to_string()])
+            // The origin ends when the pipe closes, however the demo ends.
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        Ok(DemoOrigin { name, address, process })
+    }
 }
 
 /// Serves until standard input closes.

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::DemoOrigin;
 use super::credentials::Credentials;
+use super::origin::DemoOrigin;
 
 /// The tour, for the addresses and credentials of this run.
 pub fn text(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials, origins: &[DemoOrigin; 2]) -> String {
