@@ -8,7 +8,6 @@ use super::client::ClientConnection;
 use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::reply;
 use crate::proxy::request_id::new_request_id;
-use crate::telemetry::metrics::Bound;
 use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 /// A record of what is known when a request begins.
@@ -56,18 +55,6 @@ pub fn begin_record(
     }
 }
 
-/// The bound of the file that refused with `cause`.
-pub fn bound_of(cause: Cause) -> Option<Bound> {
-    match cause {
-        Cause::UriTooLong => Some(Bound::Uri),
-        Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
-        Cause::HeadersTooMany => Some(Bound::HeaderCount),
-        Cause::BodyTooLarge => Some(Bound::Body),
-        Cause::UpstreamOverloaded => Some(Bound::CircuitBreaker),
-        _ => None,
-    }
-}
-
 impl ClientConnection {
     /// The answer, with the declared headers, that refuses an HTTP/1 head which began with `head`. Writes the log line.
     pub(super) fn refuse_head(&self, denial: Denial, head: &[u8]) -> Vec<u8> {
@@ -109,7 +96,7 @@ impl ClientConnection {
         let serving = runtime.store.load();
         record.generation = serving.generation;
         serving.no_route.record(&record);
-        if let Some(bound) = bound_of(cause) {
+        if let Some(bound) = cause.bound() {
             runtime.metrics.bound_hit(bound);
         }
         serving.access_log.record(record);

@@ -16,7 +16,6 @@ use crate::decision::route::Parameters;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::proxy::connection::control::RequestControl;
-use crate::proxy::connection::record::bound_of;
 use crate::proxy::drain::DrainEnding;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;

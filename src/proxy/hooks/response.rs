@@ -17,6 +17,7 @@ use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
 use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
 use crate::proxy::request_id::REQUEST_ID;
+use crate::telemetry::metrics::Bound;
 
 /// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 3] = [

@@ -48,7 +48,7 @@ impl LogField {
             LogField::BytesReceived => Some(FieldValue::Integer(record.bytes_received)),
             LogField::Route => record.route.as_deref().and_then(text),
             LogField::Generation => Some(FieldValue::Integer(record.generation)),
-            LogField::RecordedDecision => text(record.decision.as_str()),
+            LogField::Decision => text(record.decision.as_str()),
             LogField::Cause => record.cause.and_then(|cause| text(cause.code())),
             LogField::Detail => record.detail.as_deref().and_then(|detail| short(detail, truncate::TEXT)),
             LogField::WouldDeny => record.would_deny.and_then(|cause| text(cause.code())),
