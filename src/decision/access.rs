@@ -27,6 +27,7 @@ use smallvec::SmallVec;
 
 use super::outcome::{Cause, Denial};
 use super::request::RequestView;
+use super::request::fields::{AUTHORIZATION, FieldName};
 use super::rules;
 pub use bucket::BucketHasher;
 use limit::{Limit, Quota, Standing, Take, Taken};
@@ -157,7 +158,7 @@ impl Stranger<'_> {
     pub fn needs(&self, request: &RequestView<'_>) -> Needs {
         let verified = match self.rules {
             Rules::Public => None,
-            Rules::Identified(rules) => identify::digest(rules, request.headers),
+            Rules::Identified(rules) => identify::digest(rules, request.fields),
         };
         Needs { verified }
     }
@@ -167,7 +168,7 @@ impl Stranger<'_> {
         let (principal, remember) = match self.rules {
             Rules::Public => (None, None),
             Rules::Identified(rules) => {
-                let recognised = identify::identify(rules, request.headers, facts, now)?;
+                let recognised = identify::identify(rules, request.fields, facts, now)?;
                 (Some(recognised.principal), recognised.remember)
             }
         };
@@ -232,7 +233,7 @@ impl Rules {
     pub fn identified(identities: Vec<Arc<Identity>>, allow: allow::Rules, forward_credentials: bool) -> Self {
         let mut credential_headers = Vec::new();
         for identity in &identities {
-            let header = identity.method.header();
+            let header = identity.method.header().header_name();
             if !credential_headers.contains(header) {
                 credential_headers.push(header.clone());
             }
@@ -296,9 +297,9 @@ impl Identified {
 
 impl Method {
     /// The request header that carries the credential.
-    pub fn header(&self) -> &HeaderName {
+    pub fn header(&self) -> &FieldName {
         match self {
-            Method::Jwt(rules) => rules.header.as_ref().unwrap_or(&http::header::AUTHORIZATION),
+            Method::Jwt(rules) => rules.header.as_ref().unwrap_or(&AUTHORIZATION),
             Method::ApiKey(rules) => &rules.header,
         }
     }

@@ -114,11 +114,11 @@ pub fn explain(
         Ok(normal) => normal,
         Err(denial) => return unrouted(rules, denial),
     };
-    let found = rules.table.find(raw.method, raw.headers, &mut normal).taken();
-    let view = RequestView { method: raw.method, normal: &normal, headers: raw.headers };
+    let found = rules.table.find(raw, &mut normal).taken();
+    let view = raw.view(&normal);
     let mut explanation = match found {
         Ok((id, parameters)) => {
-            let asked = Asked { view, parameters, peer: raw.peer };
+            let asked = Asked { view, parameters };
             explain_route(rules, id, &asked, claims, now, hasher)
         }
         Err(denial) => unrouted(rules, denial),
@@ -133,8 +133,6 @@ pub fn explain(
 struct Asked<'a> {
     view: RequestView<'a>,
     parameters: Parameters,
-    /// The other end of the connection.
-    peer: IpAddr,
 }
 
 /// Everything from access on.
@@ -217,7 +215,7 @@ fn forward(
         split,
         target: rules.target(normal, &asked.parameters).into_owned(),
         host: rules.host(normal).into_owned(),
-        edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, &request_id).into_vec(),
+        edits: rewrite::forwarded(permit, &asked.view, credentials, &request_id).into_vec(),
     }
 }
 
@@ -272,7 +270,7 @@ fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Optio
     match (key, principal) {
         (Key::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
         (Key::ClientAddress | Key::Principal, _) => client(),
-        (Key::Header(name), _) if view.headers.contains_key(name) => format!("the value of header {name}"),
+        (Key::Header(name), _) if view.fields.contains(name) => format!("the value of header {name}"),
         (Key::Header(name), _) => format!("{}, for there is no header {name}", client()),
         (Key::Route, _) => format!("route {}", route.name),
         (Key::Gateway, _) => "the whole gateway".to_owned(),

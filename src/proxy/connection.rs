@@ -39,6 +39,7 @@ use super::server::accept::Ends;
 use super::server::listener::Listener;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::Scheme;
+use crate::decision::request::connection::{ConnectionFacts, TlsFacts};
 use crate::decision::rules::Pacing;
 use crate::telemetry::metrics::Bound;
 use crate::telemetry::record::{Decision, Record};
@@ -56,6 +57,8 @@ pub struct ConnectionInfo {
     pub destination: Option<SocketAddr>,
     /// `TLSv1.3`, … for TLS connections.
     pub tls: Option<&'static str>,
+    /// As rules see it.
+    pub facts: ConnectionFacts,
     phase: AtomicU8,
     /// Of the request body at hand.
     pacing: Mutex<Option<Pacing>>,
@@ -93,6 +96,8 @@ enum Phase {
 impl ConnectionInfo {
     pub fn new(listener: Arc<Listener>, ends: Ends, tls: Option<&'static str>) -> Self {
         let Ends { peer, via, destination } = ends;
+        let tls_facts = tls.map(|version| TlsFacts { version, sni: None, client_certificate: None });
+        let facts = ConnectionFacts { listener: Arc::clone(&listener.name), peer, tls: tls_facts };
         let phase = AtomicU8::new(Phase::Idle as u8);
         let (pacing, failure, requests, open, endless, retire, drain_turns) = Default::default();
         ConnectionInfo {
@@ -101,6 +106,7 @@ impl ConnectionInfo {
             via,
             destination,
             tls,
+            facts,
             phase,
             pacing,
             failure,

@@ -21,13 +21,7 @@ pub struct Reply {
 }
 
 /// The answer that refuses a request.
-pub fn refusal(
-    rules: &Rules,
-    denial: &Denial,
-    limits: &[Limit],
-    accept: Option<&HeaderValue>,
-    request_id: &str,
-) -> Reply {
+pub fn refusal(rules: &Rules, denial: &Denial, limits: &[Limit], accept: Option<&[u8]>, request_id: &str) -> Reply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
     let standing =
@@ -87,7 +81,7 @@ fn internal() -> ResponseHeader {
 }
 
 /// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
-pub fn sealed_refusal(rules: &Rules, denial: &Denial, accept: Option<&HeaderValue>, request_id: &str) -> Reply {
+pub fn sealed_refusal(rules: &Rules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> Reply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
     rules.apply(&mut Sealed(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));

@@ -272,7 +272,7 @@ impl UpstreamState {
         time: SystemTime,
     ) -> Option<Chosen> {
         let (cookie, signer) = self.sticky.as_ref()?;
-        let found = signer.read(cookie, request.headers, seconds(time))?;
+        let found = signer.read(cookie, request.fields, seconds(time))?;
         let member = members.ids.iter().position(|id| *id == found.endpoint)?;
         if live.tried(member) || !live.works(member) || !live.has_room(member) {
             return None;

@@ -17,6 +17,7 @@ use http::HeaderName;
 use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::decision::access::{Identity, Method, Rules, allow};
+use crate::decision::request::fields::FieldName;
 use crate::diagnostics::nearest;
 
 /// The identities by name. `None`: declared, but wrong, and already reported.
@@ -165,12 +166,12 @@ fn allow(ctx: &mut Context, path: &DocPath, raw: &raw::access::Allow) -> Option<
 }
 
 /// The header that carries a credential, or a diagnostic at `path`.
-fn header(ctx: &mut Context, path: &DocPath, name: &str) -> Option<HeaderName> {
+fn header(ctx: &mut Context, path: &DocPath, name: &str) -> Option<FieldName> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok();
     if header.is_none() {
         ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));
     }
-    header
+    header.map(|name| ctx.field(name))
 }
 
 /// A number that changes with everything that was added to it.

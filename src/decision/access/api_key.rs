@@ -10,10 +10,11 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use super::{Principal, challenge};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::FieldName;
 use crate::secret::Secret;
 
 /// The longest key that is looked at, in bytes.
@@ -21,7 +22,7 @@ pub const MAX_KEY_BYTES: usize = 512;
 
 /// The keys that are known, and where they are sent.
 pub struct Rules {
-    pub header: HeaderName,
+    pub header: FieldName,
     /// By the SHA-256 of the key.
     ///
     /// An ordinary lookup is safe: how long it takes depends on the hash of what was sent, and to steer a hash towards a
@@ -31,7 +32,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub fn new(header: HeaderName, keys: HashMap<[u8; 32], Arc<Principal>>) -> Self {
+    pub fn new(header: FieldName, keys: HashMap<[u8; 32], Arc<Principal>>) -> Self {
         Rules { challenge: challenge::api_key(&header), header, keys }
     }
 

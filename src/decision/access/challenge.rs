@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::{Identity, Method};
 use crate::decision::outcome::Cause;
+use crate::decision::request::fields::FieldName;
 
 /// One challenge for each of `identities`, for a request without credentials.
 pub(super) fn missing(identities: &[Arc<Identity>]) -> Option<HeaderValue> {
@@ -26,11 +27,11 @@ pub(super) fn missing(identities: &[Arc<Identity>]) -> Option<HeaderValue> {
 }
 
 /// The challenge of an API key in `header`.
-pub(super) fn api_key(header: &http::HeaderName) -> HeaderValue {
+pub(super) fn api_key(header: &FieldName) -> HeaderValue {
     HeaderValue::try_from(api_key_text(header)).expect("BUG: a header name is always fit for a header value")
 }
 
-fn api_key_text(header: &http::HeaderName) -> String {
+fn api_key_text(header: &FieldName) -> String {
     format!(r#"ApiKey realm="portcullis", header="{header}""#)
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
-use http::{HeaderMap, HeaderName};
 
 use super::{CredentialDigest, Facts, Identified, Identity, Method, Principal, api_key, challenge, jwt};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::{FieldName, Fields};
 
 /// What a request shows to one identity.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,11 +19,11 @@ pub(super) enum Presented<'a> {
 
 impl<'a> Presented<'a> {
     /// The values of header `name`.
-    pub fn in_header(headers: &'a HeaderMap, name: &HeaderName) -> Self {
-        let mut values = headers.get_all(name).iter();
+    pub fn in_field(fields: Fields<'a>, name: &FieldName) -> Self {
+        let mut values = fields.get_all(name);
         match (values.next(), values.next()) {
             (None, _) => Presented::Nothing,
-            (Some(value), None) => Presented::One(value.as_bytes()),
+            (Some(value), None) => Presented::One(value),
             (Some(_), Some(_)) => Presented::Several,
         }
     }
@@ -40,11 +40,11 @@ pub(super) struct Recognised {
 /// the next one.
 pub(super) fn identify(
     rules: &Identified,
-    headers: &HeaderMap,
+    fields: Fields<'_>,
     facts: Facts,
     now: SystemTime,
 ) -> Result<Recognised, Denial> {
-    match presented(rules, headers) {
+    match presented(rules, fields) {
         None => Err(Denial {
             challenge: rules.missing.clone(),
             ..Denial::new(Cause::CredentialsMissing, "no credential that this route accepts")
@@ -72,8 +72,8 @@ pub(super) fn identify(
 }
 
 /// The digest of the token that would decide, if a token would. Allocates nothing.
-pub(super) fn digest(rules: &Identified, headers: &HeaderMap) -> Option<CredentialDigest> {
-    match presented(rules, headers) {
+pub(super) fn digest(rules: &Identified, fields: Fields<'_>) -> Option<CredentialDigest> {
+    match presented(rules, fields) {
         Some((Method::Jwt(_), Presented::One(token))) if token.len() <= jwt::MAX_TOKEN_BYTES => {
             Some(token_digest(rules.seed, token))
         }
@@ -93,11 +93,11 @@ pub(super) fn seed(identities: &[Arc<Identity>]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-fn presented<'a, 'r>(rules: &'r Identified, headers: &'a HeaderMap) -> Option<(&'r Method, Presented<'a>)> {
+fn presented<'a, 'r>(rules: &'r Identified, fields: Fields<'a>) -> Option<(&'r Method, Presented<'a>)> {
     rules.identities.iter().find_map(|identity| {
         let presented = match &identity.method {
-            Method::Jwt(rules) => rules.presented(headers),
-            Method::ApiKey(rules) => Presented::in_header(headers, &rules.header),
+            Method::Jwt(rules) => rules.presented(fields),
+            Method::ApiKey(rules) => Presented::in_field(fields, &rules.header),
         };
         (presented != Presented::Nothing).then_some((&identity.method, presented))
     })

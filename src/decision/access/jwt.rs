@@ -14,8 +14,6 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -26,6 +24,7 @@ use super::Principal;
 use super::allow::claim;
 use super::identify::Presented;
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::{AUTHORIZATION, FieldName, Fields};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -41,7 +40,7 @@ pub struct Rules {
     /// Seconds.
     pub leeway: u64,
     /// `None`: `Authorization: Bearer`.
-    pub header: Option<HeaderName>,
+    pub header: Option<FieldName>,
     pub principal_claim: String,
     pub scope_claim: String,
     pub roles_claim: String,
@@ -123,13 +122,13 @@ impl<'a> Token<'a> {
 
 impl Rules {
     /// The token that a request shows.
-    pub(super) fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
+    pub(super) fn presented<'a>(&self, fields: Fields<'a>) -> Presented<'a> {
         match &self.header {
-            Some(name) => match Presented::in_header(headers, name) {
+            Some(name) => match Presented::in_field(fields, name) {
                 Presented::One(value) => Presented::One(bearer(value).unwrap_or(value)),
                 other => other,
             },
-            None => match Presented::in_header(headers, &AUTHORIZATION) {
+            None => match Presented::in_field(fields, &AUTHORIZATION) {
                 // Another scheme is no bearer token at all.
                 Presented::One(value) => bearer(value).map_or(Presented::Nothing, Presented::One),
                 other => other,

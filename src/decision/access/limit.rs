@@ -9,9 +9,11 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 pub use fields::{rate_limit_headers, retry_after_seconds};
+
+use crate::decision::request::fields::FieldName;
 
 /// Index into [`crate::decision::rules::Rules::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +50,7 @@ pub enum Key {
     /// Falls back to the client address on a route that recognises nobody.
     Principal,
     /// Falls back to the client address when absent.
-    Header(HeaderName),
+    Header(FieldName),
     /// One count for each route.
     Route,
     /// One count for all requests.

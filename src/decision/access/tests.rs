@@ -44,7 +44,7 @@ fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> 
         expires,
     };
     let keys = HashMap::from([(api_key::make(&[byte; 32]).1, Arc::new(principal))]);
-    let rules = api_key::Rules::new(HeaderName::from_static("x-api-key"), keys);
+    let rules = api_key::Rules::new(HeaderName::from_static("x-api-key").into(), keys);
     Arc::new(Identity { name: name.into(), fingerprint: 7, method: Method::ApiKey(rules) })
 }
 
@@ -110,7 +110,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
 
 impl Request {
     fn view(&self) -> RequestView<'_> {
-        RequestView { method: &HttpMethod::GET, normal: &self.normal, headers: &self.headers }
+        RequestView::for_test(&HttpMethod::GET, &self.normal, &self.headers)
     }
 }
 
@@ -361,7 +361,7 @@ fn clients_share_a_bucket_as_they_share_a_network() {
 
 #[test]
 fn buckets_of_different_kinds_never_meet() {
-    let header = || Key::Header(HeaderName::from_static("x-tenant"));
+    let header = || Key::Header(HeaderName::from_static("x-tenant").into());
     let request = request(&[("x-tenant", "orders")]);
     let principal = |identity: &str, id: &str| Principal {
         id: id.to_owned(),

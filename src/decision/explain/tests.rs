@@ -10,6 +10,7 @@ use super::*;
 use crate::decision::access::address::{self, List, ListId};
 use crate::decision::access::limit::RateQuota;
 use crate::decision::access::{Identity, allow, jwt, testing};
+use crate::decision::request::fields::FieldNames;
 use crate::decision::request::{ReadRules, Scheme};
 use crate::decision::response::{Fixed, Operations};
 use crate::decision::route::Table;
@@ -68,6 +69,7 @@ fn rules() -> Rules {
             loaded: Arc::new(["2001:db8:1::/48"].iter().filter_map(|range| address::parse_range(range)).collect()),
         }],
         response,
+        fields: FieldNames::default(),
     }
 }
 
@@ -90,13 +92,13 @@ fn explained_by(rules: &Rules, claims: Option<Value>) -> Explanation {
     };
     let mut headers = HeaderMap::new();
     headers.insert("x-portcullis-principal", HeaderValue::from_static("forged"));
-    let view = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
+    let view = RequestView::for_test(&Method::GET, &normal, &headers);
     let claims = claims.map(|claims| match claims {
         Value::Object(claims) => claims,
         _ => Map::new(),
     });
     let hasher = BucketHasher::new(RandomState::new(), RandomState::new());
-    let asked = Asked { view, parameters: Parameters::new(), peer: normal.client };
+    let asked = Asked { view, parameters: Parameters::new() };
     explain_route(rules, RouteId(0), &asked, claims, testing::now(), &hasher)
 }
 

@@ -22,7 +22,7 @@ use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::context::Context;
-use crate::decision::request::RequestView;
+use super::request::view;
 use crate::decision::rules::{Action, RouteId, Rules};
 use crate::decision::upstream::mirror::Mirror;
 use crate::proxy::runtime::Serving;
@@ -149,9 +149,13 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
         Progress::Over => return,
     }
     ctx.mirror = Progress::Over;
-    let (Some(permit), Some(normal), Some(upstream)) = (&ctx.permit, &ctx.normal, ctx.attempt.upstream) else { return };
+    let (Some(permit), Some(normal), Some(upstream), Some(connection)) =
+        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
+    else {
+        return;
+    };
     let request = session.req_header();
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let view = view(request, normal, &connection.facts);
     if !rules.wants(permit, &view, upstream, fastrand::u64(..)) {
         return;
     }
@@ -208,7 +212,7 @@ fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx
     flight.ends(MirrorOutcome::Failed);
     let (Some(permit), Some(normal), Some(connection)) = (&ctx.permit, &ctx.normal, &ctx.connection) else { return };
     let request = session.req_header();
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let view = view(request, normal, &connection.facts);
     let upstream = ctx.serving.upstream(rules.upstream);
     let Some(endpoint) = upstream.state.choose_for_copy(permit, &view, fastrand::u64(..), ctx.started) else { return };
     let peer = upstream.peer.to(endpoint.address, || announced(session, connection, normal.client));

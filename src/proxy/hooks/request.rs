@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 use super::context::{Context, begin_record, request_id_value};
 use crate::decision::access::{self, Facts};
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::{RawRequest, RequestView, Scheme, read};
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::{Normal, RawRequest, RequestView, Scheme, read};
 use crate::decision::rules::Action;
 use crate::faults::{self, Place};
 use crate::proxy::connection::ConnectionInfo;
@@ -84,19 +85,20 @@ pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Optio
 pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
     let serving = ctx.serving.clone();
     let rules = &serving.snapshot.rules;
-    let (peer, scheme, now) = match &ctx.record {
-        Some(record) => (record.peer.ip(), record.scheme, record.time),
-        None => return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection")),
+    let (Some(record), Some(connection)) = (&ctx.record, ctx.connection.clone()) else {
+        return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
+    let now = record.time;
 
-    let mut normal = read(&rules.read, &raw(request, peer, scheme))?;
+    let raw = raw(request, &connection.facts);
+    let mut normal = read(&rules.read, &raw)?;
     if let Some(id) = normal.request_id.take() {
         ctx.identify_as(id);
     }
     let normal = ctx.normal.insert(normal);
 
-    let (id, parameters) = rules.table.find(&request.method, &request.headers, normal).taken()?;
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let (id, parameters) = rules.table.find(&raw, normal).taken()?;
+    let view = raw.view(normal);
     ctx.route = Some(id);
     ctx.parameters = parameters;
     let route = serving.route(id);
@@ -159,16 +161,20 @@ pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
     Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
 }
 
-pub(in crate::proxy) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
+fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRequest<'a> {
     RawRequest {
         method: &request.method,
         target: request.raw_path(),
         authority: request.uri.authority().map(|authority| authority.as_str()),
-        headers: &request.headers,
+        fields: (&request.headers).into(),
         version: request.version,
-        peer,
-        scheme,
+        connection,
     }
+}
+
+/// The request as rules see it.
+pub fn view<'a>(request: &'a RequestHeader, normal: &'a Normal, connection: &'a ConnectionFacts) -> RequestView<'a> {
+    RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection }
 }
 
 /// Limits count time in nanoseconds since the process began.

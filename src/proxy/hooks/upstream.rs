@@ -15,11 +15,11 @@ use super::context::Context;
 use super::retry;
 use super::sticky;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::RequestView;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::{Action, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
+use crate::proxy::hooks::request::view;
 use crate::proxy::upstream::announce::announced;
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::Moment;
@@ -35,7 +35,7 @@ pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
     };
     let upstream = ctx.serving.upstream(id);
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let view = view(request, normal, &connection.facts);
     let first = ctx.attempt.began.is_none();
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     let at = if first { ctx.started } else { Instant::now() };
@@ -134,7 +134,8 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
     // A try that reached this point has a connection: what failed before no longer explains anything.
     ctx.denial = None;
     faults::panic_at(Place::Upstream, &request.headers);
-    let (Some(permit), Some(normal), Some(id), Some(record)) = (&ctx.permit, &ctx.normal, ctx.route, &ctx.record)
+    let (Some(permit), Some(normal), Some(id), Some(connection)) =
+        (&ctx.permit, &ctx.normal, ctx.route, &ctx.connection)
     else {
         return Error::e_explain(ErrorType::InternalError, "BUG: a request is forwarded without a permit");
     };
@@ -172,9 +173,9 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
             upstream.remove_header(&CONNECTION);
         }
     }
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let view = view(request, normal, &connection.facts);
     let credentials = route.access.credential_headers();
-    for edit in rewrite::forwarded(permit, &view, record.peer.ip(), credentials, &ctx.request_id) {
+    for edit in rewrite::forwarded(permit, &view, credentials, &ctx.request_id) {
         match edit {
             Edit::Remove(name) => {
                 upstream.remove_header(&name);

@@ -9,7 +9,6 @@
 
 #![no_main]
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +20,7 @@ use portcullis::decision::access::address::List;
 use portcullis::decision::access::jwt::Token;
 use portcullis::decision::access::{self, Caller, Facts, Needs, Stranger};
 use portcullis::decision::outcome::{Cause, Denial};
+use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, RequestView, Scheme, read};
 use portcullis_fuzz::keys::{API_KEY, Signer};
 use portcullis_fuzz::{files, now, snapshot};
@@ -67,20 +67,21 @@ fn identify(headers: &HeaderMap, facts: Facts) -> Result<Caller, Denial> {
 }
 
 fn view(headers: &HeaderMap) -> RequestView<'_> {
+    static CONNECTION: LazyLock<ConnectionFacts> =
+        LazyLock::new(|| ConnectionFacts::supposed([192, 0, 2, 1].into(), Scheme::Https));
     static NORMAL: LazyLock<Normal> = LazyLock::new(|| {
         let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("example.com"))]);
         let raw = RawRequest {
             method: &Method::GET,
             target: b"/",
             authority: None,
-            headers: &host,
+            fields: (&host).into(),
             version: Version::HTTP_11,
-            peer: IpAddr::from([192, 0, 2, 1]),
-            scheme: Scheme::Https,
+            connection: &CONNECTION,
         };
         read(&SNAPSHOT.rules.read, &raw).expect("a plain request")
     });
-    RequestView { method: &Method::GET, normal: &NORMAL, headers }
+    RequestView { method: &Method::GET, normal: &NORMAL, fields: headers.into(), connection: &CONNECTION }
 }
 
 /// Shows `token` as a bearer token. What can't stand in a header field can't be shown.

@@ -17,7 +17,7 @@ use crate::decision::access::api_key::Rules;
 
 pub(super) fn compile(ctx: &mut Context, path: &DocPath, name: &str, raw: &ApiKey) -> Option<(Rules, Fingerprint)> {
     let header = match raw.header.as_deref() {
-        None => Some(HeaderName::from_static("x-api-key")),
+        None => Some(ctx.field(HeaderName::from_static("x-api-key"))),
         Some(name) if name.eq_ignore_ascii_case("authorization") => {
             ctx.error_with_help(
                 &path.key("header"),
