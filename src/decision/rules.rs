@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access;
 use super::access::address;
-use super::access::limit::{Limit, LimitId};
+use super::limit::{Limit, RouteLimits};
 use super::request::ReadRules;
 use super::response;
 use super::rewrite;
@@ -33,12 +33,19 @@ pub struct Rules {
     pub table: route::Table,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
-    /// By [`LimitId`]. A limit that several routes inherit stands here once.
+    /// By [`crate::decision::limit::LimitId`]. A limit that several routes inherit stands here once.
     pub limits: Vec<Limit>,
     /// By [`address::ListId`]. A list file that several rules name stands here once.
     pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
     pub response: Arc<response::Rules>,
+}
+
+impl Rules {
+    /// The route `id`.
+    pub fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.0 as usize]
+    }
 }
 
 /// A route, compiled.
@@ -52,8 +59,8 @@ pub struct Route {
     pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
     pub access: access::Rules,
-    /// In the order in which they are asked, the inherited ones first.
-    pub limits: Vec<LimitId>,
+    /// By the phase in which they count.
+    pub limits: RouteLimits,
     /// What happens to an admitted request.
     pub action: Action,
     /// What its answers carry.
