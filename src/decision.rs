@@ -19,7 +19,9 @@
 
 pub mod access;
 pub mod explain;
+pub mod limit;
 pub mod outcome;
+pub mod pipeline;
 pub mod proxy_protocol;
 pub mod request;
 pub mod response;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::access::limit::Standing;
+use super::limit::LimitStatus;
 
 /// Declares [`Cause`] with its code, status, title and, for failures of the upstream, the error type of RFC 9209.
 macro_rules! causes {
@@ -152,7 +152,7 @@ pub struct Denial {
     /// When to come back, for `Retry-After`.
     pub retry_after: Option<Duration>,
     /// The limit that was exceeded, for the RateLimit fields.
-    pub limit: Option<Standing>,
+    pub limit: Option<LimitStatus>,
 }
 
 impl fmt::Display for Denial {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access;
 use super::access::address;
-use super::access::limit::{Limit, LimitId};
+use super::limit::{Limit, RouteLimits};
 use super::request::ReadRules;
 use super::request::fields::FieldNames;
 use super::response;
@@ -34,7 +34,7 @@ pub struct Rules {
     pub table: route::Table,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
-    /// By [`LimitId`]. A limit that several routes inherit stands here once.
+    /// By [`crate::decision::limit::LimitId`]. A limit that several routes inherit stands here once.
     pub limits: Vec<Limit>,
     /// By [`address::ListId`]. A list file that several rules name stands here once.
     pub address_lists: Vec<address::List>,
@@ -42,6 +42,13 @@ pub struct Rules {
     pub response: Arc<response::Rules>,
     /// The names that all of these ask a request's fields for.
     pub fields: FieldNames,
+}
+
+impl Rules {
+    /// The route `id`.
+    pub fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.0 as usize]
+    }
 }
 
 /// A route, compiled.
@@ -55,8 +62,8 @@ pub struct Route {
     pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
     pub access: access::Rules,
-    /// In the order in which they are asked, the inherited ones first.
-    pub limits: Vec<LimitId>,
+    /// By the phase in which they count.
+    pub limits: RouteLimits,
     /// What happens to an admitted request.
     pub action: Action,
     /// What its answers carry.

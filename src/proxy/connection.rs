@@ -23,11 +23,12 @@ mod stream;
 mod timer;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::Method;
+use parking_lot::Mutex;
 use pingora::server::ShutdownWatch;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
@@ -62,8 +63,6 @@ pub struct ConnectionInfo {
     phase: AtomicU8,
     /// Of the request body at hand.
     pacing: Mutex<Option<Pacing>>,
-    /// Why the request at hand can't go on, known here and not to Pingora, which only sees that reading failed.
-    failure: Mutex<Option<Denial>>,
     /// HTTP/2 requests that have begun, and those among them that have not ended.
     requests: AtomicU32,
     open: AtomicU32,
@@ -87,6 +86,8 @@ enum Phase {
     Claimed,
     /// The client and an origin talk to each other.
     Tunnel,
+    /// A drain has ended the tunnel: nothing more is read from the client.
+    TunnelEnded,
     /// No further request will be read; what is left is the rest of the last answer.
     Closing,
     /// HTTP/2: requests are streams, and no hook needs to say when one begins.
@@ -99,7 +100,7 @@ impl ConnectionInfo {
         let tls_facts = tls.map(|version| TlsFacts { version, sni: None, client_certificate: None });
         let facts = ConnectionFacts { listener: Arc::clone(&listener.name), peer, tls: tls_facts };
         let phase = AtomicU8::new(Phase::Idle as u8);
-        let (pacing, failure, requests, open, endless, retire, drain_turns) = Default::default();
+        let (pacing, requests, open, endless, retire, drain_turns) = Default::default();
         ConnectionInfo {
             listener,
             peer,
@@ -109,7 +110,6 @@ impl ConnectionInfo {
             facts,
             phase,
             pacing,
-            failure,
             requests,
             open,
             endless,
@@ -123,18 +123,18 @@ impl ConnectionInfo {
         if self.phase() == Phase::Http2 {
             self.open.fetch_add(1, Ordering::Relaxed);
         } else {
-            *lock(&self.pacing) = None;
+            *self.pacing.lock() = None;
             self.set_phase(Phase::Claimed);
         }
     }
 
     /// The request's body may come as slowly as `pacing` says. Until a route says so, the file's bounds hold.
     pub fn pace_body(&self, pacing: Pacing) {
-        *lock(&self.pacing) = Some(pacing);
+        *self.pacing.lock() = Some(pacing);
     }
 
     fn pacing(&self) -> Pacing {
-        lock(&self.pacing).unwrap_or_else(|| self.listener.shared.store.load().snapshot.bounds.body_pacing())
+        self.pacing.lock().unwrap_or_else(|| self.listener.shared.store.load().snapshot.bounds.body_pacing())
     }
 
     /// The origin has switched protocols: what follows is no HTTP.
@@ -147,14 +147,13 @@ impl ConnectionInfo {
         self.endless.store(true, Ordering::Relaxed);
     }
 
-    /// Notes why the request at hand can't go on. The first reason stays.
-    fn fail(&self, denial: Denial) {
-        lock(&self.failure).get_or_insert(denial);
-    }
-
-    /// Why the request at hand can't go on, if this connection knows.
-    pub fn take_failure(&self) -> Option<Denial> {
-        lock(&self.failure).take()
+    /// Why the tunnel of this connection was ended, if a drain did it. To Pingora it looks as if the client had ended it, so
+    /// no error says so.
+    pub fn tunnel_end(&self) -> Option<Denial> {
+        if self.phase() != Phase::TunnelEnded {
+            return None;
+        }
+        self.listener.shared.drain.ending(true).map(Ending::denial)
     }
 
     /// The request's log line is written. `reusable`: another request may follow.
@@ -241,7 +240,8 @@ impl ConnectionInfo {
             1 => Phase::Head,
             2 => Phase::Claimed,
             3 => Phase::Tunnel,
-            4 => Phase::Closing,
+            4 => Phase::TunnelEnded,
+            5 => Phase::Closing,
             _ => Phase::Http2,
         }
     }
@@ -294,10 +294,6 @@ impl ConnectionInfo {
         }
         serving.access_log.record(record);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Method and target of a head that may be cut off or malformed, as far as they can be told.

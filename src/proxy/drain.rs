@@ -23,7 +23,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use pingora::{Error, ErrorType};
 use tokio::sync::{Notify, watch};
 
 use crate::decision::outcome::{Cause, Denial};
@@ -262,17 +261,6 @@ impl Ending {
             Ending::Request => Denial::new(Cause::ShutDown, "the gateway ended before the request was done"),
         }
     }
-
-    /// The same as Pingora carries it.
-    pub fn error(self) -> Box<Error> {
-        Error::new(ErrorType::Custom(self.denial().cause.code())).into_down()
-    }
-
-    /// What [`Ending::error`] stands for.
-    pub fn of(error: &Error) -> Option<Ending> {
-        let ErrorType::Custom(code) = *error.etype() else { return None };
-        [Ending::Stream, Ending::Request].into_iter().find(|ending| ending.denial().cause.code() == code)
-    }
 }
 
 impl fmt::Display for Reason {
@@ -338,14 +326,5 @@ mod tests {
         assert_eq!(drain.idle_until(later), Some(later + grace));
         drain.enter(Stage::Cut);
         assert_eq!(drain.idle_until(later), Some(closed));
-    }
-
-    #[test]
-    fn an_ending_is_told_from_other_errors() {
-        for ending in [Ending::Stream, Ending::Request] {
-            assert_eq!(Ending::of(&ending.error()), Some(ending));
-        }
-        assert_eq!(Ending::of(&Error::new(ErrorType::ReadError)), None);
-        assert_eq!(Ending::of(&Error::new(ErrorType::Custom("other"))), None);
     }
 }

@@ -7,12 +7,9 @@ use pingora::http::ResponseHeader;
 
 use super::hooks::context::request_id_value;
 use super::hooks::response::{REQUEST_ID, Sealed};
-use crate::decision::access::limit::{Limit, rate_limit_headers};
+use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
-use crate::decision::request::Normal;
 use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
-use crate::decision::rewrite::Redirect;
-use crate::decision::route::Parameters;
 
 /// An answer before it is sealed with the owner's headers.
 pub struct Reply {
@@ -24,9 +21,8 @@ pub struct Reply {
 pub fn refusal(rules: &Rules, denial: &Denial, limits: &[Limit], accept: Option<&[u8]>, request_id: &str) -> Reply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
-    let standing =
-        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
-    for (name, value) in refusal_headers(denial, standing.into_iter().flatten()) {
+    let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
+    for (name, value) in refusal_headers(denial, status.into_iter().flatten()) {
         // Appended: a refusal may carry several challenges.
         let _ = reply.header.append_header(name, value);
     }
@@ -38,14 +34,13 @@ pub fn refusal(rules: &Rules, denial: &Denial, limits: &[Limit], accept: Option<
 pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
     let mut reply = new(StatusCode::OK, &grpc::CONTENT_TYPE, Bytes::new());
     reply.header.remove_header(&CONTENT_LENGTH);
-    let standing =
-        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
+    let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
     let own = [
         (CONTENT_TYPE, grpc::CONTENT_TYPE),
         (grpc::STATUS, HeaderValue::from(grpc::status(denial.cause))),
         (grpc::MESSAGE, HeaderValue::from_static(denial.cause.title())),
     ];
-    for (name, value) in own.into_iter().chain(refusal_headers(denial, standing.into_iter().flatten())) {
+    for (name, value) in own.into_iter().chain(refusal_headers(denial, status.into_iter().flatten())) {
         let _ = reply.header.append_header(name, value);
     }
     reply
@@ -56,10 +51,10 @@ pub fn fixed(fixed: &Fixed) -> Reply {
     new(fixed.status, &fixed.content_type, fixed.body.clone())
 }
 
-/// A route's redirect.
-pub fn redirect(redirect: &Redirect, normal: &Normal, parameters: &Parameters) -> Reply {
-    let mut reply = new(redirect.status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
-    let _ = reply.header.insert_header(LOCATION, redirect.location(normal, parameters));
+/// A route's redirect to `location`.
+pub fn redirect(status: StatusCode, location: HeaderValue) -> Reply {
+    let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
+    let _ = reply.header.insert_header(LOCATION, location);
     reply
 }
 

@@ -8,7 +8,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::decision::access::limit::{BucketKey, Key, Limit, Quota, Taken};
+use crate::decision::limit::{BucketKey, Key, Limit, LimitResult, Quota};
 use buckets::Buckets;
 pub use places::ConcurrencyGuard;
 use places::Places;
@@ -75,13 +75,13 @@ impl Limits {
 }
 
 impl LimitState {
-    /// Takes one from `bucket` at `now_nanos`, which is monotonic, by the quota in force.
+    /// Takes `amount` from `bucket` at `now_nanos`, which is monotonic, by the quota in force: all of it or nothing.
     ///
-    /// A place of a concurrency limit is held until the guard is dropped.
-    pub fn take(&self, bucket: BucketKey, now_nanos: u64) -> (Taken, Option<ConcurrencyGuard>) {
+    /// Places of a concurrency limit are held until the guard is dropped.
+    pub fn take(&self, bucket: BucketKey, now_nanos: u64, amount: u64) -> (LimitResult, Option<ConcurrencyGuard>) {
         match &self.counted {
-            Counted::Rate(buckets) => (buckets.take(bucket, now_nanos), None),
-            Counted::Concurrent(places) => places.take(bucket),
+            Counted::Rate(buckets) => (buckets.take(bucket, now_nanos, amount), None),
+            Counted::Concurrent(places) => places.take(bucket, amount),
         }
     }
 

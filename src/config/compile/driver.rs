@@ -11,7 +11,7 @@ use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::snapshot::{Bounds, Snapshot};
 use crate::decision::access::address::Rules as AddressRules;
-use crate::decision::access::limit::Limit;
+use crate::decision::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
 use crate::decision::upstream::retry::RouteRules;

@@ -15,7 +15,7 @@ use http::HeaderName;
 use super::{Context, DocPath, names};
 use crate::config::raw;
 use crate::config::raw::limit::Mode;
-use crate::decision::access::limit::{Key, Limit, LimitId, Quota, RateQuota};
+use crate::decision::limit::{Key, Limit, LimitId, Phase, Quota, RateQuota, RouteLimits};
 use crate::diagnostics::did_you_mean;
 
 const MAX_BURST: u64 = 1_000_000_000;
@@ -63,11 +63,11 @@ impl Limits {
         limits
     }
 
-    /// The limits of the route that stands at `path`, the inherited ones first.
+    /// The limits of the route that stands at `path`, by phase; within a phase the inherited ones first.
     ///
     /// A limit by `principal` that a public route inherits counts its callers by their address, as nobody is recognised
     /// there.
-    pub fn route(&mut self, ctx: &mut Context, path: &DocPath, route: &raw::route::Route) -> Vec<LimitId> {
+    pub fn route(&mut self, ctx: &mut Context, path: &DocPath, route: &raw::route::Route) -> RouteLimits {
         let list = path.key("limits");
         let mut entries = self.inherited.clone();
         for (index, limit) in route.limits.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Limits {
                 None => entries.push(Entry { name: limit.name.clone(), id }),
             }
         }
-        entries.into_iter().filter_map(|entry| entry.id).collect()
+        RouteLimits::new(entries.into_iter().filter_map(|entry| entry.id), &self.compiled)
     }
 
     /// Every limit, by [`LimitId`].
@@ -125,12 +125,17 @@ impl Limits {
         let named = names::token(ctx, &path.key("name"), "a limit", &limit.name);
         let key = key(ctx, path, limit.key.as_ref());
         let quota = quota(ctx, path, limit);
+        let phase = phase(ctx, path, limit);
         if !named {
             return None;
         }
         let id = LimitId(u32::try_from(self.compiled.len()).ok()?);
         let name: Arc<str> = limit.name.as_str().into();
-        self.compiled.push(Limit::new(name, scope.into(), key?, quota?, limit.mode == Mode::Report));
+        let compiled = Limit::new(name, scope.into(), key?, quota?, limit.mode == Mode::Report);
+        self.compiled.push(match phase {
+            Some(phase) => compiled.in_phase(phase),
+            None => compiled,
+        });
         Some(id)
     }
 
@@ -170,6 +175,7 @@ fn check_off(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit, reaso
         ("burst", limit.burst.is_some()),
         ("concurrent", limit.concurrent.is_some()),
         ("key", limit.key.is_some()),
+        ("phase", limit.phase.is_some()),
     ];
     for (setting, _) in settings.into_iter().filter(|(_, given)| *given) {
         ctx.error_with_help(
@@ -200,6 +206,23 @@ fn key(ctx: &mut Context, path: &DocPath, key: Option<&raw::limit::Key>) -> Opti
             }
         },
     })
+}
+
+/// The phase as written, if it is. Who the caller is has to be known for a limit that counts by it.
+fn phase(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit) -> Option<Phase> {
+    match limit.phase? {
+        raw::limit::Phase::AfterIdentity => Some(Phase::AfterIdentity),
+        raw::limit::Phase::BeforeIdentity if limit.key == Some(raw::limit::Key::Principal) => {
+            ctx.error_with_help(
+                &path.key("phase"),
+                "limit_phase_without_principal",
+                "the limit counts by principal, which nobody knows before identity",
+                "remove `phase`, or count by another key, such as `client_address`",
+            );
+            None
+        }
+        raw::limit::Phase::BeforeIdentity => Some(Phase::BeforeIdentity),
+    }
 }
 
 fn quota(ctx: &mut Context, path: &DocPath, limit: &raw::limit::Limit) -> Option<Quota> {

@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight, access, response};
 use crate::config::raw::units::{Size, Span, Speed};
 use crate::config::snapshot::{Snapshot, Upstream};
-use crate::decision::access::limit::{Limit, Quota};
+use crate::decision::limit::{Limit, Quota};
 use crate::decision::response::Fixed;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
@@ -97,7 +97,7 @@ fn facts(whole: &Whole<'_>) -> Facts {
     if let Some(rules) = addresses {
         access::addresses(rules, &mut facts);
     }
-    for id in limits {
+    for id in limits.iter() {
         limit(&whole.rules.limits[id.0 as usize], &mut facts);
     }
     destination(action, whole, &mut facts);
@@ -153,7 +153,7 @@ fn list<T: Display>(items: &[T]) -> String {
 }
 
 fn limit(limit: &Limit, facts: &mut Facts) {
-    let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
+    let Limit { name, scope, key: _, phase: _, quota, report_only, policy: _ } = limit;
     let own = if scope == name { "" } else { ", counted for this route alone" };
     let guard = match quota {
         _ if *report_only => Guard::Off,

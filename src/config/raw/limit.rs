@@ -25,12 +25,27 @@ pub struct Limit {
     /// Requests in progress at the same time.
     #[serde(default)]
     pub concurrent: Option<Count>,
+    /// When it counts a request: `before_identity`, so that requests with bad credentials count too, or `after_identity`,
+    /// so that only those count which identity and authorization let pass. Default: `after_identity` for `principal`,
+    /// `before_identity` for every other key.
+    #[serde(default)]
+    pub phase: Option<Phase>,
     /// `enforce` (default), or `report`: decide, log and count, but let the request pass.
     #[serde(default)]
     pub mode: Mode,
     /// On a route: switches the inherited limit of this name off, for this reason.
     #[serde(default)]
     pub off: Option<String>,
+}
+
+/// When a limit counts a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before anyone asks who the caller is.
+    BeforeIdentity,
+    /// Once identity and authorization have let it pass.
+    AfterIdentity,
 }
 
 /// What happens to a request that is to be refused.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
 
-use super::{CredentialDigest, Facts, Identified, Identity, Method, Principal, api_key, challenge, jwt};
+use super::{CredentialDigest, Identified, Identity, Method, Principal, api_key, challenge, jwt};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::fields::{FieldName, Fields};
 
@@ -41,7 +41,7 @@ pub(super) struct Recognised {
 pub(super) fn identify(
     rules: &Identified,
     fields: Fields<'_>,
-    facts: Facts,
+    remembered: Option<Arc<Principal>>,
     now: SystemTime,
 ) -> Result<Recognised, Denial> {
     match presented(rules, fields) {
@@ -49,12 +49,11 @@ pub(super) fn identify(
             challenge: rules.missing.clone(),
             ..Denial::new(Cause::CredentialsMissing, "no credential that this route accepts")
         }),
-        Some((Method::Jwt(first), Presented::One(token))) => {
-            recognise_token(rules, first, token, facts, now).map_err(|mut denial| {
+        Some((Method::Jwt(first), Presented::One(token))) => recognise_token(rules, first, token, remembered, now)
+            .map_err(|mut denial| {
                 denial.challenge = Some(challenge::bearer(denial.cause));
                 denial
-            })
-        }
+            }),
         Some((Method::ApiKey(first), Presented::One(key))) => {
             recognise_key(rules, first, key, now).map_err(|mut denial| {
                 denial.challenge = Some(first.challenge.clone());
@@ -107,7 +106,7 @@ fn recognise_token(
     rules: &Identified,
     first: &jwt::Rules,
     token: &[u8],
-    facts: Facts,
+    remembered: Option<Arc<Principal>>,
     now: SystemTime,
 ) -> Result<Recognised, Denial> {
     // Several issuers may share one header; they are told apart by the token's own claim to be from one of them, which
@@ -119,7 +118,7 @@ fn recognise_token(
         })
     };
 
-    if let Some(known) = facts.verified
+    if let Some(known) = remembered
         && let Some(expires) = known.expires
         && let Some((_, rules)) = sharing().find(|(identity, _)| identity.name == known.identity)
     {

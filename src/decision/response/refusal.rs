@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::Rules;
 use super::accept::prefers_html;
 use super::page::{Escape, Values};
-use crate::decision::access::limit::retry_after_seconds;
+use crate::decision::limit::retry_after_seconds;
 use crate::decision::outcome::{Cause, Denial};
 
 /// `Proxy-Status` (RFC 9209).

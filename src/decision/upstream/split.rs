@@ -88,11 +88,19 @@ pub enum Outcome {
 }
 
 impl Destination {
-    /// The upstream for a request that was admitted. `random` gives 64 random bits, and is asked only where chance decides.
-    pub fn choose(&self, permit: &Permit, request: &RequestView<'_>, random: impl FnOnce() -> u64) -> UpstreamId {
+    /// The upstream for a request that was admitted. `None` where chance decides ([`Destination::by_chance`]).
+    pub fn settle(&self, permit: &Permit, request: &RequestView<'_>) -> Option<UpstreamId> {
+        match self {
+            Destination::One(upstream) => Some(*upstream),
+            Destination::Split(split) => split.settle(permit, request),
+        }
+    }
+
+    /// The upstream for a request that [`Destination::settle`] leaves to chance, by 64 random bits.
+    pub fn by_chance(&self, random: u64) -> UpstreamId {
         match self {
             Destination::One(upstream) => *upstream,
-            Destination::Split(split) => split.choose(permit, request, random),
+            Destination::Split(split) => split.at(random),
         }
     }
 
@@ -106,15 +114,14 @@ impl Destination {
 }
 
 impl Split {
-    fn choose(&self, permit: &Permit, request: &RequestView<'_>, random: impl FnOnce() -> u64) -> UpstreamId {
+    fn settle(&self, permit: &Permit, request: &RequestView<'_>) -> Option<UpstreamId> {
         if let Some((side, _)) = self.claimed(request) {
-            return side.upstream;
+            return Some(side.upstream);
         }
-        let place = self.sticky_by.as_ref().map(|key| key.place(permit, request));
-        self.at(place.unwrap_or_else(random))
+        self.sticky_by.as_ref().map(|key| self.at(key.place(permit, request)))
     }
 
-    /// What [`Destination::choose`] does with `request`, in words.
+    /// What [`Destination::settle`] does with `request`, in words.
     pub fn explain(&self, permit: &Permit, request: &RequestView<'_>) -> Outcome {
         if let Some((side, when)) = self.claimed(request) {
             return Outcome::Settled { upstream: side.upstream, why: format!("the {} fits", when.field) };

@@ -10,7 +10,6 @@
 //! request to an HTTP/2 origin, which `rewrite` puts back.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,6 +30,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::pace::{Pace, TooSlow};
 use super::timer::Timer;
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::is_endless;
 use crate::decision::rules::Pacing;
 use crate::proxy::drain::{Drain, Stage};
@@ -92,9 +92,8 @@ impl PacedSession {
         let Some(read) = read.await else {
             let slow = pace.too_slow(Instant::now()).unwrap_or(TooSlow::Rate);
             self.metrics.bound_hit(slow.body_bound());
-            let silence = io::Error::new(io::ErrorKind::TimedOut, "the request body comes too slowly");
-            return Error::e_because(ErrorType::ReadTimedout, "reading a request body", silence)
-                .map_err(|e: Box<Error>| e.into_down());
+            let denial = Denial::new(Cause::RequestTimeout, "the request's body came too slowly");
+            return Err(Error::because(ErrorType::ReadTimedout, "reading a request body", denial).into_down());
         };
         let read = read?;
         pace.moved(read.as_ref().map_or(0, Bytes::len), Instant::now);
@@ -163,7 +162,8 @@ impl End {
     fn due(&mut self) -> Option<Box<Error>> {
         let ending = self.drain.ending(self.endless).filter(|_| !self.told)?;
         self.told = true;
-        Some(ending.error())
+        let error = Error::because(ErrorType::ConnectionClosed, "the gateway drains", ending.denial());
+        Some(error.into_down())
     }
 
     /// Waits for the client with `read`, until the end.

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::pace::{Pace, TooSlow};
 use super::timer::Timer;
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
 use crate::telemetry::metrics::{Bound, Metrics};
 
@@ -138,6 +139,7 @@ impl Outgoing {
             Some(TooSlow::Rate) => Bound::AnswerRate,
             _ => Bound::WriteIdle,
         });
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too little")))
+        let denial = Denial::new(Cause::ClientClosed, "the client took too little of the answer");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)))
     }
 }

@@ -50,8 +50,10 @@ pub struct Connection {
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
     farewell: Option<Farewell>,
-    /// Reading has failed for good, which the hooks know by now.
-    failed: bool,
+    /// Why reading has failed for good. Every further read fails with it.
+    failed: Option<Denial>,
+    /// An HTTP/2 connection is ended: what Pingora still writes is dropped.
+    cut_off: bool,
     /// These two exist on an HTTP/2 connection.
     sealer: Option<Sealer>,
     watch: Option<Box<Watch>>,
@@ -78,7 +80,8 @@ impl Connection {
             info,
             replaced: false,
             farewell: None,
-            failed: false,
+            failed: None,
+            cut_off: false,
             sealer: None,
             watch: None,
         };
@@ -149,9 +152,10 @@ impl Connection {
             Phase::Claimed => self.fail(ending.denial()),
             Phase::Tunnel => {
                 // As if the client had ended it, so that Pingora closes both sides in order.
-                self.info.fail(ending.denial());
+                self.info.set_phase(Phase::TunnelEnded);
                 Poll::Ready(Ok(()))
             }
+            Phase::TunnelEnded => Poll::Ready(Ok(())),
             Phase::Idle if !is_blank(self.incoming.partial_head()) => self.refuse(cx, ending.denial()),
             Phase::Idle => {
                 self.part();
@@ -164,10 +168,8 @@ impl Connection {
     /// The same, for a client that does not take what it is sent.
     fn poll_taken<T>(&mut self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match self.info.ending() {
-            Some(ending @ Ending::Request) if poll.is_pending() && !self.failed => {
-                self.info.fail(ending.denial());
-                self.failed = true;
-                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+            Some(ending @ Ending::Request) if poll.is_pending() && self.failed.is_none() => {
+                Poll::Ready(Err(self.end(io::ErrorKind::ConnectionAborted, ending.denial())))
             }
             _ => poll,
         }
@@ -181,12 +183,15 @@ impl Connection {
         self.fail(denial)
     }
 
-    /// Ends the request at hand: Pingora sees that reading failed, and the hooks find out why.
+    /// Ends the request at hand: reading fails, with `denial` as the source of the error.
     fn fail(&mut self, denial: Denial) -> Poll<io::Result<()>> {
-        let reason = io::Error::new(io::ErrorKind::InvalidData, denial.cause.code());
-        self.info.fail(denial);
-        self.failed = true;
-        Poll::Ready(Err(reason))
+        Poll::Ready(Err(self.end(io::ErrorKind::InvalidData, denial)))
+    }
+
+    /// The error that ends the request at hand and carries `denial` to the hooks.
+    fn end(&mut self, kind: io::ErrorKind, denial: Denial) -> io::Error {
+        self.failed = Some(denial.clone());
+        io::Error::new(kind, denial)
     }
 
     /// Refuses a head that Pingora never sees. To Pingora it looks as if the client left.
@@ -250,7 +255,10 @@ impl AsyncRead for Connection {
         if this.replaced {
             return this.poll_farewell(cx);
         }
-        if this.failed {
+        if let Some(denial) = &this.failed {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, denial.clone())));
+        }
+        if this.cut_off {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if let Some(ended) = this.poll_ending(cx) {
@@ -344,7 +352,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if let Some(sealer) = &mut this.sealer {
             this.outgoing.extend(sealer.finish());
-            if this.info.is_retired() && !this.failed {
+            if this.info.is_retired() && !this.cut_off {
                 // Its last frames (window updates, the acknowledgement of a PING) may still be on their way.
                 return this.poll_farewell(cx);
             }

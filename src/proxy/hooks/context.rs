@@ -12,12 +12,14 @@ use smallvec::SmallVec;
 use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::pipeline::{self, Findings};
 use crate::decision::request::{Normal, Scheme};
 use crate::decision::route::Parameters;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::proxy::connection::ConnectionInfo;
 use crate::proxy::drain::Ending;
+use crate::proxy::reply::Reply;
 use crate::proxy::runtime::rollout::Tried;
 use crate::proxy::runtime::{Serving, Shared};
 use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
@@ -42,6 +44,8 @@ pub struct Context {
     pub request_id: HeaderValue,
     /// As received, for the log line of a request that has no normal form.
     pub target: Option<PathAndQuery>,
+    /// What is known of the request until it is admitted.
+    pub findings: Findings,
     pub normal: Option<Normal>,
     pub route: Option<RouteId>,
     pub parameters: Parameters,
@@ -114,6 +118,7 @@ impl Context {
             connection: None,
             target: None,
             request_id: HeaderValue::from_static(""),
+            findings: Findings::default(),
             normal: None,
             route: None,
             parameters: Parameters::new(),
@@ -135,6 +140,44 @@ impl Context {
             Some(id) => &self.serving.route(id).response,
             None => &self.serving.snapshot.rules.response,
         }
+    }
+
+    /// Takes over what was decided, and what is known of the request.
+    pub fn settle(&mut self, decision: pipeline::Decision) -> Result<Option<Reply>, Denial> {
+        let (normal, route, principal, done) = match decision {
+            pipeline::Decision::Forward(admitted) => {
+                let principal = admitted.permit.principal().cloned();
+                self.parameters = admitted.parameters;
+                self.permit = Some(admitted.permit);
+                self.attempt.upstream = Some(admitted.upstream);
+                (Some(admitted.request), Some(admitted.route), principal, Ok(None))
+            }
+            pipeline::Decision::Reply(reply) => {
+                let principal = reply.permit.principal().cloned();
+                self.permit = Some(reply.permit);
+                let done = match reply.content {
+                    pipeline::ReplyContent::Fixed(fixed) => crate::proxy::reply::fixed(&fixed),
+                    pipeline::ReplyContent::Redirect { status, location } => {
+                        crate::proxy::reply::redirect(status, location)
+                    }
+                };
+                (Some(reply.request), Some(reply.route), principal, Ok(Some(done)))
+            }
+            pipeline::Decision::Refuse(denial) => match std::mem::take(&mut self.findings) {
+                Findings::Unread => (None, None, None, Err(denial)),
+                Findings::Unrouted(request) => (Some(request), None, None, Err(denial)),
+                Findings::Routed(routed) => (Some(routed.request), Some(routed.route), routed.principal, Err(denial)),
+            },
+        };
+        self.normal = normal;
+        if let Some(id) = self.normal.as_mut().and_then(|normal| normal.request_id.take()) {
+            self.identify_as(id);
+        }
+        self.route = route;
+        if let Some(record) = &mut self.record {
+            record.principal = principal;
+        }
+        done
     }
 
     /// Goes by `id` from here on, in the log and in every header.

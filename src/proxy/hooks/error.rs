@@ -1,5 +1,7 @@
 //! The one place where Pingora's errors become causes.
 
+use std::io;
+
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -7,7 +9,6 @@ use super::context::Context;
 use super::request::is_http2;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
-use crate::proxy::drain::Ending;
 use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
@@ -23,9 +24,7 @@ pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 
         return 0;
     }
     // What the connection says about its client is closer to the truth than how Pingora failed for it.
-    let failure = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
-    let failure = failure.or_else(|| Ending::of(e).map(Ending::denial));
-    let denial = match failure.or_else(|| ctx.denial.take()) {
+    let denial = match denial_of(e).cloned().or_else(|| ctx.denial.take()) {
         Some(denial) => denial,
         None => Denial::new(cause(e), detail(e)),
     };
@@ -57,6 +56,12 @@ async fn leave(session: &mut Session, ctx: &mut Context) {
     }
 }
 
+/// The denial that `error` carries: as its cause, or inside the `io::Error` of the client's connection that is its cause.
+pub fn denial_of(error: &Error) -> Option<&Denial> {
+    let cause = error.root_cause();
+    cause.downcast_ref::<Denial>().or_else(|| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
+}
+
 /// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
 pub fn answered(session: &Session) -> bool {
     session.response_written().is_some_and(|header| {
@@ -68,7 +73,7 @@ pub fn answered(session: &Session) -> bool {
 /// of error and what the operating system said are taken from it.
 pub fn detail(e: &Error) -> String {
     let kind = e.etype().as_str();
-    match e.root_cause().downcast_ref::<std::io::Error>() {
+    match e.root_cause().downcast_ref::<io::Error>() {
         Some(cause) => format!("{kind}: {cause}"),
         None => kind.to_owned(),
     }
@@ -101,7 +106,7 @@ fn downstream_cause(e: &Error) -> Cause {
 
 /// Whether the connection itself gave up waiting.
 pub fn is_timeout(e: &Error) -> bool {
-    e.root_cause().downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut)
+    e.root_cause().downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
 /// The cause of a failure beyond the gateway.
@@ -123,5 +128,26 @@ pub fn upstream_cause(e: &Error) -> Cause {
         | ErrorType::SocketError => Cause::UpstreamConnectFailed,
         // Bad heads, bad chunks, bodies that end too early, HTTP/2 errors.
         _ => Cause::UpstreamProtocol,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_found_in_whatever_carries_it() {
+        let denial = Denial::new(Cause::RequestTimeout, "too slow");
+        let direct = Error::because(ErrorType::ReadTimedout, "reading a body", denial.clone());
+        let read = io::Error::new(io::ErrorKind::InvalidData, denial.clone());
+        let read = Error::because(ErrorType::ReadError, "when reading body", read);
+        for error in [&direct, &read] {
+            assert_eq!(denial_of(error), Some(&denial));
+        }
+        assert_eq!(denial_of(&read.more_context("endpoint 127.0.0.1:1")), Some(&denial));
+        let lost =
+            Error::because(ErrorType::ReadError, "when reading body", io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert_eq!(denial_of(&lost), None);
+        assert_eq!(denial_of(&Error::new(ErrorType::InternalError)), None);
     }
 }

@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use super::context::Context;
-use super::guard::guarded;
+use super::guard::{guarded, guarded_async};
 use super::{error, log, mirror, request, response, retry, upstream};
 use crate::faults::{self, Place};
 use crate::proxy::runtime::Shared;
@@ -42,7 +42,8 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(Place::Task, &session.req_header().headers);
-        let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
+        let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
+        let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::pace_body(session, ctx);
         match decision {
             Ok(None) => return Ok(false),

@@ -7,9 +7,8 @@ use super::error::answered;
 
 /// Completes the record with what the session knows, writes it, and gives the connection back.
 pub fn finish(session: &mut Session, ctx: &mut Context) {
-    if ctx.denial.is_none() && ctx.stream.is_some() && ctx.shared.drain.ending(true).is_some() {
-        // Pingora takes it for one that its client has ended.
-        ctx.denial = ctx.connection.as_ref().and_then(|connection| connection.take_failure());
+    if ctx.denial.is_none() && ctx.stream.is_some() {
+        ctx.denial = ctx.connection.as_ref().and_then(|connection| connection.tunnel_end());
     }
     if let Some(record) = &mut ctx.record {
         let written = session.response_written().filter(|_| answered(session));

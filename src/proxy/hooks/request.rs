@@ -1,5 +1,8 @@
 //! Read, route, access: the part of a request's way before any origin is asked.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -12,15 +15,18 @@ use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
 use super::context::{Context, begin_record, request_id_value};
-use crate::decision::access::{self, Facts};
+use crate::decision::access::{CredentialDigest, Principal};
+use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, Step, body_too_large};
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::{Normal, RawRequest, RequestView, Scheme, read};
-use crate::decision::rules::Action;
+use crate::decision::request::{Normal, RawRequest, RequestView, Scheme};
 use crate::faults::{self, Place};
 use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::reply;
 use crate::proxy::reply::Reply;
+use crate::proxy::runtime::{Serving, Shared};
+use crate::state::addresses::AddressList;
+use crate::state::limits::ConcurrencyGuard;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
@@ -81,73 +87,87 @@ pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Optio
     proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
 }
 
-/// Decides until an origin is needed (`None`) or the answer is known.
-pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
+/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs.
+///
+/// What is known of the request by then stays in the context, whichever way this ends.
+pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
     let serving = ctx.serving.clone();
-    let rules = &serving.snapshot.rules;
-    let (Some(record), Some(connection)) = (&ctx.record, ctx.connection.clone()) else {
+    let (Some(now), Some(connection)) = (ctx.record.as_ref().map(|record| record.time), ctx.connection.clone()) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
-    let now = record.time;
-
-    let raw = raw(request, &connection.facts);
-    let mut normal = read(&rules.read, &raw)?;
-    if let Some(id) = normal.request_id.take() {
-        ctx.identify_as(id);
-    }
-    let normal = ctx.normal.insert(normal);
-
-    let (id, parameters) = rules.table.find(&raw, normal).taken()?;
-    let view = raw.view(normal);
-    ctx.route = Some(id);
-    ctx.parameters = parameters;
-    let route = serving.route(id);
-
-    if content_length(request).is_some_and(|length| length > route.max_body) {
-        return Err(body_too_large(route.max_body));
-    }
-
-    let stranger = access::enter(route, serving.address_lists.as_slice(), &view)?;
-    let needs = stranger.needs(&view);
-    let tokens = &ctx.shared.state.tokens;
-    let facts = Facts { verified: needs.verified.and_then(|digest| tokens.get(&digest, now)) };
-    let caller = stranger.identify(&view, facts, now)?;
-    if let Some((digest, principal)) = caller.remember() {
-        tokens.insert(digest, principal);
-    }
-    if let Some(record) = &mut ctx.record {
-        // Known from here on, also if the caller is refused below.
-        record.principal = caller.principal().cloned();
-    }
-    let cleared = caller.clear(route, &rules.limits, &view, &ctx.shared.bucket_hasher)?;
-
-    let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
-    let mut taken = SmallVec::<[_; 4]>::new();
-    for take in cleared.takes() {
-        let limit = &rules.limits[take.limit.0 as usize];
-        let (answer, guard) = serving.limits[take.limit.0 as usize].take(take.bucket, now_nanos);
-        ctx.concurrency.extend(guard);
-        if !answer.granted {
-            serving.limit_refusals[take.limit.0 as usize].inc();
-        }
-        taken.push(answer);
-        if !answer.granted && !limit.report_only {
-            break;
-        }
-    }
-    faults::panic_at(Place::Request, &request.headers);
-    let permit = cleared.admit(&rules.limits, &taken)?;
-
-    let reply = match &route.action {
-        Action::Forward { to, .. } => {
-            ctx.attempt.upstream = Some(to.choose(&permit, &view, || fastrand::u64(..)));
-            None
-        }
-        Action::Respond(fixed) => Some(reply::fixed(fixed)),
-        Action::Redirect(redirect) => Some(reply::redirect(redirect, normal, &ctx.parameters)),
+    let inputs = Inputs {
+        rules: &serving.snapshot.rules,
+        lists: serving.address_lists.as_slice(),
+        hasher: &ctx.shared.bucket_hasher,
+        request: raw(request, &connection.facts),
+        now,
     };
-    ctx.permit = Some(permit);
-    Ok(reply)
+    let outside =
+        Outside { serving: &serving, shared: &ctx.shared, now, now_nanos: nanos_since(ctx.shared.epoch, ctx.started) };
+    let (decision, verified) = run(inputs, &mut ctx.findings, &outside, &mut ctx.concurrency).await;
+    if let Some((digest, principal)) = verified {
+        ctx.shared.state.tokens.insert(digest, principal);
+    }
+    let done = ctx.settle(decision);
+    faults::panic_at(Place::Request, &request.headers);
+    done
+}
+
+/// A credential that was verified on the way.
+type Verified = (CredentialDigest, Arc<Principal>);
+
+/// Drives the pipeline to its decision.
+async fn run(
+    inputs: Inputs<'_, [Arc<AddressList>]>,
+    findings: &mut Findings,
+    outside: &Outside<'_>,
+    places: &mut SmallVec<[ConcurrencyGuard; 2]>,
+) -> (Decision, Option<Verified>) {
+    let mut pipeline = Pipeline::new(inputs, findings);
+    let mut fact = Fact::Start;
+    loop {
+        match pipeline.step(fact) {
+            Step::Need(need) => fact = outside.answer(need, places).await,
+            Step::Done(decision) => return (decision, pipeline.take_verified()),
+        }
+    }
+}
+
+/// Where facts come from.
+struct Outside<'a> {
+    serving: &'a Serving,
+    shared: &'a Shared,
+    now: SystemTime,
+    now_nanos: u64,
+}
+
+impl Outside<'_> {
+    /// Answers what is at hand at once. What has to be fetched is awaited here, with a bound of its own.
+    async fn answer(&self, need: Need, places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> Fact {
+        match need {
+            Need::RememberedToken(digest) => Fact::RememberedToken(self.shared.state.tokens.get(&digest, self.now)),
+            Need::Limits(requests) => Fact::Limits(self.take(&requests, places)),
+            Need::Random => Fact::Random(fastrand::u64(..)),
+        }
+    }
+
+    /// Takes from the limits in their order, until an enforcing one refuses.
+    fn take(&self, requests: &[LimitRequest], places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> LimitResults {
+        let mut results = LimitResults::new();
+        for request in requests {
+            let index = request.limit.0 as usize;
+            let (result, guard) = self.serving.limits[index].take(request.bucket, self.now_nanos, request.amount);
+            places.extend(guard);
+            results.push(result);
+            if !result.granted {
+                self.serving.limit_refusals[index].inc();
+                if !self.serving.snapshot.rules.limits[index].report_only {
+                    break;
+                }
+            }
+        }
+        results
+    }
 }
 
 /// Counts request body bytes against the route's bound, for bodies that do not say their length beforehand.
@@ -193,10 +213,6 @@ fn protocol(version: Version) -> &'static str {
 
 fn content_length(request: &RequestHeader) -> Option<u64> {
     request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn body_too_large(bound: u64) -> Denial {
-    Denial::new(Cause::BodyTooLarge, format!("the request body exceeds {bound} bytes"))
 }
 
 /// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.

@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::Context;
 use super::request::{drainable, is_http2};
 use super::sticky;
-use crate::decision::access::limit::rate_limit_headers;
+use crate::decision::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE, Fields};
 use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
@@ -212,9 +212,9 @@ fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
     ctx.response_rules().apply(&mut Sealed(header));
-    if let Some(standing) = ctx.permit.as_ref().and_then(|permit| permit.standing()) {
-        let limit = &ctx.serving.snapshot.rules.limits[standing.limit.0 as usize];
-        for (name, value) in rate_limit_headers(limit, &standing) {
+    if let Some(status) = ctx.permit.as_ref().and_then(|permit| permit.limit_status()) {
+        let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
+        for (name, value) in rate_limit_headers(limit, &status) {
             set(header, &name, value);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use pingora_limits::inflight::{Guard, Inflight};
 
 use super::lock;
-use crate::decision::access::limit::{BucketKey, Taken};
+use crate::decision::limit::{BucketKey, LimitResult};
 
 /// Enough that threads seldom meet.
 const TURNSTILES: usize = 64;
@@ -23,8 +23,8 @@ pub(super) struct Places {
     turnstiles: Box<[Mutex<()>]>,
 }
 
-/// A request's place, free again when this is dropped.
-#[must_use = "dropping it frees the place"]
+/// A request's places, free again when this is dropped.
+#[must_use = "dropping it frees the places"]
 #[derive(Debug)]
 pub struct ConcurrencyGuard(#[expect(dead_code, reason = "held for its Drop")] Guard);
 
@@ -41,11 +41,13 @@ impl Places {
         self.max.load(Ordering::Relaxed)
     }
 
-    pub(super) fn take(&self, bucket: BucketKey) -> (Taken, Option<ConcurrencyGuard>) {
+    pub(super) fn take(&self, bucket: BucketKey, amount: u64) -> (LimitResult, Option<ConcurrencyGuard>) {
         let max = self.max.load(Ordering::Relaxed);
         let _turn = lock(&self.turnstiles[(bucket.0 >> 64) as usize % TURNSTILES]);
-        let (guard, in_progress) = self.inflight.incr(bucket.0, 1);
-        let taken = Taken::place(max, u64::try_from(in_progress).unwrap_or(u64::MAX));
+        // More places than a limit can have are as many as the sketch can count: refused either way.
+        let amount = amount.min(u64::from(u32::MAX) + 1) as isize;
+        let (guard, in_progress) = self.inflight.incr(bucket.0, amount);
+        let taken = LimitResult::places(max, u64::try_from(in_progress).unwrap_or(u64::MAX));
         // A refused request gives its place back before the next one may look.
         (taken, taken.granted.then_some(ConcurrencyGuard(guard)))
     }

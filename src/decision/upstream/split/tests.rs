@@ -38,7 +38,7 @@ fn header(name: &'static str) -> Field {
 
 /// Where a request from `client` with these headers goes, with `random` for chance.
 fn chosen(split: &Split, permit: &Permit, client: &str, headers: &[(HeaderName, &str)], random: u64) -> UpstreamId {
-    seen(client, headers, |view| split.choose(permit, view, || random))
+    seen(client, headers, |view| split.settle(permit, view).unwrap_or_else(|| split.at(random)))
 }
 
 fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&RequestView<'_>) -> T) -> T {
@@ -188,7 +188,7 @@ fn a_side_has_callers_everywhere_on_the_ring_of_its_endpoints() {
     let mut sixteenths = [0; 16];
     for caller in 0..20_000 {
         seen(CLIENT, &[(name.clone(), &format!("caller-{caller}"))], |view| {
-            if split.choose(&Permit::for_test(), view, || 0) == CANARY {
+            if split.settle(&Permit::for_test(), view) == Some(CANARY) {
                 sixteenths[(hash_input(&ring, view) >> 60) as usize] += 1;
             }
         });

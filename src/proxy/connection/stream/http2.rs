@@ -32,7 +32,7 @@ impl Connection {
             let last_words = watch.last_words(abuse, &self.info);
             self.outgoing.extend(&last_words);
         }
-        self.failed = true;
+        self.cut_off = true;
         if self.poll_send(cx).is_ready() {
             let _ = Pin::new(&mut self.inner).poll_flush(cx);
         }
@@ -41,7 +41,7 @@ impl Connection {
 
     /// Gathers what Pingora writes, and sends what is gathered when it is enough.
     pub(super) fn poll_write_http2(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.failed {
+        if self.cut_off {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         if self.outgoing.len() >= GATHER {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use super::Principal;
-use super::limit::{BucketKey, Key};
+use crate::decision::limit::{BucketKey, Key};
 use crate::decision::request::RequestView;
 
 /// Names buckets by a keyed 128-bit hash (two runs of SipHash), so that no client can choose a value that shares a
@@ -23,7 +23,7 @@ impl BucketHasher {
     }
 
     /// The bucket of `key` that `request` counts in.
-    pub(super) fn bucket(
+    pub(in crate::decision) fn bucket(
         &self,
         key: &Key,
         route: &str,
