@@ -23,14 +23,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::compile::Environment;
-use super::raw;
+use super::raw::{self, MAX_FILE_BYTES};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
 pub use places::Places;
 pub use system::SystemEnvironment;
 
-/// Largest configuration file in bytes. A folder may hold several.
-pub const MAX_FILE_BYTES: usize = 4 << 20;
 /// How many mistakes of each kind (of structure, of shape) one run reports. Beyond, the file is not what its owner
 /// meant to show.
 const MAX_MISTAKES: usize = 200;

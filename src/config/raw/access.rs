@@ -1,13 +1,13 @@
 //! Who may come in: `identities` and a route's `access`.
 
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::shape::{Entries, FromWord, OneOrMany, SecretSource, word_or_map};
+use super::shape::{Entries, FromWord, OneOrMany, SecretSource, WordOrMap, is_default, word_or_map};
 use super::units::Span;
 
 /// One way to recognise a caller.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Identity {
     /// A signed JSON Web Token (RFC 7519), sent as `Authorization: Bearer …` (RFC 6750).
@@ -17,7 +17,7 @@ pub enum Identity {
 }
 
 /// A signed JSON Web Token (RFC 7519), and what it must say.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
     /// The required `iss`.
@@ -28,27 +28,27 @@ pub struct Jwt {
     pub keys: JwtKeys,
     /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512.
     /// Default: RS256 and ES256 for a key set or PEM key, HS256 for a shared secret.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub algorithms: Option<OneOrMany<String>>,
     /// How far clocks may disagree about `exp` and `nbf`. Default 30s.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub leeway: Option<Span>,
     /// Read the token from this header instead of `Authorization: Bearer`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub header: Option<String>,
     /// The claim that names the caller. Default `sub`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub principal_claim: Option<String>,
     /// The claim that lists scopes, as a list or space-separated. Default `scope`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scope_claim: Option<String>,
     /// The claim that lists roles. Default `roles`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub roles_claim: Option<String>,
 }
 
 /// What signatures are checked with.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum JwtKeys {
     /// A file with a JSON Web Key Set (RFC 7517).
@@ -60,18 +60,18 @@ pub enum JwtKeys {
 }
 
 /// API keys, and the header that carries them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
     /// The request header that carries the key. Default `X-Api-Key`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub header: Option<String>,
     /// The known keys.
     pub keys: ApiKeys,
 }
 
 /// Where the known keys stand.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ApiKeys {
     /// A YAML file with a list `keys`, whose entries `portcullis keys new` makes.
@@ -81,7 +81,7 @@ pub enum ApiKeys {
 }
 
 /// A file of API keys.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyFile {
     /// The known keys.
@@ -89,7 +89,7 @@ pub struct ApiKeyFile {
 }
 
 /// One API key, known by its hash.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyEntry {
     /// Who uses it: the principal.
@@ -97,16 +97,16 @@ pub struct ApiKeyEntry {
     /// `sha256:` and 64 hexadecimal digits.
     pub hash: String,
     /// The scopes that the key gives.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scopes: Vec<String>,
     /// The roles that the key gives.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub roles: Vec<String>,
     /// Further facts about the caller, for `allow: {claims: …}`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<String>,
     /// When it stops working: RFC 3339, such as `2027-01-31T00:00:00Z`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub expires: Option<String>,
 }
 
@@ -120,31 +120,31 @@ pub enum Access {
 }
 
 /// Only callers that one of these identities recognises.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identified {
     /// Names from `identities`; any of them will do.
     pub identity: OneOrMany<String>,
     /// What a recognised caller must have; all of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow: Allow,
     /// Show the origin the caller's credentials too. Default false: they are removed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub forward_credentials: bool,
 }
 
 /// What a recognised caller must have. Every condition given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// Scopes; all of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scope: OneOrMany<String>,
     /// Roles; any one of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub role: OneOrMany<String>,
     /// Claims by name, each with the accepted values; any value, every claim.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<OneOrMany<String>>,
 }
 
@@ -164,6 +164,15 @@ impl FromWord for Access {
 impl From<Identified> for Access {
     fn from(form: Identified) -> Self {
         Access::Identified(form)
+    }
+}
+
+impl From<&Access> for WordOrMap<Identified> {
+    fn from(value: &Access) -> Self {
+        match value {
+            Access::Public => WordOrMap::word("public"),
+            Access::Identified(form) => WordOrMap::Map(form.clone()),
+        }
     }
 }
 

@@ -1,26 +1,26 @@
 //! Which client addresses may come in: `addresses` of a listener and of a route.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::limit::Mode;
-use super::shape::{FromWord, OneOrMany, word_or_map};
+use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 
 /// Which client addresses may come in. `deny` goes before `allow`.
 ///
 /// Each entry is an address (`192.0.2.1`, `2001:db8::1`), a range (`10.0.0.0/8`, `2001:db8::/32`) or a list file (`{file:
 /// PATH}`). An IPv4 client is one however it connects: IPv6 ranges, `::/0` included, do not name it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Addresses {
     /// Only clients at these addresses. Default: all that `deny` does not name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow: Option<OneOrMany<AddressSource>>,
     /// Clients at these addresses are refused, also where `allow` names them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub deny: OneOrMany<AddressSource>,
     /// On a route: `enforce` (default), or `report`: decide, log and count, but let the request pass.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
 }
 
@@ -34,7 +34,7 @@ pub enum AddressSource {
 }
 
 /// A list file.
-#[derive(Deserialize, JsonSchema)]
+#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressFile {
     /// A file with one address or range a line; `#` begins a comment. At most 16MiB. A change takes effect without a
@@ -54,6 +54,15 @@ impl FromWord for AddressSource {
 impl From<AddressFile> for AddressSource {
     fn from(form: AddressFile) -> Self {
         AddressSource::File(form.file)
+    }
+}
+
+impl From<&AddressSource> for WordOrMap<AddressFile> {
+    fn from(value: &AddressSource) -> Self {
+        match value {
+            AddressSource::Range(range) => WordOrMap::word(range),
+            AddressSource::File(file) => WordOrMap::Map(AddressFile { file: file.clone() }),
+        }
     }
 }
 

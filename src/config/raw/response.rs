@@ -4,35 +4,35 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::shape::{Entries, Off, OneOrMany};
+use super::shape::{Entries, Off, OneOrMany, is_default};
 
 /// Operations on the headers of an answer, applied in this order: remove, rename, replace, default, set, append.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Headers {
     /// Take these away.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub remove: Vec<String>,
     /// Give a header another name: `old: new`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rename: Entries<String>,
     /// Set the value, but only if the header is present.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub replace: Entries<String>,
     /// Set the value, but only if the header is absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub default: Entries<String>,
     /// Set the value, whatever the origin sent, however often.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub set: Entries<String>,
     /// Add a further value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub append: Entries<OneOrMany<String>>,
     /// On a route: inherited operations to switch off, by header name, each with the reason.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub off: Entries<String>,
 }
 
@@ -86,6 +86,18 @@ impl<'de> Deserialize<'de> for Framing {
     }
 }
 
+impl Serialize for Framing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Framing::Deny => serializer.serialize_str("deny"),
+            Framing::SameOrigin => serializer.serialize_str("same_origin"),
+            Framing::Origins(origins) => origins.serialize(serializer),
+            Framing::Off { reason: None } => serializer.serialize_str("off"),
+            Framing::Off { reason: Some(reason) } => Off { off: reason.clone() }.serialize(serializer),
+        }
+    }
+}
+
 impl JsonSchema for Framing {
     fn schema_name() -> Cow<'static, str> {
         "Framing".into()
@@ -101,16 +113,16 @@ impl JsonSchema for Framing {
 }
 
 /// An answer's body in the owner's own words. Give `body` or `file`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorPage {
     /// The text. `{status}`, `{code}`, `{title}` and `{request_id}` are filled in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<String>,
     /// A file with the text, read at load.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub file: Option<String>,
     /// Default `text/html; charset=utf-8`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub content_type: Option<String>,
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::shape::{FromWord, OneOrMany, word_or_map};
+use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Rate, Share, Span};
 
 /// `off`, or when the requests to an upstream are sent once more.
@@ -35,69 +35,69 @@ pub enum RouteRetries {
 /// client, nor a request of which more than 64 KiB of body were read. An endpoint that was not tried comes before one that
 /// was. What an HTTP/2 origin refuses unprocessed (`REFUSED_STREAM`, `GOAWAY`) is repeated whatever its method. The last
 /// failure is the one that the client sees.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamRetries {
     /// Tries of one request in all; 1 means no second try. Default 3, at most 10.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Option<Count>,
     /// What is worth another try: `connect` (no connection could be made: nothing was sent, so any method may go to another
     /// endpoint), `reset` (the connection broke before an answer), `timeout` (no answer within `try_timeout` or
     /// `timeouts.response`), and statuses from 400 to 599 of the origin's answer. Default `[connect]`; a pooled connection that the
     /// origin had closed is made good in any case.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on: Option<OneOrMany<RetryOn>>,
     /// Retries that send an origin more than it was asked, as a share of the upstream's requests in the last ten seconds.
     /// Beyond: the failure is the answer. Default `20%`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub budget: Option<Share>,
     /// Retries that are allowed whatever the share. Default `3/s`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub budget_floor: Option<Rate>,
     /// The wait before a retry that sends an origin more than it was asked.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
     /// From an endpoint's choice to the header of its answer, for one try. Over HTTP/2 it bounds the silence within the
     /// answer's body too. Default: none; `timeouts.response` bounds the silence.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
 }
 
 /// What a route says otherwise than its upstream, by name.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnRetries {
     /// Tries of one request in all; 1 means no second try. At most 10.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Option<Count>,
     /// What is worth another try: `connect`, `reset`, `timeout`, and statuses from 400 to 599.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on: Option<OneOrMany<RetryOn>>,
     /// The wait before a retry that sends an origin more than it was asked.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
     /// From an endpoint's choice to the header of its answer, for one try.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
     /// Only requests of these methods are repeated after they may have had an effect. Default: the idempotent ones, and with
     /// `unsafe` all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub methods: OneOrMany<String>,
     /// By `true` you vouch that the origin can be sent any request of this route twice, POST included, because it tells
     /// repeated ones by an idempotency key or has no effects. Default false.
-    #[serde(default, rename = "unsafe")]
+    #[serde(default, rename = "unsafe", skip_serializing_if = "is_default")]
     pub vouched: bool,
 }
 
 /// The wait between two tries: any time between nothing and a bound that begins with `first` and doubles up to `longest`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
     /// Default 25ms.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub first: Option<Span>,
     /// An origin that asks for a longer wait by `Retry-After` is not tried again. Default 250ms, at most 10s.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub longest: Option<Span>,
 }
 
@@ -140,6 +140,17 @@ impl<'de> Deserialize<'de> for RetryOn {
     }
 }
 
+impl Serialize for RetryOn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            RetryOn::Connect => serializer.serialize_str("connect"),
+            RetryOn::Reset => serializer.serialize_str("reset"),
+            RetryOn::Timeout => serializer.serialize_str("timeout"),
+            RetryOn::Status(status) => serializer.serialize_u64(*status),
+        }
+    }
+}
+
 impl JsonSchema for RetryOn {
     fn schema_name() -> Cow<'static, str> {
         "RetryOn".into()
@@ -176,6 +187,15 @@ impl From<UpstreamRetries> for Retries {
     }
 }
 
+impl From<&Retries> for WordOrMap<UpstreamRetries> {
+    fn from(value: &Retries) -> Self {
+        match value {
+            Retries::Off => WordOrMap::word("off"),
+            Retries::On(form) => WordOrMap::Map((**form).clone()),
+        }
+    }
+}
+
 word_or_map!(Retries, UpstreamRetries);
 
 impl FromWord for RouteRetries {
@@ -191,6 +211,15 @@ impl FromWord for RouteRetries {
 impl From<OwnRetries> for RouteRetries {
     fn from(form: OwnRetries) -> Self {
         RouteRetries::On(Box::new(form))
+    }
+}
+
+impl From<&RouteRetries> for WordOrMap<OwnRetries> {
+    fn from(value: &RouteRetries) -> Self {
+        match value {
+            RouteRetries::Off => WordOrMap::word("off"),
+            RouteRetries::On(form) => WordOrMap::Map((**form).clone()),
+        }
     }
 }
 

@@ -1,82 +1,82 @@
 //! Which request goes where: `routes`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::address::Addresses;
 use super::limit::Limit;
 use super::response::{ErrorPage, Framing, Headers};
 use super::retries::RouteRetries;
-use super::shape::{Entries, FromWord, OneOrMany, OrOff, word_or_map};
+use super::shape::{Entries, FromWord, OneOrMany, OrOff, WordOrMap, is_default, word_or_map};
 use super::split::{Destination, Mirror};
 use super::units::{Count, Size, Span, Speed};
 
 /// A set of requests and what happens to them. Exactly one of `upstream`, `respond` and `redirect`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Used in logs, metrics and messages. Unique.
     pub name: String,
     /// Which requests. Default: all.
-    #[serde(rename = "match", default)]
+    #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub matches: Match,
     /// Which client addresses may use it. The others get 403 (`address_denied`) before anyone asks who they are. A client
     /// behind one of the `trusted_proxies` counts by the address that the proxy names. Default: all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub addresses: Option<Addresses>,
     /// Who may use it. Required: write `public` to let everyone in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub access: Option<Access>,
     /// Added to the inherited limits; one of the same name replaces the inherited.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Vec<Limit>,
     /// Forward to this upstream, or to several by `{split: […]}`, as for a canary.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub upstream: Option<Destination>,
     /// When its requests are sent to the origin once more, or `off`. What is not written is as the upstream says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Option<RouteRetries>,
     /// Send copies of the admitted requests to another upstream too, whose answers nobody sees.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: Option<Mirror>,
     /// Answer without an origin.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub respond: Option<Respond>,
     /// Send the client elsewhere.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub redirect: Option<Redirect>,
     /// What the origin sees instead of the client's host and path.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rewrite: Option<Rewrite>,
     /// Overrides the inherited operations by header name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub response_headers: Headers,
     /// Who may put the answers into a frame. Default: as the file says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub framing: Option<Framing>,
     /// Overrides the inherited pages by key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub error_pages: Entries<ErrorPage>,
     /// Largest request body. Default: `bounds.body`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<Size>,
     /// Longest silence within a request body, or `{off: reason}`, as for streams on which a client may have nothing to say for
     /// long. Default: `bounds.body_idle`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub body_idle: Option<OrOff<Span>>,
     /// Slowest request body, or `{off: reason}`. On HTTP/2 `bounds.body_rate` holds for every route whose `body_idle` is not off.
     /// Default: `bounds.body_rate`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub body_rate: Option<OrOff<Speed>>,
     /// What becomes of a path with encoded separators, such as `/files/a%2Fb`. Default `reject`, since some origins take
     /// `%2F` and `%5C` for separators and others do not. Dot segments between them are refused whatever this says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub encoded_separators: EncodedSeparators,
 }
 
 /// What becomes of a path with encoded separators (`%2F`, `%5C`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodedSeparators {
     /// Answer 400.
@@ -95,24 +95,24 @@ pub enum EncodedSeparators {
 /// Where several routes match, the more specific one wins: host (exact, then wildcard, then any), path (exact, then with
 /// parameters, then regular expression, then prefix; a longer prefix first), methods given before any method, more header
 /// conditions, more query conditions. Two routes that tie are refused when the file is loaded.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
     /// `api.example.com`, or `*.example.com` for every name below it. Default: any host.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub host: OneOrMany<String>,
     /// `/exact`, `/v1/orders/{id}` (a parameter is one whole segment), `/static/*` (everything below), or
     /// `{regex: "…"}` for the whole path. Default: any path.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub path: OneOrMany<Path>,
     /// Default: any method.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub methods: OneOrMany<String>,
     /// By header name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub headers: Entries<Value>,
     /// By name of the query parameter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub query: Entries<Value>,
 }
 
@@ -126,7 +126,7 @@ pub enum Path {
 }
 
 /// A regular expression for the whole path.
-#[derive(Deserialize, JsonSchema)]
+#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegexPath {
     /// Must match the whole normalised path.
@@ -146,6 +146,15 @@ impl From<RegexPath> for Path {
     }
 }
 
+impl From<&Path> for WordOrMap<RegexPath> {
+    fn from(value: &Path) -> Self {
+        match value {
+            Path::Pattern(pattern) => WordOrMap::word(pattern),
+            Path::Regex(regex) => WordOrMap::Map(RegexPath { regex: regex.clone() }),
+        }
+    }
+}
+
 word_or_map!(Path, RegexPath);
 
 /// A condition on a header or a query parameter.
@@ -160,7 +169,7 @@ pub enum Value {
 }
 
 /// A condition other than an exact value.
-#[derive(Deserialize, JsonSchema)]
+#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ValueCondition {
     /// Must match the whole value.
@@ -185,61 +194,71 @@ impl From<ValueCondition> for Value {
     }
 }
 
+impl From<&Value> for WordOrMap<ValueCondition> {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Exact(text) => WordOrMap::word(text),
+            Value::Regex(regex) => WordOrMap::Map(ValueCondition::Regex(regex.clone())),
+            Value::Present(wanted) => WordOrMap::Map(ValueCondition::Present(*wanted)),
+        }
+    }
+}
+
 word_or_map!(Value, ValueCondition);
 
 /// A fixed answer.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
     /// Default 200.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub status: Option<Count>,
     /// Default empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<String>,
     /// Default `text/plain; charset=utf-8`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub content_type: Option<String>,
 }
 
 /// A redirect. Give `to`, or any of `scheme`, `host`, `path`; what is not given stays as in the request.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308 (default).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub status: Option<Count>,
     /// The whole target, such as `https://www.example.com/`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub to: Option<String>,
     /// `http` or `https`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scheme: Option<String>,
     /// Host, and port if it is not the scheme's own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<String>,
     /// The path; `{parameter}` of the match is filled in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
     /// Keep the query. Default true.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub keep_query: Option<bool>,
 }
 
 /// What the origin sees instead of the client's host and path.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
     /// Take this prefix (whole segments) off the path.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub strip_prefix: Option<String>,
     /// Put this prefix before the path (after `strip_prefix`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub add_prefix: Option<String>,
     /// The whole path instead; `{parameter}` of the match is filled in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
     /// The `Host` that the origin sees. Default: the client's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<String>,
 }

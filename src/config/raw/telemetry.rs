@@ -1,23 +1,23 @@
 //! What is recorded and shown: `access_log`, `admin`.
 
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::shape::{FromWord, SecretSource, word_or_map};
+use super::shape::{FromWord, SecretSource, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Span};
 
 /// The access log: one line for each request.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessLog {
     /// `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub format: Format,
     /// `stdout` (default), `off`, or `{file: path}`; a file is reopened on SIGUSR1.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub output: Output,
     /// How many lines may wait to be written; beyond, lines are dropped and counted. Default 8192.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub queue: Option<Count>,
 }
 
@@ -34,7 +34,7 @@ pub enum Format {
 }
 
 /// A template of named fields.
-#[derive(Deserialize, JsonSchema)]
+#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// Text with `{field}` places, such as `{client} {method} {path} {status}`. `{{` is a brace.
@@ -61,6 +61,16 @@ impl From<Template> for Format {
     }
 }
 
+impl From<&Format> for WordOrMap<Template> {
+    fn from(value: &Format) -> Self {
+        match value {
+            Format::Json => WordOrMap::word("json"),
+            Format::Combined => WordOrMap::word("combined"),
+            Format::Template(template) => WordOrMap::Map(Template { template: template.clone() }),
+        }
+    }
+}
+
 word_or_map!(Format, Template);
 
 /// Where the lines go.
@@ -76,7 +86,7 @@ pub enum Output {
 }
 
 /// A log file.
-#[derive(Deserialize, JsonSchema)]
+#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOutput {
     /// Appended to; its folder must exist.
@@ -103,10 +113,20 @@ impl From<FileOutput> for Output {
     }
 }
 
+impl From<&Output> for WordOrMap<FileOutput> {
+    fn from(value: &Output) -> Self {
+        match value {
+            Output::Stdout => WordOrMap::word("stdout"),
+            Output::Off => WordOrMap::word("off"),
+            Output::File(file) => WordOrMap::Map(FileOutput { file: file.clone() }),
+        }
+    }
+}
+
 word_or_map!(Output, FileOutput);
 
 /// The admin listener: `/metrics`, `/livez`, `/readyz`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// IP address and port. Any other than loopback needs a `token`.
@@ -114,12 +134,12 @@ pub struct Admin {
     /// What `/metrics` and everything but `/livez` and `/readyz` asks for, as `Authorization: Bearer …`; visible ASCII, at least
     /// 16 characters. Without it the listener has no authentication. It is plain HTTP: keep it within a network that you
     /// trust. Health stays open for probes, which without the token learn no reasons.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub token: Option<SecretSource>,
     /// Connections at a time. Beyond: the one that has been open for the longest is closed. Default 100.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connections: Option<Count>,
     /// For one request and its answer. Beyond: the connection is closed. Default 10s.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub time: Option<Span>,
 }

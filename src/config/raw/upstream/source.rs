@@ -5,6 +5,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor, value};
+use serde::ser::{Serialize, Serializer};
 
 use super::{Endpoint, WeightedEndpoint};
 use crate::config::raw::shape::FromWord;
@@ -21,7 +22,7 @@ pub enum EndpointSource {
 }
 
 /// Endpoints that DNS names with their ports and weights.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Services {
     /// The name of SRV records (RFC 2782), such as `_http._tcp.orders.internal`. Each gives a target, its port and its share;
@@ -31,7 +32,7 @@ pub struct Services {
 }
 
 /// Endpoints that a file lists.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointFile {
     /// A YAML or JSON file with a list of endpoints, each `host:port` or a mapping with `address`, as in `endpoints`; 1 to 1000
@@ -86,6 +87,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Begun<A> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         self.rest.next_value_seed(seed)
+    }
+}
+
+impl Serialize for EndpointSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            EndpointSource::Written(endpoint) => endpoint.serialize(serializer),
+            EndpointSource::Services(services) => services.serialize(serializer),
+            EndpointSource::File(file) => file.serialize(serializer),
+        }
     }
 }
 
