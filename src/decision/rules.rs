@@ -61,7 +61,7 @@ pub struct Route {
     /// Which client addresses may use it. `None`: all.
     pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
-    pub access: access::Rules,
+    pub access: access::AccessRules,
     /// By the phase in which they count.
     pub limits: RouteLimits,
     /// What happens to an admitted request.

@@ -28,7 +28,7 @@ pub struct Limit {
     /// When it counts a request: `before_identity`, so that requests with bad credentials count too, or `after_identity`,
     /// so that only those count which identity and authorization let pass. Default: `after_identity` for `principal`,
     /// `before_identity` for every other key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub phase: Option<Phase>,
     /// `enforce` (default), or `report`: decide, log and count, but let the request pass.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -39,7 +39,7 @@ pub struct Limit {
 }
 
 /// When a limit counts a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Before anyone asks who the caller is.

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::Principal;
+use super::principal::Principal;
 use crate::decision::limit::{BucketKey, Key};
 use crate::decision::request::RequestView;
 

@@ -22,7 +22,8 @@ fn place(line: u32) -> Place {
 
 /// One route that wants a token with the scope `orders.write`, and limits callers.
 fn rules() -> Rules {
-    let allow = allow::Rules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::Rules::default() };
+    let allow =
+        allow::AllowRules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::AllowRules::default() };
     let operations = Operations {
         set: vec![(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"))],
         ..Operations::default()
@@ -45,7 +46,7 @@ fn rules() -> Rules {
             name: "orders".into(),
             place: place(5),
             addresses: None,
-            access: access::Rules::identified(vec![testing::corp()], allow, false),
+            access: access::AccessRules::identified(vec![testing::corp()], allow, false),
             limits: RouteLimits { before_identity: vec![LimitId(1)], after_identity: vec![LimitId(0)] },
             action: Action::Respond(Fixed {
                 status: StatusCode::OK,

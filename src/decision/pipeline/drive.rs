@@ -8,7 +8,7 @@ use super::{
     Admitted, Decision, Fact, Findings, Inputs, Need, Pipeline, Reply, ReplyContent, Routed, Stage, Step, mismatch,
 };
 use crate::decision::access::stages::{AddressChecked, Authenticated, Authorized, LimitChecked, check_address};
-use crate::decision::access::{self, Permit, Principal, address};
+use crate::decision::access::{Permit, Principal, address};
 use crate::decision::limit::{LimitId, LimitRequest, LimitRequests};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::fields::{CONTENT_LENGTH, Fields};
@@ -96,12 +96,9 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
     fn identify(&mut self, checked: LimitChecked) -> Result<Next, Denial> {
         let (rules, fields) = (&self.route()?.access, self.inputs.request.fields);
         if let Some(claims) = self.claims.take()
-            && let Some((identity, jwt)) = rules.identities().iter().find_map(|identity| match &identity.method {
-                access::Method::Jwt(jwt) => Some((identity, jwt)),
-                access::Method::ApiKey(_) => None,
-            })
+            && let Some(assumed) = rules.providers().iter().find_map(|provider| provider.assume(&claims))
         {
-            return self.authorize(checked.assume(jwt.principal(&identity.name, claims)?));
+            return self.authorize(checked.assume(assumed?));
         }
         match checked.token_digest(rules, fields) {
             Some(digest) => Ok(Next::Ask(Need::RememberedToken(digest), Stage::Identity(checked))),

@@ -41,7 +41,7 @@ fn rules() -> Rules {
             name: "all".into(),
             place: Place::default(),
             addresses: None,
-            access: access::Rules::Public,
+            access: access::AccessRules::Public,
             limits: RouteLimits::default(),
             action: Action::Respond(fixed),
             response: Arc::new(response::Rules::default()),
@@ -59,7 +59,8 @@ fn rules() -> Rules {
 /// The same, for callers of whom nobody is recognised.
 fn closed() -> Rules {
     let mut rules = rules();
-    rules.routes[0].access = access::Rules::identified(vec![testing::corp()], access::allow::Rules::default(), false);
+    rules.routes[0].access =
+        access::AccessRules::identified(vec![testing::corp()], access::allow::AllowRules::default(), false);
     rules
 }
 

@@ -61,7 +61,7 @@ fn checked() -> LimitChecked {
     checked.check_limits(&[], &[], &[]).expect("there is no limit")
 }
 
-fn rules() -> &'static access::Rules {
+fn rules() -> &'static access::AccessRules {
     &SNAPSHOT.rules.routes[0].access
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use http::{HeaderMap, Method, Version};
 
 use super::{Context, DocPath};
-use crate::decision::access::Rules;
+use crate::decision::access::AccessRules;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{Normal, RawRequest, Scheme};
 use crate::decision::route::{Found, HostPattern, Match, PathPattern, Table};
@@ -17,7 +17,7 @@ pub fn warn_of_open_parents(ctx: &mut Context, table: &Table, routes: &[Route], 
     for matched in table.matches() {
         let index = matched.route.0 as usize;
         let (Some(route), Some(place)) = (routes.get(index), places.get(index)) else { continue };
-        if matches!(route.access, Rules::Public) {
+        if matches!(route.access, AccessRules::Public) {
             continue;
         }
         for prefix in matched.paths.iter().filter_map(|path| match path {
@@ -75,7 +75,7 @@ fn open_route<'r>(table: &Table, routes: &'r [Route], matched: &Match, path: &st
             };
             let Found::Route { id, .. } = table.find(&raw, &mut normal) else { return None };
             let taken = routes.get(id.0 as usize)?;
-            let open = matches!(taken.access, Rules::Public) && matches!(taken.action, Action::Forward { .. });
+            let open = matches!(taken.access, AccessRules::Public) && matches!(taken.action, Action::Forward { .. });
             open.then_some(taken)
         })
     })
