@@ -9,7 +9,7 @@ use super::hooks::context::request_id_value;
 use super::hooks::response::{REQUEST_ID, Sealed};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
-use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{self, FixedAnswer, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer before it is sealed with the owner's headers.
 pub struct Reply {
@@ -18,7 +18,13 @@ pub struct Reply {
 }
 
 /// The answer that refuses a request.
-pub fn refusal(rules: &Rules, denial: &Denial, limits: &[Limit], accept: Option<&[u8]>, request_id: &str) -> Reply {
+pub fn refusal(
+    rules: &ResponseRules,
+    denial: &Denial,
+    limits: &[Limit],
+    accept: Option<&[u8]>,
+    request_id: &str,
+) -> Reply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
     let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
@@ -47,7 +53,7 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
 }
 
 /// A route's fixed answer.
-pub fn fixed(fixed: &Fixed) -> Reply {
+pub fn fixed(fixed: &FixedAnswer) -> Reply {
     new(fixed.status, &fixed.content_type, fixed.body.clone())
 }
 
@@ -76,15 +82,15 @@ fn internal() -> ResponseHeader {
 }
 
 /// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
-pub fn sealed_refusal(rules: &Rules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> Reply {
+pub fn sealed_refusal(rules: &ResponseRules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> Reply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(&mut Sealed(&mut reply.header));
+    rules.apply(None, &mut Sealed(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
 /// [`sealed_refusal`] in HTTP/1 wire form. Ends the connection.
-pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
+pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -> Vec<u8> {
     let mut reply = sealed_refusal(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
@@ -110,8 +116,8 @@ pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'st
 );
 
 /// The owner's headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
-pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
+pub fn hpack_fields(rules: &response::ResponseRules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
-    rules.apply(&mut headers);
+    rules.apply(None, &mut headers);
     super::connection::h2_seal::encode_literals(headers.iter())
 }

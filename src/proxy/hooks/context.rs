@@ -135,7 +135,7 @@ impl Context {
     }
 
     /// The response rules of the route, or those of the file.
-    pub fn response_rules(&self) -> &crate::decision::response::Rules {
+    pub fn response_rules(&self) -> &crate::decision::response::ResponseRules {
         match self.route {
             Some(id) => &self.serving.route(id).response,
             None => &self.serving.snapshot.rules.response,

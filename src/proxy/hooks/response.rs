@@ -6,6 +6,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
+use smallvec::SmallVec;
 
 use super::context::Context;
 use super::request::{drainable, is_http2};
@@ -13,7 +14,7 @@ use super::sticky;
 use crate::decision::limit::rate_limit_headers;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE, Fields};
-use crate::decision::response::{Headers, grpc, grpc::is_grpc, is_endless};
+use crate::decision::response::{HeaderSection, grpc, grpc::is_grpc, is_endless};
 use crate::proxy::drain::Stage;
 use crate::proxy::reply;
 use crate::proxy::reply::Reply;
@@ -211,7 +212,7 @@ fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(&mut Sealed(header));
+    ctx.response_rules().apply(None, &mut Sealed(header));
     if let Some(status) = ctx.permit.as_ref().and_then(|permit| permit.limit_status()) {
         let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &status) {
@@ -229,9 +230,9 @@ fn set(header: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {
 /// Pingora's response header as `decision` edits it.
 pub struct Sealed<'a>(pub &'a mut ResponseHeader);
 
-impl Headers for Sealed<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        self.0.headers.get_all(name).iter()
+impl HeaderSection for Sealed<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.0.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
@@ -240,6 +241,17 @@ impl Headers for Sealed<'_> {
 
     fn remove(&mut self, name: &HeaderName) {
         self.0.remove_header(name);
+    }
+
+    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        if !self.contains(old) {
+            return;
+        }
+        let values: SmallVec<[HeaderValue; 4]> = self.0.headers.get_all(old).iter().cloned().collect();
+        self.0.remove_header(old);
+        for value in &values {
+            self.append(new, value);
+        }
     }
 
     fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
