@@ -7,6 +7,7 @@
 //! Interim answers (1xx) are left alone by the caller; a 101 is an answer like any other.
 
 mod accept;
+mod body;
 mod endless;
 pub mod framing;
 pub mod grpc;
@@ -20,6 +21,7 @@ use smallvec::SmallVec;
 use framing::Framing;
 use page::Pages;
 
+pub use body::BodyStage;
 pub use endless::is_endless;
 pub use refusal::{Body, refusal_body, refusal_headers};
 

@@ -9,6 +9,7 @@ use super::hooks::context::request_id_value;
 use super::hooks::response::{REQUEST_ID, Sealed};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
+use crate::decision::pipeline::ReplyContent;
 use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
 
 /// An answer before it is sealed with the owner's headers.
@@ -52,16 +53,16 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
     reply
 }
 
-/// A route's fixed answer.
-pub fn fixed(fixed: &Fixed) -> Reply {
-    new(fixed.status, &fixed.content_type, fixed.body.clone())
-}
-
-/// A route's redirect to `location`.
-pub fn redirect(status: StatusCode, location: HeaderValue) -> Reply {
-    let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
-    let _ = reply.header.insert_header(LOCATION, location);
-    reply
+/// What a route answers itself.
+pub fn of_route(content: ReplyContent) -> Reply {
+    match content {
+        ReplyContent::Fixed(Fixed { status, content_type, body }) => new(status, &content_type, body),
+        ReplyContent::Redirect { status, location } => {
+            let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
+            let _ = reply.header.insert_header(LOCATION, location);
+            reply
+        }
+    }
 }
 
 fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {

@@ -12,37 +12,34 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use smallvec::SmallVec;
 
-use super::context::{Context, begin_record, request_id_value};
+use super::context::{Claim, Context, Places, State, begin_record, request_id_value};
+use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
 use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, Step, body_too_large};
+use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
 use crate::decision::request::{RawRequest, Scheme};
 use crate::faults::{self, Place};
 use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::reply::Reply;
 use crate::proxy::runtime::{Serving, Shared};
 use crate::state::addresses::AddressList;
-use crate::state::limits::ConcurrencyGuard;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
-    let Some(connection) = connection_of(session) else { return };
-    connection.request_began();
-    // The log line is owed from here on, whatever goes wrong.
+    let Some(control) = connection_of(session) else { return };
+    control.request_began();
     let header = session.req_header();
-    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let scheme = if control.tls.is_some() { Scheme::Https } else { Scheme::Http };
     let mut record =
-        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
+        begin_record(&control, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
-    ctx.target = header.uri.path_and_query().cloned();
     ctx.request_id = request_id_value(&record.request_id);
-    ctx.record = Some(Box::new(record));
-    ctx.connection = Some(connection);
+    // The log line is owed from here on, whatever goes wrong.
+    let target = header.uri.path_and_query().cloned();
+    ctx.claim = Some(Claim { record: Box::new(record), control, target });
 
     let bounds = ctx.serving.snapshot.bounds;
     if is_http2(session.req_header()) {
@@ -72,11 +69,11 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
 
 /// Lets the body of a request come as slowly as its route says.
 pub fn pace_body(session: &mut Session, ctx: &Context) {
-    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).body_pacing) else { return };
+    let Some(pacing) = ctx.route().map(|id| ctx.serving.route(id).body_pacing) else { return };
     if is_http2(session.req_header()) {
         session.set_read_timeout(pacing.idle);
-    } else if let Some(connection) = &ctx.connection {
-        connection.pace_body(pacing);
+    } else if let Some(claim) = &ctx.claim {
+        claim.control.pace_body(pacing);
     }
 }
 
@@ -86,31 +83,35 @@ pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Optio
     proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
 }
 
-/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs.
+/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs. Gives the route's own answer, if
+/// it has one.
 ///
 /// What is known of the request by then stays in the context, whichever way this ends.
-pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
-    let serving = ctx.serving.clone();
-    let Some((peer, scheme, now)) = ctx.record.as_ref().map(|record| (record.peer.ip(), record.scheme, record.time))
-    else {
+///
+/// # Errors
+/// The refusal.
+pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
+    let (State::Pending(findings), Some(Claim { record, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
+    let now = record.time;
     let inputs = Inputs {
-        rules: &serving.snapshot.rules,
-        lists: serving.address_lists.as_slice(),
+        rules: &ctx.serving.snapshot.rules,
+        lists: ctx.serving.address_lists.as_slice(),
         hasher: &ctx.shared.bucket_hasher,
-        request: raw(request, peer, scheme),
+        request: raw(request, record.peer.ip(), record.scheme),
         now,
     };
-    let outside =
-        Outside { serving: &serving, shared: &ctx.shared, now, now_nanos: nanos_since(ctx.shared.epoch, ctx.started) };
-    let (decision, verified) = run(inputs, &mut ctx.findings, &outside, &mut ctx.concurrency).await;
+    let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
+    let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
+    faults::panic_after_wait_at(Place::Fact, &request.headers).await;
+    let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
         ctx.shared.state.tokens.insert(digest, principal);
     }
-    let done = ctx.settle(decision);
+    let settled = ctx.settle(decision);
     faults::panic_at(Place::Request, &request.headers);
-    done
+    settled
 }
 
 /// A credential that was verified on the way.
@@ -121,7 +122,7 @@ async fn run(
     inputs: Inputs<'_, [Arc<AddressList>]>,
     findings: &mut Findings,
     outside: &Outside<'_>,
-    places: &mut SmallVec<[ConcurrencyGuard; 2]>,
+    places: &mut Places,
 ) -> (Decision, Option<Verified>) {
     let mut pipeline = Pipeline::new(inputs, findings);
     let mut fact = Fact::Start;
@@ -143,7 +144,7 @@ struct Outside<'a> {
 
 impl Outside<'_> {
     /// Answers what is at hand at once. What has to be fetched is awaited here, with a bound of its own.
-    async fn answer(&self, need: Need, places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> Fact {
+    async fn answer(&self, need: Need, places: &mut Places) -> Fact {
         match need {
             Need::RememberedToken(digest) => Fact::RememberedToken(self.shared.state.tokens.get(&digest, self.now)),
             Need::Limits(requests) => Fact::Limits(self.take(&requests, places)),
@@ -152,7 +153,7 @@ impl Outside<'_> {
     }
 
     /// Takes from the limits in their order, until an enforcing one refuses.
-    fn take(&self, requests: &[LimitRequest], places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> LimitResults {
+    fn take(&self, requests: &[LimitRequest], places: &mut Places) -> LimitResults {
         let mut results = LimitResults::new();
         for request in requests {
             let index = request.limit.0 as usize;
@@ -171,14 +172,16 @@ impl Outside<'_> {
 }
 
 /// Counts request body bytes against the route's bound, for bodies that do not say their length beforehand.
-pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
-    ctx.body_seen += length as u64;
-    let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
-    if ctx.body_seen <= route.max_body {
+///
+/// # Errors
+/// The body is larger.
+pub fn bound_body(ctx: &mut UpstreamContext<'_>, length: usize) -> Result<()> {
+    ctx.tries.body_seen += length as u64;
+    let bound = ctx.route().max_body;
+    if ctx.tries.body_seen <= bound {
         return Ok(());
     }
-    ctx.denial = Some(body_too_large(route.max_body));
-    Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
+    Error::e_because(ErrorType::HTTPStatus(413), "request body over its bound", body_too_large(bound))
 }
 
 pub(in crate::proxy) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {

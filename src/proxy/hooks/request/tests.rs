@@ -13,7 +13,7 @@ use crate::config::snapshot::Snapshot;
 use crate::decision::access::testing::{self, Signer};
 use crate::decision::explain::{Explanation, Verdict, explain};
 use crate::decision::outcome::Cause;
-use crate::decision::pipeline::{Admitted, ReplyContent};
+use crate::decision::pipeline::Admitted;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::Outcome;
@@ -191,7 +191,7 @@ fn decided(shared: &Shared, serving: &Serving, request: &Request) -> Verdicts {
         now: testing::now(),
     };
     let outside = Outside { serving, shared, now: testing::now(), now_nanos: 1 };
-    let (mut findings, mut places) = (Findings::default(), SmallVec::new());
+    let (mut findings, mut places) = (Findings::default(), Places::new());
     let (decision, verified) = drive(inputs, &mut findings, &outside, &mut places);
     if let Some((digest, principal)) = verified {
         shared.state.tokens.insert(digest, principal);
@@ -222,7 +222,7 @@ fn drive<'a>(
     inputs: Inputs<'a, [Arc<crate::state::addresses::AddressList>]>,
     findings: &'a mut Findings,
     outside: &Outside<'_>,
-    places: &mut SmallVec<[ConcurrencyGuard; 2]>,
+    places: &mut Places,
 ) -> (Decision, Option<Verified>) {
     let mut run = std::pin::pin!(run(inputs, findings, outside, places));
     match run.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
