@@ -24,11 +24,12 @@ use crate::handover::give::Handle;
 use crate::handover::take::Listeners;
 use crate::handover::{self, take};
 use crate::privileges;
-use crate::proxy::runtime::{AssembleError, Shared};
-use crate::proxy::server::accept_gate::Opening;
-use crate::proxy::server::{self, Sockets, StartError, Surroundings};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
+use crate::proxy::server::accept_gate::AcceptGate;
+use crate::proxy::server::{self, BoundSockets, ServerEnvironment, StartError};
 use crate::proxy::upkeep::health::STARTING;
-use crate::proxy::upkeep::watchdog::Pulse;
+use crate::proxy::upkeep::watchdog::Watchdog;
 use crate::runtime_folder::{self, CONTROL, Choice, RuntimeFolder, UPGRADE};
 use crate::service_manager::{ServiceManager, Terms};
 use crate::telemetry::metrics::Metrics;
@@ -54,8 +55,8 @@ pub enum Error {
 /// A gateway whose sockets are bound: what is left can't fail for the owner's reasons.
 pub struct App {
     source: Source,
-    sockets: Sockets,
-    shared: Arc<Shared>,
+    sockets: BoundSockets,
+    shared: Arc<Runtime>,
     watched: bool,
     origin: Origin,
     life: Arc<Life>,
@@ -87,7 +88,7 @@ impl App {
 
         let inherited =
             |address| following.as_mut().and_then(|following| following.inheritance.listeners.take(address));
-        let sockets = Sockets::bind(&snapshot, inherited)?;
+        let sockets = BoundSockets::bind(&snapshot, inherited)?;
         if let Some(following) = &mut following {
             // What this configuration does not have closes with the old process.
             following.inheritance.listeners = Listeners::default();
@@ -102,7 +103,7 @@ impl App {
             dup2_stdout(&following.inheritance.stdout).map_err(Error::Stdout)?;
         }
         // The first thread, that of the access log: from here on, no credential of the process may change.
-        let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
+        let shared = Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new()))
             .map_err(|source| Error::Assemble { user, source })?;
 
         let terms = match &following {
@@ -116,7 +117,7 @@ impl App {
             service_manager: Arc::new(ServiceManager::new(terms, following.is_none())),
             readiness,
             shared: shared.clone(),
-            opening: Opening::new(following.is_none()),
+            accept_gate: AcceptGate::new(following.is_none()),
             followed: tokio::sync::watch::Sender::new(false),
             giver: Default::default(),
         });
@@ -156,13 +157,13 @@ impl App {
             warn!("this process is not found, or cannot say that it is ready: {e}");
         }
         let manager = life.service_manager.clone();
-        let pulse = manager.terms().beat().map(|every| Pulse::new(every, move || manager.beat()));
-        let surroundings = Surroundings {
+        let watchdog = manager.terms().beat().map(|every| Watchdog::new(every, move || manager.beat()));
+        let surroundings = ServerEnvironment {
             control,
-            opening: life.opening.clone(),
+            accept_gate: life.accept_gate.clone(),
             followed: life.followed.subscribe(),
-            pulse,
-            lifecycle: life.clone(),
+            watchdog,
+            shutdown_hooks: life.clone(),
         };
         server::run(sockets, shared, life.readiness.clone(), operator, surroundings)
     }

@@ -12,9 +12,9 @@ use crate::admin::Readiness;
 use crate::handover;
 use crate::handover::give::{Giver, Handle, Old};
 use crate::handover::take::{Inheritance, Pending};
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
-use crate::proxy::server::accept_gate::Opening;
+use crate::proxy::server::accept_gate::AcceptGate;
 use crate::runtime_folder::RuntimeFolder;
 use crate::service_manager::ServiceManager;
 
@@ -26,8 +26,8 @@ pub struct Life {
     pub folder: Option<RuntimeFolder>,
     pub service_manager: Arc<ServiceManager>,
     pub readiness: Arc<Readiness>,
-    pub shared: Arc<Shared>,
-    pub opening: Arc<Opening>,
+    pub shared: Arc<Runtime>,
+    pub accept_gate: Arc<AcceptGate>,
     pub followed: watch::Sender<bool>,
     pub giver: OnceLock<Arc<Giver>>,
 }
@@ -99,7 +99,7 @@ impl Life {
         self.readiness.wait(deadline).map_err(Failure::Late)?;
         let granted = pending.ready().map_err(|error| Failure::NotLet(old.pid, error))?;
         // From here on this process has connections, and serves them come what may.
-        if !self.opening.open(OPENING) {
+        if !self.accept_gate.open(OPENING) {
             warn!("a listener is slow to accept");
         }
         self.service_manager.speak();
@@ -140,7 +140,7 @@ impl Life {
     /// Ends the process. No request and no log line is lost: listeners have accepted nothing yet.
     fn fail(&self, failure: &Failure) {
         error!("did not take over: {failure}");
-        server::Lifecycle::ends(self);
+        server::signals::ShutdownHooks::exiting(self);
         std::process::exit(UNAVAILABLE)
     }
 }
@@ -148,12 +148,12 @@ impl Life {
 /// EX_UNAVAILABLE of `sysexits.h`, as the command line's `Status::Unavailable`.
 const UNAVAILABLE: i32 = 69;
 
-impl server::Lifecycle for Life {
-    fn drains(&self) {
+impl server::signals::ShutdownHooks for Life {
+    fn drain_began(&self) {
         self.service_manager.stopping("draining");
     }
 
-    fn ends(&self) {
+    fn exiting(&self) {
         if let Some(folder) = &self.folder {
             folder.withdraw(self.is_giving() || *self.followed.borrow());
         }
@@ -165,7 +165,7 @@ impl Old for Life {
         if self.shared.drain.reason().is_some() {
             return Some("it is draining");
         }
-        (self.shared.servings().len() > 1).then_some("it tries another configuration: keep or revert it first")
+        (self.shared.active_configs().len() > 1).then_some("it tries another configuration: keep or revert it first")
     }
 
     fn goes_on(&self, granted: bool) {

@@ -13,7 +13,7 @@ use super::lifecycle::Life;
 use super::reload::Reloader;
 use crate::admin::control::{Command, Control, Outcome};
 use crate::config::Source;
-use crate::proxy::drain::Reason;
+use crate::proxy::drain::DrainReason;
 
 /// Answers commands from the state that requests share.
 pub struct Operator {
@@ -30,7 +30,7 @@ impl Operator {
 
     /// Begins to drain, if that has not begun. The process ends by itself; asking again changes nothing.
     fn drain(&self) -> Outcome {
-        self.life.shared.drain.begin(Reason::Command);
+        self.life.shared.drain.begin(DrainReason::Command);
         Outcome { status: StatusCode::OK, body: json!({ "drain": self.drain_status() }) }
     }
 

@@ -22,14 +22,15 @@ use crate::config::Source;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
-use crate::proxy::runtime::{AssembleError, Shared};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
 use crate::telemetry::metrics::RolloutEnd;
 
 /// Changes the configuration in force.
 pub struct Reloader {
     source: Source,
-    shared: Arc<Shared>,
+    shared: Arc<Runtime>,
     readiness: Arc<Readiness>,
     current: Mutex<Current>,
 }
@@ -43,7 +44,7 @@ struct Current {
 const NOTE: &str = "configuration";
 
 impl Reloader {
-    pub fn new(source: Source, shared: Arc<Shared>, readiness: Arc<Readiness>) -> Arc<Self> {
+    pub fn new(source: Source, shared: Arc<Runtime>, readiness: Arc<Readiness>) -> Arc<Self> {
         let serving = shared.store.current();
         shared.metrics.config_applied(serving.generation, SystemTime::now());
         let history = History::new(serving.generation, serving.snapshot.clone());

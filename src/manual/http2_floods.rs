@@ -36,19 +36,20 @@
 //!   header list bounded with 32 bytes a field as RFC 9113 §6.5.2 counts, so that tiny fields are not free
 //!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, crumbs of a cookie included.
 //! * h2 0.4.20 bounds CONTINUATION frames, resets of streams that were not accepted yet, and small DATA frames.
-//! * What it answers or ignores cheaply, and so does not count, is counted by a guard that reads the heads of all
-//!   frames on their way in and out ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's
+//! * What it answers or ignores cheaply, and so does not count, is counted by a detector that reads the headers of all
+//!   frames on their way in and out ([`proxy::connection::http2::flood`](crate::proxy::connection::http2::flood)): resets, those that a client's
 //!   mistakes call for included (`http2_resets`), and frames that move nothing (`http2_control_frames`): PING, SETTINGS
-//!   by their number, PRIORITY, WINDOW_UPDATE, empty DATA, padding, unknown types. Both accounts are forgiven within
-//!   ten seconds, and requests and answers pay for the frames that they call for, so that a busy client is never taken
+//!   by their number, PRIORITY, WINDOW_UPDATE, empty DATA, padding, unknown types. Both counts leak away within
+//!   ten seconds, and requests and answers give credit for the frames that they call for, so that a busy client is never taken
 //!   for a hostile one. Beyond a bound the connection ends with GOAWAY and ENHANCE_YOUR_CALM.
-//! * Every frame ends in time: the preface and a header block within `header_time`, any other within `body_idle`.
+//! * The first request begins within `first_request` of the connection's beginning. Every frame ends in time: the preface and a header
+//!   block within `header_time`, any other within `body_idle`.
 //! * Every stream moves: a stalled upload is answered 408, as by HTTP/1, and a stream whose window stays shut, or opens
 //!   a byte at a time, is cut after `write_idle`; its neighbours go on
-//!   ([`proxy::connection::h2_session`](crate::proxy::connection::h2_session)).
+//!   ([`proxy::connection::http2::session`](crate::proxy::connection::http2::session)).
 //! * A connection ends after `keepalive` without a stream, and after `requests_per_connection`.
 //! * What is kept for a connection is bounded: bytes on their way out, and streams whose answer is remembered
-//!   ([`proxy::connection::h2_seal`](crate::proxy::connection::h2_seal)).
+//!   ([`proxy::connection::http2::header_injection`](crate::proxy::connection::http2::header_injection)).
 //! * Answers that the HTTP/2 library gives on its own (431, 400) leave with the owner's headers, a log line and a
 //!   count.
 //!
@@ -76,6 +77,8 @@
 //! * `tests/it/http2/malformed.rs::frames_that_no_stream_can_have_end_the_connection`
 //! * `tests/it/http2/malformed.rs::data_after_the_end_of_a_stream_does_not_reach_anyone`
 //! * `tests/it/http2/stall.rs::a_stalled_upload_is_answered_408_and_its_neighbours_are_unharmed`
+//! * `tests/it/http2/stall.rs::a_body_slower_than_its_route_allows_is_answered_408`
+//! * `tests/it/http2/stall.rs::a_connection_that_never_asks_is_told_to_go`
 //! * `tests/it/http2/stall.rs::half_a_header_block_and_silence_is_cut`
 //! * `tests/it/http2/stall.rs::half_a_preface_and_silence_is_cut`
 //! * `tests/it/http2/stall.rs::a_frame_that_dribbles_is_cut`
@@ -84,10 +87,10 @@
 //! * `tests/it/http2/stall.rs::a_client_that_never_reads_is_cut_in_bounded_memory`
 //! * `tests/it/http2/stall.rs::a_body_without_end_is_answered_413_at_its_bound`
 //! * `tests/it/http2/stall.rs::a_connection_with_enough_requests_retires_and_loses_none`
-//! * `src/proxy/connection/h2_guard/tests.rs::requests_pay_for_the_control_frames_that_they_bring`
-//! * `src/proxy/connection/h2_guard/tests.rs::no_bytes_make_it_panic` (for random bytes)
-//! * `src/proxy/connection/h2_guard/tests.rs::it_does_not_matter_how_the_bytes_are_cut`
-//! * `src/proxy/connection/h2_seal/tests.rs::a_client_that_resets_its_streams_takes_no_memory_and_no_trailers`
+//! * `src/proxy/connection/http2/flood/tests.rs::requests_give_credit_for_the_control_frames_that_they_bring`
+//! * `src/proxy/connection/http2/flood/tests.rs::no_bytes_make_it_panic` (for random bytes)
+//! * `src/proxy/connection/http2/flood/tests.rs::it_does_not_matter_how_the_bytes_are_cut`
+//! * `src/proxy/connection/http2/header_injection/tests.rs::a_client_that_resets_its_streams_takes_no_memory_and_no_trailers`
 //! * `tests/it/response.rs::http2_with_too_large_a_header_list_carries_them`
 //! * `tests/it/access_log.rs::a_cancelled_stream_has_its_line`
 //! * `tests/it/listener.rs::http2_can_be_switched_off`

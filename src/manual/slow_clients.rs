@@ -36,8 +36,8 @@
 //!
 //! * A head is a whole: its time runs from the first byte, not between two reads, and Pingora does not see it before it
 //!   is complete ([`proxy::connection`](crate::proxy::connection)). Empty lines before it buy no time.
-//! * A rate is kept by a purse: waiting for the client empties it, bytes that move fill it, never above `body_idle` or
-//!   `write_idle`. So silence is cut after that time, a trickle soon after, and an honest slow line never. Time in
+//! * A rate is enforced by a budget of waiting time: waiting for the client spends it, bytes that move restore it, never above
+//!   `body_idle` or `write_idle`. So silence is cut after that time, a trickle soon after, and an honest slow line never. Time in
 //!   which the origin makes the client wait costs the client nothing.
 //! * What a client must not send it may read about: a refusal is followed by a short wait in which the rest is read and
 //!   forgotten, since a reset would overtake the answer (RFC 9112 §9.6). That wait is bounded too.
@@ -48,7 +48,7 @@
 //!   ([`proxy::server::accept`](crate::proxy::server::accept), [`state::connections`](crate::state::connections)). A connection ends
 //!   after `requests_per_connection`. The limit on descriptors is raised to what this needs.
 //! * Tunnels have `tunnel_idle`, counted over both directions together ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
-//! * HTTP/2 has the same bounds by stream and by frame ([`http2_floods`](super::http2_floods)).
+//! * HTTP/2 has the same bounds, those of a route included, by stream and by frame ([`http2_floods`](super::http2_floods)).
 //! * Limits by caller and concurrency are taken when a request is decided, and given back when it ends, however it ends
 //!   ([`state::limits`](crate::state::limits)).
 //!
@@ -61,10 +61,10 @@
 //!
 //! # Kept so by
 //!
-//! * `src/proxy/connection/pace.rs::silence_is_cut_after_the_idle_time`
-//! * `src/proxy/connection/pace.rs::a_trickle_is_cut_soon_after`
-//! * `src/proxy/connection/pace.rs::the_lowest_rate_is_enough`
-//! * `src/proxy/connection/pace.rs::our_own_slowness_costs_the_client_nothing`
+//! * `src/proxy/connection/min_rate.rs::silence_is_cut_after_the_idle_time`
+//! * `src/proxy/connection/min_rate.rs::a_trickle_is_cut_soon_after`
+//! * `src/proxy/connection/min_rate.rs::the_lowest_rate_is_enough`
+//! * `src/proxy/connection/min_rate.rs::our_own_slowness_costs_the_client_nothing`
 //! * `tests/it/slow.rs::a_connection_that_never_asks_is_closed`
 //! * `tests/it/slow.rs::a_trickled_head_is_cut_off_and_answered`
 //! * `tests/it/slow.rs::empty_lines_do_not_keep_a_connection`

@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 
-use super::hooks::context::request_id_value;
-use super::hooks::response::{REQUEST_ID, Sealed};
+use super::hpack;
+use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
-use crate::decision::response::{self, Fixed, Rules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{self, Fixed, Headers, Rules, grpc, refusal_body, refusal_headers};
 
 /// An answer before it is sealed with the owner's headers.
-pub struct Reply {
+pub struct LocalReply {
     pub header: ResponseHeader,
     pub body: Bytes,
 }
@@ -25,7 +25,7 @@ pub fn refusal(
     limits: &[Limit],
     accept: Option<&HeaderValue>,
     request_id: &str,
-) -> Reply {
+) -> LocalReply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
     let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
@@ -38,7 +38,7 @@ pub fn refusal(
 
 /// The answer that refuses a gRPC call, of the form Trailers-Only: one block of fields that ends the stream. Its HTTP status
 /// is 200, as the protocol wants it; the refusal stands in `grpc-status`.
-pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
+pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> LocalReply {
     let mut reply = new(StatusCode::OK, &grpc::CONTENT_TYPE, Bytes::new());
     reply.header.remove_header(&CONTENT_LENGTH);
     let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
@@ -54,7 +54,7 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
 }
 
 /// What a route answers itself.
-pub fn of_route(content: ReplyContent) -> Reply {
+pub fn of_route(content: ReplyContent) -> LocalReply {
     match content {
         ReplyContent::Fixed(Fixed { status, content_type, body }) => new(status, &content_type, body),
         ReplyContent::Redirect { status, location } => {
@@ -65,7 +65,7 @@ pub fn of_route(content: ReplyContent) -> Reply {
     }
 }
 
-fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {
+fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> LocalReply {
     // Capacity for the usual security headers: growing the map later costs more than the room.
     let mut header = ResponseHeader::build(status, Some(12)).unwrap_or_else(|_| internal());
     if !body.is_empty() {
@@ -75,7 +75,7 @@ fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {
     if status != StatusCode::NO_CONTENT {
         let _ = header.insert_header(CONTENT_LENGTH, body.len());
     }
-    Reply { header, body }
+    LocalReply { header, body }
 }
 
 fn internal() -> ResponseHeader {
@@ -83,16 +83,21 @@ fn internal() -> ResponseHeader {
 }
 
 /// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
-pub fn sealed_refusal(rules: &Rules, denial: &Denial, accept: Option<&HeaderValue>, request_id: &str) -> Reply {
+pub fn refusal_below_hooks(
+    rules: &Rules,
+    denial: &Denial,
+    accept: Option<&HeaderValue>,
+    request_id: &str,
+) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(&mut Sealed(&mut reply.header));
+    rules.apply(&mut ResponseHeaderEditor(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
-/// [`sealed_refusal`] in HTTP/1 wire form. Ends the connection.
+/// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
 pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
-    let mut reply = sealed_refusal(rules, denial, None, request_id);
+    let mut reply = refusal_below_hooks(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
     if let Ok(date) = date.format(&IMF_FIXDATE) {
@@ -120,5 +125,31 @@ pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'st
 pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
     rules.apply(&mut headers);
-    super::connection::h2_seal::encode_literals(headers.iter())
+    hpack::encode_literals(headers.iter())
+}
+
+/// Pingora's response header as `decision` edits it.
+pub struct ResponseHeaderEditor<'a>(pub &'a mut ResponseHeader);
+
+impl Headers for ResponseHeaderEditor<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+        self.0.headers.get_all(name).iter()
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.0.headers.contains_key(name)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
+
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // Pingora refuses only names and values that can't be parsed; these are parsed already.
+        let _ = self.0.insert_header(name, value.clone());
+    }
+
+    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let _ = self.0.append_header(name, value.clone());
+    }
 }

@@ -128,7 +128,8 @@ routes:
     let other = jwt::SHARED.sign(&jwt::claims("bob", serde_json::json!({})));
     let (signed, signature) = (good.rsplit_once('.').expect("a token").0, other.rsplit_once('.').expect("a token").1);
     let forged = format!("{signed}.{signature}");
-    let with = |path: &str, token: &str| gateway.get_with(path, &[("Authorization", &format!("Bearer {token}"))]).status;
+    let with =
+        |path: &str, token: &str| gateway.get_with(path, &[("Authorization", &format!("Bearer {token}"))]).status;
     assert_eq!(statuses_of(5, || with("/early", &forged)), [401, 401, 401, 429, 429]);
     assert_eq!(with("/early", &good), 429, "no credential is looked at any more");
     wait::until_true("every 401 and no more to be counted as a bad signature", || {

@@ -7,11 +7,11 @@ use log::info;
 use serde_json::{Value, json};
 
 use crate::admin::control::Outcome;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::state::upstreams::{EndpointView, Unknown};
 
 /// Every endpoint of the configuration in force.
-pub(super) fn list(shared: &Shared) -> Outcome {
+pub(super) fn list(shared: &Runtime) -> Outcome {
     let (serving, now) = (shared.store.current(), Instant::now());
     let upstreams = serving.upstreams.iter().map(|upstream| {
         let endpoints: Vec<Value> = upstream.state.view(now).iter().map(describe).collect();
@@ -21,7 +21,7 @@ pub(super) fn list(shared: &Shared) -> Outcome {
 }
 
 /// Takes an endpoint out of service, or back. What is drained stays so until it is restored, or until no configuration has it.
-pub(super) fn drain(shared: &Shared, upstream: &str, endpoint: &str, draining: bool) -> Outcome {
+pub(super) fn drain(shared: &Runtime, upstream: &str, endpoint: &str, draining: bool) -> Outcome {
     match shared.state.upstreams.drain(upstream, endpoint, draining, Instant::now()) {
         Ok(endpoints) => {
             let done = if draining { "draining" } else { "restored" };

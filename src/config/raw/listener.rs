@@ -97,9 +97,9 @@ pub struct Bounds {
     /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
     #[serde(default)]
     pub body: Option<Size>,
-    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request (HTTP/1). Beyond: the
-    /// connection is closed. On HTTP/2 the preface is due within `header_time`, and a request within `keepalive`. Default
-    /// 30s.
+    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request: on HTTP/2, which
+    /// begins with a preface that is due within `header_time`, until its first HEADERS frame. Beyond: the connection is closed.
+    /// Default 30s.
     #[serde(default)]
     pub first_request: Option<Span>,
     /// From a request's first byte until its header is complete. Beyond: 408 (HTTP/1), and the connection is closed. Default

@@ -65,8 +65,7 @@ pub struct Route {
     /// long. Default: `bounds.body_idle`.
     #[serde(default)]
     pub body_idle: Option<OrOff<Span>>,
-    /// Slowest request body, or `{off: reason}`. On HTTP/2 `bounds.body_rate` holds for every route whose `body_idle` is not off.
-    /// Default: `bounds.body_rate`.
+    /// Slowest request body, or `{off: reason}`. Default: `bounds.body_rate`.
     #[serde(default)]
     pub body_rate: Option<OrOff<Speed>>,
     /// What becomes of a path with encoded separators, such as `/files/a%2Fb`. Default `reject`, since some origins take

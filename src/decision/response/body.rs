@@ -14,8 +14,7 @@ pub enum BodyStage {
 impl BodyStage {
     /// What is done to the body of an answer with `status` to a request with `method`.
     pub fn of(method: &Method, status: StatusCode) -> Option<BodyStage> {
-        let bodyless = *method == Method::HEAD
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let bodyless = *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         bodyless.then_some(BodyStage::Drop)
     }
 

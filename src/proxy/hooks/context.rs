@@ -2,11 +2,10 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use bytes::Bytes;
+use http::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
@@ -15,23 +14,26 @@ use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Admitted, Decision, Findings, ReplyContent};
-use crate::decision::request::{Normal, Scheme};
+use crate::decision::request::Normal;
 use crate::decision::response;
 use crate::decision::rules::RouteId;
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::drain::Ending;
-use crate::proxy::runtime::rollout::Tried;
-use crate::proxy::runtime::{Serving, Shared};
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::bound_of;
+use crate::proxy::drain::DrainEnding;
+use crate::proxy::request_id::request_id_value;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::proxy::runtime::rollout::CanarySample;
 use crate::state::limits::ConcurrencyGuard;
-use crate::telemetry::metrics::{Bound, Open};
+use crate::telemetry::metrics::Open;
 use crate::telemetry::record::{self, Record};
 
 /// The per-request context of the hooks.
 pub struct Context {
-    pub shared: Arc<Shared>,
-    pub serving: Arc<Serving>,
+    pub shared: Arc<Runtime>,
+    pub serving: Arc<ActiveConfig>,
     /// Of a request that is counted while a new configuration is tried.
-    tried: Option<Tried>,
+    canary: Option<CanarySample>,
     _in_flight: Open,
     pub started: Instant,
     /// The record's id, as a value that is shared by the request to the origin and the answer.
@@ -59,7 +61,7 @@ pub type Places = SmallVec<[ConcurrencyGuard; 2]>;
 /// What the gateway owes for a request that it has taken over: the log line, and the connection given back.
 pub struct Claim {
     pub record: Box<Record>,
-    pub control: Arc<ConnectionInfo>,
+    pub control: Arc<RequestControl>,
     /// As received, for the log line of a request that has no normal form.
     pub target: Option<PathAndQuery>,
 }
@@ -93,12 +95,12 @@ struct Outcome {
 }
 
 impl Context {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let (serving, tried) = shared.pick();
+    pub fn new(shared: Arc<Runtime>) -> Self {
+        let (serving, canary) = shared.pick();
         shared.request_began();
         Context {
             serving,
-            tried,
+            canary,
             _in_flight: shared.metrics.request_in_flight(),
             shared,
             started: Instant::now(),
@@ -308,12 +310,12 @@ impl Context {
             }
             self.shared.drain.failed(cause);
         }
-        if let Some(tried) = &self.tried {
-            tried.count(&record);
+        if let Some(canary) = &self.canary {
+            canary.count(&record);
         }
         self.serving.access_log.record(*record);
         self.stream = None;
-        control.request_ended(reusable);
+        control.ended(reusable);
     }
 }
 
@@ -326,94 +328,11 @@ impl Drop for Context {
         if self.claim.is_some() {
             if self.outcome.is_none() {
                 let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
-                let denial = self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, Ending::denial);
+                let denial = self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial);
                 self.end_with(denial, false);
             }
             self.finish(false);
         }
         self.shared.request_ended();
     }
-}
-
-/// The bound of the file that refused with `cause`.
-pub(in crate::proxy) fn bound_of(cause: Cause) -> Option<Bound> {
-    match cause {
-        Cause::UriTooLong => Some(Bound::Uri),
-        Cause::HeadersTooLarge => Some(Bound::HeaderBytes),
-        Cause::HeadersTooMany => Some(Bound::HeaderCount),
-        Cause::BodyTooLarge => Some(Bound::Body),
-        Cause::UpstreamOverloaded => Some(Bound::CircuitBreaker),
-        _ => None,
-    }
-}
-
-/// A record of what is known when a request begins.
-pub fn begin_record(
-    connection: &ConnectionInfo,
-    method: Method,
-    target: &[u8],
-    protocol: &'static str,
-    scheme: Scheme,
-    time: SystemTime,
-) -> Record {
-    let target = without_authority(target);
-    let (path, query) = match target.iter().position(|b| *b == b'?') {
-        Some(at) => (&target[..at], Some(&target[at + 1..])),
-        None => (target, None),
-    };
-    Record {
-        time,
-        duration: std::time::Duration::ZERO,
-        request_id: new_request_id(),
-        listener: connection.listener.name.clone(),
-        client: connection.peer.ip(),
-        peer: connection.peer,
-        via: connection.via,
-        protocol,
-        scheme,
-        tls: connection.tls,
-        method,
-        host: String::new(),
-        path: String::from_utf8_lossy(path).into_owned(),
-        query: query.map(|query| String::from_utf8_lossy(query).into_owned()),
-        user_agent: None,
-        referer: None,
-        status: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        route: None,
-        generation: 0,
-        decision: record::Decision::Deny,
-        cause: None,
-        detail: None,
-        would_deny: None,
-        principal: None,
-        upstream: None,
-    }
-}
-
-/// An absolute target without scheme and authority, which may hold a password.
-fn without_authority(target: &[u8]) -> &[u8] {
-    let Some(scheme) = target.windows(3).take(8).position(|window| window == b"://") else { return target };
-    let rest = &target[scheme + 3..];
-    rest.iter().position(|byte| matches!(byte, b'/' | b'?')).map_or(b"/", |path| &rest[path..])
-}
-
-/// 128 random bits in hexadecimal.
-///
-/// Long enough that no two requests of a fleet share one, and that nobody guesses another's.
-pub fn new_request_id() -> String {
-    let mut id = String::with_capacity(32);
-    let bits = fastrand::u128(..);
-    for nibble in (0..32).rev() {
-        let digit = (bits >> (nibble * 4)) as u8 & 0xf;
-        id.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-    }
-    id
-}
-
-/// A request id as a header value, without a check that its characters already passed.
-pub fn request_id_value(id: &str) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(id.as_bytes()))
-        .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }

@@ -13,9 +13,10 @@ use crate::decision::pipeline::Admitted;
 use crate::decision::request::RequestView;
 use crate::decision::rules::{Action, Route, UpstreamId};
 use crate::decision::upstream::retry::Failure;
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::runtime::{Serving, ServingUpstream, Shared};
-use crate::proxy::upstream::connection::{Exchange, Overdue, Wire};
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::{ActiveConfig, ActiveUpstream};
+use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::Chosen;
 use crate::telemetry::record::UpstreamRecord;
@@ -71,9 +72,9 @@ pub enum TryConnection {
     /// Nothing: it is not watched.
     Unwatched,
     /// A new connection will be known by this.
-    Connecting(Arc<Wire>),
+    Connecting(Arc<UpstreamConnection>),
     /// The try's use of the connection. The timer cuts it off when the try takes too long.
-    InUse(Exchange, Option<Overdue>),
+    InUse(ConnectionUse, Option<CutTimer>),
 }
 
 /// When the steps of a try came.
@@ -89,9 +90,9 @@ pub struct TryTimes {
 
 /// What the hooks of the upstream work on.
 pub struct UpstreamContext<'a> {
-    pub shared: &'a Arc<Shared>,
-    pub serving: &'a Arc<Serving>,
-    pub control: &'a Arc<ConnectionInfo>,
+    pub shared: &'a Arc<Runtime>,
+    pub serving: &'a Arc<ActiveConfig>,
+    pub control: &'a Arc<RequestControl>,
     pub request_id: &'a HeaderValue,
     /// When the request began.
     pub started: Instant,
@@ -129,7 +130,7 @@ impl Forwarded {
     }
 
     /// The part of the log line that tells of the upstream.
-    pub fn record(&self, serving: &Serving) -> UpstreamRecord {
+    pub fn record(&self, serving: &ActiveConfig) -> UpstreamRecord {
         let times = self.times();
         let connected = times.and_then(|times| times.connected);
         let answered = times.and_then(|times| times.answered);
@@ -166,7 +167,7 @@ impl Try {
     }
 
     /// The use of its connection, where that is watched.
-    pub fn exchange(&self) -> Option<&Exchange> {
+    pub fn exchange(&self) -> Option<&ConnectionUse> {
         match &self.connection {
             TryConnection::InUse(exchange, _) => Some(exchange),
             TryConnection::Unwatched | TryConnection::Connecting(_) => None,
@@ -193,7 +194,7 @@ impl UpstreamContext<'_> {
     }
 
     /// The upstream that tries are made at.
-    pub fn upstream(&self) -> &ServingUpstream {
+    pub fn upstream(&self) -> &ActiveUpstream {
         self.serving.upstream(self.tries.upstream)
     }
 

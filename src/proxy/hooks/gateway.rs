@@ -17,15 +17,15 @@ use super::guard::{guarded, guarded_async};
 use super::{error, log, mirror, request, response, response_body, retry, upstream, upstream_response};
 use crate::faults::{self, Place};
 use crate::proxy::reply;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 
 /// Enforces on Pingora's hooks what `decision` decides.
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<Runtime>,
 }
 
 impl Gateway {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Runtime>) -> Self {
         Gateway { shared }
     }
 }
@@ -46,7 +46,7 @@ impl ProxyHttp for Gateway {
         faults::panic_at(Place::Task, &session.req_header().headers);
         let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
-        request::pace_body(session, ctx);
+        request::pace_body(ctx);
         match decision {
             Ok(None) => return Ok(false),
             Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,

@@ -13,7 +13,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::{Claim, Context, Places, State, begin_record, request_id_value};
+use super::context::{Claim, Context, Places, State};
 use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
 use crate::decision::limit::{LimitRequest, LimitResults};
@@ -21,19 +21,21 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
 use crate::decision::request::{RawRequest, Scheme};
 use crate::faults::{self, Place};
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::runtime::{Serving, Shared};
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::begin_record;
+use crate::proxy::request_id::request_id_value;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::state::addresses::AddressList;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
-    let Some(control) = connection_of(session) else { return };
-    control.request_began();
+    let Some(control) = RequestControl::of(session) else { return };
+    control.began();
     let header = session.req_header();
-    let scheme = if control.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut record =
-        begin_record(&control, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
+    let connection = control.connection();
+    let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
     ctx.request_id = request_id_value(&record.request_id);
@@ -62,25 +64,16 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
-/// ([`crate::proxy::connection::h2_session`]).
+/// ([`crate::proxy::connection::http2::session`]).
 pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_2
 }
 
 /// Lets the body of a request come as slowly as its route says.
-pub fn pace_body(session: &mut Session, ctx: &Context) {
-    let Some(pacing) = ctx.route().map(|id| ctx.serving.route(id).body_pacing) else { return };
-    if is_http2(session.req_header()) {
-        session.set_read_timeout(pacing.idle);
-    } else if let Some(claim) = &ctx.claim {
-        claim.control.pace_body(pacing);
+pub fn pace_body(ctx: &Context) {
+    if let (Some(id), Some(claim)) = (ctx.route(), &ctx.claim) {
+        claim.control.pace_body(ctx.serving.route(id).body_pacing);
     }
-}
-
-/// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
-pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Option<Arc<ConnectionInfo>> {
-    let proxy = session.digest()?.proxy_digest.as_ref()?;
-    proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
 }
 
 /// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs. Gives the route's own answer, if
@@ -136,8 +129,8 @@ async fn run(
 
 /// Where facts come from.
 struct Outside<'a> {
-    serving: &'a Serving,
-    shared: &'a Shared,
+    serving: &'a ActiveConfig,
+    shared: &'a Runtime,
     now: SystemTime,
     now_nanos: u64,
 }

@@ -15,13 +15,11 @@ use crate::decision::access::Permit;
 use crate::decision::limit::rate_limit_headers;
 use crate::decision::outcome::Denial;
 use crate::decision::response::grpc::{self, is_grpc};
-use crate::decision::response::{BodyStage, Headers, is_endless};
-use crate::proxy::drain::Stage;
+use crate::decision::response::{BodyStage, is_endless};
+use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
-use crate::proxy::reply::Reply;
-
-/// `X-Request-Id`, on every answer.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
+use crate::proxy::request_id::REQUEST_ID;
 
 /// Refuses the request with its denial.
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
@@ -38,7 +36,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 }
 
 /// Sends an answer that the gateway made itself.
-pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: Reply) -> Result<()> {
+pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
     seal(&mut reply.header, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
@@ -109,7 +107,9 @@ pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Conte
 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
-    if ctx.shared.drain.stage() != Stage::Serving && ctx.claim.as_ref().is_some_and(|claim| claim.control.parts()) {
+    if ctx.shared.drain.stage() != DrainStage::Serving
+        && ctx.claim.as_ref().is_some_and(|claim| claim.control.connection().is_closing())
+    {
         session.set_keepalive(None);
     }
 }
@@ -150,7 +150,7 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) -> Result<()
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(&mut Sealed(header));
+    ctx.response_rules().apply(&mut ResponseHeaderEditor(header));
     if let Some(status) = ctx.permit().and_then(Permit::limit_status) {
         let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &status) {
@@ -163,29 +163,4 @@ fn seal(header: &mut ResponseHeader, ctx: &Context) {
 fn set(header: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {
     // Pingora refuses only names and values that can't be parsed; these are parsed already.
     let _ = header.insert_header(name, value);
-}
-
-/// Pingora's response header as `decision` edits it.
-pub struct Sealed<'a>(pub &'a mut ResponseHeader);
-
-impl Headers for Sealed<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        self.0.headers.get_all(name).iter()
-    }
-
-    fn contains(&self, name: &HeaderName) -> bool {
-        self.0.headers.contains_key(name)
-    }
-
-    fn remove(&mut self, name: &HeaderName) {
-        self.0.remove_header(name);
-    }
-
-    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-        set(self.0, name, value.clone());
-    }
-
-    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
-        let _ = self.0.append_header(name, value.clone());
-    }
 }

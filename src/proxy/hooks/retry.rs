@@ -65,7 +65,8 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamConte
         peer.group_key ^= CUTTABLE;
     }
     if limit.is_some() || once && !fresh {
-        current.connection = TryConnection::Connecting(ctx.shared.wires.watch(peer, once.then_some(state)));
+        current.connection =
+            TryConnection::Connecting(ctx.shared.upstream_connections.watch(peer, once.then_some(state)));
     }
 }
 
@@ -99,9 +100,9 @@ pub fn connected(reused: bool, descriptor: RawFd, ctx: UpstreamContext<'_>) -> R
     current.times.reused = reused;
     let TryConnection::Connecting(wire) = &current.connection else { return Ok(()) };
     let exchange = if reused {
-        ctx.shared.wires.find(descriptor).and_then(|pooled| pooled.begin_again())
+        ctx.shared.upstream_connections.find(descriptor).and_then(|pooled| pooled.begin_again())
     } else {
-        ctx.shared.wires.connected(descriptor, wire);
+        ctx.shared.upstream_connections.connected(descriptor, wire);
         Some(wire.begin())
     };
     let Some(exchange) = exchange else {

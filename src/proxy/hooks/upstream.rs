@@ -20,7 +20,6 @@ use crate::decision::rewrite::{self, Edit};
 use crate::decision::rules::Action;
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
-use crate::proxy::upstream::announce::announced;
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::Moment;
 
@@ -74,7 +73,7 @@ fn begin_try(session: &Session, ctx: &mut UpstreamContext<'_>, mut begun: Try) -
     // What is kept of the body passes the filter once more.
     ctx.tries.body_seen = 0;
     let client = ctx.admitted.request.client;
-    let mut peer = ctx.upstream().peer.to(address, || announced(session, ctx.control, client));
+    let mut peer = ctx.upstream().peer.to(address, || ctx.control.connection().announced(session, client));
     let config = ctx.serving.snapshot.upstream(ctx.tries.upstream);
     // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
     let tunnels = !config.http2 || config.tls.is_some();
@@ -152,7 +151,7 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
         }
     }
     let credentials = route.access.credential_headers();
-    let peer = ctx.control.peer.ip();
+    let peer = ctx.control.connection().facts.peer.ip();
     for edit in rewrite::forwarded(permit, &ctx.view(request), peer, credentials, ctx.request_id) {
         match edit {
             Edit::Remove(name) => {

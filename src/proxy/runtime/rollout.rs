@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Serving;
+use super::active_config::ActiveConfig;
 use crate::decision::outcome::Cause;
 use crate::decision::rollout::Sample;
 use crate::state::rollout::{Ending, Tally};
@@ -11,7 +11,7 @@ use crate::telemetry::record::{Decision, Record};
 
 /// Two configurations side by side.
 pub struct Rollout {
-    pub next: Arc<Serving>,
+    pub next: Arc<ActiveConfig>,
     /// Of 2^64 requests, how many try it.
     share: u64,
     old_tally: Tally,
@@ -19,7 +19,7 @@ pub struct Rollout {
 }
 
 /// A request that a roll-out counts.
-pub struct Tried {
+pub struct CanarySample {
     pub rollout: Arc<Rollout>,
     /// Whether it was served by the new configuration.
     pub next: bool,
@@ -27,7 +27,7 @@ pub struct Tried {
 
 impl Rollout {
     /// `share` is of all requests, from 0 to 1.
-    pub fn new(next: Arc<Serving>, share: f64) -> Self {
+    pub fn new(next: Arc<ActiveConfig>, share: f64) -> Self {
         // The cast saturates: a share of 1 is all requests.
         let share = (share * 2f64.powi(64)) as u64;
         Rollout { next, share, old_tally: Tally::default(), next_tally: Tally::default() }
@@ -43,7 +43,7 @@ impl Rollout {
     }
 }
 
-impl Tried {
+impl CanarySample {
     /// Counts the finished request of `record`.
     pub fn count(&self, record: &Record) {
         if record.cause == Some(Cause::ClientClosed) {

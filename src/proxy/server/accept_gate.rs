@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// The doors of all listeners, which open together.
 #[derive(Debug)]
-pub struct Opening {
+pub struct AcceptGate {
     open: watch::Sender<bool>,
     /// How many doors there are that nobody stands at yet.
     closed: Mutex<usize>,
@@ -17,20 +17,20 @@ pub struct Opening {
 
 /// One listener's door.
 #[derive(Debug)]
-pub struct Entrance {
-    opening: Arc<Opening>,
+pub struct AcceptGateEntry {
+    accept_gate: Arc<AcceptGate>,
 }
 
-impl Opening {
-    /// With doors that are open, or that wait for [`Opening::open`].
-    pub fn new(open: bool) -> Arc<Opening> {
-        Arc::new(Opening { open: watch::Sender::new(open), closed: Mutex::new(0), stepped: Condvar::new() })
+impl AcceptGate {
+    /// With doors that are open, or that wait for [`AcceptGate::open`].
+    pub fn new(open: bool) -> Arc<AcceptGate> {
+        Arc::new(AcceptGate { open: watch::Sender::new(open), closed: Mutex::new(0), stepped: Condvar::new() })
     }
 
     /// One more door.
-    pub(in crate::proxy) fn entrance(self: &Arc<Self>) -> Entrance {
+    pub(in crate::proxy) fn entry(self: &Arc<Self>) -> AcceptGateEntry {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Entrance { opening: self.clone() }
+        AcceptGateEntry { accept_gate: self.clone() }
     }
 
     /// Opens the doors and waits until everybody accepts, for `patience` at most. `false`: somebody does not.
@@ -43,18 +43,18 @@ impl Opening {
     }
 }
 
-impl Entrance {
+impl AcceptGateEntry {
     /// Waits until this listener may accept. `false`: the process `drains` before that.
     pub(in crate::proxy) async fn opens(self, drains: impl Future<Output = ()>) -> bool {
-        let mut open = self.opening.open.subscribe();
+        let mut open = self.accept_gate.open.subscribe();
         tokio::select! {
             biased;
             opened = open.wait_for(|open| *open) => if opened.is_err() { return false },
             () = drains => return false,
         }
-        let mut closed = self.opening.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.accept_gate.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = closed.saturating_sub(1);
-        self.opening.stepped.notify_all();
+        self.accept_gate.stepped.notify_all();
         true
     }
 }
@@ -65,15 +65,15 @@ mod tests {
 
     #[tokio::test]
     async fn doors_open_together_and_a_drain_passes_none() {
-        let opening = Opening::new(false);
-        let entrances: Vec<_> = (0..2).map(|_| opening.entrance()).collect();
-        assert!(!opening.open(Duration::ZERO), "nobody has come yet");
-        for entrance in entrances {
-            assert!(entrance.opens(std::future::pending()).await);
+        let accept_gate = AcceptGate::new(false);
+        let entries: Vec<_> = (0..2).map(|_| accept_gate.entry()).collect();
+        assert!(!accept_gate.open(Duration::ZERO), "nobody has come yet");
+        for entry in entries {
+            assert!(entry.opens(std::future::pending()).await);
         }
-        assert!(opening.open(Duration::ZERO));
+        assert!(accept_gate.open(Duration::ZERO));
 
-        let waiting = Opening::new(false).entrance();
+        let waiting = AcceptGate::new(false).entry();
         assert!(!waiting.opens(std::future::ready(())).await);
     }
 }

@@ -25,11 +25,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::accept_gate::Entrance;
+use super::accept_gate::AcceptGateEntry;
 use super::listener::leaving;
 use crate::admin::{Admin, Door};
 use crate::proxy::reply::IMF_FIXDATE;
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::telemetry::metrics::Bound;
 
 /// Longest head of a request. Prometheus sends less than 1 KiB.
@@ -48,9 +48,9 @@ const CONTROL_TIME: Duration = Duration::from_secs(600);
 pub struct AdminService {
     /// Held for as long as it is accepted from, see [`super::listener`].
     socket: Option<Arc<StdListener>>,
-    entrance: Option<Entrance>,
+    entry: Option<AcceptGateEntry>,
     followed: watch::Receiver<bool>,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
     exchanges: Exchanges,
 }
 
@@ -67,16 +67,16 @@ struct Exchanges {
 }
 
 impl AdminService {
-    /// It accepts from `entrance` on and until another process has `followed` this one, which then answers there.
+    /// It accepts from `entry` on and until another process has `followed` this one, which then answers there.
     pub fn new(
         socket: Arc<StdListener>,
-        entrance: Entrance,
+        entry: AcceptGateEntry,
         followed: watch::Receiver<bool>,
         admin: Admin,
-        shared: Arc<Shared>,
+        runtime: Arc<Runtime>,
     ) -> Self {
         let exchanges = Exchanges::new(admin);
-        AdminService { socket: Some(socket), entrance: Some(entrance), followed, shared, exchanges }
+        AdminService { socket: Some(socket), entry: Some(entry), followed, runtime, exchanges }
     }
 }
 
@@ -119,9 +119,9 @@ impl Exchanges {
 #[async_trait]
 impl Service for AdminService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
-        let mut stages = self.shared.drain.stages();
-        if !entrance.opens(leaving(&mut stages)).await {
+        let (Some(held), Some(entry)) = (self.socket.take(), self.entry.take()) else { return };
+        let mut stages = self.runtime.drain.stages();
+        if !entry.opens(leaving(&mut stages)).await {
             return;
         }
         let socket = match held.try_clone().and_then(TcpListener::from_std) {
@@ -139,7 +139,7 @@ impl Service for AdminService {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let serving = self.shared.store.load();
+                    let serving = self.runtime.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
                     let door = settings.token.clone().map_or(Door::Open, Door::Token);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use tokio::task::JoinHandle;
 
-use crate::proxy::runtime::Shared;
+use crate::proxy::runtime::Runtime;
 use crate::state::addresses::{AddressList, Change};
 
 /// Between two looks at the list files.
@@ -21,7 +21,7 @@ pub struct ListUpkeep {
 
 impl ListUpkeep {
     /// Looks at the list files in force if it is time.
-    pub fn run(&mut self, shared: &Arc<Shared>) {
+    pub fn run(&mut self, runtime: &Arc<Runtime>) {
         let now = Instant::now();
         // A file system that hangs costs one thread, not one more every second.
         let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
@@ -29,7 +29,7 @@ impl ListUpkeep {
             return;
         }
         self.next = Some(now + LOOK);
-        let lists = shared.store.load().address_lists.clone();
+        let lists = runtime.store.load().address_lists.clone();
         if !lists.is_empty() {
             self.looking = Some(tokio::task::spawn_blocking(move || lists.iter().for_each(|list| look(list))));
         }

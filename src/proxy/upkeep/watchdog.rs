@@ -12,22 +12,22 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 /// Says that the process is well whenever all of its listeners have been found so.
-pub struct Pulse {
+pub struct Watchdog {
     every: Duration,
     say: Box<dyn Fn() + Send + Sync>,
-    found: Mutex<Found>,
+    found: Mutex<WatchdogRound>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct WatchdogRound {
     watched: usize,
     well: HashSet<usize>,
 }
 
-impl Pulse {
+impl Watchdog {
     /// Calls `say` `every` so often.
-    pub fn new(every: Duration, say: impl Fn() + Send + Sync + 'static) -> Arc<Pulse> {
-        Arc::new(Pulse { every, say: Box::new(say), found: Mutex::default() })
+    pub fn new(every: Duration, say: impl Fn() + Send + Sync + 'static) -> Arc<Watchdog> {
+        Arc::new(Watchdog { every, say: Box::new(say), found: Mutex::default() })
     }
 
     /// One more listener to watch.
@@ -60,9 +60,9 @@ impl Pulse {
     }
 }
 
-impl fmt::Debug for Pulse {
+impl fmt::Debug for Watchdog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pulse").field("every", &self.every).field("found", &self.found).finish_non_exhaustive()
+        f.debug_struct("Watchdog").field("every", &self.every).field("found", &self.found).finish_non_exhaustive()
     }
 }
 
@@ -76,16 +76,16 @@ mod tests {
     fn all_must_be_well_for_a_beat() {
         let beats = Arc::new(AtomicUsize::new(0));
         let counted = beats.clone();
-        let pulse = Pulse::new(Duration::from_secs(1), move || {
+        let watchdog = Watchdog::new(Duration::from_secs(1), move || {
             counted.fetch_add(1, Ordering::Relaxed);
         });
-        let members = [pulse.member(), pulse.member()];
-        pulse.is_well(members[0]);
-        pulse.is_well(members[0]);
+        let members = [watchdog.member(), watchdog.member()];
+        watchdog.is_well(members[0]);
+        watchdog.is_well(members[0]);
         assert_eq!(beats.load(Ordering::Relaxed), 0);
-        pulse.is_well(members[1]);
+        watchdog.is_well(members[1]);
         assert_eq!(beats.load(Ordering::Relaxed), 1);
-        pulse.is_well(members[1]);
+        watchdog.is_well(members[1]);
         assert_eq!(beats.load(Ordering::Relaxed), 1);
     }
 }

@@ -182,7 +182,7 @@ enum Kind {
 }
 
 /// Decides as the gateway does, on its own state.
-fn decided(shared: &Shared, serving: &Serving, request: &Request) -> Verdicts {
+fn decided(shared: &Runtime, serving: &ActiveConfig, request: &Request) -> Verdicts {
     let inputs = Inputs {
         rules: &serving.snapshot.rules,
         lists: serving.address_lists.as_slice(),
@@ -231,7 +231,7 @@ fn drive<'a>(
     }
 }
 
-fn explained(snapshot: &Snapshot, shared: &Shared, request: &Request, claims: Option<Map<String, Value>>) -> Verdicts {
+fn explained(snapshot: &Snapshot, shared: &Runtime, request: &Request, claims: Option<Map<String, Value>>) -> Verdicts {
     let rules = &snapshot.rules;
     let explanation: Explanation = explain(rules, &request.raw(), claims, testing::now(), &shared.bucket_hasher);
     let would_be = match explanation.verdict {
@@ -265,7 +265,7 @@ proptest! {
     fn the_gateway_decides_as_explain_says(routes in routes(), requests in prop::collection::vec(requests(), 1..8)) {
         let snapshot = Arc::new(snapshot(&routes));
         for request in requests {
-            let shared = Shared::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
+            let shared = Runtime::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
             let serving = shared.store.current();
             let said = explained(&snapshot, &shared, &request, None);
             agree(decided(&shared, &serving, &request), &said)?;
@@ -289,7 +289,7 @@ proptest! {
             })
             .collect();
         let snapshot = Arc::new(snapshot(&unlimited));
-        let shared = Shared::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
+        let shared = Runtime::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
         let serving = shared.store.current();
         let said = explained(&snapshot, &shared, &request, None);
         for _ in 0..2 {
@@ -302,7 +302,7 @@ proptest! {
 fn a_limit_before_identity_is_used_up_by_bad_credentials() {
     let route = "name: all, access: { identity: corp }, limits: [{ name: inherited, rate: 2/h }], upstream: a";
     let snapshot = Arc::new(snapshot(&[route.to_owned()]));
-    let shared = Shared::new(snapshot, Arc::new(Metrics::new())).unwrap();
+    let shared = Runtime::new(snapshot, Arc::new(Metrics::new())).unwrap();
     let serving = shared.store.current();
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("x.example"));

@@ -1,6 +1,5 @@
 //! Connections to origins that begin with a PROXY header.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,35 +7,33 @@ use pingora::connectors::L4Connect;
 use pingora::protocols::l4::ext;
 use pingora::protocols::l4::socket::SocketAddr as AnyAddr;
 use pingora::protocols::l4::stream::Stream;
-use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::io::AsyncWriteExt;
 
 use crate::decision::proxy_protocol::{self, Announced, Version};
-use crate::proxy::connection::ConnectionInfo;
 
 /// Connects, and sends the header before anything else, TLS included. Bounded by the peer's total connection timeout.
 #[derive(Debug)]
-pub struct Announcer {
+pub struct ProxyHeaderConnector {
     version: Version,
     /// `None` where the gateway speaks for itself.
     announced: Option<Announced>,
 }
 
-impl Announcer {
+impl ProxyHeaderConnector {
     /// Speaks for a client.
     pub fn client(version: Version, announced: Announced) -> Arc<Self> {
-        Arc::new(Announcer { version, announced: Some(announced) })
+        Arc::new(ProxyHeaderConnector { version, announced: Some(announced) })
     }
 
     /// Speaks for the gateway itself, as for health checks.
     pub fn local(version: Version) -> Arc<Self> {
-        Arc::new(Announcer { version, announced: None })
+        Arc::new(ProxyHeaderConnector { version, announced: None })
     }
 }
 
 #[async_trait]
-impl L4Connect for Announcer {
+impl L4Connect for ProxyHeaderConnector {
     async fn connect(&self, address: &AnyAddr) -> Result<Stream> {
         let Some(address) = address.as_inet() else {
             return Error::e_explain(ErrorType::InternalError, "BUG: endpoints are TCP addresses");
@@ -48,23 +45,5 @@ impl L4Connect for Announcer {
         };
         written.or_err(ErrorType::ConnectError, "the PROXY header could not be sent")?;
         Ok(socket.into())
-    }
-}
-
-/// What an origin is told of a request's client. Its port is known if the client is the connection's own peer, and 0
-/// otherwise: what another proxy's port is says nothing about the client.
-pub fn announced(session: &Session, connection: &ConnectionInfo, client: IpAddr) -> Announced {
-    let peer = connection.peer;
-    let port = if peer.ip().to_canonical() == client { peer.port() } else { 0 };
-    let local = || session.server_addr().and_then(|address| address.as_inet()).copied();
-    let destination = connection.destination.or_else(local).unwrap_or_else(|| unknown(client));
-    Announced { client: SocketAddr::new(client, port), destination }
-}
-
-/// For a socket that does not know its own address any more.
-fn unknown(client: IpAddr) -> SocketAddr {
-    match client {
-        IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }

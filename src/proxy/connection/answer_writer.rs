@@ -9,7 +9,7 @@ use std::time::Instant;
 use pingora::protocols::Stream;
 use tokio::io::AsyncWrite;
 
-use super::pace::{Pace, TooSlow};
+use super::min_rate::{MinRate, TooSlow};
 use super::timer::Timer;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
@@ -19,25 +19,25 @@ use crate::telemetry::metrics::{Bound, Metrics};
 pub(super) const GATHER: usize = 8 << 10;
 
 /// Bytes on their way to the client.
-pub(super) struct Outgoing {
+pub(super) struct AnswerWriter {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent already.
     sent: usize,
     /// Whether bytes were handed down that may still wait there: TLS and the socket's writer have buffers of their own.
     unflushed: bool,
-    pace: Pace,
+    rate: MinRate,
     timer: Timer,
     metrics: Arc<Metrics>,
 }
 
-impl Outgoing {
+impl AnswerWriter {
     /// `pacing` bounds how slowly the client may take what is sent.
     pub fn new(pacing: Pacing, metrics: Arc<Metrics>) -> Self {
-        Outgoing {
+        AnswerWriter {
             bytes: Vec::new(),
             sent: 0,
             unflushed: false,
-            pace: Pace::new(pacing),
+            rate: MinRate::new(pacing),
             timer: Timer::default(),
             metrics,
         }
@@ -127,15 +127,15 @@ impl Outgoing {
         match poll {
             Poll::Ready(Ok(taken)) => {
                 self.unflushed |= taken > 0;
-                self.pace.moved(taken, Instant::now);
+                self.rate.moved(taken, Instant::now);
                 return poll;
             }
             Poll::Ready(Err(_)) => return poll,
             Poll::Pending => {}
         }
-        let Some(due) = self.pace.wait(Instant::now()) else { return Poll::Pending };
+        let Some(due) = self.rate.wait(Instant::now()) else { return Poll::Pending };
         ready!(self.timer.poll(due, cx));
-        self.metrics.bound_hit(match self.pace.too_slow(due) {
+        self.metrics.bound_hit(match self.rate.too_slow(due) {
             Some(TooSlow::Rate) => Bound::AnswerRate,
             _ => Bound::WriteIdle,
         });

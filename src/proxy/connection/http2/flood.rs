@@ -5,17 +5,17 @@
 //! SETTINGS, PRIORITY, WINDOW_UPDATE, frames of unknown types, resets of streams that are already being served (CVE-2023-44487,
 //! rapid reset), resets that a client provokes (CVE-2025-8671); and it waits for ever for the rest of a frame.
 //!
-//! A [`Guard`] reads the heads of all frames of a connection and keeps two accounts: one for resets, one for frames that move
+//! A [`FloodDetector`] reads the heads of all frames of a connection and keeps two accounts: one for resets, one for frames that move
 //! nothing. Each is full after as many frames at once as the file allows, and empties in [`FORGIVEN_IN`]. Requests and data
 //! pay for the control frames that they call for, so that a busy client is never taken for a hostile one.
 //!
-//! It does no I/O and has no clock: [`Guard::received`] and [`Guard::sent`] take bytes as they come.
+//! It does no I/O and has no clock: [`FloodDetector::received`] and [`FloodDetector::sent`] take bytes as they come.
 
 use std::time::{Duration, Instant};
 
-use super::h2_frame::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, Frames, GOAWAY, HEAD, HEADERS, Head, PADDED,
-    RST_STREAM,
+use super::frame::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FRAME_HEADER, FrameHeader, FrameReader, GOAWAY,
+    HEADERS, Http2Frame, NO_ERROR, PADDED, RST_STREAM,
 };
 use crate::telemetry::metrics::Bound;
 
@@ -26,18 +26,20 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FORGIVEN_IN: Duration = Duration::from_secs(10);
 
 /// Control frames that a request may bring along: priorities, windows, a ping.
-const PAID_BY_REQUEST: u32 = 8;
+const CREDIT_OF_REQUEST: u32 = 8;
 /// Control frames that a DATA frame of an answer may call for: a window update for the stream, one for the connection, a ping
 /// that measures the path (gRPC).
-const PAID_BY_ANSWER: u32 = 4;
+const CREDIT_OF_ANSWER: u32 = 4;
 /// From this size on, a DATA frame of a request pays for a control frame.
-const PAYING_DATA: usize = 1 << 10;
+const CREDITED_DATA: usize = 1 << 10;
 /// A control frame counts once more for each of these many bytes: a SETTINGS frame may hold thousands of settings.
 const PAYLOAD_UNIT: usize = 1 << 10;
 
-/// The bounds that a [`Guard`] keeps.
+/// The bounds that a [`FloodDetector`] keeps.
 #[derive(Clone, Copy, Debug)]
-pub struct GuardBounds {
+pub struct FloodBounds {
+    /// From the connection's beginning until the head of its first HEADERS frame.
+    pub first_request: Duration,
     /// For the preface, and for a header block from its first byte to its last.
     pub header_time: Duration,
     /// For any other frame from its first byte to its last. `None`: as long as it takes.
@@ -53,103 +55,116 @@ pub struct GuardBounds {
 
 /// Why a connection is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abuse {
+pub enum FloodViolation {
     /// Rapid reset, or requests made to be reset.
     Resets,
     /// A flood of frames that move nothing.
     ControlFrames,
     /// A header block longer than any that could be accepted.
     HeaderBlock,
+    /// No request.
+    FirstRequest,
     /// A preface or header block that does not end.
     SlowHeader,
     /// A frame that does not end.
     SlowFrame,
     /// The client was told to go elsewhere and stays.
-    Overstays,
+    IgnoresGoaway,
 }
 
-impl Abuse {
+impl FloodViolation {
     /// The bound of the file that was hit.
     pub fn bound(self) -> Bound {
         match self {
-            Abuse::Resets => Bound::Http2Resets,
-            Abuse::ControlFrames => Bound::Http2ControlFrames,
-            Abuse::HeaderBlock => Bound::HeaderBytes,
-            Abuse::SlowHeader => Bound::HeaderTime,
-            Abuse::SlowFrame => Bound::BodyIdle,
-            Abuse::Overstays => Bound::RequestsPerConnection,
+            FloodViolation::Resets => Bound::Http2Resets,
+            FloodViolation::ControlFrames => Bound::Http2ControlFrames,
+            FloodViolation::HeaderBlock => Bound::HeaderBytes,
+            FloodViolation::FirstRequest => Bound::FirstRequest,
+            FloodViolation::SlowHeader => Bound::HeaderTime,
+            FloodViolation::SlowFrame => Bound::BodyIdle,
+            FloodViolation::IgnoresGoaway => Bound::RequestsPerConnection,
+        }
+    }
+
+    /// The error code of the GOAWAY (RFC 9113 §7).
+    fn code(self) -> u32 {
+        match self {
+            // Silence is no fault: load balancers open connections in advance.
+            FloodViolation::FirstRequest => NO_ERROR,
+            _ => ENHANCE_YOUR_CALM,
         }
     }
 
     /// For the client's developer and for the program log.
     pub fn reason(self) -> &'static str {
         match self {
-            Abuse::Resets => "too many resets",
-            Abuse::ControlFrames => "too many control frames",
-            Abuse::HeaderBlock => "header block too long",
-            Abuse::SlowHeader => "header block not complete in time",
-            Abuse::SlowFrame => "frame not complete in time",
-            Abuse::Overstays => "told to go elsewhere",
+            FloodViolation::Resets => "too many resets",
+            FloodViolation::ControlFrames => "too many control frames",
+            FloodViolation::HeaderBlock => "header block too long",
+            FloodViolation::FirstRequest => "no request in time",
+            FloodViolation::SlowHeader => "header block not complete in time",
+            FloodViolation::SlowFrame => "frame not complete in time",
+            FloodViolation::IgnoresGoaway => "told to go elsewhere",
         }
     }
 
     /// What the `h2` crate means by the debug data of its own GOAWAY.
-    fn of_library(debug_data: &[u8]) -> Abuse {
-        let reasons: [(&[u8], Abuse); 4] = [
-            (b"too_many_resets", Abuse::Resets),
-            (b"too_many_inte", Abuse::Resets),
-            (b"too_many_cont", Abuse::HeaderBlock),
-            (b"header_list_w", Abuse::HeaderBlock),
+    fn of_library(debug_data: &[u8]) -> FloodViolation {
+        let reasons: [(&[u8], FloodViolation); 4] = [
+            (b"too_many_resets", FloodViolation::Resets),
+            (b"too_many_inte", FloodViolation::Resets),
+            (b"too_many_cont", FloodViolation::HeaderBlock),
+            (b"header_list_w", FloodViolation::HeaderBlock),
         ];
         let found = reasons.iter().find(|(reason, _)| debug_data.starts_with(reason));
-        found.map_or(Abuse::ControlFrames, |(_, abuse)| *abuse)
+        found.map_or(FloodViolation::ControlFrames, |(_, violation)| *violation)
     }
 }
 
 /// Watches the frames of one connection, both ways.
 #[derive(Debug)]
-pub struct Guard {
-    bounds: GuardBounds,
+pub struct FloodDetector {
+    bounds: FloodBounds,
     began: Instant,
     preface_left: usize,
-    incoming: Frames,
+    incoming: FrameReader,
     /// When the first byte of the incomplete frame came.
     frame_since: Option<Instant>,
-    block: Option<Block>,
+    block: Option<ArrivingBlock>,
     /// The last frame that came ends a header block, once it is complete.
     block_ends: bool,
     /// The highest stream that the client has opened.
     highest: u32,
-    resets: Account,
-    control: Account,
-    outgoing: Frames,
+    resets: FrameBucket,
+    control: FrameBucket,
+    outgoing: FrameReader,
     /// The header block that leaves is not complete.
     sending_block: bool,
     /// Found while looking at what leaves.
-    found: Option<Abuse>,
+    found: Option<FloodViolation>,
 }
 
 /// A header block that is arriving.
 #[derive(Clone, Copy, Debug)]
-struct Block {
+struct ArrivingBlock {
     since: Instant,
     bytes: usize,
 }
 
-impl Guard {
-    pub fn new(bounds: GuardBounds, now: Instant) -> Self {
-        Guard {
+impl FloodDetector {
+    pub fn new(bounds: FloodBounds, now: Instant) -> Self {
+        FloodDetector {
             bounds,
             began: now,
             preface_left: PREFACE.len(),
-            incoming: Frames::default(),
+            incoming: FrameReader::default(),
             frame_since: None,
             block: None,
             block_ends: false,
             highest: 0,
-            resets: Account::new(bounds.resets, now),
-            control: Account::new(bounds.control_frames, now),
-            outgoing: Frames::default(),
+            resets: FrameBucket::new(bounds.resets, now),
+            control: FrameBucket::new(bounds.control_frames, now),
+            outgoing: FrameReader::default(),
             sending_block: false,
             found: None,
         }
@@ -160,7 +175,7 @@ impl Guard {
     /// # Errors
     ///
     /// The connection must end.
-    pub fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Abuse> {
+    pub fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), FloodViolation> {
         let preface = self.preface_left.min(bytes.len());
         self.preface_left -= preface;
         bytes = &bytes[preface..];
@@ -181,22 +196,22 @@ impl Guard {
     }
 
     /// Takes note of what leaves. Says why, if the HTTP/2 library itself ends the connection over the client's behaviour.
-    pub fn sent(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Option<Abuse> {
-        let mut abuse = None;
+    pub fn sent(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Option<FloodViolation> {
+        let mut violation = None;
         while let Some(frame) = self.outgoing.next(&mut bytes) {
             self.sending_block = frame.head.leaves_block_open();
             match frame.head.kind {
-                DATA => self.control.pay(PAID_BY_ANSWER),
+                DATA => self.control.credit(CREDIT_OF_ANSWER),
                 RST_STREAM if frame.number(0).is_some_and(blames_client) && !self.resets.charge(1, now()) => {
-                    self.found = Some(Abuse::Resets);
+                    self.found = Some(FloodViolation::Resets);
                 }
                 GOAWAY if frame.number(4) == Some(ENHANCE_YOUR_CALM) => {
-                    abuse = Some(Abuse::of_library(frame.start().get(8..).unwrap_or_default()));
+                    violation = Some(FloodViolation::of_library(frame.start().get(8..).unwrap_or_default()));
                 }
                 _ => {}
             }
         }
-        abuse
+        violation
     }
 
     /// Until when the client must go on, if something is incomplete.
@@ -208,27 +223,27 @@ impl Guard {
     }
 
     /// Why the connection must end at `now`, if it must.
-    pub fn overdue(&self, now: Instant) -> Option<Abuse> {
-        self.found.or_else(|| self.slow().filter(|(due, _)| *due <= now).map(|(_, abuse)| abuse))
+    pub fn overdue(&self, now: Instant) -> Option<FloodViolation> {
+        self.found.or_else(|| self.slow().filter(|(due, _)| *due <= now).map(|(_, violation)| violation))
     }
 
-    /// Whether a frame of the gateway's own may be put after what has been [`sent`](Guard::sent) so far.
+    /// Whether a frame of the gateway's own may be put after what has been [`sent`](FloodDetector::sent) so far.
     pub fn may_interject(&self) -> bool {
         self.outgoing.at_boundary() && !self.sending_block
     }
 
-    /// The GOAWAY that ends the connection over `abuse` (RFC 9113 §6.8).
-    pub fn goaway(&self, abuse: Abuse) -> Vec<u8> {
-        let reason = abuse.reason().as_bytes();
+    /// The GOAWAY that ends the connection over `violation` (RFC 9113 §6.8).
+    pub fn goaway(&self, violation: FloodViolation) -> Vec<u8> {
+        let reason = violation.reason().as_bytes();
         let mut frame = Vec::with_capacity(64);
-        Head { length: 8 + reason.len(), kind: GOAWAY, flags: 0, stream: 0 }.write(&mut frame);
+        FrameHeader { length: 8 + reason.len(), kind: GOAWAY, flags: 0, stream: 0 }.write(&mut frame);
         frame.extend_from_slice(&self.highest.to_be_bytes());
-        frame.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+        frame.extend_from_slice(&violation.code().to_be_bytes());
         frame.extend_from_slice(reason);
         frame
     }
 
-    fn take(&mut self, frame: &Frame, now: Instant) -> Result<(), Abuse> {
+    fn take(&mut self, frame: &Http2Frame, now: Instant) -> Result<(), FloodViolation> {
         if self.block_ends {
             self.block = None;
             self.block_ends = false;
@@ -236,40 +251,40 @@ impl Guard {
         let head = &frame.head;
         match head.kind {
             HEADERS => {
-                self.block = Some(Block { since: now, bytes: 0 });
+                self.block = Some(ArrivingBlock { since: now, bytes: 0 });
                 if head.stream > self.highest {
                     self.highest = head.stream;
-                    self.control.pay(PAID_BY_REQUEST);
+                    self.control.credit(CREDIT_OF_REQUEST);
                 } else {
                     self.charge(1, now)?;
                 }
                 self.lengthen_block(head)
             }
             CONTINUATION => self.lengthen_block(head),
-            DATA if data_length(frame) >= PAYING_DATA => {
-                self.control.pay(1);
+            DATA if data_length(frame) >= CREDITED_DATA => {
+                self.control.credit(1);
                 Ok(())
             }
             // The last one ends a body, and a body that is just a little is still one.
             DATA if head.has(END_STREAM) || data_length(frame) > 0 => Ok(()),
-            RST_STREAM => self.resets.charge(1, now).then_some(()).ok_or(Abuse::Resets),
+            RST_STREAM => self.resets.charge(1, now).then_some(()).ok_or(FloodViolation::Resets),
             _ => self.charge(1 + (head.length / PAYLOAD_UNIT) as u32, now),
         }
     }
 
-    fn charge(&mut self, frames: u32, now: Instant) -> Result<(), Abuse> {
-        self.control.charge(frames, now).then_some(()).ok_or(Abuse::ControlFrames)
+    fn charge(&mut self, frames: u32, now: Instant) -> Result<(), FloodViolation> {
+        self.control.charge(frames, now).then_some(()).ok_or(FloodViolation::ControlFrames)
     }
 
-    fn lengthen_block(&mut self, head: &Head) -> Result<(), Abuse> {
+    fn lengthen_block(&mut self, head: &FrameHeader) -> Result<(), FloodViolation> {
         self.block_ends = head.has(END_HEADERS);
         let Some(block) = &mut self.block else { return Ok(()) };
-        block.bytes += HEAD + head.length;
-        if block.bytes > self.bounds.header_block { Err(Abuse::HeaderBlock) } else { Ok(()) }
+        block.bytes += FRAME_HEADER + head.length;
+        if block.bytes > self.bounds.header_block { Err(FloodViolation::HeaderBlock) } else { Ok(()) }
     }
 
     /// What is incomplete, and until when it must be complete.
-    fn slow(&self) -> Option<(Instant, Abuse)> {
+    fn slow(&self) -> Option<(Instant, FloodViolation)> {
         let short_block = self.incoming.beginning().is_some_and(|head| head.kind == HEADERS);
         let header_since = match self.block {
             _ if self.preface_left > 0 => Some(self.began),
@@ -279,14 +294,17 @@ impl Guard {
         let header = header_since.and_then(|since| since.checked_add(self.bounds.header_time));
         let frame_time = self.bounds.frame_time;
         let frame = self.frame_since.and_then(|since| since.checked_add(frame_time?));
-        let header = header.map(|due| (due, Abuse::SlowHeader));
-        let frame = frame.map(|due| (due, Abuse::SlowFrame));
-        [header, frame].into_iter().flatten().min_by_key(|(due, _)| *due)
+        let header = header.map(|due| (due, FloodViolation::SlowHeader));
+        let frame = frame.map(|due| (due, FloodViolation::SlowFrame));
+        let silent = self.highest == 0 && self.block.is_none();
+        let first = silent.then(|| self.began.checked_add(self.bounds.first_request)).flatten();
+        let first = first.map(|due| (due, FloodViolation::FirstRequest));
+        [first, header, frame].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }
 
 /// Bytes of body in a DATA frame, without padding (RFC 9113 §6.1).
-fn data_length(frame: &Frame) -> usize {
+fn data_length(frame: &Http2Frame) -> usize {
     let length = frame.head.length;
     if !frame.head.has(PADDED) {
         return length;
@@ -301,18 +319,18 @@ fn blames_client(code: u32) -> bool {
     matches!(code, 0x1 | 0x3 | 0x5 | 0x6 | 0x7)
 }
 
-/// Frames at once that are tolerated, and forgiven over time.
+/// FrameReader at once that are tolerated, and forgiven over time.
 #[derive(Debug)]
-struct Account {
+struct FrameBucket {
     /// What one frame costs. The account is full at [`FORGIVEN_IN`].
     price: Duration,
     debt: Duration,
     at: Instant,
 }
 
-impl Account {
+impl FrameBucket {
     fn new(frames: u32, now: Instant) -> Self {
-        Account { price: FORGIVEN_IN / frames.max(1), debt: Duration::ZERO, at: now }
+        FrameBucket { price: FORGIVEN_IN / frames.max(1), debt: Duration::ZERO, at: now }
     }
 
     /// Charges for `frames`. False if that is more than the account takes.
@@ -323,7 +341,7 @@ impl Account {
         self.debt <= FORGIVEN_IN
     }
 
-    fn pay(&mut self, frames: u32) {
+    fn credit(&mut self, frames: u32) {
         self.debt = self.debt.saturating_sub(self.price.saturating_mul(frames));
     }
 }

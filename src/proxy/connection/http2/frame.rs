@@ -1,8 +1,8 @@
 //! HTTP/2 frames as they stand in a stream of bytes (RFC 9113 §4.1).
 
 /// Length of a frame's head.
-pub const HEAD: usize = 9;
-/// How much of a frame's payload [`Frames`] gives with its head: enough for the code of a reset or a GOAWAY, and to tell the
+pub const FRAME_HEADER: usize = 9;
+/// How much of a frame's payload [`FrameReader`] gives with its head: enough for the code of a reset or a GOAWAY, and to tell the
 /// reasons that a GOAWAY gives.
 pub const PEEK: usize = 23;
 
@@ -17,12 +17,13 @@ pub const END_HEADERS: u8 = 0x4;
 pub const PADDED: u8 = 0x8;
 pub const PRIORITY: u8 = 0x20;
 
-/// An error code (RFC 9113 §7).
+/// Error codes (RFC 9113 §7).
+pub const NO_ERROR: u32 = 0x0;
 pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// A frame's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct FrameHeader {
     /// Of the payload, in bytes.
     pub length: usize,
     pub kind: u8,
@@ -31,11 +32,11 @@ pub struct Head {
     pub stream: u32,
 }
 
-impl Head {
+impl FrameHeader {
     /// The head that `bytes` begin with; `None` if it isn't whole.
-    pub fn parse(bytes: &[u8]) -> Option<Head> {
-        let &[l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes.first_chunk::<HEAD>()?;
-        Some(Head {
+    pub fn parse(bytes: &[u8]) -> Option<FrameHeader> {
+        let &[l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes.first_chunk::<FRAME_HEADER>()?;
+        Some(FrameHeader {
             length: u32::from_be_bytes([0, l0, l1, l2]) as usize,
             kind,
             flags,
@@ -62,12 +63,12 @@ impl Head {
 
 /// A frame that has begun: its head and the beginning of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    pub head: Head,
+pub struct Http2Frame {
+    pub head: FrameHeader,
     start: [u8; PEEK],
 }
 
-impl Frame {
+impl Http2Frame {
     /// The first bytes of the payload, [`PEEK`] at most.
     pub fn start(&self) -> &[u8] {
         &self.start[..self.head.length.min(PEEK)]
@@ -81,18 +82,18 @@ impl Frame {
 
 /// Finds the frames in bytes that come in pieces.
 #[derive(Clone, Debug, Default)]
-pub struct Frames {
+pub struct FrameReader {
     /// A head and the beginning of a payload, not complete yet.
-    held: [u8; HEAD + PEEK],
+    held: [u8; FRAME_HEADER + PEEK],
     held_len: usize,
     /// Bytes of the current payload that are still to come.
     payload_left: usize,
     begun: u64,
 }
 
-impl Frames {
+impl FrameReader {
     /// The next frame that `bytes` begin, and takes what was looked at off their front. `None`: all of them are taken.
-    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<Http2Frame> {
         let payload = self.payload_left.min(bytes.len());
         self.payload_left -= payload;
         *bytes = &bytes[payload..];
@@ -100,18 +101,18 @@ impl Frames {
         if self.payload_left == 0 && self.held_len == 0 && !bytes.is_empty() {
             self.begun += 1;
         }
-        self.hold(bytes, HEAD);
-        let head = Head::parse(&self.held[..self.held_len])?;
+        self.hold(bytes, FRAME_HEADER);
+        let head = FrameHeader::parse(&self.held[..self.held_len])?;
         let wanted = head.length.min(PEEK);
-        self.hold(bytes, HEAD + wanted);
-        if self.held_len < HEAD + wanted {
+        self.hold(bytes, FRAME_HEADER + wanted);
+        if self.held_len < FRAME_HEADER + wanted {
             return None;
         }
         let mut start = [0; PEEK];
-        start[..wanted].copy_from_slice(&self.held[HEAD..HEAD + wanted]);
+        start[..wanted].copy_from_slice(&self.held[FRAME_HEADER..FRAME_HEADER + wanted]);
         self.held_len = 0;
         self.payload_left = head.length - wanted;
-        Some(Frame { head, start })
+        Some(Http2Frame { head, start })
     }
 
     /// Whether every frame that has begun has also ended.
@@ -119,9 +120,9 @@ impl Frames {
         self.held_len == 0 && self.payload_left == 0
     }
 
-    /// The head of a frame that is still too short for [`Frames::next`] to give.
-    pub fn beginning(&self) -> Option<Head> {
-        Head::parse(&self.held[..self.held_len])
+    /// The head of a frame that is still too short for [`FrameReader::next`] to give.
+    pub fn beginning(&self) -> Option<FrameHeader> {
+        FrameHeader::parse(&self.held[..self.held_len])
     }
 
     /// How many frames have begun so far.
@@ -145,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn frames_of(pieces: &[&[u8]]) -> (Vec<Frame>, bool) {
-        let mut frames = Frames::default();
+    fn frames_of(pieces: &[&[u8]]) -> (Vec<Http2Frame>, bool) {
+        let mut frames = FrameReader::default();
         let mut found = Vec::new();
         for piece in pieces {
             let mut bytes = *piece;
@@ -161,7 +162,7 @@ mod tests {
     fn wire(frames: &[(u8, u8, u32, usize)]) -> Vec<u8> {
         let mut wire = Vec::new();
         for &(kind, flags, stream, length) in frames {
-            Head { length, kind, flags, stream }.write(&mut wire);
+            FrameHeader { length, kind, flags, stream }.write(&mut wire);
             wire.extend((0..length).map(|at| at as u8));
         }
         wire
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_frame_is_found_with_the_beginning_of_its_payload() {
         let (found, whole) = frames_of(&[&wire(&[(GOAWAY, 0, 0, 40)])]);
-        assert_eq!(found[0].head, Head { length: 40, kind: GOAWAY, flags: 0, stream: 0 });
+        assert_eq!(found[0].head, FrameHeader { length: 40, kind: GOAWAY, flags: 0, stream: 0 });
         assert_eq!((found[0].number(0), found[0].number(4)), (Some(0x0001_0203), Some(0x0405_0607)));
         assert!(whole);
     }

@@ -7,8 +7,9 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 
-fn bounds() -> GuardBounds {
-    GuardBounds {
+fn bounds() -> FloodBounds {
+    FloodBounds {
+        first_request: 60 * SECOND,
         header_time: 5 * SECOND,
         frame_time: Some(20 * SECOND),
         header_block: 10_000,
@@ -19,7 +20,7 @@ fn bounds() -> GuardBounds {
 
 fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Head { length, kind, flags, stream }.write(&mut bytes);
+    FrameHeader { length, kind, flags, stream }.write(&mut bytes);
     bytes.resize(bytes.len() + length, 0);
     bytes
 }
@@ -29,33 +30,33 @@ fn request(stream: u32) -> Vec<u8> {
 }
 
 /// A guard that has seen the preface, and when.
-fn begun() -> (Guard, Instant) {
+fn begun() -> (FloodDetector, Instant) {
     let now = Instant::now();
-    let mut guard = Guard::new(bounds(), now);
+    let mut guard = FloodDetector::new(bounds(), now);
     guard.received(PREFACE, now).expect("a preface");
     (guard, now)
 }
 
 /// How many of `frames` a guard takes, and why not the next.
-fn taken(frames: impl Iterator<Item = Vec<u8>>) -> (usize, Option<Abuse>) {
+fn taken(frames: impl Iterator<Item = Vec<u8>>) -> (usize, Option<FloodViolation>) {
     let (mut guard, now) = begun();
     let mut count = 0;
     for frame in frames {
-        if let Err(abuse) = guard.received(&frame, now) {
-            return (count, Some(abuse));
+        if let Err(violation) = guard.received(&frame, now) {
+            return (count, Some(violation));
         }
         count += 1;
     }
     (count, None)
 }
 
-fn taken_of(frame: Vec<u8>) -> (usize, Option<Abuse>) {
+fn taken_of(frame: Vec<u8>) -> (usize, Option<FloodViolation>) {
     taken(std::iter::repeat_n(frame, 10_000))
 }
 
 #[test]
 fn each_kind_of_control_frame_has_a_bound() {
-    let flood = Some(Abuse::ControlFrames);
+    let flood = Some(FloodViolation::ControlFrames);
     assert_eq!(taken_of(frame(PING, 0, 0, 8)), (100, flood));
     assert_eq!(taken_of(frame(PING, 1, 0, 8)), (100, flood));
     assert_eq!(taken_of(frame(SETTINGS, 0, 0, 0)), (100, flood));
@@ -68,14 +69,14 @@ fn each_kind_of_control_frame_has_a_bound() {
 
 #[test]
 fn many_settings_in_one_frame_count_as_many() {
-    assert_eq!(taken_of(frame(SETTINGS, 0, 0, 16_380)), (6, Some(Abuse::ControlFrames)));
+    assert_eq!(taken_of(frame(SETTINGS, 0, 0, 16_380)), (6, Some(FloodViolation::ControlFrames)));
 }
 
 #[test]
 fn padding_is_not_data() {
     let mut padded = frame(DATA, PADDED, 1, 256);
-    padded[HEAD] = 255;
-    assert_eq!(taken_of(padded), (100, Some(Abuse::ControlFrames)));
+    padded[FRAME_HEADER] = 255;
+    assert_eq!(taken_of(padded), (100, Some(FloodViolation::ControlFrames)));
 }
 
 #[test]
@@ -87,18 +88,18 @@ fn data_however_small_is_no_flood() {
 #[test]
 fn requests_that_are_reset_at_once_end_the_connection() {
     let pairs = (0..10_000).map(|n| [request(2 * n + 1), frame(RST_STREAM, 0, 2 * n + 1, 4)].concat());
-    assert_eq!(taken(pairs), (20, Some(Abuse::Resets)));
+    assert_eq!(taken(pairs), (20, Some(FloodViolation::Resets)));
 }
 
 #[test]
-fn requests_pay_for_the_control_frames_that_they_bring() {
+fn requests_give_credit_for_the_control_frames_that_they_bring() {
     let brought = [frame(WINDOW_UPDATE, 0, 0, 4), frame(2, 0, 1, 5), frame(PING, 0, 0, 8)].concat();
     let requests = (0..10_000).map(|n| [request(2 * n + 1), brought.clone()].concat());
     assert_eq!(taken(requests), (10_000, None));
 }
 
 #[test]
-fn answers_pay_for_window_updates() {
+fn answers_give_credit_for_window_updates() {
     let (mut guard, now) = begun();
     for _ in 0..10_000 {
         guard.sent(&frame(DATA, 0, 1, 100), || now);
@@ -134,7 +135,7 @@ fn resets_that_the_client_provokes_count_as_its_own() {
     for _ in 0..21 {
         guard.sent(&reset(1), || now);
     }
-    assert_eq!(guard.overdue(now), Some(Abuse::Resets));
+    assert_eq!(guard.overdue(now), Some(FloodViolation::Resets));
     assert!(guard.due().is_some_and(|due| due <= now));
 }
 
@@ -143,14 +144,14 @@ fn a_header_block_has_a_longest_length() {
     let (mut guard, now) = begun();
     guard.received(&frame(HEADERS, 0, 1, 4000), now).unwrap();
     guard.received(&frame(CONTINUATION, 0, 1, 4000), now).unwrap();
-    assert_eq!(guard.received(&frame(CONTINUATION, 0, 1, 4000), now), Err(Abuse::HeaderBlock));
+    assert_eq!(guard.received(&frame(CONTINUATION, 0, 1, 4000), now), Err(FloodViolation::HeaderBlock));
 }
 
 #[test]
 fn a_header_block_of_nothing_has_one_too() {
     let frames =
         std::iter::once(frame(HEADERS, 0, 1, 0)).chain(std::iter::repeat_n(frame(CONTINUATION, 0, 1, 0), 10_000));
-    assert_eq!(taken(frames), (10_000 / HEAD, Some(Abuse::HeaderBlock)));
+    assert_eq!(taken(frames), (10_000 / FRAME_HEADER, Some(FloodViolation::HeaderBlock)));
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn a_header_block_must_end_in_time() {
     // More of it does not buy more time.
     guard.received(&frame(CONTINUATION, 0, 1, 10), now + 4 * SECOND).unwrap();
     assert_eq!(guard.due(), Some(now + 5 * SECOND));
-    assert_eq!(guard.received(&frame(CONTINUATION, 0, 1, 10), now + 5 * SECOND), Err(Abuse::SlowHeader));
+    assert_eq!(guard.received(&frame(CONTINUATION, 0, 1, 10), now + 5 * SECOND), Err(FloodViolation::SlowHeader));
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn a_frame_must_end_in_time_however_it_trickles() {
         assert_eq!(guard.due(), Some(due));
     }
     now += SECOND;
-    assert_eq!(guard.received(&data[39..40], now), Err(Abuse::SlowFrame));
+    assert_eq!(guard.received(&data[39..40], now), Err(FloodViolation::SlowFrame));
 }
 
 #[test]
@@ -210,9 +211,20 @@ fn a_frame_begins_its_own_time() {
 #[test]
 fn the_preface_must_come_in_time() {
     let now = Instant::now();
-    let mut guard = Guard::new(bounds(), now);
+    let mut guard = FloodDetector::new(bounds(), now);
     guard.received(&PREFACE[..10], now).unwrap();
-    assert_eq!(guard.overdue(now + 5 * SECOND), Some(Abuse::SlowHeader));
+    assert_eq!(guard.overdue(now + 5 * SECOND), Some(FloodViolation::SlowHeader));
+}
+
+#[test]
+fn the_first_request_must_come_in_time_and_pings_are_none() {
+    let (mut detector, start) = begun();
+    detector.received(&frame(PING, 0, 0, 8), start + SECOND).unwrap();
+    assert_eq!(detector.due(), Some(start + 60 * SECOND));
+    assert_eq!(detector.overdue(start + 60 * SECOND), Some(FloodViolation::FirstRequest));
+    detector.received(&request(1), start + 2 * SECOND).unwrap();
+    assert_eq!(detector.due(), None);
+    assert_eq!(detector.overdue(start + 1000 * SECOND), None);
 }
 
 #[test]
@@ -232,8 +244,8 @@ fn an_own_frame_goes_between_frames_and_not_into_a_header_block() {
 fn the_goaway_names_the_last_stream_the_code_and_the_reason() {
     let (mut guard, now) = begun();
     guard.received(&request(7), now).unwrap();
-    let bytes = guard.goaway(Abuse::Resets);
-    let frame = Frames::default().next(&mut &bytes[..]).expect("a frame");
+    let bytes = guard.goaway(FloodViolation::Resets);
+    let frame = FrameReader::default().next(&mut &bytes[..]).expect("a frame");
     assert_eq!((frame.head.kind, frame.head.stream), (GOAWAY, 0));
     assert_eq!((frame.number(0), frame.number(4)), (Some(7), Some(ENHANCE_YOUR_CALM)));
     assert!(bytes.ends_with(b"too many resets"));
@@ -244,17 +256,17 @@ fn what_the_library_stops_by_itself_is_known_by_its_reason() {
     let (mut guard, now) = begun();
     let mut goaway = |reason: &[u8], code: u32| {
         let mut bytes = Vec::new();
-        Head { length: 8 + reason.len(), kind: GOAWAY, flags: 0, stream: 0 }.write(&mut bytes);
+        FrameHeader { length: 8 + reason.len(), kind: GOAWAY, flags: 0, stream: 0 }.write(&mut bytes);
         bytes.extend_from_slice(&[0, 0, 0, 0]);
         bytes.extend_from_slice(&code.to_be_bytes());
         bytes.extend_from_slice(reason);
         guard.sent(&bytes, || now)
     };
-    assert_eq!(goaway(b"too_many_resets", 0xb), Some(Abuse::Resets));
-    assert_eq!(goaway(b"too_many_internal_resets", 0xb), Some(Abuse::Resets));
-    assert_eq!(goaway(b"too_many_continuations", 0xb), Some(Abuse::HeaderBlock));
-    assert_eq!(goaway(b"header_list_way_too_large", 0xb), Some(Abuse::HeaderBlock));
-    assert_eq!(goaway(b"too_many_data_frames", 0xb), Some(Abuse::ControlFrames));
+    assert_eq!(goaway(b"too_many_resets", 0xb), Some(FloodViolation::Resets));
+    assert_eq!(goaway(b"too_many_internal_resets", 0xb), Some(FloodViolation::Resets));
+    assert_eq!(goaway(b"too_many_continuations", 0xb), Some(FloodViolation::HeaderBlock));
+    assert_eq!(goaway(b"header_list_way_too_large", 0xb), Some(FloodViolation::HeaderBlock));
+    assert_eq!(goaway(b"too_many_data_frames", 0xb), Some(FloodViolation::ControlFrames));
     assert_eq!(goaway(b"", 0), None);
     assert_eq!(goaway(b"", 1), None);
 }

@@ -7,41 +7,42 @@ use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::*;
+use crate::proxy::hpack::encode_literals;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Head { length: payload.len(), kind, flags, stream }.write(&mut bytes);
+    FrameHeader { length: payload.len(), kind, flags, stream }.write(&mut bytes);
     bytes.extend_from_slice(payload);
     bytes
 }
 
-/// Everything that goes out for `input`, cut into chunks of the given sizes (repeated), and what was sealed.
-fn sealed(input: &[u8], fields: &[u8], sizes: &[usize]) -> (Vec<u8>, Vec<Sealed>) {
-    let mut sealer = Sealer::new();
+/// Everything that goes out for `input`, cut into chunks of the given sizes (repeated), and what was completed.
+fn completed(input: &[u8], fields: &[u8], sizes: &[usize]) -> (Vec<u8>, Vec<BareAnswer>) {
+    let mut injector = ResponseHeaderInjector::new();
     let (mut out, mut all) = (Vec::new(), Vec::new());
     let mut sizes = sizes.iter().cycle();
     let mut rest = input;
     while !rest.is_empty() {
         let size = *sizes.next().expect("there is at least one size");
         let chunk = &rest[..size.min(rest.len())];
-        match sealer.scan(chunk, fields) {
-            Scan::Pass(count) => {
+        match injector.scan(chunk, fields) {
+            InjectorOutput::Pass(count) => {
                 assert!(count > 0, "a scan makes progress");
                 // A socket may take less than it is given.
                 let count = count.min(*sizes.next().expect("there is at least one size"));
-                sealer.wrote(count);
+                injector.wrote(count);
                 out.extend_from_slice(&rest[..count]);
                 rest = &rest[count..];
             }
-            Scan::Replace { consumed, bytes, sealed } => {
+            InjectorOutput::Replace { consumed, bytes, completed } => {
                 assert!(consumed > 0, "a scan makes progress");
                 out.extend_from_slice(bytes);
-                all.extend(sealed);
+                all.extend(completed);
                 rest = &rest[consumed..];
             }
         }
     }
-    out.extend_from_slice(sealer.finish());
+    out.extend_from_slice(injector.finish());
     (out, all)
 }
 
@@ -50,9 +51,9 @@ const WHOLE: &[usize] = &[usize::MAX];
 
 #[test]
 fn a_bare_answer_gets_the_fields() {
-    let (out, all) = sealed(&frame(HEADERS, 5, 3, &[0x8c]), FIELDS, WHOLE);
+    let (out, all) = completed(&frame(HEADERS, 5, 3, &[0x8c]), FIELDS, WHOLE);
     assert_eq!(out, frame(HEADERS, 5, 3, b"\x8c\x00\x01a\x01b"));
-    assert_eq!(all, [Sealed { stream: 3, status: Some(400) }]);
+    assert_eq!(all, [BareAnswer { stream: 3, status: Some(400) }]);
 }
 
 #[test]
@@ -62,40 +63,40 @@ fn everything_else_passes_in_one_piece() {
     input.extend(frame(DATA, 0, 1, b"body"));
     input.extend(frame(HEADERS, 5, 1, &[0xbe]));
     input.extend(frame(HEADERS, 5, 3, &[0x88, 0xbe]));
-    let mut sealer = Sealer::new();
-    assert_eq!(sealer.scan(&input, FIELDS), Scan::Pass(input.len()));
+    let mut injector = ResponseHeaderInjector::new();
+    assert_eq!(injector.scan(&input, FIELDS), InjectorOutput::Pass(input.len()));
 }
 
 #[test]
 fn trailers_of_one_field_are_left_alone() {
     let mut input = frame(HEADERS, END_HEADERS, 1, &[0x88]);
     input.extend(frame(HEADERS, 5, 1, &[0xbe]));
-    assert_eq!(sealed(&input, FIELDS, WHOLE), (input, vec![]));
+    assert_eq!(completed(&input, FIELDS, WHOLE), (input, vec![]));
 }
 
 #[test]
 fn a_client_that_resets_its_streams_takes_no_memory_and_no_trailers() {
-    let mut sealer = Sealer::new();
-    let write = |sealer: &mut Sealer, bytes: &[u8]| match sealer.scan(bytes, FIELDS) {
-        Scan::Pass(count) => {
-            sealer.wrote(count);
+    let mut injector = ResponseHeaderInjector::new();
+    let write = |injector: &mut ResponseHeaderInjector, bytes: &[u8]| match injector.scan(bytes, FIELDS) {
+        InjectorOutput::Pass(count) => {
+            injector.wrote(count);
             count == bytes.len()
         }
-        Scan::Replace { .. } => false,
+        InjectorOutput::Replace { .. } => false,
     };
     for stream in (1..20_001).step_by(2) {
-        assert!(write(&mut sealer, &frame(HEADERS, END_HEADERS, stream, &[0x88])));
+        assert!(write(&mut injector, &frame(HEADERS, END_HEADERS, stream, &[0x88])));
     }
-    assert_eq!(sealer.open.len(), OPEN_MAX);
-    assert!(write(&mut sealer, &frame(HEADERS, 5, 1, &[0xbe])), "trailers of a forgotten stream");
-    assert!(write(&mut sealer, &frame(HEADERS, 5, 19_999, &[0xbe])), "trailers of a remembered stream");
-    assert!(!write(&mut sealer, &frame(HEADERS, 5, 20_001, &[0x8c])), "a new refusal");
+    assert_eq!(injector.open.len(), OPEN_MAX);
+    assert!(write(&mut injector, &frame(HEADERS, 5, 1, &[0xbe])), "trailers of a forgotten stream");
+    assert!(write(&mut injector, &frame(HEADERS, 5, 19_999, &[0xbe])), "trailers of a remembered stream");
+    assert!(!write(&mut injector, &frame(HEADERS, 5, 20_001, &[0x8c])), "a new refusal");
 }
 
 #[test]
 fn more_fields_than_a_frame_holds_continue() {
     let fields = vec![7; 2 * PAYLOAD_MAX + 5];
-    let (out, _) = sealed(&frame(HEADERS, 5, 1, &[0x8c]), &fields, WHOLE);
+    let (out, _) = completed(&frame(HEADERS, 5, 1, &[0x8c]), &fields, WHOLE);
     let mut first = vec![0x8c];
     first.extend_from_slice(&fields[..PAYLOAD_MAX - 1]);
     let mut expected = frame(HEADERS, END_STREAM, 1, &first);
@@ -150,10 +151,10 @@ proptest! {
     ) {
         let input: Vec<u8> = frames.iter().flat_map(|(k, f, s, b)| frame(*k, *f, *s, b)).collect();
         let (out, count) = expected(&frames);
-        let (whole, all) = sealed(&input, FIELDS, WHOLE);
+        let (whole, all) = completed(&input, FIELDS, WHOLE);
         prop_assert_eq!(&whole, &out);
         prop_assert_eq!(all.len(), count);
-        prop_assert_eq!(sealed(&input, FIELDS, &sizes), (whole, all));
+        prop_assert_eq!(completed(&input, FIELDS, &sizes), (whole, all));
     }
 
     #[test]
@@ -161,19 +162,19 @@ proptest! {
         input in prop::collection::vec(any::<u8>(), 0..300),
         sizes in prop::collection::vec(1usize..40, 1..8),
     ) {
-        prop_assert_eq!(sealed(&input, &[], &sizes).0, input);
+        prop_assert_eq!(completed(&input, &[], &sizes).0, input);
     }
 }
 
-/// A server's end of a connection, sealed.
-struct Wire {
+/// A server's end of a connection, with the injector on what it writes.
+struct InjectedStream {
     inner: DuplexStream,
-    sealer: Sealer,
+    injector: ResponseHeaderInjector,
     fields: Vec<u8>,
     pending: Vec<u8>,
 }
 
-impl Wire {
+impl InjectedStream {
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             let count = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.pending))?;
@@ -183,17 +184,17 @@ impl Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for InjectedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, chunk: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_pending(cx))?;
-        match this.sealer.scan(chunk, &this.fields) {
-            Scan::Pass(count) => {
+        match this.injector.scan(chunk, &this.fields) {
+            InjectorOutput::Pass(count) => {
                 let written = ready!(Pin::new(&mut this.inner).poll_write(cx, &chunk[..count]))?;
-                this.sealer.wrote(written);
+                this.injector.wrote(written);
                 Poll::Ready(Ok(written))
             }
-            Scan::Replace { consumed, bytes, .. } => {
+            InjectorOutput::Replace { consumed, bytes, .. } => {
                 this.pending.extend_from_slice(bytes);
                 Poll::Ready(Ok(consumed))
             }
@@ -213,7 +214,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for InjectedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
     }
@@ -225,8 +226,12 @@ async fn a_client_sees_the_headers_on_the_automatic_431() {
     declared.insert("x-frame-options", HeaderValue::from_static("DENY"));
     declared.insert("content-security-policy", HeaderValue::from_str(&"x".repeat(20_000)).unwrap());
     let (client, server) = tokio::io::duplex(37);
-    let wire =
-        Wire { inner: server, sealer: Sealer::new(), fields: encode_literals(declared.iter()), pending: Vec::new() };
+    let wire = InjectedStream {
+        inner: server,
+        injector: ResponseHeaderInjector::new(),
+        fields: encode_literals(declared.iter()),
+        pending: Vec::new(),
+    };
     let serve = async {
         let mut builder = h2::server::Builder::new();
         let mut connection = builder.max_header_list_size(512).handshake::<_, bytes::Bytes>(wire).await.unwrap();

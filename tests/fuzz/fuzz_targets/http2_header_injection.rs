@@ -1,12 +1,12 @@
-//! The sealer of bare HTTP/2 answers: it adds the owner's fields to whole bare answers and to nothing else, and it does not
-//! matter in which pieces a server writes.
+//! The injector of response headers into bare HTTP/2 answers: it adds the owner's fields to whole bare answers and to nothing else,
+//! and it does not matter in which pieces a server writes.
 //!
 //! The first byte of the input says how the rest is cut into pieces; the rest is what a server writes.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::proxy::connection::h2_seal::{Scan, Sealed, Sealer};
+use portcullis::proxy::connection::http2::header_injection::{BareAnswer, InjectorOutput, ResponseHeaderInjector};
 use portcullis_fuzz::pieces;
 
 /// `a: b`, as a literal without indexing.
@@ -18,49 +18,53 @@ const PADDED_OR_WITH_PRIORITY: u8 = 0x28;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&seed, written)) = input.split_first() else { return };
-    let (out, sealed) = seal(written, [written.len()]);
-    assert_eq!(seal(written, pieces(written.len(), seed)), (out.clone(), sealed.clone()), "the pieces do not matter");
-    is_only_added_to(written, &out, &sealed);
+    let (out, completed) = inject(written, [written.len()]);
+    assert_eq!(
+        inject(written, pieces(written.len(), seed)),
+        (out.clone(), completed.clone()),
+        "the pieces do not matter"
+    );
+    is_only_added_to(written, &out, &completed);
 });
 
-fn seal(written: &[u8], ends: impl IntoIterator<Item = usize>) -> (Vec<u8>, Vec<Sealed>) {
-    let mut sealer = Sealer::new();
+fn inject(written: &[u8], ends: impl IntoIterator<Item = usize>) -> (Vec<u8>, Vec<BareAnswer>) {
+    let mut injector = ResponseHeaderInjector::new();
     let (mut out, mut all) = (Vec::new(), Vec::new());
     let mut at = 0;
     for end in ends {
         while at < end {
-            match sealer.scan(&written[at..end], FIELDS) {
-                Scan::Pass(count) => {
+            match injector.scan(&written[at..end], FIELDS) {
+                InjectorOutput::Pass(count) => {
                     assert!((1..=end - at).contains(&count), "a scan makes progress");
                     // A socket may take less than it is given.
                     let count = count.div_ceil(2);
-                    sealer.wrote(count);
+                    injector.wrote(count);
                     out.extend_from_slice(&written[at..at + count]);
                     at += count;
                 }
-                Scan::Replace { consumed, bytes, sealed } => {
+                InjectorOutput::Replace { consumed, bytes, completed } => {
                     assert!((1..=end - at).contains(&consumed), "a scan makes progress");
                     out.extend_from_slice(bytes);
-                    all.extend(sealed);
+                    all.extend(completed);
                     at += consumed;
                 }
             }
         }
     }
-    out.extend_from_slice(sealer.finish());
+    out.extend_from_slice(injector.finish());
     (out, all)
 }
 
-/// Frame by frame, `out` is what was written; only the frames that `sealed` names are longer, by the fields.
-fn is_only_added_to(mut written: &[u8], mut out: &[u8], sealed: &[Sealed]) {
-    let mut sealed = sealed.iter().peekable();
+/// Frame by frame, `out` is what was written; only the frames that `completed` names are longer, by the fields.
+fn is_only_added_to(mut written: &[u8], mut out: &[u8], completed: &[BareAnswer]) {
+    let mut completed = completed.iter().peekable();
     let mut begun = std::collections::HashSet::new();
     while let Some(frame) = whole_frame(written) {
         let (kind, flags) = (frame[3], frame[4]);
         let stream = u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]) & 0x7fff_ffff;
         let same = out.starts_with(frame);
         if !same {
-            let answer = sealed.next().expect("a frame that changes is a sealed one");
+            let answer = completed.next().expect("a frame that changes is a bare answer");
             assert_eq!(answer.stream, stream);
             assert!(kind == HEADERS && flags & ENDS_ALL == ENDS_ALL && flags & PADDED_OR_WITH_PRIORITY == 0);
             assert!(!begun.contains(&stream), "trailers are left alone");
@@ -81,7 +85,7 @@ fn is_only_added_to(mut written: &[u8], mut out: &[u8], sealed: &[Sealed]) {
         written = &written[frame.len()..];
     }
     assert_eq!(out, written, "what is no whole frame goes out as it is");
-    assert!(sealed.next().is_none());
+    assert!(completed.next().is_none());
 }
 
 fn whole_frame(bytes: &[u8]) -> Option<&[u8]> {

@@ -17,28 +17,28 @@ use crate::decision::request::framing::Framing;
 use crate::decision::request::head::HeadReader;
 
 /// Reads messages off a connection.
-pub(super) struct Incoming {
+pub(super) struct MessageReader {
     /// Read from the socket, and not handed over yet.
     ahead: Vec<u8>,
     /// How many bytes at the front of `ahead` may be handed over.
     released: usize,
-    expect: Expect,
+    expect: MessagePart,
     /// Longest request line and longest head that can still be within the bounds of the file.
     max_line: usize,
     max_head: usize,
 }
 
 /// What the next byte belongs to.
-enum Expect {
+enum MessagePart {
     Head(HeadReader),
-    Body(Body),
+    BodyPart(BodyPart),
     /// The message is complete, and not answered yet.
     Nothing,
     /// A tunnel, or HTTP/2: bytes pass as they are.
     Raw,
 }
 
-enum Body {
+enum BodyPart {
     Length(u64),
     Chunked(Chunks),
 }
@@ -46,9 +46,15 @@ enum Body {
 /// What a client may send ahead of its turn: requests of usual size, and not so much that it costs.
 const MAX_AHEAD: usize = 16 << 10;
 
-impl Incoming {
+impl MessageReader {
     pub fn new(max_line: usize, max_head: usize) -> Self {
-        Incoming { ahead: Vec::new(), released: 0, expect: Expect::Head(HeadReader::default()), max_line, max_head }
+        MessageReader {
+            ahead: Vec::new(),
+            released: 0,
+            expect: MessagePart::Head(HeadReader::default()),
+            max_line,
+            max_head,
+        }
     }
 
     /// Reads as the client's next message allows. `Ready(Ok(Err(…)))`: what arrived is no request.
@@ -70,7 +76,7 @@ impl Incoming {
                 Ok(()) => {}
                 Err(denial) => return Poll::Ready(Ok(Err(denial))),
             }
-            if matches!(self.expect, Expect::Nothing) && self.ahead.len() >= MAX_AHEAD {
+            if matches!(self.expect, MessagePart::Nothing) && self.ahead.len() >= MAX_AHEAD {
                 // Woken again when the message is answered, by whoever answers.
                 return Poll::Pending;
             }
@@ -110,29 +116,29 @@ impl Incoming {
 
     /// The message at hand is answered: what follows is the next one.
     pub fn next_message(&mut self) {
-        if matches!(self.expect, Expect::Nothing) {
-            self.expect = Expect::Head(HeadReader::default());
+        if matches!(self.expect, MessagePart::Nothing) {
+            self.expect = MessagePart::Head(HeadReader::default());
         }
     }
 
     /// What follows passes as it is.
     pub fn become_raw(&mut self) {
-        self.expect = Expect::Raw;
+        self.expect = MessagePart::Raw;
     }
 
     /// Whether a request's head is due or arriving, and none of it is handed over yet.
     pub fn awaits_head(&self) -> bool {
-        self.released == 0 && matches!(self.expect, Expect::Head(_))
+        self.released == 0 && matches!(self.expect, MessagePart::Head(_))
     }
 
     /// Whether the body of a request is not complete.
     pub fn awaits_body(&self) -> bool {
-        matches!(self.expect, Expect::Body(_))
+        matches!(self.expect, MessagePart::BodyPart(_))
     }
 
     /// Whether nothing is under way: the last message is complete, and nothing came after it.
     pub fn is_settled(&self) -> bool {
-        matches!(self.expect, Expect::Nothing | Expect::Raw) && self.ahead.is_empty()
+        matches!(self.expect, MessagePart::Nothing | MessagePart::Raw) && self.ahead.is_empty()
     }
 
     /// What has arrived of a head that is not complete.
@@ -147,7 +153,7 @@ impl Incoming {
         }
         self.released = self.expect.take(&self.ahead)?;
         if self.released == 0
-            && let Expect::Head(reader) = &self.expect
+            && let MessagePart::Head(reader) = &self.expect
         {
             // An empty line may come before the request line.
             if !reader.has_request_line() && self.ahead.len() > self.max_line {
@@ -175,34 +181,34 @@ impl Incoming {
     }
 }
 
-impl Expect {
+impl MessagePart {
     /// How many of `bytes`, the next ones, may pass. What comes after them has to wait.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
         match self {
-            Expect::Raw => Ok(bytes.len()),
-            Expect::Nothing => Ok(0),
-            Expect::Head(reader) => {
+            MessagePart::Raw => Ok(bytes.len()),
+            MessagePart::Nothing => Ok(0),
+            MessagePart::Head(reader) => {
                 let Some(head) = reader.read(bytes)? else { return Ok(0) };
                 *self = match head.framing {
-                    Framing::None | Framing::Length(0) => Expect::Nothing,
-                    Framing::Length(length) => Expect::Body(Body::Length(length)),
-                    Framing::Chunked => Expect::Body(Body::Chunked(Chunks::default())),
+                    Framing::None | Framing::Length(0) => MessagePart::Nothing,
+                    Framing::Length(length) => MessagePart::BodyPart(BodyPart::Length(length)),
+                    Framing::Chunked => MessagePart::BodyPart(BodyPart::Chunked(Chunks::default())),
                 };
                 // A body that is wrong from its beginning is refused once the head has passed, and its request is known.
                 Ok(head.length)
             }
-            Expect::Body(Body::Length(left)) => {
+            MessagePart::BodyPart(BodyPart::Length(left)) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= count as u64;
                 if *left == 0 {
-                    *self = Expect::Nothing;
+                    *self = MessagePart::Nothing;
                 }
                 Ok(count)
             }
-            Expect::Body(Body::Chunked(chunks)) => {
+            MessagePart::BodyPart(BodyPart::Chunked(chunks)) => {
                 let count = chunks.follow(bytes)?;
                 if chunks.is_done() {
-                    *self = Expect::Nothing;
+                    *self = MessagePart::Nothing;
                 }
                 Ok(count)
             }

@@ -1,4 +1,5 @@
-//! The little of HPACK (RFC 7541) that sealing needs: recognising a block of one field, and writing literals.
+//! As much of HPACK (RFC 7541) as the gateway needs for answers that no hook sees: recognising a block of one field, and
+//! writing literals.
 
 use http::{HeaderName, HeaderValue};
 

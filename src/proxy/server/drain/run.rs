@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::config::snapshot::Process;
-use crate::proxy::drain::{Drain, Reason, Stage};
-use crate::proxy::runtime::Shared;
+use crate::proxy::drain::{Drain, DrainReason, DrainStage};
+use crate::proxy::runtime::Runtime;
 
 /// How often the log says what is waited for. Bounds that a reload has changed are seen at once.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Drain {
     /// Returns when the drain begins, with its reason.
-    pub async fn begins(&self) -> Reason {
+    pub async fn begins(&self) -> DrainReason {
         loop {
             if let Some(reason) = self.reason() {
                 return reason;
@@ -30,14 +30,14 @@ impl Drain {
 }
 
 /// Drains from beginning to end. Returns how many requests were cut.
-pub async fn conduct(shared: &Shared) -> u64 {
-    let reason = shared.drain.begins().await;
-    let mut drain = Conductor { shared, drain: &shared.drain, said: Instant::now() };
+pub async fn run_drain(runtime: &Runtime) -> u64 {
+    let reason = runtime.drain.begins().await;
+    let mut drain = DrainRunner { runtime, drain: &runtime.drain, said: Instant::now() };
     info!("drain begins ({reason}): {} left", drain.left());
     drain.give_notice(reason).await;
     drain.drain.leave(drain.process(|process| process.drain_idle));
     drain.leave().await;
-    let lost = shared.in_flight() as u64;
+    let lost = runtime.in_flight() as u64;
     let cut = drain.drain.cut() + lost;
     let took = drain.drain.elapsed().unwrap_or_default();
     if cut > 0 {
@@ -48,25 +48,25 @@ pub async fn conduct(shared: &Shared) -> u64 {
     cut
 }
 
-struct Conductor<'a> {
-    shared: &'a Shared,
+struct DrainRunner<'a> {
+    runtime: &'a Runtime,
     drain: &'a Drain,
     /// When the log last said what is left.
     said: Instant,
 }
 
-impl Conductor<'_> {
+impl DrainRunner<'_> {
     /// Goes on serving for a while, so that whoever sends requests here can see that it should not.
-    async fn give_notice(&mut self, reason: Reason) {
+    async fn give_notice(&mut self, reason: DrainReason) {
         let notice = self.process(|process| process.drain_notice);
-        if notice.is_zero() || reason == Reason::HandedOver {
+        if notice.is_zero() || reason == DrainReason::HandedOver {
             return;
         }
         let ends = Instant::now() + notice;
         let _ = self.drain.notice_ends.set(ends);
-        self.drain.enter(Stage::Notice);
+        self.drain.enter(DrainStage::Notice);
         info!("not ready any more; the listeners close in {notice:.1?}");
-        self.wait(Some(ends), |this| this.drain.haste() > 0).await;
+        self.wait(Some(ends), |this| this.drain.forced() > 0).await;
     }
 
     /// Waits for the last request; ends what takes too long.
@@ -82,16 +82,16 @@ impl Conductor<'_> {
             if self.is_done() {
                 return;
             }
-            if self.drain.haste() > 0 {
+            if self.drain.forced() > 0 {
                 warn!("asked a second time: {} cut", self.left());
                 break;
             }
-            if self.drain.stage() < Stage::StreamsEnd && now >= streams {
+            if self.drain.stage() < DrainStage::StreamsEnd && now >= streams {
                 info!("time is up for streams: {} left", self.left());
-                self.drain.enter(Stage::StreamsEnd);
+                self.drain.enter(DrainStage::StreamsEnd);
                 if now >= all {
                     // They end in order, though nothing else may wait any longer.
-                    self.wait(Some(now + LAST_WORDS), |this| this.shared.metrics.streams_open() == 0).await;
+                    self.wait(Some(now + LAST_WORDS), |this| this.runtime.metrics.streams_open() == 0).await;
                     continue;
                 }
             }
@@ -99,24 +99,24 @@ impl Conductor<'_> {
                 warn!("`process.drain` is over: {} cut", self.left());
                 break;
             }
-            let next = if self.drain.stage() < Stage::StreamsEnd { streams } else { all };
+            let next = if self.drain.stage() < DrainStage::StreamsEnd { streams } else { all };
             self.rest(next.min(self.said + PROGRESS)).await;
             self.say(all);
         }
-        for stage in [Stage::Cut, Stage::Over] {
-            let haste = self.drain.haste();
+        for stage in [DrainStage::Cut, DrainStage::Over] {
+            let forced = self.drain.forced();
             if self.is_done() {
                 return;
             }
             self.drain.enter(stage);
             let until = Instant::now() + LAST_WORDS;
-            self.wait(Some(until), |this| stage == Stage::Cut && this.drain.haste() > haste).await;
+            self.wait(Some(until), |this| stage == DrainStage::Cut && this.drain.forced() > forced).await;
         }
     }
 
     /// Waits until nothing is left, `done` says so, or `until`.
     async fn wait(&mut self, until: Option<Instant>, done: impl Fn(&Self) -> bool) {
-        let serving = self.drain.stage() < Stage::Leaving;
+        let serving = self.drain.stage() < DrainStage::Leaving;
         while !(done(self) || !serving && self.is_done()) && until.is_none_or(|until| Instant::now() < until) {
             let next = self.said + PROGRESS;
             self.rest(until.map_or(next, |until| until.min(next))).await;
@@ -146,39 +146,39 @@ impl Conductor<'_> {
 
     fn is_done(&self) -> bool {
         self.drain.listeners.load(Ordering::SeqCst) == 0
-            && self.shared.in_flight() == 0
-            && self.shared.state.connections.open() == 0
+            && self.runtime.in_flight() == 0
+            && self.runtime.state.connections.open() == 0
     }
 
     fn process<T>(&self, read: impl FnOnce(&Process) -> T) -> T {
-        read(&self.shared.store.load().snapshot.process)
+        read(&self.runtime.store.load().snapshot.process)
     }
 
-    fn left(&self) -> Left {
-        Left {
-            requests: self.shared.in_flight(),
-            streams: self.shared.metrics.streams_open(),
-            connections: self.shared.state.connections.open(),
+    fn left(&self) -> Remaining {
+        Remaining {
+            requests: self.runtime.in_flight(),
+            streams: self.runtime.metrics.streams_open(),
+            connections: self.runtime.state.connections.open(),
         }
     }
 }
 
 impl Drain {
-    fn haste(&self) -> usize {
-        self.haste.load(Ordering::SeqCst)
+    fn forced(&self) -> usize {
+        self.forced.load(Ordering::SeqCst)
     }
 }
 
 /// What is waited for.
-struct Left {
+struct Remaining {
     requests: usize,
     streams: i64,
     connections: u32,
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for Remaining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Left { requests, streams, connections } = self;
+        let Remaining { requests, streams, connections } = self;
         write!(f, "{requests} requests ({streams} of them streams), {connections} connections")
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     use crate::config::load::SystemEnvironment;
     use crate::telemetry::metrics::Metrics;
 
-    fn shared(process: &str) -> Arc<Shared> {
+    fn runtime(process: &str) -> Arc<Runtime> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.yaml");
         let listener = "{ name: main, address: \"127.0.0.1:1\" }";
@@ -204,41 +204,41 @@ mod tests {
         let source = Source::new(file.display().to_string(), Arc::new(SystemEnvironment));
         let (snapshot, diagnostics) = source.open();
         let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
-        Shared::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()
+        Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()
     }
 
     #[tokio::test]
     async fn a_successor_takes_over_without_a_notice_and_with_what_is_queued() {
-        let shared = shared("drain_notice: 1h, drain: 1h");
-        assert!(shared.drain.owns_queue());
-        shared.drain.begin(Reason::HandedOver);
-        assert_eq!(conduct(&shared).await, 0);
-        assert!(!shared.drain.owns_queue());
-        assert_eq!(shared.drain.stage(), Stage::Leaving);
+        let runtime = runtime("drain_notice: 1h, drain: 1h");
+        assert!(runtime.drain.owns_queue());
+        runtime.drain.begin(DrainReason::HandedOver);
+        assert_eq!(run_drain(&runtime).await, 0);
+        assert!(!runtime.drain.owns_queue());
+        assert_eq!(runtime.drain.stage(), DrainStage::Leaving);
     }
 
     #[tokio::test]
     async fn the_notice_is_given_and_a_listener_waited_for() {
-        let shared = shared("drain_notice: 50ms, drain: 1h");
-        let listener = shared.drain.listener();
-        let mut stages = shared.drain.stages();
+        let runtime = runtime("drain_notice: 50ms, drain: 1h");
+        let listener = runtime.drain.listener();
+        let mut stages = runtime.drain.stages();
         let closing = async {
-            stages.wait_for(|stage| *stage == Stage::Notice).await.unwrap();
-            stages.wait_for(|stage| *stage == Stage::Leaving).await.unwrap();
+            stages.wait_for(|stage| *stage == DrainStage::Notice).await.unwrap();
+            stages.wait_for(|stage| *stage == DrainStage::Leaving).await.unwrap();
             drop(listener);
         };
-        shared.drain.begin(Reason::Command);
+        runtime.drain.begin(DrainReason::Command);
         let begun = Instant::now();
-        assert_eq!(tokio::join!(conduct(&shared), closing).0, 0);
+        assert_eq!(tokio::join!(run_drain(&runtime), closing).0, 0);
         assert!(begun.elapsed() >= Duration::from_millis(50));
     }
 
     #[tokio::test]
     async fn what_never_ends_is_counted() {
-        let shared = shared("drain: 0s");
-        shared.request_began();
-        shared.drain.begin(Reason::Signal("SIGTERM"));
-        assert_eq!(conduct(&shared).await, 1);
-        assert_eq!(shared.drain.stage(), Stage::Over);
+        let runtime = runtime("drain: 0s");
+        runtime.request_began();
+        runtime.drain.begin(DrainReason::Signal("SIGTERM"));
+        assert_eq!(run_drain(&runtime).await, 1);
+        assert_eq!(runtime.drain.stage(), DrainStage::Over);
     }
 }

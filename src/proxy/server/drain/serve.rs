@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::drain::{Drain, Stage};
+use crate::proxy::connection::client::ClientConnection;
+use crate::proxy::drain::{Drain, DrainStage};
 use crate::state::connections::Place;
 
-/// Serves the connection of `info`, through a drain if there is one.
-pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Output = ()>>) {
-    let drain = &info.listener.shared.drain;
+/// Serves the connection of `client`, through a drain if there is one.
+pub async fn serve_until_drained(client: &ClientConnection, mut serve: Pin<&mut impl Future<Output = ()>>) {
+    let drain = &client.listener.runtime.drain;
     let mut stages = drain.stages();
     let mut told = None;
     let mut entered = Some(*stages.borrow_and_update());
     loop {
         match entered.take() {
-            None | Some(Stage::Serving) => {}
-            Some(Stage::Notice) => told = drain.moment().map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
+            None | Some(DrainStage::Serving) => {}
+            Some(DrainStage::Notice) => told = drain.moment().map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
             Some(stage) => {
                 told = None;
-                info.retire();
-                info.drain_goes_on();
-                if stage == Stage::Over {
+                client.retire();
+                client.drain_stage_changed();
+                if stage == DrainStage::Over {
                     return;
                 }
             }
@@ -38,7 +38,7 @@ pub async fn attend(info: &ConnectionInfo, mut serve: Pin<&mut impl Future<Outpu
             () = serve.as_mut() => return,
             () = reached(&mut told) => {
                 told = None;
-                info.retire();
+                client.retire();
             }
             turned = stages.changed() => match turned {
                 Ok(()) => entered = Some(*stages.borrow_and_update()),
@@ -56,16 +56,16 @@ async fn reached(moment: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
-/// Serves a request that has a task of its own, on the connection of `info`. `None`: the drain is over before it was done.
-pub async fn attend_request<T>(
-    info: Arc<ConnectionInfo>,
+/// Serves a request that has a task of its own, on the connection of `client`. `None`: the drain is over before it was done.
+pub async fn serve_request_until_drained<T>(
+    client: Arc<ClientConnection>,
     mut serve: impl Future<Output = Option<T>> + Unpin,
 ) -> Option<T> {
-    let drain = &info.listener.shared.drain;
+    let drain = &client.listener.runtime.drain;
     loop {
         // Before the stage is looked at, so that none is missed.
-        let turned = info.drain_turn();
-        if drain.stage() == Stage::Over {
+        let turned = client.next_drain_stage();
+        if drain.stage() == DrainStage::Over {
             return None;
         }
         tokio::select! {
@@ -86,43 +86,43 @@ impl Drain {
 }
 
 /// A client that has not shown yet what it wants of a connection.
-pub struct Unserved<'a> {
+pub struct PendingClient<'a> {
     drain: &'a Drain,
     since: Instant,
 }
 
-impl<'a> Unserved<'a> {
+impl<'a> PendingClient<'a> {
     pub fn new(drain: &'a Drain) -> Self {
-        Unserved { drain, since: Instant::now() }
+        PendingClient { drain, since: Instant::now() }
     }
 
-    /// Does `work` for it; after the listeners have closed for [`UNSERVED`] at most. `None`: it took longer, or failed.
+    /// Does `work` for it; after the listeners have closed for [`PENDING_GRACE`] at most. `None`: it took longer, or failed.
     pub async fn before_leaving<T>(&self, work: impl Future<Output = Option<T>>) -> Option<T> {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.drain.idle_over(self.since, UNSERVED) => None,
+            () = self.drain.idle_over(self.since, PENDING_GRACE) => None,
         }
     }
 }
 
 /// For a handshake that has begun when the listeners close: some round trips, and no more, since whoever only connects would
 /// hold up the process for `bounds.handshake`.
-const UNSERVED: Duration = Duration::from_secs(2);
+const PENDING_GRACE: Duration = Duration::from_secs(2);
 
 /// A connection's place. When it is given back, the conductor looks again.
-pub struct Held {
+pub struct CountedConnection {
     place: Option<Place>,
     drain: Arc<Drain>,
 }
 
-impl Held {
+impl CountedConnection {
     pub fn new(place: Place, drain: &Arc<Drain>) -> Self {
-        Held { place: Some(place), drain: drain.clone() }
+        CountedConnection { place: Some(place), drain: drain.clone() }
     }
 }
 
-impl Drop for Held {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.place = None;
         self.drain.look_again();

@@ -1,7 +1,7 @@
 //! One HTTP/2 request as Pingora reads and answers it, with bounds on how slowly its client may give and take.
 //!
 //! Pingora's own HTTP/2 session waits for ever for a request body. This one stands in its place, in the slot that Pingora has
-//! for protocols of others, and passes everything on; only reading has a [`Pace`], and a write is handed over in pieces, each
+//! for protocols of others, and passes everything on; only reading has a [`MinRate`], and a write is handed over in pieces, each
 //! within the write timeout. So a stalled upload fails like one by HTTP/1 does, is answered 408, and other streams of the
 //! connection are not touched.
 //!
@@ -28,75 +28,79 @@ use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
-use super::pace::{Pace, TooSlow};
-use super::timer::Timer;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::is_endless;
-use crate::decision::rules::Pacing;
-use crate::proxy::drain::{Drain, Stage};
-use crate::proxy::runtime::Shared;
-use crate::telemetry::metrics::{Bound, Metrics};
+use crate::proxy::connection::client::ClientConnection;
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::min_rate::{MinRate, TooSlow};
+use crate::proxy::connection::timer::Timer;
+use crate::proxy::drain::DrainStage;
+use crate::telemetry::metrics::Bound;
 
 /// What is handed over at once, and must be taken by the client within the write timeout: a frame of the usual size. So the
 /// slowest reader that is served takes 16 KiB in `bounds.write_idle`.
 const PIECE: usize = 16 << 10;
 
-/// A request's stream, paced.
+/// One HTTP/2 request, with the bounds of its route.
 pub struct PacedSession {
     inner: HttpSession,
-    pacing: Pacing,
+    control: Arc<RequestControl>,
+    /// The connection's, but with the control of this request.
+    digest: Digest,
     /// Of the request body; begins with the first read.
-    pace: Option<Pace>,
+    rate: Option<MinRate>,
     timer: Timer,
-    metrics: Arc<Metrics>,
-    end: End,
+    /// Pingora knows that a drain ends the request; what it does from then on is the ending.
+    ended: bool,
 }
 
-/// Paces the HTTP/2 request `session`; leaves any other as it is.
-pub fn paced(session: ServerSession, pacing: Pacing, shared: &Shared) -> ServerSession {
-    match session {
-        ServerSession::H2(inner) => {
-            let metrics = shared.metrics.clone();
-            let end = End { drain: shared.drain.clone(), endless: false, told: false };
-            ServerSession::new_custom(Box::new(PacedSession {
-                inner,
-                pacing,
-                pace: None,
-                timer: Timer::default(),
-                metrics,
-                end,
-            }))
-        }
-        other => other,
-    }
+/// Paces the HTTP/2 request `session` of `client`; leaves any other as it is.
+pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSession {
+    let ServerSession::H2(inner) = session else { return session };
+    let Some(proxy) = inner.digest().and_then(|digest| digest.proxy_digest.as_ref()) else {
+        return ServerSession::H2(inner);
+    };
+    let control = Arc::new(RequestControl::http2(client.clone()));
+    let digest = Digest {
+        ssl_digest: client_digest(&inner, |digest| digest.ssl_digest.clone()),
+        timing_digest: Vec::new(),
+        proxy_digest: Some(control.clone().into_digest(proxy.response.clone())),
+        socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
+    };
+    let timer = Timer::default();
+    ServerSession::new_custom(Box::new(PacedSession { inner, control, digest, rate: None, timer, ended: false }))
+}
+
+fn client_digest<T>(session: &HttpSession, part: impl FnOnce(&Digest) -> Option<T>) -> Option<T> {
+    session.digest().and_then(part)
 }
 
 impl PacedSession {
     /// Reads a piece of the request body, while the client keeps pace. May be dropped and called again: waiting goes on.
     async fn read_in_time(&mut self) -> Result<Option<Bytes>> {
-        let pace = self.pace.get_or_insert_with(|| Pace::new(self.pacing));
-        let (timer, end) = (&mut self.timer, &mut self.end);
+        let control = &*self.control;
+        let rate = self.rate.get_or_insert_with(|| MinRate::new(control.pacing()));
+        let (timer, ended) = (&mut self.timer, &mut self.ended);
         let mut read = pin!(self.inner.read_body_bytes());
         let read = poll_fn(|cx| {
             if let Poll::Ready(read) = read.as_mut().poll(cx) {
                 return Poll::Ready(Some(read));
             }
-            if let Some(ended) = end.due() {
-                return Poll::Ready(Some(Err(ended)));
+            if let Some(end) = end_once(control, ended) {
+                return Poll::Ready(Some(Err(end)));
             }
-            match pace.wait(Instant::now()) {
+            match rate.wait(Instant::now()) {
                 Some(due) => timer.poll(due, cx).map(|()| None),
                 None => Poll::Pending,
             }
         });
         let Some(read) = read.await else {
-            let slow = pace.too_slow(Instant::now()).unwrap_or(TooSlow::Rate);
-            self.metrics.bound_hit(slow.body_bound());
+            let slow = rate.too_slow(Instant::now()).unwrap_or(TooSlow::Rate);
+            control.connection().listener.runtime.metrics.bound_hit(slow.body_bound());
             let denial = Denial::new(Cause::RequestTimeout, "the request's body came too slowly");
             return Err(Error::because(ErrorType::ReadTimedout, "reading a request body", denial).into_down());
         };
         let read = read?;
-        pace.moved(read.as_ref().map_or(0, Bytes::len), Instant::now);
+        rate.moved(read.as_ref().map_or(0, Bytes::len), Instant::now);
         Ok(read)
     }
 
@@ -105,16 +109,21 @@ impl PacedSession {
         loop {
             let piece = data.split_to(data.len().min(PIECE));
             let last = data.is_empty();
-            let written = self.end.unless_over(self.inner.write_body(piece, end && last)).await;
+            let written = {
+                let mut write = pin!(self.inner.write_body(piece, end && last));
+                let (control, ended) = (&*self.control, &mut self.ended);
+                // Only time that is up for everything ends that: an answer without an end has its own end between two pieces.
+                poll_fn(|cx| poll_until_end(cx, write.as_mut(), DrainStage::Cut, control, ended)).await
+            };
             if let Err(e) = &written
                 && *e.etype() == ErrorType::WriteTimedout
             {
-                self.metrics.bound_hit(Bound::WriteIdle);
+                self.control.connection().listener.runtime.metrics.bound_hit(Bound::WriteIdle);
             }
             written?;
-            if let Some(pace) = &mut self.pace {
+            if let Some(rate) = &mut self.rate {
                 // Whoever takes an answer is there, though it has nothing to say: streams of gRPC are often one-sided.
-                pace.restart();
+                rate.restart();
             }
             if last {
                 return Ok(());
@@ -126,7 +135,6 @@ impl PacedSession {
     async fn answer(&mut self, task: HttpTask) -> Result<bool> {
         match task {
             HttpTask::Header(header, end) => {
-                self.end.header(&header);
                 self.inner.write_response_header(header, end).map_err(|e| e.into_down())?;
                 Ok(end)
             }
@@ -144,54 +152,28 @@ impl PacedSession {
     }
 }
 
-/// Whether a drain ends the request. Its task is polled with every stage ([`crate::proxy::drain::attend_request`]).
-struct End {
-    drain: Arc<Drain>,
-    /// The answer has no end of its own.
-    endless: bool,
-    /// Pingora knows; what it does from then on is the ending.
-    told: bool,
+/// Polls `step` of a request, and ends it when a drain does, from the stage `from` on: the request's task is polled with every
+/// stage ([`crate::proxy::drain`]).
+fn poll_until_end<T>(
+    cx: &mut Context<'_>,
+    step: Pin<&mut impl Future<Output = Result<T>>>,
+    from: DrainStage,
+    control: &RequestControl,
+    ended: &mut bool,
+) -> Poll<Result<T>> {
+    match step.poll(cx) {
+        Poll::Pending if control.drain_stage() >= from => {
+            end_once(control, ended).map_or(Poll::Pending, |end| Poll::Ready(Err(end)))
+        }
+        poll => poll,
+    }
 }
 
-impl End {
-    fn header(&mut self, header: &ResponseHeader) {
-        self.endless = !header.status.is_informational() && is_endless(&header.headers);
-    }
-
-    /// The end, if it has come; once.
-    fn due(&mut self) -> Option<Box<Error>> {
-        let ending = self.drain.ending(self.endless).filter(|_| !self.told)?;
-        self.told = true;
-        let error = Error::because(ErrorType::ConnectionClosed, "the gateway drains", ending.denial());
-        Some(error.into_down())
-    }
-
-    /// Waits for the client with `read`, until the end.
-    async fn unless_due<T>(&mut self, read: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut read = pin!(read);
-        poll_fn(|cx| self.poll(cx, read.as_mut(), Stage::StreamsEnd)).await
-    }
-
-    /// Waits until the client has room for what `write` has. Only time that is up for everything ends that: an answer without an
-    /// end has its own end between two pieces.
-    async fn unless_over<T>(&mut self, write: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut write = pin!(write);
-        poll_fn(|cx| self.poll(cx, write.as_mut(), Stage::Cut)).await
-    }
-
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: Pin<&mut impl Future<Output = Result<T>>>,
-        from: Stage,
-    ) -> Poll<Result<T>> {
-        match step.poll(cx) {
-            Poll::Pending if self.drain.stage() >= from => {
-                self.due().map_or(Poll::Pending, |end| Poll::Ready(Err(end)))
-            }
-            poll => poll,
-        }
-    }
+/// The error with which a drain ends the request, if it does; given once.
+fn end_once(control: &RequestControl, ended: &mut bool) -> Option<Box<Error>> {
+    let ending = control.ending().filter(|_| !*ended)?;
+    *ended = true;
+    Some(Error::because(ErrorType::ConnectionClosed, "the gateway drains", ending.denial()).into_down())
 }
 
 #[async_trait]
@@ -210,7 +192,9 @@ impl Session for PacedSession {
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.inner.is_body_done() {
-            return self.end.unless_due(self.inner.read_body_or_idle(true)).await;
+            let mut idle = pin!(self.inner.read_body_or_idle(true));
+            let (control, ended) = (&*self.control, &mut self.ended);
+            return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended)).await;
         }
         self.read_in_time().await
     }
@@ -220,12 +204,10 @@ impl Session for PacedSession {
     }
 
     async fn write_response_header(&mut self, header: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.end.header(&header);
         self.inner.write_response_header(header, end)
     }
 
     async fn write_response_header_ref(&mut self, header: &ResponseHeader, end: bool) -> Result<()> {
-        self.end.header(header);
         self.inner.write_response_header_ref(header, end)
     }
 
@@ -248,14 +230,12 @@ impl Session for PacedSession {
         Ok(ended)
     }
 
-    /// The longest silence within a request body; begins anew.
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
-        self.pacing.idle = timeout;
-        self.pace = None;
-    }
+    // The request's control says how slowly its body may come.
+
+    fn set_read_timeout(&mut self, _timeout: Option<Duration>) {}
 
     fn get_read_timeout(&self) -> Option<Duration> {
-        self.pacing.idle
+        None
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
@@ -312,11 +292,11 @@ impl Session for PacedSession {
     }
 
     fn digest(&self) -> Option<&Digest> {
-        self.inner.digest()
+        Some(&self.digest)
     }
 
     fn digest_mut(&mut self) -> Option<&mut Digest> {
-        self.inner.digest_mut()
+        Some(&mut self.digest)
     }
 
     fn client_addr(&self) -> Option<&SocketAddr> {
