@@ -18,7 +18,7 @@ use crate::admin::Readiness;
 use crate::app::launch::{Launch, Origin};
 use crate::app::lifecycle::{Following, Life};
 use crate::app::operator::Operator;
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::handover::give::Handle;
 use crate::handover::take::Listeners;
@@ -54,7 +54,7 @@ pub enum Error {
 
 /// A gateway whose sockets are bound: what is left can't fail for the owner's reasons.
 pub struct App {
-    source: Source,
+    source: ConfigSource,
     sockets: BoundSockets,
     shared: Arc<Runtime>,
     watched: bool,
@@ -76,7 +76,7 @@ impl App {
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
     /// opened, a runtime folder that can't be used although it was named, a gateway that can't be followed.
-    pub fn start(source: Source, snapshot: Snapshot, launch: Launch) -> Result<App, Error> {
+    pub fn start(source: ConfigSource, snapshot: Snapshot, launch: Launch) -> Result<App, Error> {
         let owner = snapshot.process.user.as_ref().map(privileges::target).transpose()?;
         let folder = runtime_folder(&launch, owner)?;
         let terms = Terms::of_this_process();

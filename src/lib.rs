@@ -6,7 +6,8 @@
 //! # The way of a request
 //!
 //! ```text
-//! accept    TCP, PROXY protocol, room, addresses, TLS        proxy::server::listener, proxy::server::accept, proxy::tls, proxy::connection
+//! accept    TCP, PROXY protocol, bounds, addresses, TLS      proxy::server::listener, proxy::server::accept, proxy::tls
+//! receive   HTTP/1 messages, HTTP/2 frames, slow clients       proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
 //! access    addresses, limits, identity, authorization       decision::access, decision::limit
@@ -26,7 +27,9 @@
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
 //! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints, answers of
 //!   DNS, address lists.
-//! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
+//! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora: [`proxy::server`] accepts and drains,
+//!   [`proxy::connection`] is the byte stream of a client, [`proxy::hooks`] the one `ProxyHttp`, [`proxy::upstream`] the byte stream to an
+//!   endpoint, [`proxy::upkeep`] what runs beside requests, and [`proxy::runtime`] what all of them share.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` and what operators ask of the running gateway, as plain handlers.
 //! * [`cli`]: one command a file. [`app`]: the composition root; reloads, trials, and the turning points of the process.
@@ -36,7 +39,8 @@
 //! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
-//! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. The
+//! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. Within a folder
+//! too, modules import each other in one direction, and the name of a type is declared once. The
 //! same stage words name the files in `config::raw`, `config::compile`, `decision` and `tests/it`, so that one word finds
 //! a feature everywhere.
 //!

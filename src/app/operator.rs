@@ -12,7 +12,7 @@ use super::launch::Origin;
 use super::lifecycle::Life;
 use super::reload::Reloader;
 use crate::admin::control::{Command, Control, Outcome};
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::proxy::drain::DrainReason;
 
 /// Answers commands from the state that requests share.
@@ -23,7 +23,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub fn new(source: Source, origin: Origin, life: Arc<Life>) -> Self {
+    pub fn new(source: ConfigSource, origin: Origin, life: Arc<Life>) -> Self {
         let reloader = Reloader::new(source, life.shared.clone(), life.readiness.clone());
         Operator { reloader, origin, life }
     }

@@ -18,7 +18,7 @@ use self::history::History;
 use self::trial::Trial;
 use crate::admin::Readiness;
 use crate::admin::control::Outcome;
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
@@ -29,7 +29,7 @@ use crate::telemetry::metrics::RolloutEnd;
 
 /// Changes the configuration in force.
 pub struct Reloader {
-    source: Source,
+    source: ConfigSource,
     shared: Arc<Runtime>,
     readiness: Arc<Readiness>,
     current: Mutex<Current>,
@@ -44,7 +44,7 @@ struct Current {
 const NOTE: &str = "configuration";
 
 impl Reloader {
-    pub fn new(source: Source, shared: Arc<Runtime>, readiness: Arc<Readiness>) -> Arc<Self> {
+    pub fn new(source: ConfigSource, shared: Arc<Runtime>, readiness: Arc<Readiness>) -> Arc<Self> {
         let serving = shared.store.current();
         shared.metrics.config_applied(serving.generation, SystemTime::now());
         let history = History::new(serving.generation, serving.snapshot.clone());
@@ -162,7 +162,7 @@ impl Reloader {
         Outcome { status: StatusCode::ACCEPTED, body: outcome }
     }
 
-    /// Asked by the trial's own thread, again and again: ends the trial when it has been judged. Whether it goes on.
+    /// InputPath by the trial's own thread, again and again: ends the trial when it has been judged. Whether it goes on.
     fn judge(&self, generation: u64) -> bool {
         let mut current = self.lock();
         let Some(trial) = current.trial.as_ref().filter(|trial| trial.generation() == generation) else { return false };

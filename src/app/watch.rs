@@ -13,12 +13,12 @@ use std::thread;
 use log::{info, warn};
 
 use crate::admin::control::{Command, Control};
-use crate::config::Source;
-use crate::config::reading::Reading;
+use crate::config::ConfigSource;
+use crate::config::inputs::ConfigInputs;
 use notices::Notices;
 
 /// Reloads by `control` whenever what `source` was read from changes, until the process ends.
-pub fn start(source: Source, control: Arc<dyn Control>) {
+pub fn start(source: ConfigSource, control: Arc<dyn Control>) {
     let watch = move || {
         let notices = Notices::new();
         info!("watching {} and the files that it names", source.path);
@@ -33,20 +33,20 @@ pub fn start(source: Source, control: Arc<dyn Control>) {
 }
 
 struct Watch {
-    source: Source,
+    source: ConfigSource,
     control: Arc<dyn Control>,
     notices: Notices,
     /// What was there when a reload was asked for that did not read it, as when another one was in the way.
-    tried: Option<Reading>,
+    tried: Option<ConfigInputs>,
 }
 
 impl Watch {
     /// Looks once, and reloads or waits for a notice.
     fn step(&mut self) {
-        let reading = self.source.reading();
+        let reading = self.source.inputs();
         // First follow, then look: a change between the two is noticed.
         self.notices.follow(&reading);
-        let now = reading.again(&*self.source.environment);
+        let now = reading.read_again(&*self.source.environment);
         if now == *reading || self.tried.as_ref() == Some(&now) {
             let noticed = self.notices.wait();
             if !noticed || now == *reading {
@@ -56,7 +56,7 @@ impl Watch {
         }
         // Whoever changes one file often changes another.
         self.notices.settle();
-        self.tried = Some(reading.again(&*self.source.environment));
+        self.tried = Some(reading.read_again(&*self.source.environment));
         self.control.handle(Command::Reload(None));
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use super::output::{Printer, Status};
 use crate::app::App;
 use crate::app::launch::Launch;
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
@@ -66,7 +66,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
             ("API_KEYS_FILE", credentials.api_keys_file.display().to_string()),
         ],
     };
-    let source = Source::new(file.display().to_string(), Arc::new(environment));
+    let source = ConfigSource::new(file.display().to_string(), Arc::new(environment));
     let (snapshot, diagnostics) = source.open();
     let snapshot = snapshot.ok_or_else(|| {
         let problems: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();

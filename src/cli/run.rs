@@ -11,7 +11,7 @@ use super::output::{Printer, Status};
 use super::runtime::RuntimeArgs;
 use crate::app::launch::{Follow, Launch};
 use crate::app::{App, Error};
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::load::SystemEnvironment;
 use crate::runtime_folder::Choice;
 use crate::telemetry::program_log;
@@ -65,7 +65,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> Status {
     program_log::init();
     program_log::report_panics();
     let launch = args.launch();
-    let source = Source::new(&args.path, Arc::new(SystemEnvironment));
+    let source = ConfigSource::new(&args.path, Arc::new(SystemEnvironment));
     let (snapshot, diagnostics) = source.open();
     report(&diagnostics, printer);
     match snapshot {

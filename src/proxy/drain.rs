@@ -30,7 +30,7 @@ use crate::decision::outcome::{Cause, Denial};
 /// How far the drain of this process has come. One a process, shared by everything that serves.
 #[derive(Debug)]
 pub struct Drain {
-    /// The same as in `stages`, for whoever only looks.
+    /// The same as in `stages`, for code that only looks.
     stage: AtomicU8,
     stages: watch::Sender<DrainStage>,
     begun: OnceLock<DrainStart>,
@@ -41,7 +41,7 @@ pub struct Drain {
     pub(in crate::proxy) forced: AtomicUsize,
     pub(in crate::proxy) listeners: AtomicUsize,
     cut: AtomicU64,
-    /// Wakes the conductor.
+    /// Wakes the task that runs the drain.
     pub(in crate::proxy) changed: Notify,
 }
 
@@ -171,9 +171,9 @@ impl Drain {
         self.reason() != Some(DrainReason::HandedOver)
     }
 
-    /// One request or connection less; or else something that the conductor should look at again.
+    /// A request or connection has ended, or something else has changed that the drain depends on.
     pub fn look_again(&self) {
-        // Against the conductor, which enters a stage and then counts: one of the two sees what the other did.
+        // The drain enters a stage and then counts: one of the two sees what the other did.
         fence(Ordering::SeqCst);
         if self.stage() != DrainStage::Serving {
             self.changed.notify_one();

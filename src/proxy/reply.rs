@@ -12,7 +12,7 @@ use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
 use crate::decision::response::{self, Fixed, Headers, Rules, grpc, refusal_body, refusal_headers};
 
-/// An answer before it is sealed with the owner's headers.
+/// An answer without the declared headers.
 pub struct LocalReply {
     pub header: ResponseHeader,
     pub body: Bytes,
@@ -82,7 +82,7 @@ fn internal() -> ResponseHeader {
     ResponseHeader::build(StatusCode::INTERNAL_SERVER_ERROR, None).expect("BUG: 500 is a valid status")
 }
 
-/// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
+/// A refusal with the declared headers, for answers given below the hooks, where no route is known.
 pub fn refusal_below_hooks(
     rules: &Rules,
     denial: &Denial,
@@ -121,7 +121,7 @@ pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'st
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// The owner's headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
+/// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
 pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
     rules.apply(&mut headers);

@@ -115,9 +115,9 @@ impl Runtime {
 
     /// Every configuration that requests may be served by that begin now.
     pub fn active_configs(&self) -> SmallVec<[Arc<ActiveConfig>; 2]> {
-        let tried = self.rollout.load();
-        let tried = tried.as_ref().map(|rollout| rollout.next.clone());
-        [self.store.current()].into_iter().chain(tried).collect()
+        let canary = self.rollout.load();
+        let canary = canary.as_ref().map(|rollout| rollout.next.clone());
+        [self.store.current()].into_iter().chain(canary).collect()
     }
 
     fn assemble(&self, snapshot: Arc<Snapshot>, role: ConfigRole) -> Result<ActiveConfig, AssembleError> {

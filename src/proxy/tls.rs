@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -26,7 +27,7 @@ pub fn install_provider() {
 #[derive(Default)]
 pub struct SessionResumption(Mutex<HashMap<Arc<str>, ResumableSessions>>);
 
-/// What resuming takes: whoever has it may come back without a look at the certificate.
+/// The secrets of resumption: a client that resumes a session does not verify the certificate again.
 #[derive(Clone)]
 struct ResumableSessions {
     /// Whom the clients trusted when their sessions began.
@@ -39,7 +40,7 @@ impl SessionResumption {
     /// The sessions of the listener `name`: new ones where it has other certificates than before.
     fn of(&self, name: &Arc<str>, tls: &ListenerTls) -> Result<ResumableSessions, rustls::Error> {
         let chains: Vec<_> = tls.certificates.iter().map(|certificate| certificate.certified.cert.clone()).collect();
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.0.lock();
         if let Some(sessions) = listeners.get(name).filter(|sessions| sessions.chains == chains) {
             return Ok(sessions.clone());
         }

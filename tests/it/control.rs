@@ -1,4 +1,4 @@
-//! The control socket: orders from the command line, for the owner alone.
+//! The control socket: commands from the command line, for the owner only.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

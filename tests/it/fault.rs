@@ -1,4 +1,4 @@
-//! A fault in the gateway's own code costs the request that met it, and nothing else.
+//! A panic in the gateway's code fails only its request.
 
 use std::time::Duration;
 

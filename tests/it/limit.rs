@@ -1,4 +1,4 @@
-//! Limits: how much one may ask for.
+//! Limits: rates and concurrency.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -156,7 +156,7 @@ routes:
         gateway.get_with("/", &[("Authorization", &jwt::bearer(&token))]).status
     };
     assert_eq!([by("ann"), by("ann"), by("bob")], [200, 429, 200]);
-    // Who is not let in takes nothing.
+    // A refused request consumes nothing.
     assert_eq!(gateway.get("/").status, 401);
 }
 

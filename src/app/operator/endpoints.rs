@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::admin::control::Outcome;
 use crate::proxy::runtime::Runtime;
-use crate::state::upstreams::{EndpointView, Unknown};
+use crate::state::upstreams::{EndpointView, UnknownEndpoint};
 
 /// Every endpoint of the configuration in force.
 pub(super) fn list(shared: &Runtime) -> Outcome {
@@ -30,8 +30,8 @@ pub(super) fn drain(shared: &Runtime, upstream: &str, endpoint: &str, draining: 
         }
         Err(unknown) => {
             let what = match unknown {
-                Unknown::Upstream => format!("there is no upstream `{upstream}`"),
-                Unknown::Endpoint => format!("the upstream `{upstream}` has no endpoint `{endpoint}`"),
+                UnknownEndpoint::Upstream => format!("there is no upstream `{upstream}`"),
+                UnknownEndpoint::Endpoint => format!("the upstream `{upstream}` has no endpoint `{endpoint}`"),
             };
             Outcome { status: StatusCode::NOT_FOUND, body: json!({ "error": what }) }
         }

@@ -13,7 +13,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::places::Places;
-use crate::config::reading::Reading;
+use crate::config::inputs::ConfigInputs;
 
 /// Files are at rest when nothing was noticed for so long.
 const QUIET: Duration = Duration::from_millis(250);
@@ -52,7 +52,7 @@ impl Notices {
     }
 
     /// From now on, gives notice of changes of what `reading` was made of.
-    pub fn follow(&mut self, reading: &Reading) {
+    pub fn follow(&mut self, reading: &ConfigInputs) {
         let Some(watcher) = &mut self.watcher else { return };
         let places = Places::of(reading);
         let wanted: BTreeMap<PathBuf, _> =

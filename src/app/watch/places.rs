@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::reading::{Asked, Reading};
+use crate::config::inputs::{ConfigInputs, InputPath};
 
 /// As many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -25,12 +25,12 @@ struct Entries {
 
 impl Places {
     /// Where what `reading` was made of can change.
-    pub fn of(reading: &Reading) -> Places {
+    pub fn of(reading: &ConfigInputs) -> Places {
         let mut places = Places::default();
-        for asked in reading.asked() {
+        for asked in reading.paths() {
             match asked {
-                Asked::File(path) => _ = places.walk(Path::new(path)),
-                Asked::Folder(path) => {
+                InputPath::File(path) => _ = places.walk(Path::new(path)),
+                InputPath::Folder(path) => {
                     if let Some(folder) = places.walk(Path::new(path)).filter(|folder| folder.is_dir()) {
                         places.0.entry(folder).or_default().all = true;
                     }

@@ -14,14 +14,14 @@ use crate::config::load::SystemEnvironment;
 #[derive(Default)]
 struct Counter {
     reloads: AtomicUsize,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
 }
 
 impl Control for Counter {
     fn handle(&self, command: Command) -> Outcome {
         assert_eq!(command, Command::Reload(None));
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        self.source.as_ref().map(Source::open);
+        self.source.as_ref().map(ConfigSource::open);
         Outcome { status: StatusCode::OK, body: json!({}) }
     }
 }
@@ -31,7 +31,7 @@ fn watch(reads: bool) -> (tempfile::TempDir, Arc<Counter>, Watch) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.yaml");
     fs::write(&file, "version: 1").unwrap();
-    let source = Source::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
+    let source = ConfigSource::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
     source.open();
     let counter = Arc::new(Counter { source: reads.then(|| source.clone()), ..Counter::default() });
     let control = counter.clone();

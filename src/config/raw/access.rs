@@ -1,13 +1,13 @@
 //! Who may come in: `identities` and a route's `access`.
 
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::shape::{Entries, FromWord, OneOrMany, SecretSource, word_or_map};
+use super::shape::{Entries, FromWord, OneOrMany, SecretSource, WordOrMap, is_default, word_or_map};
 use super::units::Span;
 
-/// One way to recognise a caller.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// One method of recognising callers.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Identity {
     /// A signed JSON Web Token (RFC 7519), sent as `Authorization: Bearer …` (RFC 6750).
@@ -16,135 +16,135 @@ pub enum Identity {
     ApiKey(ApiKey),
 }
 
-/// A signed JSON Web Token (RFC 7519), and what it must say.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// A signed JSON Web Token (RFC 7519), and the claims that it must have.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
-    /// The required `iss`.
+    /// The value that the claim `iss` must have. Required.
     pub issuer: String,
-    /// The accepted values of `aud`; one must match.
+    /// The accepted values of the claim `aud`; the token must contain one of them. Required.
     pub audience: OneOrMany<String>,
-    /// What signatures are checked with.
+    /// The keys that verify signatures. Required.
     pub keys: JwtKeys,
     /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512.
     /// Default: RS256 and ES256 for a key set or PEM key, HS256 for a shared secret.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub algorithms: Option<OneOrMany<String>>,
-    /// How far clocks may disagree about `exp` and `nbf`. Default 30s.
-    #[serde(default)]
+    /// Tolerated difference between clocks when `exp` and `nbf` are checked. Default `30s`, at most `1h`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub leeway: Option<Span>,
-    /// Read the token from this header instead of `Authorization: Bearer`.
-    #[serde(default)]
+    /// The request header that carries the token. Default: `Authorization`, with the scheme `Bearer`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub header: Option<String>,
-    /// The claim that names the caller. Default `sub`.
-    #[serde(default)]
+    /// The claim whose value identifies the caller. Default `sub`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub principal_claim: Option<String>,
-    /// The claim that lists scopes, as a list or space-separated. Default `scope`.
-    #[serde(default)]
+    /// The claim that holds the scopes, as a list or separated by spaces. Default `scope`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scope_claim: Option<String>,
-    /// The claim that lists roles. Default `roles`.
-    #[serde(default)]
+    /// The claim that holds the list of roles. Default `roles`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub roles_claim: Option<String>,
 }
 
-/// What signatures are checked with.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// The keys that verify signatures.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum JwtKeys {
     /// A file with a JSON Web Key Set (RFC 7517).
     JwksFile(String),
     /// A PEM file with one public key.
     PemFile(String),
-    /// A secret shared with the issuer, for HS256, HS384 and HS512; at least 32 bytes.
+    /// A secret shared with the issuer, for HS256, HS384 and HS512. At least 32 bytes.
     Secret(SecretSource),
 }
 
 /// API keys, and the header that carries them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
     /// The request header that carries the key. Default `X-Api-Key`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub header: Option<String>,
-    /// The known keys.
+    /// The accepted keys. Required.
     pub keys: ApiKeys,
 }
 
-/// Where the known keys stand.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// Where the accepted keys are listed.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ApiKeys {
-    /// A YAML file with a list `keys`, whose entries `portcullis keys new` makes.
+    /// A YAML file with a list `keys`. `portcullis keys new` prints an entry for it.
     File(String),
-    /// The entries themselves; they hold hashes, so that this file stays free of secrets.
+    /// The entries themselves. They contain hashes, so the configuration stays free of secrets.
     List(Vec<ApiKeyEntry>),
 }
 
 /// A file of API keys.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyFile {
-    /// The known keys.
+    /// The accepted keys.
     pub keys: Vec<ApiKeyEntry>,
 }
 
-/// One API key, known by its hash.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// One API key, given by its hash.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyEntry {
-    /// Who uses it: the principal.
+    /// The principal that the key identifies.
     pub id: String,
-    /// `sha256:` and 64 hexadecimal digits.
+    /// SHA-256 of the key: `sha256:` and 64 hexadecimal digits.
     pub hash: String,
-    /// The scopes that the key gives.
-    #[serde(default)]
+    /// The scopes of a caller with this key. Default: none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scopes: Vec<String>,
-    /// The roles that the key gives.
-    #[serde(default)]
+    /// The roles of a caller with this key. Default: none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub roles: Vec<String>,
-    /// Further facts about the caller, for `allow: {claims: …}`.
-    #[serde(default)]
+    /// Further claims of the caller, for `allow: {claims: …}`. Default: none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<String>,
-    /// When it stops working: RFC 3339, such as `2027-01-31T00:00:00Z`.
-    #[serde(default)]
+    /// The time from which the key is refused, in RFC 3339, such as `2027-01-31T00:00:00Z`. Default: never.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub expires: Option<String>,
 }
 
 /// Who may use a route: `public`, or a mapping with `identity`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
-    /// Everyone, recognised or not.
+    /// Every caller, authenticated or not.
     Public,
-    /// Only recognised callers.
+    /// Only authenticated callers.
     Identified(Identified),
 }
 
-/// Only callers that one of these identities recognises.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+/// Only callers that one of the named identity providers authenticates.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identified {
-    /// Names from `identities`; any of them will do.
+    /// Names from `identities`. One of them must authenticate the caller. Required.
     pub identity: OneOrMany<String>,
-    /// What a recognised caller must have; all of it.
-    #[serde(default)]
+    /// What an authenticated caller must have in addition; every condition must hold. Default: nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow: Allow,
-    /// Show the origin the caller's credentials too. Default false: they are removed.
-    #[serde(default)]
+    /// Whether the origin receives the caller's credentials. Default false: the gateway removes them.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub forward_credentials: bool,
 }
 
-/// What a recognised caller must have. Every condition given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+/// What an authenticated caller must have. Every condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
-    /// Scopes; all of them.
-    #[serde(default)]
+    /// Required scopes; the caller must have all of them.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scope: OneOrMany<String>,
-    /// Roles; any one of them.
-    #[serde(default)]
+    /// Accepted roles; the caller must have one of them.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub role: OneOrMany<String>,
-    /// Claims by name, each with the accepted values; any value, every claim.
-    #[serde(default)]
+    /// Required claims by name, each with its accepted values. Every claim must be present with one of its values.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<OneOrMany<String>>,
 }
 
@@ -164,6 +164,15 @@ impl FromWord for Access {
 impl From<Identified> for Access {
     fn from(form: Identified) -> Self {
         Access::Identified(form)
+    }
+}
+
+impl From<&Access> for WordOrMap<Identified> {
+    fn from(value: &Access) -> Self {
+        match value {
+            Access::Public => WordOrMap::word("public"),
+            Access::Identified(form) => WordOrMap::Map(form.clone()),
+        }
     }
 }
 

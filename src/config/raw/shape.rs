@@ -3,11 +3,18 @@
 //! None of them uses serde's `untagged`, which forgets both the place and the cause of a mistake.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor, value};
+use serde::ser::{self, Serialize, SerializeMap, Serializer};
+
+/// Whether `value` is what a file says that does not mention it, so that it need not be written.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// `a` or `[a, b]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +57,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+impl<T: Serialize> Serialize for OneOrMany<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+}
+
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn schema_name() -> Cow<'static, str> {
         format!("OneOrMany_{}", T::schema_name()).into()
@@ -69,11 +85,11 @@ pub enum OrOff<T> {
     Off(String),
 }
 
-/// `{off: reason}`
-#[derive(serde::Deserialize, JsonSchema)]
+/// A protection that is disabled.
+#[derive(PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Off {
-    /// Why the protection is switched off.
+    /// The reason why the protection is disabled.
     pub off: String,
 }
 
@@ -106,6 +122,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
             }
         }
         deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: Serialize> Serialize for OrOff<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            OrOff::On(value) => value.serialize(serializer),
+            OrOff::Off(reason) if reason.trim().is_empty() => {
+                Err(ser::Error::custom("a protection is switched off without a reason"))
+            }
+            OrOff::Off(reason) => Off { off: reason.clone() }.serialize(serializer),
+        }
     }
 }
 
@@ -163,12 +191,36 @@ where
     deserializer.deserialize_any(WordOrMap(PhantomData))
 }
 
-/// Implements `Deserialize` and `JsonSchema` for `$type`, which is written as a word or as the mapping `$form`.
+/// How a value is written: as a word, or as the mapping `F`.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+pub enum WordOrMap<F> {
+    /// The word that [`FromWord`] reads.
+    Word(String),
+    /// The mapping.
+    Map(F),
+}
+
+impl<F> WordOrMap<F> {
+    /// The word form.
+    pub fn word(word: impl Into<String>) -> Self {
+        WordOrMap::Word(word.into())
+    }
+}
+
+/// Implements `Deserialize`, `Serialize` and `JsonSchema` for `$type`, which is written as a word or as the mapping
+/// `$form`. It needs `$type: FromWord + From<$form>` to read, and `WordOrMap<$form>: From<&$type>` to write.
 macro_rules! word_or_map {
     ($type:ident, $form:ident) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::config::raw::shape::deserialize_word_or_map::<D, $type, $form>(deserializer)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $crate::config::raw::shape::WordOrMap::<$form>::from(self).serialize(serializer)
             }
         }
 
@@ -186,13 +238,13 @@ macro_rules! word_or_map {
 }
 pub(crate) use word_or_map;
 
-/// Where a secret is kept. Secrets never stand in the file itself.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
+/// Where a secret is kept. The configuration itself never contains a secret.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretSource {
     /// The name of an environment variable.
     Env(String),
-    /// A file; a trailing line feed is not part of the secret.
+    /// A file; one trailing line feed is not part of the secret.
     File(String),
 }
 
@@ -216,7 +268,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry::<Key, V>()? {
+                while let Some(entry) = map.next_entry::<EntryName, V>()? {
                     entries.push((entry.0.0, entry.1));
                 }
                 Ok(Entries(entries))
@@ -226,23 +278,37 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
     }
 }
 
+impl<V: Serialize> Serialize for Entries<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = HashSet::with_capacity(self.0.len());
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            if !written.insert(key) {
+                return Err(ser::Error::custom(format!("the key `{key}` stands twice in one mapping")));
+            }
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
 /// A mapping's key as text: `404:` is a number in YAML.
 #[derive(PartialEq)]
-struct Key(String);
+struct EntryName(String);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for EntryName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
         impl Visitor<'_> for Text {
-            type Value = Key;
+            type Value = EntryName;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a name")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
-                Ok(Key(text.to_owned()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<EntryName, E> {
+                Ok(EntryName(text.to_owned()))
             }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Key, E> {
-                Ok(Key(number.to_string()))
+            fn visit_u64<E: Error>(self, number: u64) -> Result<EntryName, E> {
+                Ok(EntryName(number.to_string()))
             }
         }
         deserializer.deserialize_any(Text)

@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer, de, ser};
 
 /// A length of time, written `250ms`, `5s`, `1m`, `2h` or `1d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,9 @@ pub struct Share {
 /// A whole number, as a YAML number or (after `${VAR}` was put in) as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);
+
+/// The periods of a rate, in seconds.
+const PERIODS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 
 impl Span {
     /// Reads a length of time.
@@ -98,16 +102,12 @@ impl Rate {
             let what = if whole(text.trim()).is_some() { "has no unit" } else { "is not a rate" };
             return Err(format!("`{text}` {what}; write a whole number and a period, such as `50/s` or `1000/h`"));
         };
-        let seconds = match period.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return Err(format!("`{text}` is not a rate; the periods are s, m, h and d")),
+        let Some((_, seconds)) = PERIODS.iter().find(|(name, _)| *name == period.trim()) else {
+            return Err(format!("`{text}` is not a rate; the periods are s, m, h and d"));
         };
         match whole(count.trim()) {
             Some(0) => Err(format!("`{text}` lets nothing through; to close a route, refuse it in `access` instead")),
-            Some(count) if count <= 1_000_000_000 => Ok(Rate { count, per: Duration::from_secs(seconds) }),
+            Some(count) if count <= 1_000_000_000 => Ok(Rate { count, per: Duration::from_secs(*seconds) }),
             Some(_) => Err(format!("`{text}` is more than 1000000000 a period, which is no limit")),
             None => Err(wrong()),
         }
@@ -189,6 +189,27 @@ impl fmt::Display for Speed {
     }
 }
 
+/// As it could be written; a period that has no name, as its length.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let period = PERIODS.iter().find(|(_, seconds)| self.per == Duration::from_secs(*seconds));
+        match period {
+            Some((name, _)) => write!(f, "{}/{name}", self.count),
+            None => write!(f, "{}/{:?}", self.count, self.per),
+        }
+    }
+}
+
+/// As it could be written.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.millionths / 10_000, self.millionths % 10_000) {
+            (percent, 0) => write!(f, "{percent}%"),
+            (percent, parts) => write!(f, "{percent}.{}%", format!("{parts:04}").trim_end_matches('0')),
+        }
+    }
+}
+
 /// Writes `number` in the largest of `units` that divides it. `None` for zero.
 fn write_exact<const N: usize>(
     f: &mut fmt::Formatter<'_>,
@@ -209,6 +230,36 @@ fn whole(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Serialises a quantity as its `Display` text, if that text is read as the same quantity: a `Span` of half a millisecond,
+/// for example, has no text.
+macro_rules! serialize_as_text {
+    ($type:ident, $name:literal) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let text = self.to_string();
+                if Self::parse(&text).as_ref() != Ok(self) {
+                    let message = format!(concat!("{:?} can't be written as a ", $name), self);
+                    return Err(ser::Error::custom(message));
+                }
+                serializer.serialize_str(&text)
+            }
+        }
+    };
+}
+
+serialize_as_text!(Span, "duration");
+serialize_as_text!(Size, "size");
+serialize_as_text!(Rate, "rate");
+serialize_as_text!(Speed, "speed");
+serialize_as_text!(Share, "share");
+
+/// As a number.
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
 /// Implements `Deserialize` from text (or a bare number, for a clear message) and `JsonSchema` for a quantity.
 macro_rules! quantity {
     ($type:ident, $name:literal, $pattern:literal, $example:literal) => {
@@ -220,13 +271,13 @@ macro_rules! quantity {
                     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                         f.write_str(concat!("a ", $name, " such as `", $example, "`"))
                     }
-                    fn visit_str<E: Error>(self, text: &str) -> Result<$type, E> {
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
                         $type::parse(text).map_err(E::custom)
                     }
-                    fn visit_u64<E: Error>(self, number: u64) -> Result<$type, E> {
+                    fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
                         $type::parse(&number.to_string()).map_err(E::custom)
                     }
-                    fn visit_i64<E: Error>(self, number: i64) -> Result<$type, E> {
+                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
                         $type::parse(&number.to_string()).map_err(E::custom)
                     }
                 }
@@ -294,6 +345,12 @@ mod tests {
         for written in ["0B", "1B", "1000B", "8KiB", "3MiB", "1GiB"] {
             assert_eq!(Size::parse(written).map(|size| size.to_string()), Ok(written.to_owned()));
         }
+        for written in ["50/s", "100/m", "1000/h", "10000/d"] {
+            assert_eq!(Rate::parse(written).map(|rate| rate.to_string()), Ok(written.to_owned()));
+        }
+        for written in ["0%", "5%", "0.1%", "12.0625%", "0.0001%", "100%"] {
+            assert_eq!(Share::parse(written).map(|share| share.to_string()), Ok(written.to_owned()));
+        }
         assert_eq!(Speed::parse("2048B/s").map(|speed| speed.to_string()), Ok("2KiB/s".to_owned()));
     }
 
@@ -311,6 +368,17 @@ mod tests {
             assert!(share(wrong).is_err(), "{wrong}");
         }
         assert!(share("5").unwrap_err().contains("`5%`"));
+    }
+
+    #[test]
+    fn what_has_no_text_is_not_written() {
+        fn refused(quantity: impl Serialize) -> bool {
+            serde_json::to_value(quantity).is_err()
+        }
+        assert!(refused(Span(Duration::from_micros(1500))) && refused(Span(Duration::MAX)));
+        assert!(refused(Rate { count: 1, per: Duration::from_secs(7) }));
+        assert!(refused(Rate { count: 0, per: Duration::from_secs(1) }));
+        assert!(refused(Share { millionths: 1_000_001 }));
     }
 
     #[test]

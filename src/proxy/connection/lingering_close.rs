@@ -22,10 +22,10 @@ pub(super) struct LingeringClose {
     timer: Timer,
 }
 
-/// How long a client may go on sending. A round trip and some patience: its answer has left already.
+/// How long a client may go on sending. A round trip with a margin: its answer has left already.
 pub(super) const MAX_LINGER: Duration = Duration::from_secs(2);
 
-/// How long for a client that is told to go on elsewhere, and which may be about to ask something: as long as a request and the
+/// How long for a client whose connection is retired, and which may be about to send a request: as long as a request and the
 /// end of the connection can cross.
 pub(super) const MAX_LINGER_RETIRED: Duration = Duration::from_secs(1);
 

@@ -77,7 +77,7 @@ impl MessageReader {
                 Err(denial) => return Poll::Ready(Ok(Err(denial))),
             }
             if matches!(self.expect, MessagePart::Nothing) && self.ahead.len() >= MAX_AHEAD {
-                // Woken again when the message is answered, by whoever answers.
+                // Woken when the message is answered, by the task that answers.
                 return Poll::Pending;
             }
             let before = buf.filled().len();

@@ -9,7 +9,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::reply;
 use crate::proxy::request_id::new_request_id;
 use crate::telemetry::metrics::Bound;
-use crate::telemetry::record::{Decision, Record};
+use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 /// A record of what is known when a request begins.
 pub fn begin_record(
@@ -18,14 +18,14 @@ pub fn begin_record(
     target: &[u8],
     protocol: &'static str,
     time: SystemTime,
-) -> Record {
+) -> RequestRecord {
     let target = without_authority(target);
     let (path, query) = match target.iter().position(|b| *b == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
     let facts = &connection.facts;
-    Record {
+    RequestRecord {
         time,
         duration: Duration::ZERO,
         request_id: new_request_id(),
@@ -47,7 +47,7 @@ pub fn begin_record(
         bytes_received: 0,
         route: None,
         generation: 0,
-        decision: Decision::Deny,
+        decision: RecordedDecision::Deny,
         cause: None,
         detail: None,
         would_deny: None,
@@ -93,15 +93,15 @@ impl ClientConnection {
         self.write_record(record, Denial::new(cause, "the HTTP/2 request was refused before it could be read"));
     }
 
-    fn record_head(&self, head: &[u8]) -> Record {
+    fn record_head(&self, head: &[u8]) -> RequestRecord {
         let (method, target) = request_line(head);
         begin_record(self, method, target, "HTTP/1.1", SystemTime::now())
     }
 
     /// Completes and writes the record of a request that no hook sees, and counts it.
-    pub fn write_record(&self, mut record: Record, denial: Denial) {
+    pub fn write_record(&self, mut record: RequestRecord, denial: Denial) {
         let Denial { cause, detail, .. } = denial;
-        record.decision = if cause.is_refusal() { Decision::Deny } else { Decision::Fail };
+        record.decision = if cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
         let runtime = &self.listener.runtime;
         runtime.drain.failed(cause);
         record.cause = Some(cause);

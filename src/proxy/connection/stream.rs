@@ -214,7 +214,7 @@ impl ClientStream {
         self.poll_close(cx)
     }
 
-    /// Puts a sealed refusal in place of the answer that Pingora gives before any hook.
+    /// Puts a refusal with the declared headers in place of the answer that Pingora gives before any hook.
     fn replace(&mut self, answer: &[u8]) {
         let denial = match answer.get(9..12) {
             Some(b"405") => Denial::new(Cause::ConnectRefused, "CONNECT is not supported"),

@@ -25,8 +25,8 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::runtime::rollout::CanarySample;
 use crate::state::limits::ConcurrencyGuard;
-use crate::telemetry::metrics::Open;
-use crate::telemetry::record::{self, Record};
+use crate::telemetry::metrics::GaugeGuard;
+use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 /// The per-request context of the hooks.
 pub struct Context {
@@ -34,7 +34,7 @@ pub struct Context {
     pub serving: Arc<ActiveConfig>,
     /// Of a request that is counted while a new configuration is tried.
     canary: Option<CanarySample>,
-    _in_flight: Open,
+    _in_flight: GaugeGuard,
     pub started: Instant,
     /// The record's id, as a value that is shared by the request to the origin and the answer.
     pub request_id: HeaderValue,
@@ -48,7 +48,7 @@ pub struct Context {
     /// A panic was met and counted.
     panicked: bool,
     /// Of a tunnel, or of an answer without an end.
-    pub stream: Option<Open>,
+    pub stream: Option<GaugeGuard>,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
     pub places: Places,
     /// What is done to the body of the answer, where anything is.
@@ -60,7 +60,7 @@ pub type Places = SmallVec<[ConcurrencyGuard; 2]>;
 
 /// What the gateway owes for a request that it has taken over: the log line, and the connection given back.
 pub struct Claim {
-    pub record: Box<Record>,
+    pub record: Box<RequestRecord>,
     pub control: Arc<RequestControl>,
     /// As received, for the log line of a request that has no normal form.
     pub target: Option<PathAndQuery>,
@@ -264,7 +264,7 @@ impl Context {
         record.route = route.map(|id| self.serving.route(id).name.clone());
         if let Some(permit) = self.permit() {
             record.would_deny = permit.would_deny();
-            record.decision = record::Decision::Allow;
+            record.decision = RecordedDecision::Allow;
         }
         let mut status = None;
         let mut upstream_id = None;
@@ -296,7 +296,7 @@ impl Context {
             (None, None) => {}
         }
         if let Some(Outcome { denial, .. }) = self.outcome.take() {
-            record.decision = if denial.cause.is_refusal() { record::Decision::Deny } else { record::Decision::Fail };
+            record.decision = if denial.cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
             record.cause = Some(denial.cause);
             record.detail = Some(denial.detail);
         }

@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType};
 use super::forward::{Try, UpstreamContext};
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::outcome::TryResult;
-use crate::state::upstreams::Change;
+use crate::state::upstreams::EjectionChange;
 
 /// Notes how the try under way ended at its endpoint. Further ends of the same try are ignored.
 pub fn record_result(ctx: &mut UpstreamContext<'_>, result: TryResult) {
@@ -17,15 +17,17 @@ pub fn record_result(ctx: &mut UpstreamContext<'_>, result: TryResult) {
     let Some(change) = upstream.state.record(selected, result, Instant::now) else { return };
     let (name, endpoint) = (upstream.state.name(), &selected.endpoint);
     match change {
-        Change::Ejected { reason, time } => {
+        EjectionChange::Ejected { reason, time } => {
             upstream.metrics.ejected(reason);
             let (why, last) = (describe_reason(reason), describe_result(result));
             warn!(
                 "upstream {name}: endpoint {endpoint} is left out for {time:?}, since {why}, the last time with {last}"
             );
         }
-        Change::Withheld { reason } => upstream.metrics.ejection_withheld(reason),
-        Change::Returned => info!("upstream {name}: endpoint {endpoint} passed its trial and takes requests again"),
+        EjectionChange::Withheld { reason } => upstream.metrics.ejection_withheld(reason),
+        EjectionChange::Returned => {
+            info!("upstream {name}: endpoint {endpoint} passed its trial and takes requests again")
+        }
     }
 }
 

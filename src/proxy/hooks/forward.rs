@@ -18,7 +18,7 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::{ActiveConfig, ActiveUpstream};
 use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
 use crate::proxy::upstream::tunnel::Tunnel;
-use crate::state::upstreams::Chosen;
+use crate::state::upstreams::SelectedEndpoint;
 use crate::telemetry::record::UpstreamRecord;
 
 /// An admitted request that goes to an upstream.
@@ -54,7 +54,7 @@ pub struct Tries {
 
 /// One try at one endpoint. Dropping it gives back the endpoint and what else it holds.
 pub struct Try {
-    pub selected: Chosen,
+    pub selected: SelectedEndpoint,
     pub times: TryTimes,
     /// How long it may take to the header of its answer.
     pub limit: Option<Duration>,
@@ -154,7 +154,7 @@ impl Tries {
 }
 
 impl Try {
-    pub fn new(selected: Chosen, began: Instant) -> Self {
+    pub fn new(selected: SelectedEndpoint, began: Instant) -> Self {
         Try {
             selected,
             times: TryTimes { began, connected: None, reused: false, answered: None },

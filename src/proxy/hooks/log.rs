@@ -1,4 +1,4 @@
-//! Record: the log line and the counts of a request that has ended.
+//! RequestRecord: the log line and the counts of a request that has ended.
 
 use pingora::proxy::Session;
 

@@ -21,7 +21,7 @@ use crate::decision::rules::Action;
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 use crate::proxy::upstream::tunnel::Tunnel;
-use crate::state::upstreams::Moment;
+use crate::state::upstreams::SelectionTime;
 
 /// Chooses an endpoint that was not tried yet.
 ///
@@ -33,7 +33,7 @@ pub fn choose(session: &Session, mut ctx: UpstreamContext<'_>) -> Result<Box<Htt
     let at = if ctx.tries.is_first() { ctx.started } else { Instant::now() };
     let request = session.req_header();
     let pick = |ctx: &UpstreamContext<'_>, tried: &[SocketAddr]| {
-        let (permit, now) = (&ctx.admitted.permit, Moment { at, time: ctx.time });
+        let (permit, now) = (&ctx.admitted.permit, SelectionTime { at, time: ctx.time });
         ctx.upstream().state.choose(permit, &ctx.view(request), tried, fastrand::u64(..), now)
     };
     let mut found = pick(&ctx, &ctx.tries.tried);

@@ -14,22 +14,22 @@ use crate::proxy::reply;
 use crate::proxy::tls::{self, SessionResumption};
 use crate::proxy::upstream::mirror;
 use crate::proxy::upstream::peer::PeerTemplate;
-use crate::state::addresses::AddressList;
+use crate::state::address_lists::AddressList;
 use crate::state::limits::LimitState;
 use crate::state::upstreams::UpstreamState;
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::AccessLogger;
 use crate::telemetry::metrics::{Metrics, RouteMetrics, UpstreamMetrics};
 
 /// A published configuration with everything that a request needs beside it. Immutable; a request holds one from its
 /// first byte to its last, so that all its phases see the same generation.
 pub struct ActiveConfig {
-    /// Counts configurations from 1 on: each has its own number, also one that was only tried, or put back.
+    /// Counts configurations from 1 on: each has its own number, also a canary, or one that was put back.
     pub generation: u64,
     pub snapshot: Arc<Snapshot>,
     /// In the order of the snapshot's listeners; `None` for plain HTTP.
     acceptors: Vec<Option<Arc<Acceptor>>>,
     /// Where requests are logged that began with this configuration.
-    pub access_log: Arc<AccessLog>,
+    pub access_log: Arc<AccessLogger>,
     /// By limit id.
     pub limits: Vec<Arc<LimitState>>,
     /// By limit id.

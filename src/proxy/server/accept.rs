@@ -14,17 +14,17 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::proxy::connection::client::{ConnectionAddresses, ListenerContext};
-use crate::state::connections::Place;
+use crate::state::connections::ConnectionSlot;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::{Bound, ConnectionRefusal};
-use crate::telemetry::seldom::Seldom;
 use header::ProxyHeaderError;
 
 /// Lets the connections of one listener in, or turns them away.
 pub struct Admission {
     listener: Arc<ListenerContext>,
-    full: Seldom,
-    crowded: Seldom,
-    without_header: Seldom,
+    full: LogThrottle,
+    crowded: LogThrottle,
+    without_header: LogThrottle,
 }
 
 /// A connection that may stay, for as long as its place is held.
@@ -32,12 +32,12 @@ pub struct AdmittedConnection {
     pub addresses: ConnectionAddresses,
     /// Whether its first bytes must be a PROXY header.
     announces: bool,
-    pub place: Place,
+    pub place: ConnectionSlot,
 }
 
 impl Admission {
     pub fn new(listener: Arc<ListenerContext>) -> Self {
-        let (full, crowded, without_header) = (Seldom::new(), Seldom::new(), Seldom::new());
+        let (full, crowded, without_header) = (LogThrottle::new(), LogThrottle::new(), LogThrottle::new());
         Admission { listener, full, crowded, without_header }
     }
 
@@ -45,7 +45,7 @@ impl Admission {
     /// connections must begin with a PROXY header, and `most` is how many connections may be open.
     pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<AdmittedConnection> {
         let runtime = &self.listener.runtime;
-        let Some(place) = runtime.state.connections.enter(most) else {
+        let Some(place) = runtime.state.connections.acquire(most) else {
             runtime.metrics.bound_hit(Bound::Connections);
             if let Some(count) = self.full.count() {
                 warn!("{count} connections closed: {most} are open, as many as `bounds.connections` allows");

@@ -25,7 +25,7 @@ pub async fn refuse(mut session: ServerSession) {
     let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id);
     record.status = denial.cause.status().as_u16();
     record.bytes_sent = reply.body.len() as u64;
-    #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the header is sealed above")]
+    #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the declared headers are set above")]
     let sent = session.write_response_header(Box::new(reply.header)).await;
     if sent.is_ok() {
         let _ = session.write_response_body(reply.body, true).await;

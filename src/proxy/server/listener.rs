@@ -43,8 +43,8 @@ use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::upkeep::watchdog::Watchdog;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Bound;
-use crate::telemetry::seldom::Seldom;
 
 /// Binds `address` now, so that a taken port ends the start and not the service.
 pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
@@ -64,7 +64,7 @@ const BACKLOG: i32 = 4096;
 pub struct ListenerService {
     listener: Arc<ListenerContext>,
     admission: Arc<Admission>,
-    accept_failures: Seldom,
+    accept_failures: LogThrottle,
     /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
     socket: Option<Arc<StdListener>>,
     entry: Option<AcceptGateEntry>,
@@ -84,7 +84,7 @@ impl ListenerService {
             admission: Arc::new(Admission::new(listener.clone())),
             open: Some(listener.runtime.drain.listener()),
             listener,
-            accept_failures: Seldom::new(),
+            accept_failures: LogThrottle::new(),
             socket: Some(socket),
             entry: Some(entry),
             watchdog: None,
@@ -94,7 +94,7 @@ impl ListenerService {
 
     /// Has `watchdog` watch the threads of this listener.
     pub fn watched_by(mut self, watchdog: Option<&Arc<Watchdog>>) -> Self {
-        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.member()));
+        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.register()));
         self
     }
 

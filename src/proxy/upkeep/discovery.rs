@@ -14,8 +14,8 @@ use crate::config::compile::upstream::endpoints_in_file;
 use crate::config::snapshot::{Dns, Endpoint};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
-use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
-use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
+use crate::state::discovery::dns::{AddressAnswer, DnsFailure, DnsResolver, ReloadingResolver, SrvAnswer};
+use crate::state::discovery::{Discovery, DnsQuestion, EndpointFileChange, LookupOutcome, QUESTION_LEASE};
 use crate::state::upstreams::UpstreamState;
 use crate::telemetry::metrics::Bound;
 
@@ -28,12 +28,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUESTIONS: usize = 32;
 /// Targets of one SRV name that are looked up at a time.
 const TARGETS: usize = 16;
-/// Addresses of an upstream that the log names.
+/// AddressAnswer of an upstream that the log names.
 const NAMED: usize = 20;
 
 /// What discovery has under way.
 pub struct DiscoveryUpkeep {
-    resolving: Arc<Resolving>,
+    resolving: Arc<ReloadingResolver>,
     /// The settings that the last look was for.
     settings: Option<Dns>,
     next_look: Option<Instant>,
@@ -72,7 +72,7 @@ impl DiscoveryUpkeep {
         let servings = runtime.active_configs();
         let upstreams = servings.iter().flat_map(|serving| &serving.snapshot.upstreams);
         self.told == Some((generations(&servings), runtime.state.discovery.version()))
-            && runtime.state.discovery.has_asked(upstreams)
+            && runtime.state.discovery.has_answered(upstreams)
     }
 
     /// Brings the upstreams up to date with what is known, and what is to be known with the upstreams.
@@ -83,7 +83,7 @@ impl DiscoveryUpkeep {
         if self.told.as_ref() == Some(&seen) {
             return;
         }
-        discovery.want(servings.iter().flat_map(|serving| &serving.snapshot.upstreams), now);
+        discovery.track(servings.iter().flat_map(|serving| &serving.snapshot.upstreams), now);
         for upstream in servings.iter().flat_map(|serving| &serving.upstreams) {
             if upstream.state.discover(discovery) {
                 announce(&upstream.state);
@@ -94,7 +94,7 @@ impl DiscoveryUpkeep {
 
     fn look(&mut self, runtime: &Arc<Runtime>, serving: &ActiveConfig, now: Instant) {
         let discovery = &runtime.state.discovery;
-        let (asks, has_files) = (discovery.asks(), discovery.has_files());
+        let (asks, has_files) = (discovery.tracks_names(), discovery.has_files());
         // A file system that hangs costs one thread, not one more every second.
         let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
         let dns = &serving.snapshot.dns;
@@ -110,7 +110,7 @@ impl DiscoveryUpkeep {
             if let Some(dns) = dns {
                 renew(&resolving, &dns, &runtime.state.discovery);
             }
-            for (file, change) in runtime.state.discovery.look_at_files(parse) {
+            for (file, change) in runtime.state.discovery.poll_files(parse) {
                 report(&runtime, &file, &change);
             }
         }));
@@ -138,30 +138,30 @@ fn generations(servings: &[Arc<ActiveConfig>]) -> Generations {
 }
 
 /// Asks `question` and learns the answer.
-async fn answer(runtime: &Runtime, resolver: &Arc<Resolver>, dns: &Dns, question: Question) {
+async fn answer(runtime: &Runtime, resolver: &Arc<DnsResolver>, dns: &Dns, question: DnsQuestion) {
     let discovery = &runtime.state.discovery;
-    let (kind, name, heard) = match question {
-        Question::Addresses(name) => {
-            let answer = timeout(GIVE_UP, resolver.addresses(&name)).await.unwrap_or(Err(Failure::Timeout));
-            let heard = discovery.learn_addresses(&name, answer, dns, Instant::now(), fastrand::u64(..));
-            ("addresses", name, heard)
+    let (kind, name, outcome) = match question {
+        DnsQuestion::Addresses(name) => {
+            let answer = timeout(QUESTION_LEASE, resolver.addresses(&name)).await.unwrap_or(Err(DnsFailure::Timeout));
+            let outcome = discovery.learn_addresses(&name, answer, dns, Instant::now(), fastrand::u64(..));
+            ("addresses", name, outcome)
         }
-        Question::Services(name) => {
-            let asked = timeout(GIVE_UP, services(resolver, discovery, &name)).await;
-            let (answer, targets) = asked.unwrap_or((Err(Failure::Timeout), Vec::new()));
-            let heard = discovery.learn_services(&name, answer, targets, dns, Instant::now(), fastrand::u64(..));
-            ("services", name, heard)
+        DnsQuestion::Services(name) => {
+            let asked = timeout(QUESTION_LEASE, services(resolver, discovery, &name)).await;
+            let (answer, targets) = asked.unwrap_or((Err(DnsFailure::Timeout), Vec::new()));
+            let outcome = discovery.learn_services(&name, answer, targets, dns, Instant::now(), fastrand::u64(..));
+            ("services", name, outcome)
         }
     };
-    record(runtime, kind, &name, &heard);
+    record(runtime, kind, &name, &outcome);
 }
 
 /// The records of an SRV name, and the addresses of their targets as far as they are not known yet.
 async fn services(
-    resolver: &Arc<Resolver>,
+    resolver: &Arc<DnsResolver>,
     discovery: &Discovery,
     name: &str,
-) -> (Result<Services, Failure>, Vec<(Arc<str>, Result<Addresses, Failure>)>) {
+) -> (Result<SrvAnswer, DnsFailure>, Vec<(Arc<str>, Result<AddressAnswer, DnsFailure>)>) {
     let answer = resolver.services(name).await;
     let mut unknown: Vec<Arc<str>> = answer
         .iter()
@@ -186,28 +186,28 @@ async fn services(
     (answer, targets)
 }
 
-fn record(runtime: &Runtime, kind: &str, name: &str, heard: &Heard) {
-    if heard.cut {
+fn record(runtime: &Runtime, kind: &str, name: &str, outcome: &LookupOutcome) {
+    if outcome.cut {
         runtime.metrics.bound_hit(Bound::DnsAddresses);
     }
-    if heard.recovered {
+    if outcome.recovered {
         info!("`{name}` ({kind}) is answered again");
     }
-    if let Some(failure) = &heard.failure {
+    if let Some(failure) = &outcome.failure {
         runtime.metrics.discovery_failed(kind);
-        if heard.say {
+        if outcome.report {
             warn!("`{name}` ({kind}) cannot be resolved: {failure}; what was known of it stays in use");
         }
     }
 }
 
-fn renew(resolving: &Resolving, dns: &Dns, discovery: &Discovery) {
+fn renew(resolving: &ReloadingResolver, dns: &Dns, discovery: &Discovery) {
     match resolving.refresh(dns) {
         Ok(false) => {}
-        Ok(true) => discovery.ask_again(Instant::now()),
+        Ok(true) => discovery.refresh_names(Instant::now()),
         Err(trouble) => {
             error!("dns: {trouble}");
-            discovery.ask_again(Instant::now());
+            discovery.refresh_names(Instant::now());
         }
     }
 }
@@ -216,10 +216,10 @@ fn parse(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
     endpoints_in_file(file, content).map_err(|found| found.iter().map(ToString::to_string).collect())
 }
 
-fn report(runtime: &Runtime, file: &str, change: &FileChange) {
+fn report(runtime: &Runtime, file: &str, change: &EndpointFileChange) {
     match change {
-        FileChange::Replaced { endpoints } => info!("endpoints file {file}: {endpoints} endpoints are listed"),
-        FileChange::Kept(troubles) => {
+        EndpointFileChange::Replaced { endpoints } => info!("endpoints file {file}: {endpoints} endpoints are listed"),
+        EndpointFileChange::Kept(troubles) => {
             runtime.metrics.discovery_failed("file");
             for trouble in troubles {
                 warn!("endpoints file {file}: {trouble}");

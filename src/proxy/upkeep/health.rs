@@ -20,7 +20,7 @@ use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::upstream::peer::PeerTemplate;
 use crate::proxy::upstream::proxy_header::ProxyHeaderConnector;
-use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
+use crate::state::upstreams::{EndpointState, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
 pub struct UpkeepService {
@@ -71,7 +71,7 @@ struct ProbeSchedule {
     checks: HashMap<ProbeKey, (u64, Arc<EndpointChecker>)>,
 }
 
-/// An upstream's name, and whether it is that of a configuration that is only tried.
+/// An upstream's name, and whether it is that of a canary configuration.
 type ProbeKey = (Arc<str>, bool);
 
 impl ProbeSchedule {
@@ -79,10 +79,10 @@ impl ProbeSchedule {
         let servings = runtime.active_configs();
         let now = Instant::now();
         let mut probed = HashSet::new();
-        for (tried, serving) in [false, true].into_iter().zip(&servings) {
+        for (canary, serving) in [false, true].into_iter().zip(&servings) {
             for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
                 let Some(health) = &upstream.health else { continue };
-                let (key, state) = ((upstream.name.clone(), tried), &serving_upstream.state);
+                let (key, state) = ((upstream.name.clone(), canary), &serving_upstream.state);
                 let is_due = due(&mut self.probe, &key, health.interval, now);
                 let checker = is_due.then(|| self.checker(key, serving.generation, upstream, health));
                 for endpoint in &state.endpoints().endpoints {
@@ -129,7 +129,12 @@ fn due(schedule: &mut HashMap<ProbeKey, Instant>, name: &ProbeKey, interval: Dur
     }
 }
 
-async fn probe(checker: Arc<EndpointChecker>, state: Arc<UpstreamState>, endpoint: Arc<Endpoint>, timeout: Duration) {
+async fn probe(
+    checker: Arc<EndpointChecker>,
+    state: Arc<UpstreamState>,
+    endpoint: Arc<EndpointState>,
+    timeout: Duration,
+) {
     let Ok(backend) = Backend::new(&endpoint.address.to_string()) else { return };
     let result = tokio::time::timeout(timeout, checker.check(&backend)).await;
     let ok = matches!(result, Ok(Ok(())));

@@ -7,7 +7,7 @@ use log::{info, warn};
 use tokio::task::JoinHandle;
 
 use crate::proxy::runtime::Runtime;
-use crate::state::addresses::{AddressList, Change};
+use crate::state::address_lists::{AddressList, AddressListChange};
 
 /// Between two looks at the list files.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,9 +38,11 @@ impl ListUpkeep {
 
 fn look(list: &AddressList) {
     match list.refresh() {
-        Some(Change::Replaced { entries }) => info!("address list {}: {entries} entries are in force", list.file()),
-        Some(Change::Kept(trouble)) => {
-            warn!("address list {}: {trouble}; its last good content stays in force", list.file());
+        Some(AddressListChange::Replaced { entries }) => {
+            info!("address list {}: {entries} entries are in force", list.file())
+        }
+        Some(AddressListChange::Kept(error)) => {
+            warn!("address list {}: {error}; its last good content stays in force", list.file());
         }
         None => {}
     }

@@ -17,10 +17,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{Shutdown, shutdown};
+use parking_lot::{Mutex, MutexGuard};
 use pingora::protocols::l4::ext::get_tcp_info;
 use pingora::upstreams::peer::{HttpPeer, Tracer, Tracing};
 use tokio::task::JoinHandle;
@@ -114,7 +115,7 @@ impl UpstreamConnections {
     }
 
     fn shard(&self, descriptor: RawFd) -> MutexGuard<'_, HashMap<RawFd, Arc<UpstreamConnection>>> {
-        lock(&self.shards[descriptor.unsigned_abs() as usize % SHARDS])
+        self.shards[descriptor.unsigned_abs() as usize % SHARDS].lock()
     }
 }
 
@@ -182,7 +183,7 @@ impl UpstreamConnection {
     }
 
     fn state(&self) -> MutexGuard<'_, UseState> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -263,11 +264,6 @@ impl fmt::Debug for CloseTracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CloseTracer")
     }
-}
-
-/// A panic under the lock leaves what was there before, which is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

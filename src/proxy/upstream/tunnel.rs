@@ -18,12 +18,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::ALPN;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -42,9 +43,9 @@ pub struct Tunnel {
     timed_out: AtomicBool,
     /// Of the task that reads what is held back, or waits for the origin.
     reader: Mutex<Option<Waker>>,
-    /// Silence that is borne before the origin has accepted the tunnel.
+    /// Longest silence before the origin has accepted the tunnel.
     response: Duration,
-    /// Silence that is borne after that.
+    /// Longest silence after that.
     idle: Duration,
 }
 
@@ -116,13 +117,13 @@ impl Tunnel {
     fn advance(&self, stage: TunnelStage) {
         self.stage.store(stage as u8, Ordering::Release);
         // The reader may wait for this, or have a longer deadline than it should have from now on.
-        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(reader) = self.reader.lock().take() {
             reader.wake();
         }
     }
 
     fn wait(&self, cx: &Context<'_>) {
-        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *self.reader.lock() = Some(cx.waker().clone());
     }
 
     fn holds_back(&self) -> bool {

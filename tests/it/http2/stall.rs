@@ -1,4 +1,4 @@
-//! Clients that stop in the midst of something: what they hold is given back in time, and only they notice.
+//! Clients that stop in the middle of a frame, body or answer: their resources are released in time, and others are not affected.
 
 use std::time::{Duration, Instant};
 

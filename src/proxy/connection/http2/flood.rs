@@ -5,9 +5,9 @@
 //! SETTINGS, PRIORITY, WINDOW_UPDATE, frames of unknown types, resets of streams that are already being served (CVE-2023-44487,
 //! rapid reset), resets that a client provokes (CVE-2025-8671); and it waits for ever for the rest of a frame.
 //!
-//! A [`FloodDetector`] reads the heads of all frames of a connection and keeps two accounts: one for resets, one for frames that move
-//! nothing. Each is full after as many frames at once as the file allows, and empties in [`FORGIVEN_IN`]. Requests and data
-//! pay for the control frames that they call for, so that a busy client is never taken for a hostile one.
+//! A [`FloodDetector`] reads the headers of all frames of a connection and keeps two leaky buckets: one for resets, one for frames
+//! that move nothing. Each is full after as many frames at once as the file allows, and empties in [`LEAK_TIME`]. Requests and data give
+//! credit for the control frames that they call for, so that a busy client is never taken for a hostile one.
 //!
 //! It does no I/O and has no clock: [`FloodDetector::received`] and [`FloodDetector::sent`] take bytes as they come.
 
@@ -22,8 +22,8 @@ use crate::telemetry::metrics::Bound;
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A full account is empty again after this time without charges.
-const FORGIVEN_IN: Duration = Duration::from_secs(10);
+/// A full bucket is empty again after this time.
+const LEAK_TIME: Duration = Duration::from_secs(10);
 
 /// Control frames that a request may bring along: priorities, windows, a ping.
 const CREDIT_OF_REQUEST: u32 = 8;
@@ -68,7 +68,7 @@ pub enum FloodViolation {
     SlowHeader,
     /// A frame that does not end.
     SlowFrame,
-    /// The client was told to go elsewhere and stays.
+    /// The client was sent GOAWAY and stays.
     IgnoresGoaway,
 }
 
@@ -104,7 +104,7 @@ impl FloodViolation {
             FloodViolation::FirstRequest => "no request in time",
             FloodViolation::SlowHeader => "header block not complete in time",
             FloodViolation::SlowFrame => "frame not complete in time",
-            FloodViolation::IgnoresGoaway => "told to go elsewhere",
+            FloodViolation::IgnoresGoaway => "the connection was retired",
         }
     }
 
@@ -121,7 +121,7 @@ impl FloodViolation {
     }
 }
 
-/// Watches the frames of one connection, both ways.
+/// Follows the frames of one connection in both directions.
 #[derive(Debug)]
 pub struct FloodDetector {
     bounds: FloodBounds,
@@ -322,27 +322,27 @@ fn blames_client(code: u32) -> bool {
 /// FrameReader at once that are tolerated, and forgiven over time.
 #[derive(Debug)]
 struct FrameBucket {
-    /// What one frame costs. The account is full at [`FORGIVEN_IN`].
-    price: Duration,
-    debt: Duration,
+    /// What one frame adds. The bucket is full at [`LEAK_TIME`].
+    unit: Duration,
+    level: Duration,
     at: Instant,
 }
 
 impl FrameBucket {
     fn new(frames: u32, now: Instant) -> Self {
-        FrameBucket { price: FORGIVEN_IN / frames.max(1), debt: Duration::ZERO, at: now }
+        FrameBucket { unit: LEAK_TIME / frames.max(1), level: Duration::ZERO, at: now }
     }
 
-    /// Charges for `frames`. False if that is more than the account takes.
+    /// Adds `frames`. False if the bucket overflows.
     fn charge(&mut self, frames: u32, now: Instant) -> bool {
-        self.debt = self.debt.saturating_sub(now.saturating_duration_since(self.at));
+        self.level = self.level.saturating_sub(now.saturating_duration_since(self.at));
         self.at = now;
-        self.debt = self.debt.saturating_add(self.price.saturating_mul(frames));
-        self.debt <= FORGIVEN_IN
+        self.level = self.level.saturating_add(self.unit.saturating_mul(frames));
+        self.level <= LEAK_TIME
     }
 
     fn credit(&mut self, frames: u32) {
-        self.debt = self.debt.saturating_sub(self.price.saturating_mul(frames));
+        self.level = self.level.saturating_sub(self.unit.saturating_mul(frames));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The guard of an HTTP/2 connection, with a clock.
+//! The flood detector of an HTTP/2 connection with a clock, and the end of a connection that was retired.
 
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -12,25 +12,25 @@ use crate::proxy::connection::timer::Timer;
 use crate::proxy::drain::DrainStage;
 
 /// In a drain: how long nothing may move on a connection on which nothing is asked. A round trip, for the acknowledgement of a
-/// PING (RFC 9113 §6.8) and for windows that the last answers wait for, and much patience.
+/// PING (RFC 9113 §6.8) and for windows that the last answers wait for, with a wide margin.
 const DRAIN_QUIET: Duration = Duration::from_secs(1);
 
 /// Tells when a connection must end, and says so in the metrics and the program log.
 pub struct Http2Monitor {
     flood: FloodDetector,
     timer: Timer,
-    /// How long a client may stay that was told to go elsewhere, while nothing is asked.
+    /// How long a client may stay after GOAWAY while no request is open.
     grace: Duration,
-    /// When it is looked again whether the client has gone; from the time on when it was told.
+    /// After GOAWAY: when it is checked next whether the client has gone.
     leaving: Option<Instant>,
     /// Whether anything moved since it was looked at last.
     moved: bool,
 }
 
-/// What an HTTP/2 connection came to that is not the client's doing alone.
+/// Why an HTTP/2 connection ends.
 pub enum Http2End {
     Violation(FloodViolation),
-    /// A drain has told the client to go, nothing is asked and nothing moves: there is nothing to wait for.
+    /// A drain has sent GOAWAY, no request is open and nothing moves.
     Drained,
 }
 

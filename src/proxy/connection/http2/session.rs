@@ -75,7 +75,7 @@ fn client_digest<T>(session: &HttpSession, part: impl FnOnce(&Digest) -> Option<
 }
 
 impl PacedSession {
-    /// Reads a piece of the request body, while the client keeps pace. May be dropped and called again: waiting goes on.
+    /// Reads a piece of the request body, while the client is fast enough. May be dropped and called again: waiting goes on.
     async fn read_in_time(&mut self) -> Result<Option<Bytes>> {
         let control = &*self.control;
         let rate = self.rate.get_or_insert_with(|| MinRate::new(control.pacing()));

@@ -99,7 +99,7 @@ fn route() -> impl Strategy<Value = String> {
     });
     let action = prop::sample::select(vec![
         "upstream: a",
-        "respond: { status: 418, body: no }",
+        "respond: { body: none, status: 418 }",
         "redirect: { status: 308, path: /elsewhere }",
         "upstream: { split: [{ upstream: a }, { upstream: b, share: 30% }], sticky_by: none }",
         "upstream: { split: [{ upstream: a }, { upstream: b, share: 30%, when: [{ header: X-Tenant }] }] }",
@@ -242,7 +242,7 @@ fn explained(snapshot: &Snapshot, shared: &Runtime, request: &Request, claims: O
         }
         Verdict::Answer => {
             let headers = &explanation.response_headers;
-            Kind::Reply(headers.get("location").unwrap_or(&headers["content-type"]).clone())
+            Kind::Reply(headers.get("location").unwrap_or_else(|| &headers["content-type"]).clone())
         }
         Verdict::Refuse { denial, .. } => Kind::Refuse(denial.cause),
     };

@@ -1,4 +1,4 @@
-//! Leads the process through the stages of its drain, and says how far it is.
+//! Takes the process through the stages of its drain, and logs the progress.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -13,9 +13,8 @@ use crate::proxy::runtime::Runtime;
 /// How often the log says what is waited for. Bounds that a reload has changed are seen at once.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// How long it waits for what it has ended to leave: for answers and closes to reach the kernel, and for clients to take note
-/// of them.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long it waits after it has ended something: for answers and closes to reach the kernel, and for clients to read them.
+const FLUSH_GRACE: Duration = Duration::from_secs(1);
 
 impl Drain {
     /// Returns when the drain begins, with its reason.
@@ -32,7 +31,7 @@ impl Drain {
 /// Drains from beginning to end. Returns how many requests were cut.
 pub async fn run_drain(runtime: &Runtime) -> u64 {
     let reason = runtime.drain.begins().await;
-    let mut drain = DrainRunner { runtime, drain: &runtime.drain, said: Instant::now() };
+    let mut drain = DrainRunner { runtime, drain: &runtime.drain, logged: Instant::now() };
     info!("drain begins ({reason}): {} left", drain.left());
     drain.give_notice(reason).await;
     drain.drain.leave(drain.process(|process| process.drain_idle));
@@ -51,12 +50,12 @@ pub async fn run_drain(runtime: &Runtime) -> u64 {
 struct DrainRunner<'a> {
     runtime: &'a Runtime,
     drain: &'a Drain,
-    /// When the log last said what is left.
-    said: Instant,
+    /// When the progress was logged last.
+    logged: Instant,
 }
 
 impl DrainRunner<'_> {
-    /// Goes on serving for a while, so that whoever sends requests here can see that it should not.
+    /// Goes on serving for `process.drain_notice`, so that load balancers see that the process is not ready.
     async fn give_notice(&mut self, reason: DrainReason) {
         let notice = self.process(|process| process.drain_notice);
         if notice.is_zero() || reason == DrainReason::HandedOver {
@@ -69,7 +68,7 @@ impl DrainRunner<'_> {
         self.wait(Some(ends), |this| this.drain.forced() > 0).await;
     }
 
-    /// Waits for the last request; ends what takes too long.
+    /// Waits for the last request; ends streams and requests whose time is up.
     async fn leave(&mut self) {
         let closed = Instant::now();
         let due = |this: &Self| {
@@ -91,7 +90,7 @@ impl DrainRunner<'_> {
                 self.drain.enter(DrainStage::StreamsEnd);
                 if now >= all {
                     // They end in order, though nothing else may wait any longer.
-                    self.wait(Some(now + LAST_WORDS), |this| this.runtime.metrics.streams_open() == 0).await;
+                    self.wait(Some(now + FLUSH_GRACE), |this| this.runtime.metrics.streams_open() == 0).await;
                     continue;
                 }
             }
@@ -100,8 +99,8 @@ impl DrainRunner<'_> {
                 break;
             }
             let next = if self.drain.stage() < DrainStage::StreamsEnd { streams } else { all };
-            self.rest(next.min(self.said + PROGRESS)).await;
-            self.say(all);
+            self.rest(next.min(self.logged + PROGRESS)).await;
+            self.log_progress(all);
         }
         for stage in [DrainStage::Cut, DrainStage::Over] {
             let forced = self.drain.forced();
@@ -109,7 +108,7 @@ impl DrainRunner<'_> {
                 return;
             }
             self.drain.enter(stage);
-            let until = Instant::now() + LAST_WORDS;
+            let until = Instant::now() + FLUSH_GRACE;
             self.wait(Some(until), |this| stage == DrainStage::Cut && this.drain.forced() > forced).await;
         }
     }
@@ -118,10 +117,10 @@ impl DrainRunner<'_> {
     async fn wait(&mut self, until: Option<Instant>, done: impl Fn(&Self) -> bool) {
         let serving = self.drain.stage() < DrainStage::Leaving;
         while !(done(self) || !serving && self.is_done()) && until.is_none_or(|until| Instant::now() < until) {
-            let next = self.said + PROGRESS;
+            let next = self.logged + PROGRESS;
             self.rest(until.map_or(next, |until| until.min(next))).await;
             if let Some(until) = until {
-                self.say(until);
+                self.log_progress(until);
             }
         }
     }
@@ -134,12 +133,12 @@ impl DrainRunner<'_> {
         }
     }
 
-    /// Says now and then what is left.
-    fn say(&mut self, until: Instant) {
-        if self.said.elapsed() >= PROGRESS {
-            self.said = Instant::now();
+    /// Logs at intervals what is left.
+    fn log_progress(&mut self, until: Instant) {
+        if self.logged.elapsed() >= PROGRESS {
+            self.logged = Instant::now();
             let stage = self.drain.stage().name();
-            let time = until.saturating_duration_since(self.said);
+            let time = until.saturating_duration_since(self.logged);
             info!("draining ({stage}): {} left, {time:.0?} to go at most", self.left());
         }
     }
@@ -188,7 +187,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::Source;
+    use crate::config::ConfigSource;
     use crate::config::load::SystemEnvironment;
     use crate::telemetry::metrics::Metrics;
 
@@ -201,7 +200,7 @@ mod tests {
             "version: 1\nlisteners: [{listener}]\nroutes: [{route}]\naccess_log: {{ output: off }}\nprocess: {{ {process} }}\n"
         );
         std::fs::write(&file, text).unwrap();
-        let source = Source::new(file.display().to_string(), Arc::new(SystemEnvironment));
+        let source = ConfigSource::new(file.display().to_string(), Arc::new(SystemEnvironment));
         let (snapshot, diagnostics) = source.open();
         let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
         Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new())).unwrap()

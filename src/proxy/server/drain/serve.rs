@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::drain::{Drain, DrainStage};
-use crate::state::connections::Place;
+use crate::state::connections::ConnectionSlot;
 
 /// Serves the connection of `client`, through a drain if there is one.
 pub async fn serve_until_drained(client: &ClientConnection, mut serve: Pin<&mut impl Future<Output = ()>>) {
@@ -77,15 +77,15 @@ pub async fn serve_request_until_drained<T>(
 }
 
 impl Drain {
-    /// When a connection is told to go on elsewhere: some moment of the notice, so that the clients do not all come back to the
-    /// others at once.
+    /// When a connection is retired: a random moment of the notice, so that the clients do not all connect to other instances
+    /// at once.
     fn moment(&self) -> Option<Instant> {
         let left = self.notice_ends.get()?.saturating_duration_since(Instant::now());
         Some(Instant::now() + left.mul_f64(fastrand::f64()))
     }
 }
 
-/// A client that has not shown yet what it wants of a connection.
+/// A client whose handshake is not over.
 pub struct PendingClient<'a> {
     drain: &'a Drain,
     since: Instant,
@@ -110,14 +110,14 @@ impl<'a> PendingClient<'a> {
 /// hold up the process for `bounds.handshake`.
 const PENDING_GRACE: Duration = Duration::from_secs(2);
 
-/// A connection's place. When it is given back, the conductor looks again.
+/// The count of a connection. When it is given back, the drain is evaluated again.
 pub struct CountedConnection {
-    place: Option<Place>,
+    place: Option<ConnectionSlot>,
     drain: Arc<Drain>,
 }
 
 impl CountedConnection {
-    pub fn new(place: Place, drain: &Arc<Drain>) -> Self {
+    pub fn new(place: ConnectionSlot, drain: &Arc<Drain>) -> Self {
         CountedConnection { place: Some(place), drain: drain.clone() }
     }
 }

@@ -1,34 +1,34 @@
-//! Words: what serde says of a mistake, in the words of someone who writes YAML.
+//! serde's error messages, parsed, and worded for someone who writes YAML.
 
 use crate::diagnostics::did_you_mean;
 
 /// A mistake in the shape of the document.
 #[derive(Debug, PartialEq)]
-pub(super) enum Mistake {
+pub(super) enum ShapeError {
     UnknownField { field: String, expected: Vec<String> },
     MissingField { field: String },
     Invalid { message: String, help: Option<String> },
 }
 
 /// Reads serde's `message`, whose forms are fixed by the default methods of `serde::de::Error`.
-pub(super) fn read(message: &str) -> Mistake {
+pub(super) fn read(message: &str) -> ShapeError {
     if let Some(rest) = message.strip_prefix("missing field `") {
-        return Mistake::MissingField { field: rest.trim_end_matches('`').to_owned() };
+        return ShapeError::MissingField { field: rest.trim_end_matches('`').to_owned() };
     }
     if let Some((field, expected)) = unknown(message, "unknown field `") {
-        return Mistake::UnknownField { field, expected };
+        return ShapeError::UnknownField { field, expected };
     }
     if let Some((word, expected)) = unknown(message, "unknown variant `") {
         let otherwise = format!("the names here are {}", list(&expected));
         let help = did_you_mean(&word, expected.iter().map(String::as_str), otherwise);
-        return Mistake::Invalid { message: format!("`{word}` is not known here"), help: Some(help) };
+        return ShapeError::Invalid { message: format!("`{word}` is not known here"), help: Some(help) };
     }
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
             return unexpected(found, expected);
         }
     }
-    Mistake::Invalid { message: message.to_owned(), help: None }
+    ShapeError::Invalid { message: message.to_owned(), help: None }
 }
 
 /// Reads "unknown … `x`, expected one of `a`, `b`".
@@ -43,7 +43,7 @@ fn unknown(message: &str, prefix: &str) -> Option<(String, Vec<String>)> {
     }
 }
 
-fn unexpected(found: &str, expected: &str) -> Mistake {
+fn unexpected(found: &str, expected: &str) -> ShapeError {
     let wanted = match expected {
         "a string" | "a borrowed string" => "text",
         "a sequence" => "a list",
@@ -72,7 +72,7 @@ fn unexpected(found: &str, expected: &str) -> Mistake {
         ("a list", _) => Some("write `[…]`, or one line for each item, beginning with `- `".to_owned()),
         _ => None,
     };
-    Mistake::Invalid { message: format!("expected {wanted}, found {what}"), help }
+    ShapeError::Invalid { message: format!("expected {wanted}, found {what}"), help }
 }
 
 /// `a`, `b` and `c`, in backticks.
@@ -95,19 +95,19 @@ mod tests {
         let read_as = |message| read(message);
         assert_eq!(
             read_as("unknown field `timeout`, expected `timeouts` or `tls`"),
-            Mistake::UnknownField { field: "timeout".into(), expected }
+            ShapeError::UnknownField { field: "timeout".into(), expected }
         );
         assert_eq!(
             read_as("unknown field `a`b`, there are no fields"),
-            Mistake::UnknownField { field: "a`b".into(), expected: vec![] }
+            ShapeError::UnknownField { field: "a`b".into(), expected: vec![] }
         );
-        assert_eq!(read_as("missing field `name`"), Mistake::MissingField { field: "name".into() });
+        assert_eq!(read_as("missing field `name`"), ShapeError::MissingField { field: "name".into() });
     }
 
     #[test]
     fn types_are_named_as_yaml_names_them() {
         let said = |message| match read(message) {
-            Mistake::Invalid { message, help } => (message, help.unwrap_or_default()),
+            ShapeError::Invalid { message, help } => (message, help.unwrap_or_default()),
             other => panic!("{other:?}"),
         };
         assert_eq!(

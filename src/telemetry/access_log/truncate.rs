@@ -1,7 +1,7 @@
-//! How much of what a client sent a line repeats, so that no request can fill the disk with one line.
+//! Truncates values from a client, so that no request can write a very long line.
 //!
-//! A line is written for every request, refused ones too, and a bound of the file that lets long heads in must not let them
-//! into the log: the beginning tells what was asked for.
+//! A line is written for every request, refused ones too. A configuration that accepts long heads must not let them into the
+//! log; the beginning of a value identifies the request.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -12,20 +12,20 @@ pub const METHOD: usize = 32;
 pub const HOST: usize = 256;
 /// Path, query and referer, each.
 pub const URI: usize = 4 << 10;
-/// Everything else that is text: the user agent, who the caller is, the reason in words.
+/// All other text: the user agent, the caller, the reason in words.
 pub const TEXT: usize = 1 << 10;
 
-/// The first `most` bytes of `value`, and how many more there were as `[+123_bytes]`; `value` itself if it has no more.
-/// A UTF-8 character is left out rather than cut.
-pub fn cut(value: Cow<'_, [u8]>, most: usize) -> Cow<'_, [u8]> {
+/// The first `most` bytes of `value`, and the number of removed bytes as `[+123_bytes]`; `value` itself if it is not longer.
+/// A UTF-8 character is removed rather than split.
+pub fn truncate(value: Cow<'_, [u8]>, most: usize) -> Cow<'_, [u8]> {
     if value.len() <= most {
         return value;
     }
     let is_inner = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
-    // A character has at most three bytes after its first; more of them are no UTF-8 anyway.
+    // A character has at most three bytes after its first; more of them are not UTF-8.
     let end = (most.saturating_sub(3)..=most).rev().find(|&end| !is_inner(value[end])).unwrap_or(most);
     let mut beginning = value[..end].to_vec();
-    // A vector takes every byte.
+    // Writing to a vector can't fail.
     let _ = write!(beginning, "[+{}_bytes]", value.len() - end);
     Cow::Owned(beginning)
 }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str, most: usize) -> String {
-        String::from_utf8(cut(text.as_bytes().into(), most).into_owned()).unwrap()
+        String::from_utf8(truncate(text.as_bytes().into(), most).into_owned()).unwrap()
     }
 
     #[test]
@@ -56,7 +56,7 @@ mod tests {
     fn no_character_is_cut() {
         assert_eq!(of("aéb", 2), "a[+3_bytes]");
         assert_eq!(of("𝄞𝄞", 7), "𝄞[+4_bytes]");
-        assert_eq!(&*cut(b"\x80\x80\x80\x80\x80\x80"[..].into(), 5), b"\x80\x80\x80\x80\x80[+1_bytes]");
+        assert_eq!(&*truncate(b"\x80\x80\x80\x80\x80\x80"[..].into(), 5), b"\x80\x80\x80\x80\x80[+1_bytes]");
     }
 
     proptest! {

@@ -1,42 +1,42 @@
-//! How many of an upstream's requests may be retries: a share of what it was asked lately, and a floor for quiet times.
+//! The retry budget of an upstream: a share of its recent requests, and a floor for times with few requests.
 //!
 //! A fixed number of retries for each request multiplies the load of an origin that fails because of its load. A share bounds
-//! the whole: with 20% an origin in an outage sees at most 1.2 times its traffic (and the floor).
+//! the sum: with 20% an origin in an outage gets at most 1.2 times its traffic (and the floor).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::RetryBudget;
 
-/// Seconds that are looked back on.
+/// Length of the window, in seconds.
 const WINDOW: u64 = 10;
 
-/// All, in the parts of [`RetryBudget::share`].
+/// 100% in the unit of [`RetryBudget::share`].
 const WHOLE: u64 = 1_000_000;
 
-/// Requests or retries in one second that are told apart; a second with more counts as this many.
+/// Most requests or retries that one second can count; more count as this many.
 const MOST: u64 = (1 << COUNT_BITS) - 1;
 const COUNT_BITS: u32 = 20;
 
-/// What an upstream was asked in the last ten seconds. Without a lock: a request adds to one number.
+/// The requests and retries of the last ten seconds. Lock-free: a request changes one atomic number.
 #[derive(Debug)]
-pub struct Budget {
+pub struct RetryBudgetState {
     epoch: Instant,
-    /// One for each second, in turn: the second (24 bits), requests (20 bits), retries (20 bits).
+    /// One slot a second, reused in turn: the number of the second (24 bits), requests (20 bits), retries (20 bits).
     seconds: [AtomicU64; WINDOW as usize],
 }
 
 #[derive(Clone, Copy, Default)]
-struct Second {
+struct SecondCounts {
     number: u64,
     requests: u64,
     retries: u64,
 }
 
-impl Budget {
-    /// Nothing was asked yet.
+impl RetryBudgetState {
+    /// Without requests.
     pub fn new(epoch: Instant) -> Self {
-        Budget { epoch, seconds: Default::default() }
+        RetryBudgetState { epoch, seconds: Default::default() }
     }
 
     /// Counts a request's first try.
@@ -44,15 +44,15 @@ impl Budget {
         self.add(self.second(now), |second| second.requests = (second.requests + 1).min(MOST));
     }
 
-    /// Takes one retry out of the budget; false, and nothing is taken, when it is used up.
+    /// Takes one retry from the budget. False, and nothing is taken, when it is used up.
     pub fn take(&self, rules: &RetryBudget, now: Instant) -> bool {
         let number = self.second(now);
-        // Taken before it is looked at, so that retries at the same moment see each other.
+        // Counted before the sum is read, so that concurrent retries see each other.
         self.add(number, |second| second.retries = (second.retries + 1).min(MOST));
         let (mut requests, mut retries) = (0, 0);
         for slot in &self.seconds {
-            let second = Second::unpack(slot.load(Ordering::Relaxed));
-            // The second after this one may have begun meanwhile.
+            let second = SecondCounts::unpack(slot.load(Ordering::Relaxed));
+            // A slot may already hold a later second.
             if second.number + WINDOW > number {
                 requests += second.requests;
                 retries += second.retries;
@@ -67,17 +67,17 @@ impl Budget {
     }
 
     fn second(&self, now: Instant) -> u64 {
-        // Counted from the window's length, so that a slot never written does not look like one of now.
+        // Numbers begin with the window's length, so that a slot that was never written is outside the window.
         now.saturating_duration_since(self.epoch).as_secs() % ((1 << 24) - WINDOW) + WINDOW
     }
 
-    fn add(&self, number: u64, change: impl Fn(&mut Second)) {
+    fn add(&self, number: u64, change: impl Fn(&mut SecondCounts)) {
         let slot = &self.seconds[(number % WINDOW) as usize];
         let mut packed = slot.load(Ordering::Relaxed);
         loop {
-            let mut second = Second::unpack(packed);
+            let mut second = SecondCounts::unpack(packed);
             if second.number != number {
-                second = Second { number, ..Second::default() };
+                second = SecondCounts { number, ..SecondCounts::default() };
             }
             change(&mut second);
             match slot.compare_exchange_weak(packed, second.pack(), Ordering::Relaxed, Ordering::Relaxed) {
@@ -88,13 +88,17 @@ impl Budget {
     }
 }
 
-impl Second {
+impl SecondCounts {
     fn pack(self) -> u64 {
         self.number << (2 * COUNT_BITS) | self.requests << COUNT_BITS | self.retries
     }
 
     fn unpack(packed: u64) -> Self {
-        Second { number: packed >> (2 * COUNT_BITS), requests: packed >> COUNT_BITS & MOST, retries: packed & MOST }
+        SecondCounts {
+            number: packed >> (2 * COUNT_BITS),
+            requests: packed >> COUNT_BITS & MOST,
+            retries: packed & MOST,
+        }
     }
 }
 
@@ -108,14 +112,14 @@ mod tests {
         RetryBudget { share: percent * 10_000, floor, floor_per: Duration::from_secs(1) }
     }
 
-    fn taken(budget: &Budget, rules: &RetryBudget, now: Instant) -> usize {
+    fn taken(budget: &RetryBudgetState, rules: &RetryBudget, now: Instant) -> usize {
         (0..10_000).take_while(|_| budget.take(rules, now)).count()
     }
 
     #[test]
     fn retries_are_a_share_of_the_requests() {
         let now = Instant::now();
-        let budget = Budget::new(now);
+        let budget = RetryBudgetState::new(now);
         (0..1000).for_each(|_| budget.asked(now));
         assert_eq!(taken(&budget, &rules(20, 0), now), 200);
         assert!(!budget.take(&rules(20, 0), now));
@@ -124,16 +128,16 @@ mod tests {
     #[test]
     fn the_floor_is_there_when_nobody_asks() {
         let now = Instant::now();
-        let budget = Budget::new(now);
+        let budget = RetryBudgetState::new(now);
         assert_eq!(taken(&budget, &rules(20, 3), now), 30);
         let minutely = RetryBudget { share: 0, floor: 12, floor_per: Duration::from_secs(60) };
-        assert_eq!(taken(&Budget::new(now), &minutely, now), 2);
+        assert_eq!(taken(&RetryBudgetState::new(now), &minutely, now), 2);
     }
 
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
         let start = Instant::now();
-        let budget = Budget::new(start);
+        let budget = RetryBudgetState::new(start);
         (0..100).for_each(|_| budget.asked(start));
         assert_eq!(taken(&budget, &rules(10, 0), start), 10);
         let nine = start + Duration::from_secs(9);
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn retries_at_the_same_time_stay_within_it() {
         let now = Instant::now();
-        let budget = Budget::new(now);
+        let budget = RetryBudgetState::new(now);
         (0..1000).for_each(|_| budget.asked(now));
         let all: usize = thread::scope(|scope| {
             let threads: Vec<_> =

@@ -1,65 +1,65 @@
-//! The endpoints of an upstream at one time, and what they are made of: the upstream's settings and its targets.
+//! The endpoints of an upstream at one time, made from the upstream's settings and its targets.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Endpoint;
-use super::kept::Kept;
+use super::endpoint::EndpointState;
+use super::shared_upstream::SharedUpstream;
 use crate::config::snapshot;
 use crate::decision::upstream::ejection::Admits;
 use crate::decision::upstream::sticky::EndpointId;
 use crate::decision::upstream::{Balanced, Live, Member, Millis, warmup};
-use crate::state::discovery::Target;
+use crate::state::discovery::ResolvedTarget;
 
-/// The endpoints of an upstream at one time. A change makes new members, in which those that stay are the same.
+/// The endpoints of an upstream at one time. A change makes a new set, which shares the endpoints that stay.
 #[derive(Debug)]
-pub struct Members {
-    /// By the index that `balanced` knows them by.
-    pub endpoints: Vec<Arc<Endpoint>>,
+pub struct EndpointSet {
+    /// By the index that `balanced` uses.
+    pub endpoints: Vec<Arc<EndpointState>>,
     pub balanced: Balanced,
-    /// By the same index: what the file or a resolver says of each.
-    pub located: Vec<Located>,
+    /// By the same index: the target of each.
+    pub located: Vec<LocatedEndpoint>,
     /// By the same index; empty without sticky sessions.
     pub(super) ids: Vec<EndpointId>,
 }
 
-/// An endpoint with an address, before it is joined with what is known about it.
+/// An endpoint with an address, before it is joined with its state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Located {
+pub struct LocatedEndpoint {
     /// `host:port` as written.
     pub name: Arc<str>,
     pub address: SocketAddr,
     /// At least 1.
     pub weight: u32,
-    /// Those with the lowest come first.
+    /// The lowest comes first.
     pub priority: u32,
-    /// Where it runs, if that is known.
+    /// The zone that it runs in, if known.
     pub zone: Option<Arc<str>>,
 }
 
-impl From<Target> for Located {
-    fn from(target: Target) -> Self {
-        let Target { endpoint, address, priority } = target;
+impl From<ResolvedTarget> for LocatedEndpoint {
+    fn from(target: ResolvedTarget) -> Self {
+        let ResolvedTarget { endpoint, address, priority } = target;
         let name = endpoint.to_string().into();
-        Located { name, address, weight: endpoint.weight, priority, zone: endpoint.zone.map(Into::into) }
+        LocatedEndpoint { name, address, weight: endpoint.weight, priority, zone: endpoint.zone.map(Into::into) }
     }
 }
 
-impl Members {
-    /// Nobody, until the first are made.
-    pub(super) fn none(upstream: &snapshot::Upstream) -> Self {
+impl EndpointSet {
+    /// Without endpoints, until discovery gives the first.
+    pub(super) fn empty(upstream: &snapshot::Upstream) -> Self {
         let balanced = Balanced::new(&upstream.balance, &[]);
-        Members { endpoints: Vec::new(), balanced, located: Vec::new(), ids: Vec::new() }
+        EndpointSet { endpoints: Vec::new(), balanced, located: Vec::new(), ids: Vec::new() }
     }
 
-    /// Joins `located` with what is known of the endpoints. `joins` tells since when one takes requests that is not known yet.
+    /// Joins `located` with the states of the endpoints. `joins` gives the time at which a new endpoint joins.
     pub(super) fn new(
-        located: Vec<Located>,
+        located: Vec<LocatedEndpoint>,
         upstream: &snapshot::Upstream,
-        kept: &Kept,
+        shared: &SharedUpstream,
         id: impl Fn(SocketAddr) -> Option<EndpointId>,
-        joins: impl Fn(&Located) -> Millis,
+        joins: impl Fn(&LocatedEndpoint) -> Millis,
     ) -> Self {
         let members: Vec<Member> = located
             .iter()
@@ -72,10 +72,10 @@ impl Members {
                     && upstream.zone.as_deref() != located.zone.as_deref(),
             })
             .collect();
-        Members {
+        EndpointSet {
             endpoints: located
                 .iter()
-                .map(|located| kept.endpoint(&located.name, located.address, joins(located)))
+                .map(|located| shared.endpoint(&located.name, located.address, joins(located)))
                 .collect(),
             balanced: Balanced::new(&upstream.balance, &members),
             ids: located.iter().filter_map(|located| id(located.address)).collect(),
@@ -84,30 +84,30 @@ impl Members {
     }
 }
 
-/// The members as one request sees them, which has tried some addresses.
-pub(super) struct LiveMembers<'a> {
-    pub endpoints: &'a [Arc<Endpoint>],
+/// The endpoints as one request sees them that has tried some addresses.
+pub(super) struct LiveEndpoints<'a> {
+    pub endpoints: &'a [Arc<EndpointState>],
     pub upstream: &'a snapshot::Upstream,
     pub tried: &'a [SocketAddr],
     pub now: Millis,
-    /// Whether an endpoint was passed over that was as busy as it may be.
+    /// Whether an endpoint was passed over because it had as many requests as it may have.
     pub passed_over: Cell<bool>,
 }
 
-impl LiveMembers<'_> {
-    /// Whether it works, drained or not.
+impl LiveEndpoints<'_> {
+    /// Whether it is healthy and not ejected, drained or not.
     pub(super) fn works(&self, member: usize) -> bool {
         works(self.upstream, &self.endpoints[member], self.now)
     }
 }
 
-/// Whether probes speak for it, and it is not left out for the requests that it failed.
-pub(super) fn works(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Millis) -> bool {
+/// Whether `endpoint` is healthy by its probes and not ejected.
+pub(super) fn works(upstream: &snapshot::Upstream, endpoint: &EndpointState, now: Millis) -> bool {
     (upstream.health.is_none() || endpoint.healthy())
         && (upstream.ejection.is_none() || endpoint.standing().admits(now) != Admits::Nothing)
 }
 
-impl Live for LiveMembers<'_> {
+impl Live for LiveEndpoints<'_> {
     fn sound(&self, member: usize) -> bool {
         !self.endpoints[member].drained() && self.works(member)
     }
@@ -138,8 +138,8 @@ impl Live for LiveMembers<'_> {
     }
 }
 
-/// The part of its share that `endpoint` takes, of [`warmup::FULL_SHARE`].
-pub(super) fn share(upstream: &snapshot::Upstream, endpoint: &Endpoint, now: Millis) -> u32 {
+/// The part of its share that `endpoint` takes during a slow start, out of [`warmup::FULL_SHARE`].
+pub(super) fn share(upstream: &snapshot::Upstream, endpoint: &EndpointState, now: Millis) -> u32 {
     match (upstream.slow_start, endpoint.joined_since(now)) {
         (Some(slow_start), Some(since)) => warmup::share(since, slow_start),
         _ => warmup::FULL_SHARE,

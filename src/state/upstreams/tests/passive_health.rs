@@ -1,4 +1,4 @@
-//! Endpoints that fail requests, and those that come back.
+//! Ejection of endpoints that fail requests, and their return.
 
 use super::*;
 use crate::decision::upstream::ejection::{ErrorRate, Failures, Reason, Rules, Standing};
@@ -19,9 +19,9 @@ fn ejecting(endpoints: &[(&str, u16)], rules: Rules) -> snapshot::Upstream {
     snapshot::Upstream { ejection: Some(rules), health: None, ..upstream(endpoints) }
 }
 
-/// Has the next request that `address` gets end with `result`, and gives what came of it.
+/// Ends the next request of `address` with `result`. Returns the change.
 #[track_caller]
-fn try_at(state: &UpstreamState, address: SocketAddr, at: Instant, result: TryResult) -> Option<Change> {
+fn try_at(state: &UpstreamState, address: SocketAddr, at: Instant, result: TryResult) -> Option<EjectionChange> {
     for _ in 0..100 {
         let mut chosen = choose_at(state, &[], at, &HeaderMap::new()).unwrap().unwrap();
         if chosen.endpoint.address == address {
@@ -35,9 +35,9 @@ fn is_used(state: &UpstreamState, address: SocketAddr, at: Instant) -> bool {
     (0..20).any(|_| choose_at(state, &[], at, &HeaderMap::new()).unwrap().unwrap().endpoint.address == address)
 }
 
-/// Ends three requests in vain.
+/// Ends three requests with failures.
 #[track_caller]
-fn eject(state: &UpstreamState, address: SocketAddr, at: Instant) -> Change {
+fn eject(state: &UpstreamState, address: SocketAddr, at: Instant) -> EjectionChange {
     let ends: Vec<_> = (0..3).map(|_| try_at(state, address, at, ConnectFailed)).collect();
     assert_eq!(ends[..2], [None, None]);
     ends[2].unwrap()
@@ -53,18 +53,18 @@ fn seconds(seconds: u64) -> Duration {
 fn who_fails_in_a_row_is_left_out_and_comes_back_by_a_trial() {
     let state = state(&Upstreams::new(), &ejecting(&TWO, rules()));
     let now = Instant::now();
-    // A success in between begins a new row.
+    // A success resets the consecutive failures.
     for result in [ConnectFailed, Answered(503), Answered(200), TimedOut, ConnectFailed] {
         assert_eq!(try_at(&state, SICK, now, result), None);
     }
-    let ejected = |reason, time| Some(Change::Ejected { reason, time: seconds(time) });
+    let ejected = |reason, time| Some(EjectionChange::Ejected { reason, time: seconds(time) });
     assert_eq!(try_at(&state, SICK, now, TimedOut), ejected(Reason::Consecutive, 10));
     assert!(!is_used(&state, SICK, now + seconds(9)));
 
     let later = now + seconds(11);
     assert_eq!(try_at(&state, SICK, later, Answered(503)), ejected(Reason::Trial, 20));
     assert!(!is_used(&state, SICK, later + seconds(19)));
-    assert_eq!(try_at(&state, SICK, later + seconds(21), Answered(200)), Some(Change::Returned));
+    assert_eq!(try_at(&state, SICK, later + seconds(21), Answered(200)), Some(EjectionChange::Returned));
     assert_eq!(try_at(&state, SICK, later + seconds(21), Answered(200)), None);
 }
 
@@ -82,7 +82,7 @@ fn one_trial_at_a_time_and_an_abandoned_one_is_repeated() {
     assert!(!is_used(&state, SICK, later));
     // The client left.
     drop(trial);
-    assert_eq!(try_at(&state, SICK, later, Answered(200)), Some(Change::Returned));
+    assert_eq!(try_at(&state, SICK, later, Answered(200)), Some(EjectionChange::Returned));
 }
 
 #[test]
@@ -107,9 +107,9 @@ fn no_more_are_left_out_than_may_be() {
     let now = Instant::now();
     let endpoints = of_four.endpoints().endpoints.clone();
     for endpoint in &endpoints[..2] {
-        assert!(matches!(eject(&of_four, endpoint.address, now), Change::Ejected { .. }));
+        assert!(matches!(eject(&of_four, endpoint.address, now), EjectionChange::Ejected { .. }));
     }
-    let withheld = Change::Withheld { reason: Reason::Consecutive };
+    let withheld = EjectionChange::Withheld { reason: Reason::Consecutive };
     assert_eq!(eject(&of_four, endpoints[2].address, now), withheld);
     assert!(is_used(&of_four, endpoints[2].address, now));
 
@@ -125,7 +125,7 @@ fn the_unhealthy_and_the_drained_count_among_those_that_are_out() {
     let state = state(&upstreams, &upstream);
     let other = Arc::clone(&state.endpoints().endpoints[1]);
     condemn(&state, &other);
-    let withheld = Change::Withheld { reason: Reason::Consecutive };
+    let withheld = EjectionChange::Withheld { reason: Reason::Consecutive };
     assert_eq!(eject(&state, SICK, Instant::now()), withheld);
     other.presume_healthy();
     upstreams.drain("orders", "10.0.0.2:80", true, Instant::now()).unwrap();
@@ -149,7 +149,7 @@ fn who_fails_more_than_the_others_is_left_out() {
         }
     }
     let reason = Reason::ErrorRate;
-    assert_eq!(ends.pop().unwrap(), Some(Change::Ejected { reason, time: seconds(10) }));
+    assert_eq!(ends.pop().unwrap(), Some(EjectionChange::Ejected { reason, time: seconds(10) }));
     assert!(ends.len() >= 9 && ends.iter().all(Option::is_none), "{ends:?}");
 }
 
@@ -188,7 +188,7 @@ fn two_configurations_see_one_ejection() {
     let now = Instant::now();
     eject(&before, SICK, now);
     assert!(!is_used(&after, SICK, now));
-    // Each has its own endpoints, and its own mind about ejection.
+    // Each configuration has its own endpoints and ejection settings.
     assert_eq!(addresses(&before), ["10.0.0.1:80", "10.0.0.2:80"]);
     assert_eq!(addresses(&after), ["10.0.0.1:80", "10.0.0.3:80"]);
     changed.ejection = None;
@@ -221,9 +221,9 @@ fn who_comes_back_takes_a_part_of_its_share() {
     assert_eq!(share(now), 1.0, "what is there from the beginning is warm");
     eject(&state, SICK, now);
     let back = now + seconds(11);
-    assert_eq!(try_at(&state, SICK, back, Answered(200)), Some(Change::Returned));
+    assert_eq!(try_at(&state, SICK, back, Answered(200)), Some(EjectionChange::Returned));
     assert!(share(back) < 0.11);
-    assert_eq!(state.view(back)[0].condition, Condition::SlowStart);
+    assert_eq!(state.view(back)[0].condition, EndpointCondition::SlowStart);
     let taken = |at| {
         let is_sick =
             |_: &i32| choose_at(&state, &[], at, &HeaderMap::new()).unwrap().unwrap().endpoint.address == SICK;
@@ -240,8 +240,8 @@ fn an_endpoint_is_seen_as_it_is() {
     let state = state(&Upstreams::new(), &ejecting(&TWO, rules()));
     let now = Instant::now();
     let seen = |at| (state.view(at)[0].condition, state.view(at)[0].ejected.map(|left| left.as_secs()));
-    assert_eq!(seen(now), (Condition::Healthy, None));
+    assert_eq!(seen(now), (EndpointCondition::Healthy, None));
     eject(&state, SICK, now);
-    assert_eq!(seen(now + seconds(4)), (Condition::Ejected, Some(6)));
-    assert_eq!(seen(now + seconds(11)), (Condition::HalfOpen, Some(0)));
+    assert_eq!(seen(now + seconds(4)), (EndpointCondition::Ejected, Some(6)));
+    assert_eq!(seen(now + seconds(11)), (EndpointCondition::HalfOpen, Some(0)));
 }

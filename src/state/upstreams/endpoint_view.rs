@@ -1,11 +1,11 @@
-//! What an operator sees of the endpoints.
+//! The state of the endpoints, for operators and metrics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::UpstreamState;
-use super::members::share;
+use super::endpoint_set::share;
+use super::upstream_state::UpstreamState;
 use crate::decision::upstream::ejection::{Admits, Standing};
 use crate::decision::upstream::warmup::FULL_SHARE;
 
@@ -18,60 +18,60 @@ pub struct EndpointView {
     pub zone: Option<Arc<str>>,
     pub priority: u32,
     pub weight: u32,
-    pub condition: Condition,
-    /// What probes say; true without any.
+    pub condition: EndpointCondition,
+    /// The result of the probes; true without probes.
     pub healthy: bool,
-    /// How long it is still left out for the requests that it failed; nothing for one that is half-open.
+    /// How long it stays ejected; zero for a half-open one.
     pub ejected: Option<Duration>,
     /// Whether an operator drained it.
     pub draining: bool,
-    /// The part of its share that it takes while it is warming up, from 0 to 1.
+    /// The part of its share that it takes during a slow start, from 0 to 1.
     pub share: f64,
     /// Requests in progress.
     pub active: usize,
 }
 
-/// In one word, whether an endpoint gets requests; where several hold, the first.
+/// Whether an endpoint gets requests, as one word. Where several apply, the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum EndpointCondition {
     /// An operator drained it.
     Draining,
-    /// Probes speak against it.
+    /// Its probes fail.
     Unhealthy,
-    /// It is left out for the requests that it failed.
+    /// It is ejected for failed requests.
     Ejected,
-    /// It was left out, and the next request is its trial, or under way.
+    /// Its ejection is over: the next request is its trial, or the trial is in progress.
     HalfOpen,
-    /// It takes a part of its share, since it joined a short while ago.
+    /// It takes a part of its share, because it joined recently.
     SlowStart,
     /// It takes its share.
     Healthy,
 }
 
-impl Condition {
+impl EndpointCondition {
     /// The word in the admin listener's answers.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Condition::Draining => "draining",
-            Condition::Unhealthy => "unhealthy",
-            Condition::Ejected => "ejected",
-            Condition::HalfOpen => "half_open",
-            Condition::SlowStart => "slow_start",
-            Condition::Healthy => "healthy",
+            EndpointCondition::Draining => "draining",
+            EndpointCondition::Unhealthy => "unhealthy",
+            EndpointCondition::Ejected => "ejected",
+            EndpointCondition::HalfOpen => "half_open",
+            EndpointCondition::SlowStart => "slow_start",
+            EndpointCondition::Healthy => "healthy",
         }
     }
 
-    /// Whether new requests come to it.
+    /// Whether it gets new requests.
     pub const fn takes_requests(self) -> bool {
-        matches!(self, Condition::HalfOpen | Condition::SlowStart | Condition::Healthy)
+        matches!(self, EndpointCondition::HalfOpen | EndpointCondition::SlowStart | EndpointCondition::Healthy)
     }
 }
 
 impl UpstreamState {
     /// Every endpoint as it is now, in the order of the file.
     pub fn view(&self, now: Instant) -> Vec<EndpointView> {
-        let (now, members) = (self.millis(now), self.endpoints());
-        let views = members.endpoints.iter().zip(&members.located).map(|(endpoint, located)| {
+        let (now, set) = (self.millis(now), self.endpoints());
+        let views = set.endpoints.iter().zip(&set.located).map(|(endpoint, located)| {
             let healthy = self.upstream.health.is_none() || endpoint.healthy();
             let standing = match self.upstream.ejection {
                 Some(_) => endpoint.standing(),
@@ -79,16 +79,16 @@ impl UpstreamState {
             };
             let (draining, share) = (endpoint.drained(), share(&self.upstream, endpoint, now));
             let condition = if draining {
-                Condition::Draining
+                EndpointCondition::Draining
             } else if !healthy {
-                Condition::Unhealthy
+                EndpointCondition::Unhealthy
             } else {
                 match standing.admits(now) {
-                    Admits::Trial => Condition::HalfOpen,
-                    Admits::Nothing if standing == Standing::OnTrial => Condition::HalfOpen,
-                    Admits::Nothing => Condition::Ejected,
-                    Admits::Requests if share < FULL_SHARE => Condition::SlowStart,
-                    Admits::Requests => Condition::Healthy,
+                    Admits::Trial => EndpointCondition::HalfOpen,
+                    Admits::Nothing if standing == Standing::OnTrial => EndpointCondition::HalfOpen,
+                    Admits::Nothing => EndpointCondition::Ejected,
+                    Admits::Requests if share < FULL_SHARE => EndpointCondition::SlowStart,
+                    Admits::Requests => EndpointCondition::Healthy,
                 }
             };
             EndpointView {
@@ -112,8 +112,8 @@ impl UpstreamState {
         views.collect()
     }
 
-    /// Choices that passed over an endpoint which was as busy as it may be, since the upstream exists.
+    /// Selections since the upstream exists that passed over an endpoint because it had as many requests as it may have.
     pub fn passed_over(&self) -> u64 {
-        self.kept.passed_over.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.passed_over.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

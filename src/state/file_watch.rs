@@ -1,50 +1,50 @@
-//! When a file that may change at any time is worth reading, and reading it within a bound.
+//! Detects changes of a file by polling, and reads files within a bound.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
-/// Most looks that a file which changes all the time is waited for.
-const MAX_LOOKS: u32 = 5;
+/// Polls after which a file that keeps changing is read.
+const MAX_POLLS: u32 = 5;
 
-/// What is known about a file on disk.
+/// The state of a watched file.
 ///
-/// A file is read one look after its change was seen, so that one in the middle of being written is not taken for the
+/// A file is read one poll after its change was seen, so that a file in the middle of being written is not taken for the
 /// whole, and a second change within the resolution of its timestamps is not missed.
 #[derive(Debug, Default)]
-pub struct Watch {
-    /// What was seen of the file when it was last read.
-    read: Option<Stamp>,
-    /// What was last seen of it since, and for how many looks it has not been as it was read.
-    changed: Option<(Stamp, u32)>,
+pub struct FileWatch {
+    /// The file's stamp when it was last read.
+    read: Option<FileStamp>,
+    /// The last stamp that differs from `read`, and for how many polls the file has differed.
+    changed: Option<(FileStamp, u32)>,
 }
 
-/// What differs between two states of a file.
+/// Metadata that differs between two states of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    /// Set by the kernel at each change of content, owner or mode: what a tool writes into `modified` does not matter.
+    /// Set by the kernel at each change of content, owner or mode, so that a tool that sets `modified` hides nothing.
     changed: (i64, i64),
 }
 
-impl Watch {
-    /// Looks at the file. `true`: it is to be read now.
-    pub fn look(&mut self, file: &str) -> io::Result<bool> {
-        let seen = Stamp::of(&fs::metadata(file)?);
+impl FileWatch {
+    /// Returns whether the file is to be read now.
+    pub fn poll(&mut self, file: &str) -> io::Result<bool> {
+        let seen = FileStamp::of(&fs::metadata(file)?);
         if self.read == Some(seen) {
             self.changed = None;
             return Ok(false);
         }
-        let looks = match self.changed {
-            Some((before, _)) if before == seen => MAX_LOOKS,
-            Some((_, looks)) => looks + 1,
+        let polls = match self.changed {
+            Some((before, _)) if before == seen => MAX_POLLS,
+            Some((_, polls)) => polls + 1,
             None => 1,
         };
-        if looks < MAX_LOOKS {
-            self.changed = Some((seen, looks));
+        if polls < MAX_POLLS {
+            self.changed = Some((seen, polls));
             return Ok(false);
         }
         self.changed = None;
@@ -52,13 +52,13 @@ impl Watch {
         Ok(true)
     }
 
-    /// What is there now is about to be read, or was not worth it: only what differs from it is new.
+    /// Takes the present state as read: only a state that differs from it is a change.
     pub fn accept(&mut self, file: &str) {
-        self.read = fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata));
+        self.read = fs::metadata(file).ok().map(|metadata| FileStamp::of(&metadata));
         self.changed = None;
     }
 
-    /// Whatever is there at the next look is new.
+    /// Makes the next poll report a change.
     pub fn forget(&mut self) {
         self.read = None;
     }
@@ -70,7 +70,7 @@ impl Watch {
 /// The file system's, and [`io::ErrorKind::FileTooLarge`].
 pub fn read_bounded(file: &str, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    // One byte more than allowed tells a file that is too large from one that just fits.
+    // One byte more than allowed shows that the file is too large.
     File::open(file)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > most {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes")));
@@ -78,9 +78,9 @@ pub fn read_bounded(file: &str, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(metadata: &fs::Metadata) -> Self {
-        Stamp {
+        FileStamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),

@@ -1,46 +1,46 @@
-//! What a request holds on to: counters that were looked up before it came.
+//! Handles: counters of routes, upstreams and listeners, resolved before the request that uses them.
 //!
-//! A child of a labelled metric is made when it first counts, then kept in its place in an array. So a file with 10,000
-//! routes costs memory and scrape lines only for what has traffic, and a request pays an index and an atomic add.
+//! A child of a labelled metric is created when it first counts, then kept in an array. A configuration with 10,000 routes thus
+//! costs memory and scrape lines only for routes with traffic, and a request costs an index and an atomic addition.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::Families;
+use super::families::MetricFamilies;
 use crate::decision::outcome::Cause;
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::retry::Failure;
-use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+use crate::telemetry::record::{RecordedDecision, RequestRecord, UpstreamRecord};
 
 /// The metrics of one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
     name: Arc<str>,
-    families: Arc<Families>,
-    requests: [[OnceLock<IntCounter>; StatusClass::COUNT]; Decision::ALL.len()],
+    families: Arc<MetricFamilies>,
+    requests: [[OnceLock<IntCounter>; StatusClass::COUNT]; RecordedDecision::ALL.len()],
     duration: OnceLock<Histogram>,
-    denials: Causes,
-    failures: Causes,
-    would_deny: Causes,
+    denials: CauseCounters,
+    failures: CauseCounters,
+    would_deny: CauseCounters,
 }
 
 impl RouteMetrics {
-    pub(super) fn new(name: Arc<str>, families: Arc<Families>) -> Self {
+    pub(super) fn new(name: Arc<str>, families: Arc<MetricFamilies>) -> Self {
         RouteMetrics {
             name,
             families,
             requests: Default::default(),
             duration: OnceLock::new(),
-            denials: Causes::default(),
-            failures: Causes::default(),
-            would_deny: Causes::default(),
+            denials: CauseCounters::default(),
+            failures: CauseCounters::default(),
+            would_deny: CauseCounters::default(),
         }
     }
 
-    /// Counts a finished request, whatever became of it.
-    pub fn record(&self, record: &Record) {
+    /// Counts a finished request.
+    pub fn record(&self, record: &RequestRecord) {
         let class = StatusClass::of(record.status);
         self.requests[record.decision as usize][class as usize]
             .get_or_init(|| {
@@ -53,9 +53,9 @@ impl RouteMetrics {
             .observe(record.duration.as_secs_f64());
         if let Some(cause) = record.cause {
             match record.decision {
-                Decision::Deny => self.denials.count(cause, &self.families.denials, &self.name),
-                Decision::Fail => self.failures.count(cause, &self.families.failures, &self.name),
-                Decision::Allow => {}
+                RecordedDecision::Deny => self.denials.count(cause, &self.families.denials, &self.name),
+                RecordedDecision::Fail => self.failures.count(cause, &self.families.failures, &self.name),
+                RecordedDecision::Allow => {}
             }
         }
         if let Some(cause) = record.would_deny {
@@ -64,11 +64,11 @@ impl RouteMetrics {
     }
 }
 
-/// Counters by cause. The array is made with the first cause: most routes have none.
+/// Counters by cause. The array is allocated with the first cause: most routes have none.
 #[derive(Debug, Default)]
-struct Causes(OnceLock<Box<[OnceLock<IntCounter>; Cause::ALL.len()]>>);
+struct CauseCounters(OnceLock<Box<[OnceLock<IntCounter>; Cause::ALL.len()]>>);
 
-impl Causes {
+impl CauseCounters {
     fn count(&self, cause: Cause, family: &IntCounterVec, route: &str) {
         let counters = self.0.get_or_init(|| Box::new([const { OnceLock::new() }; Cause::ALL.len()]));
         counters[cause as usize].get_or_init(|| family.with_label_values(&[route, cause.code()])).inc();
@@ -79,25 +79,25 @@ impl Causes {
 #[derive(Debug)]
 pub struct UpstreamMetrics {
     name: Arc<str>,
-    families: Arc<Families>,
+    families: Arc<MetricFamilies>,
     requests: [OnceLock<IntCounter>; StatusClass::COUNT],
     duration: OnceLock<Histogram>,
     connect_failures: IntCounter,
-    retries: ByFailure,
-    retries_denied: ByFailure,
+    retries: FailureCounters,
+    retries_denied: FailureCounters,
     ejections: [OnceLock<IntCounter>; Reason::ALL.len()],
     ejections_withheld: [OnceLock<IntCounter>; Reason::ALL.len()],
     fallbacks: OnceLock<IntCounter>,
 }
 
 impl UpstreamMetrics {
-    pub(super) fn new(name: Arc<str>, families: Arc<Families>) -> Self {
+    pub(super) fn new(name: Arc<str>, families: Arc<MetricFamilies>) -> Self {
         UpstreamMetrics {
             requests: Default::default(),
             duration: OnceLock::new(),
             connect_failures: families.upstream_connect_failures.with_label_values(&[&*name]),
-            retries: ByFailure::default(),
-            retries_denied: ByFailure::default(),
+            retries: FailureCounters::default(),
+            retries_denied: FailureCounters::default(),
             ejections: Default::default(),
             ejections_withheld: Default::default(),
             fallbacks: OnceLock::new(),
@@ -106,7 +106,7 @@ impl UpstreamMetrics {
         }
     }
 
-    /// Counts a finished request. `status` is what the upstream answered with, `None` where it gave no answer.
+    /// Counts a finished request. `status` is the upstream's; `None` without an answer.
     pub fn record(&self, record: &UpstreamRecord, status: Option<u16>) {
         let class = StatusClass::of(status.unwrap_or(0));
         self.requests[class as usize]
@@ -117,32 +117,32 @@ impl UpstreamMetrics {
         }
     }
 
-    /// Counts an attempt to connect that failed, when it fails.
+    /// Counts a failed attempt to connect.
     pub fn connect_failed(&self) {
         self.connect_failures.inc();
     }
 
-    /// Counts a request that goes to the rest of a split instead.
+    /// Counts a request that falls back to the rest of a split.
     pub fn fell_back(&self) {
         self.fallbacks.get_or_init(|| self.families.upstream_fallbacks.with_label_values(&[&*self.name])).inc();
     }
 
-    /// Counts that a request is tried again.
+    /// Counts a retry.
     pub fn retried(&self, failure: Failure) {
         self.retries.count(failure, &self.families.upstream_retries, &self.name);
     }
 
-    /// Counts that the budget left no retry to a request.
+    /// Counts a retry that the budget did not allow.
     pub fn retry_denied(&self, failure: Failure) {
         self.retries_denied.count(failure, &self.families.upstream_retries_denied, &self.name);
     }
 
-    /// Counts an endpoint that is left out for the requests that it failed.
+    /// Counts an ejection.
     pub fn ejected(&self, reason: Reason) {
         self.count(&self.ejections, &self.families.upstream_ejections, reason);
     }
 
-    /// Counts an endpoint that would be left out if not too many were.
+    /// Counts an ejection that did not happen because too many endpoints are out of service.
     pub fn ejection_withheld(&self, reason: Reason) {
         self.count(&self.ejections_withheld, &self.families.upstream_ejections_withheld, reason);
     }
@@ -158,11 +158,11 @@ impl UpstreamMetrics {
     }
 }
 
-/// Counters by what was wrong with a try.
+/// Counters by the failure of a try.
 #[derive(Debug, Default)]
-struct ByFailure([OnceLock<IntCounter>; Failure::NAMES.len()]);
+struct FailureCounters([OnceLock<IntCounter>; Failure::NAMES.len()]);
 
-impl ByFailure {
+impl FailureCounters {
     fn count(&self, failure: Failure, family: &IntCounterVec, upstream: &str) {
         self.0[failure.index()].get_or_init(|| family.with_label_values(&[upstream, failure.as_str()])).inc();
     }
@@ -179,7 +179,7 @@ pub struct ListenerMetrics {
 }
 
 impl ListenerMetrics {
-    pub(super) fn new(name: &str, families: &Families) -> Self {
+    pub(super) fn new(name: &str, families: &MetricFamilies) -> Self {
         ListenerMetrics {
             connections: families.connections.with_label_values(&[name]),
             accepted: families.connections_total.with_label_values(&[name]),
@@ -190,10 +190,10 @@ impl ListenerMetrics {
         }
     }
 
-    /// Counts an accepted connection, as open until the guard is dropped.
-    pub fn accepted(&self) -> Open {
+    /// Counts an accepted connection, and counts it as open until the guard is dropped.
+    pub fn accepted(&self) -> GaugeGuard {
         self.accepted.inc();
-        Open::new(&self.connections)
+        GaugeGuard::new(&self.connections)
     }
 
     /// Counts a connection that was closed before anything was read from it.
@@ -215,7 +215,7 @@ impl ListenerMetrics {
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionRefusal {
-    /// By the listener's `addresses`.
+    /// The listener's `addresses` refuse its address.
     Address,
 }
 
@@ -231,24 +231,24 @@ impl ConnectionRefusal {
     }
 }
 
-/// Something that is counted for as long as it lives, on every path out, panics included.
+/// Increments a gauge and decrements it when dropped, panics included.
 #[derive(Debug)]
-pub struct Open(IntGauge);
+pub struct GaugeGuard(IntGauge);
 
-impl Open {
+impl GaugeGuard {
     pub(super) fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
-        Open(gauge.clone())
+        GaugeGuard(gauge.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
-/// The hundreds of a status, as a label: a label for each status would multiply the series for little.
+/// The class of a status, as a label: a label for each status would multiply the number of series.
 #[derive(Clone, Copy)]
 enum StatusClass {
     None,
@@ -295,7 +295,7 @@ mod tests {
         for (position, cause) in Cause::ALL.iter().enumerate() {
             assert_eq!(*cause as usize, position);
         }
-        for (position, decision) in Decision::ALL.iter().enumerate() {
+        for (position, decision) in RecordedDecision::ALL.iter().enumerate() {
             assert_eq!(*decision as usize, position);
         }
         for (position, reason) in Reason::ALL.iter().enumerate() {

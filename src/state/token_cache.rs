@@ -1,4 +1,4 @@
-//! Verified tokens, remembered: a second request with the same token costs no signature check.
+//! Cache of verified tokens: further requests with the same token need no signature check.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::decision::access::{CredentialDigest, Principal};
 
-/// How many tokens of ordinary size are remembered unless told otherwise.
+/// Default number of cached tokens of ordinary size.
 pub const DEFAULT_ENTRIES: usize = 100_000;
 
-/// The principals of verified tokens, by the digest of the token and of what it was verified with. Bounded: what was not
-/// asked for lately makes room. Entries of an earlier configuration are never asked for again and go the same way.
+/// The principals of verified tokens, by the digest of the token and of what it was verified with. Bounded: entries that were
+/// not used recently are evicted, among them those of an earlier configuration, whose digests don't occur any more.
 #[derive(Debug)]
-pub struct Tokens {
-    cache: Cache<CredentialDigest, Arc<Principal>, Size>,
+pub struct TokenCache {
+    cache: Cache<CredentialDigest, Arc<Principal>, TokenWeight>,
 }
 
-impl Tokens {
-    /// Room for `entries` tokens of up to a KiB of claims. A longer one takes the room of several.
+impl TokenCache {
+    /// Capacity for `entries` tokens with up to a KiB of claims. A larger one counts as several.
     pub fn new(entries: usize) -> Self {
-        Tokens { cache: Cache::with_weighter(entries, entries as u64, Size) }
+        TokenCache { cache: Cache::with_weighter(entries, entries as u64, TokenWeight) }
     }
 
-    /// The principal remembered under `digest`, unless its token has expired by `now`.
+    /// The principal cached under `digest`, unless its token has expired by `now`.
     pub fn get(&self, digest: &CredentialDigest, now: SystemTime) -> Option<Arc<Principal>> {
         let principal = self.cache.get(digest)?;
         if principal.expires.is_some_and(|expires| now < expires) {
@@ -35,35 +35,35 @@ impl Tokens {
         None
     }
 
-    /// Remembers a principal that was verified just now. One without an end is not remembered.
+    /// Caches a principal that was just verified. One whose token does not expire is not cached.
     pub fn insert(&self, digest: CredentialDigest, principal: Arc<Principal>) {
         if principal.expires.is_some() {
             self.cache.insert(digest, principal);
         }
     }
 
-    /// How many tokens are remembered.
+    /// The number of cached tokens.
     pub fn len(&self) -> usize {
         self.cache.len()
     }
 
-    /// Whether no token is remembered.
+    /// Whether no token is cached.
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
     }
 }
 
-impl Default for Tokens {
+impl Default for TokenCache {
     fn default() -> Self {
-        Tokens::new(DEFAULT_ENTRIES)
+        TokenCache::new(DEFAULT_ENTRIES)
     }
 }
 
-/// An entry's size in KiB, so that large claims are as bounded as many tokens.
+/// An entry's size in KiB, so that large claims are bounded like many tokens.
 #[derive(Clone, Debug)]
-struct Size;
+struct TokenWeight;
 
-impl Weighter<CredentialDigest, Arc<Principal>> for Size {
+impl Weighter<CredentialDigest, Arc<Principal>> for TokenWeight {
     fn weight(&self, _: &CredentialDigest, principal: &Arc<Principal>) -> u64 {
         let claims: usize = principal.claims.iter().map(|(name, value)| name.len() + size(value)).sum();
         1 + claims as u64 / 1024
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_token_is_remembered_until_it_expires() {
-        let tokens = Tokens::new(10);
+        let tokens = TokenCache::new(10);
         let noon = SystemTime::UNIX_EPOCH + NOON;
         tokens.insert(digest(1), principal(json!({}), Some(noon)));
         assert!(tokens.get(&digest(1), noon - Duration::from_secs(1)).is_some());
@@ -124,14 +124,14 @@ mod tests {
 
     #[test]
     fn a_principal_without_an_end_is_not_remembered() {
-        let tokens = Tokens::new(10);
+        let tokens = TokenCache::new(10);
         tokens.insert(digest(1), principal(json!({}), None));
         assert!(tokens.is_empty());
     }
 
     #[test]
     fn memory_is_bounded_under_a_flood() {
-        let tokens = Tokens::new(100);
+        let tokens = TokenCache::new(100);
         let end = SystemTime::UNIX_EPOCH + NOON;
         for number in 0..10_000 {
             tokens.insert(digest(number), principal(json!({}), Some(end)));

@@ -1,4 +1,4 @@
-//! The search list of resolv.conf(5): which absolute names a written one may stand for.
+//! The search list of resolv.conf(5): the absolute names that a relative one may stand for.
 
 use hickory_resolver::config::ResolverConfig;
 use hickory_resolver::proto::rr::Name;
@@ -6,16 +6,16 @@ use hickory_resolver::proto::rr::Name;
 /// Most names that one name may stand for.
 const MOST: usize = 8;
 
-/// How names without a dot at their end are completed.
+/// Completes names without a dot at their end.
 ///
-/// hickory has a search list too, but walks it for each record type on its own: an A record of one name could then go
-/// together with an AAAA record of another.
-pub(super) struct Search {
+/// hickory has a search list too, but applies it to each record type separately: it could join the A record of one name with
+/// the AAAA record of another.
+pub(super) struct SearchList {
     suffixes: Vec<Name>,
     ndots: usize,
 }
 
-impl Search {
+impl SearchList {
     pub fn new(config: &ResolverConfig, ndots: usize) -> Self {
         // As in resolv.conf(5), `search` replaces `domain`.
         let mut suffixes = config.search().to_vec();
@@ -24,10 +24,10 @@ impl Search {
         }
         suffixes.retain(|suffix| !suffix.is_root());
         suffixes.truncate(MOST - 1);
-        Search { suffixes, ndots }
+        SearchList { suffixes, ndots }
     }
 
-    /// The absolute names to ask for, one after the other until one exists.
+    /// The absolute names to look up, in order, until one exists.
     pub fn candidates(&self, name: &Name) -> Vec<Name> {
         let mut absolute = name.clone();
         absolute.set_fqdn(true);
@@ -51,12 +51,12 @@ impl Search {
 mod tests {
     use super::*;
 
-    fn search(domains: &[&str], ndots: usize) -> Search {
+    fn search(domains: &[&str], ndots: usize) -> SearchList {
         let domains = domains.iter().map(|domain| Name::from_ascii(domain).unwrap()).collect();
-        Search::new(&ResolverConfig::from_parts(None, domains, Vec::new()), ndots)
+        SearchList::new(&ResolverConfig::from_parts(None, domains, Vec::new()), ndots)
     }
 
-    fn candidates(search: &Search, name: &str) -> Vec<String> {
+    fn candidates(search: &SearchList, name: &str) -> Vec<String> {
         search.candidates(&Name::from_ascii(name).unwrap()).iter().map(Name::to_ascii).collect()
     }
 

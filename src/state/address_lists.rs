@@ -1,16 +1,17 @@
-//! What the list files of addresses hold now, kept current while the gateway runs.
+//! The address list files in force, read again when they change.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::decision::access::address::list::{self, Mistakes};
 use crate::decision::access::address::{AddressSet, List, ListId, Lists};
 use crate::decision::rules::defaults::NAMED_FILE_BYTES;
-use crate::state::watch::{Watch, read_bounded};
+use crate::state::file_watch::{FileWatch, read_bounded};
 
 /// Every list file in force, by its name.
 #[derive(Debug, Default)]
@@ -18,34 +19,34 @@ pub struct AddressLists {
     lists: Mutex<HashMap<Arc<str>, Arc<AddressList>>>,
 }
 
-/// One list file: what it held when it was last right.
+/// One list file: its last valid content.
 #[derive(Debug)]
 pub struct AddressList {
     file: Arc<str>,
     set: ArcSwap<AddressSet>,
-    watched: Mutex<Watched>,
+    watched: Mutex<WatchedListFile>,
     stale: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Watched {
-    watch: Watch,
-    /// Why the file can't be used, as far as that was said.
-    trouble: Option<Trouble>,
+struct WatchedListFile {
+    watch: FileWatch,
+    /// The last reported error, if the file can't be used.
+    error: Option<AddressListError>,
 }
 
-/// What looking at a list file found. Displayed without the file's name.
+/// A change of a list file that is to be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It holds something else, with so many entries, which is in force from now on.
+pub enum AddressListChange {
+    /// New content with this many entries is in force.
     Replaced { entries: usize },
-    /// It can't be used, so that what it held before stays in force.
-    Kept(Trouble),
+    /// It can't be used: its previous content stays in force.
+    Kept(AddressListError),
 }
 
 /// Why a list file can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum AddressListError {
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// The first wrong line.
@@ -54,10 +55,10 @@ pub enum Trouble {
 }
 
 impl AddressLists {
-    /// The state of each of `lists`, in their order. Called when a configuration is published: what was loaded with it is
-    /// in force at once if that is `fresh`; otherwise a file that is known keeps what was read of it since.
+    /// The state of each of `lists`, in their order. Called when a configuration is published. `fresh`: the configuration has
+    /// read the files just now, and their content is in force at once. Otherwise a known file keeps what was read of it later.
     pub fn handles(&self, lists: &[List], fresh: bool) -> Vec<Arc<AddressList>> {
-        let mut states = lock(&self.lists);
+        let mut states = self.lists.lock();
         let handles: Vec<_> = lists
             .iter()
             .map(|list| match states.get(&list.file) {
@@ -74,10 +75,10 @@ impl AddressLists {
         handles
     }
 
-    /// The state of each of `lists`, in their order, for a configuration that is tried beside the one in force. Files that
-    /// both name are the same to both; nobody keeps the others.
+    /// The state of each of `lists`, in their order, for a configuration that is tried beside the one in force. Files that both
+    /// name are shared; the others are not kept here.
     pub fn trial(&self, lists: &[List]) -> Vec<Arc<AddressList>> {
-        let states = lock(&self.lists);
+        let states = self.lists.lock();
         lists
             .iter()
             .map(|list| states.get(&list.file).cloned().unwrap_or_else(|| Arc::new(AddressList::new(list))))
@@ -95,7 +96,7 @@ impl AddressList {
         }
     }
 
-    /// As the configuration names it.
+    /// The file's name in the configuration.
     pub fn file(&self) -> &Arc<str> {
         &self.file
     }
@@ -105,40 +106,40 @@ impl AddressList {
         self.set.load().entries()
     }
 
-    /// Whether the file can't be used, so that something older is in force.
+    /// Whether the file can't be used, so that its older content is in force.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Looks at the file, and reads it if it has changed and come to rest. Blocks on the file system; to be called about
-    /// every second. `None` if there is nothing new to say.
-    pub fn refresh(&self) -> Option<Change> {
-        let mut watched = lock(&self.watched);
-        let found = match watched.watch.look(&self.file) {
+    /// Reads the file if it has changed and is no longer being written. Blocks on the file system; to be called about every
+    /// second. `None` if there is nothing to log.
+    pub fn refresh(&self) -> Option<AddressListChange> {
+        let mut watched = self.watched.lock();
+        let found = match watched.watch.poll(&self.file) {
             Ok(false) => return None,
             Ok(true) => read(&self.file),
-            Err(error) => Err(Trouble::Unreadable(error.to_string())),
+            Err(error) => Err(AddressListError::Unreadable(error.to_string())),
         };
         match found {
             Ok(set) => {
-                let recovered = watched.trouble.take().is_some();
+                let recovered = watched.error.take().is_some();
                 if !recovered && **self.set.load() == set {
                     return None;
                 }
                 let entries = set.entries();
                 self.replace(Arc::new(set));
-                Some(Change::Replaced { entries })
+                Some(AddressListChange::Replaced { entries })
             }
-            Err(trouble) => {
-                let unreadable = matches!(trouble, Trouble::Unreadable(_));
+            Err(error) => {
+                let unreadable = matches!(error, AddressListError::Unreadable(_));
                 if unreadable {
-                    // What keeps a file from being read may end without a change of the file.
+                    // The reason, such as a permission of a folder, may end without a change of the file.
                     watched.watch.forget();
                 }
-                let said = unreadable && watched.trouble.as_ref() == Some(&trouble);
+                let reported = unreadable && watched.error.as_ref() == Some(&error);
                 self.stale.store(true, Ordering::Relaxed);
-                watched.trouble = Some(trouble.clone());
-                (!said).then_some(Change::Kept(trouble))
+                watched.error = Some(error.clone());
+                (!reported).then_some(AddressListChange::Kept(error))
             }
         }
     }
@@ -155,11 +156,12 @@ impl Lists for [Arc<AddressList>] {
     }
 }
 
-fn read(file: &str) -> Result<AddressSet, Trouble> {
-    let content = read_bounded(file, NAMED_FILE_BYTES).map_err(|error| Trouble::Unreadable(error.to_string()))?;
+fn read(file: &str) -> Result<AddressSet, AddressListError> {
+    let content =
+        read_bounded(file, NAMED_FILE_BYTES).map_err(|error| AddressListError::Unreadable(error.to_string()))?;
     match list::parse(&content) {
         Ok(parsed) => Ok(parsed.set),
-        Err(Mistakes { told, untold }) => Err(Trouble::Wrong {
+        Err(Mistakes { told, untold }) => Err(AddressListError::Wrong {
             line: told.first().map_or(0, |mistake| mistake.line),
             what: told.first().map_or(String::new(), ToString::to_string),
             more: told.len().saturating_sub(1) + untold,
@@ -175,11 +177,6 @@ fn further(mistakes: usize) -> String {
     }
 }
 
-/// What the locks guard stays usable if a thread panicked while it held one: every change is complete or not begun.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -188,33 +185,33 @@ mod tests {
 
     use super::*;
 
-    struct World {
+    struct ListFixture {
         dir: TempDir,
         lists: AddressLists,
         state: Arc<AddressList>,
     }
 
     /// A list file that holds `content`, loaded.
-    fn world(content: &str) -> World {
+    fn world(content: &str) -> ListFixture {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("list.txt");
         fs::write(&file, content).unwrap();
         let lists = AddressLists::default();
         let state = lists.handles(&[loaded(&file.display().to_string(), content)], true).remove(0);
-        World { dir, lists, state }
+        ListFixture { dir, lists, state }
     }
 
     fn loaded(file: &str, content: &str) -> List {
         List { file: file.into(), loaded: Arc::new(list::parse(content.as_bytes()).unwrap().set) }
     }
 
-    impl World {
+    impl ListFixture {
         fn write(&self, content: &str) {
             fs::write(&*self.state.file, content).unwrap();
         }
 
-        /// What is said until a look after a change has nothing to say any more.
-        fn said(&self) -> Vec<Change> {
+        /// The changes in as many polls as a changed file needs to be read.
+        fn said(&self) -> Vec<AddressListChange> {
             (0..4).filter_map(|_| self.state.refresh()).collect()
         }
 
@@ -237,7 +234,7 @@ mod tests {
         world.said();
         world.write("10.0.0.0/8\n198.51.100.1\n");
         assert_eq!(world.state.refresh(), None, "it may still be written");
-        assert_eq!(world.state.refresh(), Some(Change::Replaced { entries: 2 }));
+        assert_eq!(world.state.refresh(), Some(AddressListChange::Replaced { entries: 2 }));
         assert!(world.holds("10.0.0.1") && !world.holds("192.0.2.1"));
         assert_eq!(world.said(), []);
     }
@@ -264,7 +261,7 @@ mod tests {
         // As long as the one before.
         fs::write(&other, "192.0.3.0/24\n").unwrap();
         fs::rename(&other, &*world.state.file).unwrap();
-        assert_eq!(world.said(), [Change::Replaced { entries: 1 }]);
+        assert_eq!(world.said(), [AddressListChange::Replaced { entries: 1 }]);
         assert!(world.holds("192.0.3.1") && !world.holds("192.0.2.1"));
     }
 
@@ -274,14 +271,14 @@ mod tests {
         world.said();
         world.write("# mine\nten\n\neleven\n");
         let said = world.said();
-        let [Change::Kept(trouble)] = &said[..] else { panic!("{said:?}") };
+        let [AddressListChange::Kept(trouble)] = &said[..] else { panic!("{said:?}") };
         assert_eq!(trouble.to_string(), "line 2: `ten` is not an IP address or range, and one more line is wrong");
         assert!(world.holds("192.0.2.1") && world.state.is_stale());
         world.write("ten\n");
         assert_eq!(world.said().len(), 1);
-        // Back to what is in force: that it is mended is worth saying.
+        // Back to the content in force: the recovery is reported.
         world.write("192.0.2.0/24\n");
-        assert_eq!(world.said(), [Change::Replaced { entries: 1 }]);
+        assert_eq!(world.said(), [AddressListChange::Replaced { entries: 1 }]);
         assert!(!world.state.is_stale());
     }
 
@@ -291,10 +288,10 @@ mod tests {
         world.said();
         fs::remove_file(&*world.state.file).unwrap();
         let said = world.said();
-        assert!(matches!(&said[..], [Change::Kept(Trouble::Unreadable(_))]), "{said:?}");
+        assert!(matches!(&said[..], [AddressListChange::Kept(AddressListError::Unreadable(_))]), "{said:?}");
         assert!(world.holds("192.0.2.1") && world.state.is_stale());
         world.write("10.0.0.0/8\n");
-        assert_eq!(world.said(), [Change::Replaced { entries: 1 }]);
+        assert_eq!(world.said(), [AddressListChange::Replaced { entries: 1 }]);
         assert!(world.holds("10.0.0.1") && !world.state.is_stale());
     }
 

@@ -1,30 +1,31 @@
-//! Whether an upstream's pooled connections can be trusted with requests that must not be sent twice.
+//! Whether an upstream's pooled connections may carry requests that must not be sent twice.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an origin is not trusted after it ended a connection early.
+/// How long pooled connections are not trusted after the origin closed one early.
 const DISTRUST: Duration = Duration::from_secs(600);
 
-/// An origin that ends connections sooner than the file says is not trusted with them for ten minutes.
+/// Trust in an upstream's pooled connections. An origin that closes one before its configured idle time loses it for ten
+/// minutes.
 #[derive(Debug)]
-pub struct Reuse {
+pub struct ConnectionReuse {
     epoch: Instant,
     /// Milliseconds after `epoch`; 0: never distrusted.
     distrusted_until: AtomicU64,
 }
 
-impl Reuse {
+impl ConnectionReuse {
     pub fn new(epoch: Instant) -> Self {
-        Reuse { epoch, distrusted_until: AtomicU64::new(0) }
+        ConnectionReuse { epoch, distrusted_until: AtomicU64::new(0) }
     }
 
-    /// The origin ended a connection that was to be trusted still.
+    /// Records that the origin closed a connection before its configured idle time.
     pub fn ended_early(&self, now: Instant) {
         self.distrusted_until.fetch_max(self.millis(now + DISTRUST), Ordering::Relaxed);
     }
 
-    /// Whether the origin keeps connections as long as the file says, as far as is known.
+    /// Whether no connection was closed early within the last ten minutes.
     pub fn trusted(&self, now: Instant) -> bool {
         let until = self.distrusted_until.load(Ordering::Relaxed);
         until == 0 || self.millis(now) >= until
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn trust_comes_back() {
         let start = Instant::now();
-        let reuse = Reuse::new(start);
+        let reuse = ConnectionReuse::new(start);
         assert!(reuse.trusted(start));
         reuse.ended_early(start);
         assert!(!reuse.trusted(start));

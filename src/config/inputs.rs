@@ -1,4 +1,5 @@
-//! What a configuration was read from, so that a change of it can be noticed.
+//! [`ConfigInputs`]: the files and folders that a configuration was read from, with a digest of each, so that a change is
+//! noticed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,77 +8,78 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::compile::Environment;
+use super::environment::Environment;
 use super::load;
 
-/// Every file and folder that one attempt to load a configuration asked for, and what was found there.
+/// Every file and folder that one attempt to load a configuration read, with what it contained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    found: BTreeMap<Asked, Found>,
-    /// What takes effect by itself once a configuration with it is served. Until then only a new attempt helps.
-    living: BTreeMap<Asked, Found>,
+pub struct ConfigInputs {
+    found: BTreeMap<InputPath, InputDigest>,
+    /// Files that are watched on their own once a configuration with them is served. Until then a change of them needs a new
+    /// attempt.
+    watched: BTreeMap<InputPath, InputDigest>,
 }
 
-/// What was asked for, by the path as written.
+/// A path that was read, as written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub enum InputPath {
     /// The content of a file.
     File(String),
-    /// The parts of a configuration in a folder.
+    /// The names of a folder's configuration files.
     Folder(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Found {
+enum InputDigest {
     /// SHA-256 of the content, or of the names.
     Content([u8; 32]),
-    /// Why there was none.
-    Nothing(io::ErrorKind),
+    /// Why it could not be read.
+    Unreadable(io::ErrorKind),
 }
 
-impl Reading {
-    /// Everything that was asked for.
-    pub fn asked(&self) -> impl Iterator<Item = &Asked> {
-        self.found.keys().chain(self.living.keys())
+impl ConfigInputs {
+    /// The paths that were read.
+    pub fn paths(&self) -> impl Iterator<Item = &InputPath> {
+        self.found.keys().chain(self.watched.keys())
     }
 
-    /// Asks for the same once more.
-    pub fn again(&self, environment: &dyn Environment) -> Reading {
-        let again = |asked: &BTreeMap<Asked, Found>| {
-            let find = |asked: &Asked| match asked {
-                Asked::File(path) => Found::content(&environment.read(path)),
-                Asked::Folder(path) => Found::names(&environment.list_dir(path)),
+    /// Reads the same paths again.
+    pub fn read_again(&self, environment: &dyn Environment) -> ConfigInputs {
+        let again = |inputs: &BTreeMap<InputPath, InputDigest>| {
+            let digest = |path: &InputPath| match path {
+                InputPath::File(path) => InputDigest::content(&environment.read(path)),
+                InputPath::Folder(path) => InputDigest::names(&environment.list_dir(path)),
             };
-            asked.keys().map(|asked| (asked.clone(), find(asked))).collect()
+            inputs.keys().map(|path| (path.clone(), digest(path))).collect()
         };
-        Reading { found: again(&self.found), living: again(&self.living) }
+        ConfigInputs { found: again(&self.found), watched: again(&self.watched) }
     }
 
-    /// The configuration is served: what takes effect by itself needs no attention any more.
-    pub(super) fn served(mut self) -> Reading {
-        self.living.clear();
+    /// The inputs of a configuration that is served: without the files that are watched on their own.
+    pub(super) fn served(mut self) -> ConfigInputs {
+        self.watched.clear();
         self
     }
 }
 
-impl Found {
-    fn content(content: &io::Result<Vec<u8>>) -> Found {
+impl InputDigest {
+    fn content(content: &io::Result<Vec<u8>>) -> InputDigest {
         match content {
-            Ok(content) => Found::Content(sha256(content)),
-            Err(error) => Found::Nothing(error.kind()),
+            Ok(content) => InputDigest::Content(sha256(content)),
+            Err(error) => InputDigest::Unreadable(error.kind()),
         }
     }
 
-    fn names(names: &io::Result<Vec<String>>) -> Found {
+    fn names(names: &io::Result<Vec<String>>) -> InputDigest {
         match names {
             Ok(names) => {
-                // What an editor puts beside its file is not part of the configuration.
+                // Temporary files of editors do not count.
                 let mut parts: Vec<&str> =
                     names.iter().map(String::as_str).filter(|name| load::is_part(name)).collect();
                 parts.sort_unstable();
-                Found::Content(sha256(parts.join("\n").as_bytes()))
+                InputDigest::Content(sha256(parts.join("\n").as_bytes()))
             }
-            Err(error) => Found::Nothing(error.kind()),
+            Err(error) => InputDigest::Unreadable(error.kind()),
         }
     }
 }
@@ -88,28 +90,28 @@ fn sha256(content: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// An environment that answers as another one, and remembers what it was asked.
-pub(super) struct Recording<'a> {
+/// An environment that passes every question to another one, and records what it read.
+pub(super) struct RecordingEnvironment<'a> {
     environment: &'a dyn Environment,
-    reading: RefCell<Reading>,
+    reading: RefCell<ConfigInputs>,
 }
 
-impl<'a> Recording<'a> {
+impl<'a> RecordingEnvironment<'a> {
     pub fn new(environment: &'a dyn Environment) -> Self {
-        Recording { environment, reading: RefCell::default() }
+        RecordingEnvironment { environment, reading: RefCell::default() }
     }
 
-    pub fn finish(self) -> Reading {
+    pub fn finish(self) -> ConfigInputs {
         self.reading.into_inner()
     }
 
-    /// Whether asking twice gives the same: a pipe, which has no mode, is empty the second time.
+    /// Whether a second reading gives the same: a pipe, which has no mode, is empty the second time.
     fn lasts(&self, path: &str, content: &io::Result<Vec<u8>>) -> bool {
         content.is_err() || self.environment.mode(path).is_some()
     }
 }
 
-impl Environment for Recording<'_> {
+impl Environment for RecordingEnvironment<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.environment.variable(name)
     }
@@ -118,23 +120,23 @@ impl Environment for Recording<'_> {
         let content = self.environment.read(path);
         if self.lasts(path, &content) {
             let mut reading = self.reading.borrow_mut();
-            reading.found.insert(Asked::File(path.to_owned()), Found::content(&content));
+            reading.found.insert(InputPath::File(path.to_owned()), InputDigest::content(&content));
         }
         content
     }
 
-    fn read_living(&self, path: &str) -> io::Result<Vec<u8>> {
-        let content = self.environment.read_living(path);
+    fn read_watched(&self, path: &str) -> io::Result<Vec<u8>> {
+        let content = self.environment.read_watched(path);
         if self.lasts(path, &content) {
             let mut reading = self.reading.borrow_mut();
-            reading.living.insert(Asked::File(path.to_owned()), Found::content(&content));
+            reading.watched.insert(InputPath::File(path.to_owned()), InputDigest::content(&content));
         }
         content
     }
 
     fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
         let names = self.environment.list_dir(path);
-        self.reading.borrow_mut().found.insert(Asked::Folder(path.to_owned()), Found::names(&names));
+        self.reading.borrow_mut().found.insert(InputPath::Folder(path.to_owned()), InputDigest::names(&names));
         names
     }
 
@@ -161,7 +163,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::config::Source;
+    use crate::config::ConfigSource;
 
     /// Files that a test may change.
     #[derive(Clone, Default)]
@@ -190,15 +192,15 @@ listeners: [{ name: l, address: 127.0.0.1:8080 }]
 routes: [{ name: r, access: public, addresses: { deny: [{ file: list }] }, respond: {} }]
 error_pages: { default: { file: page } }";
 
-    fn opened() -> (Disk, Source) {
+    fn opened() -> (Disk, ConfigSource) {
         let disk = Disk::default();
         disk.write("f", FILE);
-        let source = Source::new("f", Arc::new(disk.clone()));
+        let source = ConfigSource::new("f", Arc::new(disk.clone()));
         (disk, source)
     }
 
-    fn is_current(disk: &Disk, source: &Source) -> bool {
-        *source.reading() == source.reading().again(disk)
+    fn is_current(disk: &Disk, source: &ConfigSource) -> bool {
+        *source.inputs() == source.inputs().read_again(disk)
     }
 
     #[test]
@@ -243,8 +245,8 @@ error_pages: { default: { file: page } }";
     fn a_pipe_is_read_once() {
         let disk = Disk::default();
         disk.write("pipe", FILE);
-        let source = Source::new("pipe", Arc::new(disk.clone()));
+        let source = ConfigSource::new("pipe", Arc::new(disk.clone()));
         source.open();
-        assert!(!source.reading().asked().any(|asked| *asked == Asked::File("pipe".to_owned())));
+        assert!(!source.inputs().paths().any(|path| *path == InputPath::File("pipe".to_owned())));
     }
 }

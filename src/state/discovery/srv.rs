@@ -1,28 +1,28 @@
-//! SRV records (RFC 2782): which targets, and with what share.
+//! SRV records (RFC 2782): targets and their shares of the requests.
 
 use std::sync::Arc;
 
-/// Where one server of a service is.
+/// The location of one server of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Record {
-    /// Those with a higher number are for when none with a lower one can be reached.
+pub struct SrvRecord {
+    /// A target with a higher number is used when none with a lower one can be reached.
     pub priority: u16,
-    /// Its share among those of its priority; 0 for next to nothing while others have more.
+    /// Its share among those of its priority; 0 means a very small share while others have more.
     pub weight: u16,
     /// At least 1.
     pub port: u16,
-    /// A DNS name, lower case, with the dot at its end that keeps search lists away.
+    /// A DNS name in lower case with a dot at its end, so that no search list applies.
     pub target: Arc<str>,
 }
 
-/// The greatest share.
+/// The largest share.
 const MOST: u32 = 1000;
 
-/// The records with their shares, those of the first priority first.
+/// The records with their shares, grouped by priority, the lowest number first.
 ///
 /// RFC 2782: "a client MUST attempt to contact the target host with the lowest-numbered priority it can reach".
-pub(super) fn tiers(records: &[Record]) -> Vec<Vec<(&Record, u32)>> {
-    let mut sorted: Vec<&Record> = records.iter().collect();
+pub(super) fn tiers(records: &[SrvRecord]) -> Vec<Vec<(&SrvRecord, u32)>> {
+    let mut sorted: Vec<&SrvRecord> = records.iter().collect();
     sorted.sort_by_key(|record| record.priority);
     let tiers = sorted.chunk_by(|a, b| a.priority == b.priority).map(|tier| {
         let weights: Vec<u16> = tier.iter().map(|record| record.weight).collect();
@@ -33,8 +33,8 @@ pub(super) fn tiers(records: &[Record]) -> Vec<Vec<(&Record, u32)>> {
 
 /// Shares of 1 to 1000 in proportion to `weights`.
 ///
-/// RFC 2782: a weight of 0 "should have a very small chance of being selected" while there are others, and says that there
-/// is nothing to choose by where all have it.
+/// RFC 2782: a weight of 0 "should have a very small chance of being selected" while others are greater. If all weights are
+/// equal, so are the shares.
 fn shares(weights: &[u16]) -> Vec<u32> {
     let greatest = weights.iter().copied().max().unwrap_or(0);
     if weights.iter().all(|weight| *weight == greatest) {
@@ -67,7 +67,7 @@ mod tests {
             for (a, x) in weights.iter().zip(&shares) {
                 for (b, y) in weights.iter().zip(&shares) {
                     prop_assert!(a > b || x <= y);
-                    // As exact as a thousand steps allow.
+                    // Within the resolution of a thousand steps.
                     let (a, b, x, y) = (f64::from(*a), f64::from(*b), f64::from(*x), f64::from(*y));
                     let greatest = f64::from(*weights.iter().max().unwrap()).max(1.0);
                     prop_assert!((a == b) == (x == y) || (a - b).abs() / greatest < 0.002 || a != b);

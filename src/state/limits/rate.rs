@@ -1,66 +1,66 @@
-//! The token buckets of one rate limit: exact under parallel load, bounded under a flood of keys.
+//! The token buckets of one rate limit: exact under concurrency, bounded under a flood of keys.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lock;
+use parking_lot::Mutex;
+
 use crate::decision::limit::{BucketKey, LimitResult, RateQuota};
 
-/// Enough that threads seldom meet.
+/// Enough shards that threads seldom contend for one.
 const MAX_SHARDS: usize = 64;
-/// Below this many keys a shard would be too small to spread them evenly.
+/// With fewer keys a shard would be too small for an even distribution.
 const MIN_SHARD_KEYS: usize = 1024;
 /// Between two sweeps of a shard that stays nearly full.
 const SWEEP_PAUSE_NANOS: u64 = 1_000_000_000;
 
-pub(super) struct Buckets {
+pub(super) struct RateBuckets {
     /// A power of two.
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Mutex<BucketShard>]>,
     overflowed: AtomicU64,
 }
 
-struct Shard {
+struct BucketShard {
     quota: RateQuota,
-    /// When each bucket is full again, by 64 bits of its key; further bits chose the shard. The key is a keyed hash that
-    /// a stranger can't aim, so that even a million keys meet by chance less than once in 10^9 times.
+    /// When each bucket is full again, by 64 bits of its key; other bits chose the shard. The key is a keyed hash, so that
+    /// clients can't produce collisions; among a million keys the probability of one is below 10^-9.
     full_at: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
     max_keys: usize,
-    /// The bucket of those who come when there is no room.
+    /// The bucket of keys for which there is no room.
     overflow_full_at: u64,
-    /// The latest time seen. Threads read the clock before they have the lock; taken together, time never goes back.
+    /// The latest time seen. Threads read the clock before they take the lock, so a later caller may pass an earlier time.
     now: u64,
     no_sweep_before: u64,
 }
 
-impl Buckets {
+impl RateBuckets {
     pub(super) fn new(quota: RateQuota, max_keys: usize) -> Self {
         let count = (max_keys / MIN_SHARD_KEYS).clamp(1, MAX_SHARDS);
         // Down to a power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
-        let shards = (0..count).map(|_| Mutex::new(Shard::new(quota.clone(), max_keys / count))).collect();
-        Buckets { shards, overflowed: AtomicU64::new(0) }
+        let shards = (0..count).map(|_| Mutex::new(BucketShard::new(quota.clone(), max_keys / count))).collect();
+        RateBuckets { shards, overflowed: AtomicU64::new(0) }
     }
 
     pub(super) fn take(&self, bucket: BucketKey, now: u64, amount: u64) -> LimitResult {
         let index = (bucket.0 >> 64) as usize & (self.shards.len() - 1);
-        let (taken, overflowed) = lock(&self.shards[index]).take(bucket.0 as u64, now, amount);
+        let (taken, overflowed) = self.shards[index].lock().take(bucket.0 as u64, now, amount);
         if overflowed {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
         }
         taken
     }
 
-    /// Goes on with another quota and bound.
+    /// Continues with another quota and bound.
     pub(super) fn adopt(&self, quota: &RateQuota, max_keys: usize) {
         for shard in &self.shards {
-            lock(shard).adopt(quota, max_keys / self.shards.len());
+            shard.lock().adopt(quota, max_keys / self.shards.len());
         }
     }
 
     pub(super) fn quota(&self) -> RateQuota {
-        lock(&self.shards[0]).quota.clone()
+        self.shards[0].lock().quota.clone()
     }
 
     pub(super) fn overflowed(&self) -> u64 {
@@ -68,13 +68,13 @@ impl Buckets {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).full_at.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().full_at.len()).sum()
     }
 }
 
-impl Shard {
+impl BucketShard {
     fn new(quota: RateQuota, max_keys: usize) -> Self {
-        Shard {
+        BucketShard {
             quota,
             full_at: HashMap::default(),
             max_keys: max_keys.max(1),
@@ -84,7 +84,7 @@ impl Shard {
         }
     }
 
-    /// What taking found, and whether it was from the bucket of the overflow.
+    /// The result, and whether it came from the overflow bucket.
     fn take(&mut self, key: u64, now: u64, amount: u64) -> (LimitResult, bool) {
         self.now = self.now.max(now);
         if let Some(full_at) = self.full_at.get_mut(&key) {
@@ -94,8 +94,8 @@ impl Shard {
             self.sweep();
         }
         if self.full_at.len() >= self.max_keys {
-            // A flood of keys must neither push out the bucket of a caller who is being limited nor be granted a fresh
-            // bucket each: its newcomers share one.
+            // A flood of keys must neither evict the bucket of a limited caller nor get a full bucket for each key: new
+            // keys share the overflow bucket.
             return (self.quota.take(&mut self.overflow_full_at, self.now, amount), true);
         }
         let mut full_at = 0;
@@ -104,10 +104,10 @@ impl Shard {
         (taken, false)
     }
 
-    /// Forgets the buckets that are full again: they are as if never touched.
+    /// Removes the buckets that are full again, which equal new ones.
     ///
-    /// A sweep visits every bucket. It pays for itself if it frees an eighth, as the next one then comes only after that
-    /// many newcomers; if it frees less, the next one waits.
+    /// A sweep visits every bucket. If it frees an eighth, the next one comes after that many new keys at the earliest; if it
+    /// frees less, the next one waits for [`SWEEP_PAUSE_NANOS`].
     fn sweep(&mut self) {
         if self.now < self.no_sweep_before {
             return;
@@ -132,7 +132,7 @@ impl Shard {
     }
 }
 
-/// Passes on keys that are hashes already.
+/// The identity: the keys are hashes already.
 #[derive(Default)]
 struct AlreadyHashed(u64);
 

@@ -1,50 +1,50 @@
-//! [`Places`]: where each value of the document stands, by its path.
+//! [`SourceMap`]: the place of each value of the document in its file, by path.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::config::compile::DocPath;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::Place;
 
-/// Where each value of the document stands, by its path (`routes[2].match.path`).
+/// The place of each value of the document in its file, by path (`routes[2].match.path`).
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct SourceMap {
     file: Arc<str>,
-    by_path: HashMap<String, Spot>,
-    /// Indices, sorted, of items that were left out, by the path of their list as written.
+    by_path: HashMap<String, NodePlace>,
+    /// Sorted indices of items that were removed, by the path of their list as written.
     removed: HashMap<String, Vec<usize>>,
 }
 
 #[derive(Clone, Debug)]
-struct Spot {
-    /// Of a mapping's entry: where its key stands.
+struct NodePlace {
+    /// The place of the key, for an entry of a mapping.
     key: Option<Place>,
     value: Place,
     /// A mapping or list, whose value may begin lines below its key.
     collection: bool,
 }
 
-impl Places {
-    pub(super) fn new(root: &Node) -> Self {
-        let mut places = Places { file: root.value.file.clone(), ..Places::default() };
+impl SourceMap {
+    pub(super) fn new(root: &SourceNode) -> Self {
+        let mut places = SourceMap { file: root.value.file.clone(), ..SourceMap::default() };
         places.add(&DocPath::root(), root);
         places
     }
 
-    fn add(&mut self, path: &DocPath, node: &Node) {
-        let collection = !matches!(node.children, Children::None);
-        let spot = Spot { key: node.key.clone(), value: node.value.clone(), collection };
+    fn add(&mut self, path: &DocPath, node: &SourceNode) {
+        let collection = !matches!(node.children, NodeChildren::None);
+        let spot = NodePlace { key: node.key.clone(), value: node.value.clone(), collection };
         self.by_path.entry(path.0.clone()).or_insert(spot);
         match &node.children {
-            Children::None => {}
-            Children::Listed(items) => {
+            NodeChildren::None => {}
+            NodeChildren::Listed(items) => {
                 for (index, item) in items.iter().enumerate() {
                     self.add(&path.index(index), item);
                 }
             }
-            Children::Keyed(entries) => {
+            NodeChildren::Keyed(entries) => {
                 for (key, entry) in entries {
                     self.add(&path.key(key), entry);
                 }
@@ -52,8 +52,8 @@ impl Places {
         }
     }
 
-    /// The place of the value at `path`, or of its nearest parent that was written. A mapping or list stands where its
-    /// key does.
+    /// The place of the value at `path`, or of its nearest parent that was written. For a mapping or list, the
+    /// place of its key.
     pub fn find(&self, path: &str) -> Place {
         self.nearest(path, |spot| match &spot.key {
             Some(key) if spot.collection => key.clone(),
@@ -66,7 +66,7 @@ impl Places {
         self.nearest(path, |spot| spot.key.clone().unwrap_or_else(|| spot.value.clone()))
     }
 
-    fn nearest(&self, path: &str, place: impl Fn(&Spot) -> Place) -> Place {
+    fn nearest(&self, path: &str, place: impl Fn(&NodePlace) -> Place) -> Place {
         let written = self.as_written(path);
         let mut path = &*written;
         loop {
@@ -75,13 +75,13 @@ impl Places {
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = &path[..end],
-                // The root stands where its first key does, which says nothing: name the file's beginning.
+                // The root has the place of its first key, which is misleading: the beginning of the file is better.
                 None => return Place { file: self.file.clone(), line: 1, column: 1 },
             }
         }
     }
 
-    /// `path` as it is in the file: list items that were left out because of a mistake count there.
+    /// `path` as in the file, where the indices count the items that were removed because of a mistake.
     pub fn as_written<'p>(&self, path: &'p str) -> Cow<'p, str> {
         if self.removed.is_empty() {
             return Cow::Borrowed(path);
@@ -106,7 +106,7 @@ impl Places {
         Cow::Owned(written)
     }
 
-    /// Notes that item `index` of `list`, both as written, was left out.
+    /// Records that item `index` of `list`, both as written, was removed.
     pub(super) fn remove(&mut self, list: &str, index: usize) {
         let removed = self.removed.entry(list.to_owned()).or_default();
         if let Err(position) = removed.binary_search(&index) {
@@ -115,25 +115,25 @@ impl Places {
     }
 }
 
-/// Where one value and everything below it stands: a tree of the same shape as the values.
+/// The place of a value and of everything below it: a tree of the same shape as the values.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct SourceNode {
     pub key: Option<Place>,
     pub value: Place,
-    pub children: Children,
+    pub children: NodeChildren,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Children {
-    /// A scalar, or an alias to something that stands elsewhere.
+pub(super) enum NodeChildren {
+    /// A scalar, or an alias.
     None,
-    Listed(Vec<Node>),
-    Keyed(Vec<(String, Node)>),
+    Listed(Vec<SourceNode>),
+    Keyed(Vec<(String, SourceNode)>),
 }
 
-impl Node {
+impl SourceNode {
     pub fn leaf(value: Place) -> Self {
-        Node { key: None, value, children: Children::None }
+        SourceNode { key: None, value, children: NodeChildren::None }
     }
 }
 
@@ -145,20 +145,20 @@ mod tests {
         Place { file: "f".into(), line, column: 1 }
     }
 
-    fn keyed(line: u32, key: &str, node: Node) -> (String, Node) {
-        (key.to_owned(), Node { key: Some(at(line)), ..node })
+    fn keyed(line: u32, key: &str, node: SourceNode) -> (String, SourceNode) {
+        (key.to_owned(), SourceNode { key: Some(at(line)), ..node })
     }
 
-    fn tree() -> Places {
-        let list = Node {
+    fn tree() -> SourceMap {
+        let list = SourceNode {
             key: None,
             value: at(11),
-            children: Children::Listed((11..15).map(|line| Node::leaf(at(line))).collect()),
+            children: NodeChildren::Listed((11..15).map(|line| SourceNode::leaf(at(line))).collect()),
         };
-        let claims = vec![keyed(21, "https://x.y/z[0]", Node::leaf(at(22)))];
-        let claims = Node { key: None, value: at(21), children: Children::Keyed(claims) };
+        let claims = vec![keyed(21, "https://x.y/z[0]", SourceNode::leaf(at(22)))];
+        let claims = SourceNode { key: None, value: at(21), children: NodeChildren::Keyed(claims) };
         let entries = vec![keyed(10, "list", list), keyed(20, "claims", claims)];
-        Places::new(&Node { key: None, value: at(1), children: Children::Keyed(entries) })
+        SourceMap::new(&SourceNode { key: None, value: at(1), children: NodeChildren::Keyed(entries) })
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(tree().find("list[2].a.b[7]"), at(13));
         assert_eq!(tree().find("list[9]"), at(10));
         assert_eq!(tree().find("other"), at(1));
-        assert_eq!(Places::default().find("a.b").line, 1);
+        assert_eq!(SourceMap::default().find("a.b").line, 1);
     }
 
     #[test]
