@@ -11,6 +11,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portcullis::decision::access::address::AddressSet;
+use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};
 use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
 use portcullis::decision::rules::{RouteId, defaults};
@@ -73,14 +74,14 @@ fn reading(criterion: &mut Criterion) {
         ("escaped", "/v1/./%6frders//1234%2C567?expand=lines", [192, 0, 2, 1]),
         ("through-proxy", "/v1/orders/1234567?expand=lines", [10, 0, 0, 1]),
     ] {
+        let connection = ConnectionFacts::supposed(IpAddr::from(peer), Scheme::Https);
         let raw = RawRequest {
             method: &Method::GET,
             target: target.as_bytes(),
             authority: None,
-            headers: &headers,
+            fields: (&headers).into(),
             version: http::Version::HTTP_11,
-            peer: IpAddr::V4(Ipv4Addr::from(peer)),
-            scheme: Scheme::Https,
+            connection: &connection,
         };
         group.bench_function(name, |bencher| bencher.iter(|| read(&rules, black_box(&raw))));
     }
@@ -88,6 +89,15 @@ fn reading(criterion: &mut Criterion) {
 
 fn finding(criterion: &mut Criterion) {
     let headers = headers();
+    let connection = ConnectionFacts::supposed(Ipv4Addr::LOCALHOST.into(), Scheme::Https);
+    let raw = RawRequest {
+        method: &Method::GET,
+        target: b"/",
+        authority: None,
+        fields: (&headers).into(),
+        version: http::Version::HTTP_11,
+        connection: &connection,
+    };
     let mut group = criterion.benchmark_group("find");
     for size in SIZES {
         let table = Table::build(routes(size)).expect("the routes are unambiguous");
@@ -112,7 +122,7 @@ fn finding(criterion: &mut Criterion) {
                 request_id: None,
             };
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter(|| table.find(&Method::GET, &headers, black_box(&mut normal)));
+                bencher.iter(|| table.find(&raw, black_box(&mut normal)));
             });
         }
     }

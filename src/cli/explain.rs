@@ -21,6 +21,7 @@ use crate::config::snapshot::Snapshot;
 use crate::decision::access::BucketHasher;
 use crate::decision::explain as decision;
 use crate::decision::outcome::Denial;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{RawRequest, Scheme};
 use crate::diagnostics::Place;
 
@@ -74,9 +75,10 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
         report(&diagnostics, printer);
         return Status::Configuration;
     };
+    let connection = ConnectionFacts::supposed(args.client_ip, request.scheme);
     let explanation = decision::explain(
         &snapshot.rules,
-        &request.raw(args.client_ip),
+        &request.raw(&connection),
         claims,
         SystemTime::now(),
         &BucketHasher::new(RandomState::new(), RandomState::new()),
@@ -108,15 +110,14 @@ fn connections(snapshot: &Snapshot, peer: IpAddr) -> Vec<Connection<'_>> {
 }
 
 impl Request {
-    fn raw(&self, peer: IpAddr) -> RawRequest<'_> {
+    fn raw<'a>(&'a self, connection: &'a ConnectionFacts) -> RawRequest<'a> {
         RawRequest {
             method: &self.method,
             target: self.target.as_bytes(),
             authority: None,
-            headers: &self.headers,
+            fields: (&self.headers).into(),
             version: http::Version::HTTP_11,
-            peer,
-            scheme: self.scheme,
+            connection,
         }
     }
 }

@@ -25,8 +25,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderName;
+
 use super::load::SourceMap;
 use super::raw::shape::SecretSource;
+use crate::decision::request::fields::{FieldName, FieldNames};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
 
@@ -42,12 +45,23 @@ pub struct Context<'a> {
     diagnostics: Vec<Diagnostic>,
     /// What every route inherits; compiled, and its mistakes reported, once.
     response: Option<Arc<response::FileLevel>>,
+    fields: FieldNames,
 }
 
 impl<'a> Context<'a> {
     /// Nothing is reported yet; `places` tell where things stand in the files.
     pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
-        Context { places, environment, diagnostics: Vec::new(), response: None }
+        Context { places, environment, diagnostics: Vec::new(), response: None, fields: FieldNames::default() }
+    }
+
+    /// A name that requests will be asked for.
+    pub fn field(&mut self, name: HeaderName) -> FieldName {
+        self.fields.add(name)
+    }
+
+    /// Every name that requests will be asked for.
+    pub fn field_names(&self) -> FieldNames {
+        self.fields.clone()
     }
 
     /// Reports a mistake that refuses the configuration.

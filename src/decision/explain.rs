@@ -146,7 +146,7 @@ fn answer(need: Need, rules: &Rules, counted: &mut Vec<LimitId>) -> Fact {
 
 fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: &[LimitId]) -> Explanation {
     let Admitted { request, route: id, permit, .. } = admitted;
-    let view = RequestView { method: raw.method, normal: request, headers: raw.headers };
+    let view = raw.view(request);
     let route = rules.route(*id);
     let verdict = match &route.action {
         Action::Forward { to, rewrite, mirror } => {
@@ -163,7 +163,7 @@ fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: 
                 split,
                 target: rewrite.target(request, &admitted.parameters).into_owned(),
                 host: rewrite.host(request).into_owned(),
-                edits: rewrite::forwarded(permit, &view, raw.peer, credentials, &request_id).into_vec(),
+                edits: rewrite::forwarded(permit, &view, credentials, &request_id).into_vec(),
             }
         }
         Action::Respond(_) | Action::Redirect(_) => Verdict::Answer,
@@ -173,7 +173,7 @@ fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: 
 }
 
 fn replied(rules: &Rules, raw: &RawRequest<'_>, reply: &Reply, counted: &[LimitId]) -> Explanation {
-    let view = RequestView { method: raw.method, normal: &reply.request, headers: raw.headers };
+    let view = raw.view(&reply.request);
     let mut headers = limit_headers(rules, &reply.permit);
     match &reply.content {
         ReplyContent::Fixed(fixed) => headers.insert(CONTENT_TYPE, fixed.content_type.clone()),
@@ -207,7 +207,7 @@ fn refused(
             response_headers: headers,
         };
     };
-    let view = RequestView { method: raw.method, normal: request, headers: raw.headers };
+    let view = raw.view(request);
     let principal = findings.routed().and_then(|routed| routed.principal.clone());
     finish(rules, &view, findings.route(), principal, counted, verdict, headers)
 }
@@ -286,7 +286,7 @@ fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Optio
     match (key, principal) {
         (Key::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
         (Key::ClientAddress | Key::Principal, _) => client(),
-        (Key::Header(name), _) if view.headers.contains_key(name) => format!("the value of header {name}"),
+        (Key::Header(name), _) if view.fields.contains(name) => format!("the value of header {name}"),
         (Key::Header(name), _) => format!("{}, for there is no header {name}", client()),
         (Key::Route, _) => format!("route {}", route.name),
         (Key::Gateway, _) => "the whole gateway".to_owned(),

@@ -9,10 +9,12 @@ mod fields;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use smallvec::SmallVec;
 
 pub use fields::{rate_limit_headers, retry_after_seconds};
+
+use crate::decision::request::fields::FieldName;
 
 /// Index into [`crate::decision::rules::Rules::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,7 +89,7 @@ pub enum Key {
     /// Falls back to the client address on a route that recognises nobody.
     Principal,
     /// Falls back to the client address when absent.
-    Header(HeaderName),
+    Header(FieldName),
     /// One count for each route.
     Route,
     /// One count for all requests.

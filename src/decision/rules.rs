@@ -8,6 +8,7 @@ use super::access;
 use super::access::address;
 use super::limit::{Limit, RouteLimits};
 use super::request::ReadRules;
+use super::request::fields::FieldNames;
 use super::response;
 use super::rewrite;
 use super::route;
@@ -39,6 +40,8 @@ pub struct Rules {
     pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
     pub response: Arc<response::Rules>,
+    /// The names that all of these ask a request's fields for.
+    pub fields: FieldNames,
 }
 
 impl Rules {
@@ -58,7 +61,7 @@ pub struct Route {
     /// Which client addresses may use it. `None`: all.
     pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
-    pub access: access::Rules,
+    pub access: access::AccessRules,
     /// By the phase in which they count.
     pub limits: RouteLimits,
     /// What happens to an admitted request.

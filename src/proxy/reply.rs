@@ -23,7 +23,7 @@ pub fn refusal(
     rules: &Rules,
     denial: &Denial,
     limits: &[Limit],
-    accept: Option<&HeaderValue>,
+    accept: Option<&[u8]>,
     request_id: &str,
 ) -> LocalReply {
     let body = refusal_body(rules, denial, accept, request_id);
@@ -83,12 +83,7 @@ fn internal() -> ResponseHeader {
 }
 
 /// A refusal with the declared headers, for answers given below the hooks, where no route is known.
-pub fn refusal_below_hooks(
-    rules: &Rules,
-    denial: &Denial,
-    accept: Option<&HeaderValue>,
-    request_id: &str,
-) -> LocalReply {
+pub fn refusal_below_hooks(rules: &Rules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
     rules.apply(&mut ResponseHeaderEditor(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));

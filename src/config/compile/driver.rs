@@ -55,7 +55,8 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response };
+    let rules =
+        Rules { read, table: table?, routes: routes?, limits, address_lists, response, fields: ctx.field_names() };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 

@@ -194,7 +194,7 @@ fn key(ctx: &mut Context, path: &DocPath, key: Option<&raw::limit::Key>) -> Opti
         Some(raw::limit::Key::Route) => Key::Route,
         Some(raw::limit::Key::Gateway) => Key::Gateway,
         Some(raw::limit::Key::Header(name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Key::Header(name),
+            Ok(name) => Key::Header(ctx.field(name)),
             Err(_) => {
                 ctx.error_with_help(
                     &path.key("key").key("header"),

@@ -19,6 +19,7 @@ use self::pattern::Wrong;
 use super::{Context, DocPath};
 use crate::config::raw;
 use crate::config::raw::matching::{PathMatch, ValueMatch};
+use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
@@ -133,12 +134,8 @@ fn method(text: &str) -> Result<Method, Wrong> {
     }
 }
 
-fn headers(
-    ctx: &mut Context,
-    path: &DocPath,
-    written: &[(String, ValueMatch)],
-) -> Option<Vec<(HeaderName, Condition)>> {
-    let mut conditions: Vec<(HeaderName, Condition)> = Vec::with_capacity(written.len());
+fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, ValueMatch)]) -> Option<Vec<(FieldName, Condition)>> {
+    let mut conditions: Vec<(FieldName, Condition)> = Vec::with_capacity(written.len());
     for (text, value) in written {
         let path = path.key(text);
         let name = match HeaderName::from_bytes(text.as_bytes()) {
@@ -146,7 +143,7 @@ fn headers(
             Ok(name) if conditions.iter().any(|(known, _)| *known == name) => {
                 Err(Wrong::new(format!("`{name}` has a condition already"), "header names differ by more than case"))
             }
-            Ok(name) => Ok(name),
+            Ok(name) => Ok(ctx.field(name)),
             Err(_) => Err(Wrong::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
         };
         let name = name.map_err(|wrong| wrong.report(ctx, &path, "invalid_header")).ok();

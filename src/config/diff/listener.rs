@@ -11,6 +11,7 @@ use super::facts::{self, Facts};
 use super::guard::Guard;
 use super::{Apply, Change, Effect, Subject, Weight, access};
 use crate::config::snapshot::{Certificate, Listener, ListenerTls, Snapshot};
+use crate::decision::access::authenticator::moment;
 
 pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let told = [Effect::Socket, Effect::Tls, Effect::Protocol];
@@ -65,5 +66,5 @@ fn end(certificate: &[u8]) -> String {
         let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     });
-    end.map_or("of unknown end".to_owned(), |end| format!("until {}", access::moment(end)))
+    end.map_or("of unknown end".to_owned(), |end| format!("until {}", moment(end)))
 }

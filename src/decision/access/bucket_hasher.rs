@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::Principal;
+use super::principal::Principal;
 use crate::decision::limit::{BucketKey, Key};
 use crate::decision::request::RequestView;
 
@@ -41,9 +41,9 @@ impl BucketHasher {
                 // Only public routes have no principal, and compiling refuses this key there.
                 None => self.client(request),
             },
-            Key::Header(name) if request.headers.contains_key(name) => self.hash(|hasher| {
+            Key::Header(name) if request.fields.contains(name) => self.hash(|hasher| {
                 hasher.write_u8(Kind::Header as u8);
-                request.headers.get_all(name).iter().for_each(|value| part(hasher, value.as_bytes()));
+                request.fields.get_all(name).for_each(|value| part(hasher, value));
             }),
             Key::Header(_) => self.client(request),
             Key::Route => self.hash(|hasher| {

@@ -12,11 +12,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
-
-use super::{CredentialDigest, Principal, Rules, address, identify};
+use super::address;
+use super::authenticator::CredentialDigest;
+use super::principal::Principal;
+use super::rules::AccessRules;
 use crate::decision::limit::{Limit, LimitId, LimitResult, LimitStatus, Quota};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::Fields;
 
 /// The client's address may use the route. Limits, identity and authorization are still to come.
 #[derive(Debug)]
@@ -99,29 +101,29 @@ impl AddressChecked {
 
 impl LimitChecked {
     /// The digest of the token that decides who the caller is, if a token does.
-    pub fn token_digest(&self, rules: &Rules, headers: &HeaderMap) -> Option<CredentialDigest> {
+    pub fn token_digest(&self, rules: &AccessRules, fields: Fields<'_>) -> Option<CredentialDigest> {
         match rules {
-            Rules::Public => None,
-            Rules::Identified(rules) => identify::digest(rules, headers),
+            AccessRules::Public => None,
+            AccessRules::Identified(rules) => rules.digest(fields),
         }
     }
 
-    /// Recognises the caller by the credential in `headers`. `remembered` is the principal of the same credential, if it was
+    /// Recognises the caller by the credential in `fields`. `remembered` is the principal of the same credential, if it was
     /// verified before.
     ///
     /// # Errors
     /// A missing or bad credential, with the challenge of RFC 6750 §3.
     pub fn authenticate(
         self,
-        rules: &Rules,
-        headers: &HeaderMap,
+        rules: &AccessRules,
+        fields: Fields<'_>,
         remembered: Option<Arc<Principal>>,
         now: SystemTime,
     ) -> Result<Authenticated, Denial> {
         let (principal, remember) = match rules {
-            Rules::Public => (None, None),
-            Rules::Identified(rules) => {
-                let recognised = identify::identify(rules, headers, remembered, now)?;
+            AccessRules::Public => (None, None),
+            AccessRules::Identified(rules) => {
+                let recognised = rules.identify(fields, remembered, now)?;
                 (Some(recognised.principal), recognised.remember)
             }
         };
@@ -149,8 +151,8 @@ impl Authenticated {
     ///
     /// # Errors
     /// A missing scope, role or claim; with the challenge of RFC 6750 §3.1 where a token lacks scopes.
-    pub fn authorize(self, rules: &Rules) -> Result<Authorized, Denial> {
-        if let (Rules::Identified(rules), Some(principal)) = (rules, &self.principal) {
+    pub fn authorize(self, rules: &AccessRules) -> Result<Authorized, Denial> {
+        if let (AccessRules::Identified(rules), Some(principal)) = (rules, &self.principal) {
             rules.authorize(principal)?;
         }
         Ok(Authorized { principal: self.principal, tally: self.tally })

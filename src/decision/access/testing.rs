@@ -16,7 +16,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use super::{Identity, Method, jwt};
+use super::{IdentityProvider, jwt};
 
 pub const ISSUER: &str = "https://id.example.com";
 pub const AUDIENCE: &str = "orders";
@@ -55,8 +55,8 @@ pub fn claims() -> Value {
 }
 
 /// An identity that accepts tokens with [`claims`], signed with [`Signer::P256`].
-pub fn corp() -> Arc<Identity> {
-    let rules = jwt::Rules {
+pub fn corp() -> Arc<IdentityProvider> {
+    let rules = jwt::JwtRules {
         issuer: ISSUER.to_owned(),
         audiences: vec![AUDIENCE.to_owned()],
         algorithms: vec![Algorithm::ES256],
@@ -67,7 +67,7 @@ pub fn corp() -> Arc<Identity> {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
     };
-    Arc::new(Identity { name: "corp".into(), fingerprint: 0, method: Method::Jwt(rules) })
+    Arc::new(IdentityProvider { name: "corp".into(), fingerprint: 0, method: rules.into() })
 }
 
 /// A token over `header` and `claims`, signed by `signer` whatever the header says.

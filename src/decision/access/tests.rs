@@ -1,17 +1,19 @@
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method as HttpMethod, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, StatusCode};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
+use super::allow::AllowRules;
 use super::stages::{AddressChecked, Authenticated, Authorized, check_address};
 use super::testing::{Signer, at, claims, now};
 use super::*;
 use crate::decision::limit::{BucketKey, Key, Limit, LimitId, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits};
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{Normal, RequestView, Scheme};
 use crate::decision::response::{self, Fixed};
 use crate::decision::rules;
@@ -19,8 +21,8 @@ use crate::diagnostics::Place;
 
 static HASHER: LazyLock<BucketHasher> = LazyLock::new(|| BucketHasher::new(RandomState::new(), RandomState::new()));
 
-fn corp(name: &str, issuer: &str) -> Arc<Identity> {
-    let rules = jwt::Rules {
+fn corp(name: &str, issuer: &str) -> Arc<IdentityProvider> {
+    let rules = jwt::JwtRules {
         issuer: issuer.to_owned(),
         audiences: vec![testing::AUDIENCE.to_owned()],
         algorithms: vec![Algorithm::ES256],
@@ -32,11 +34,11 @@ fn corp(name: &str, issuer: &str) -> Arc<Identity> {
         roles_claim: "roles".to_owned(),
     };
     let fingerprint = name.len() as u64;
-    Arc::new(Identity { name: name.into(), fingerprint, method: Method::Jwt(rules) })
+    Arc::new(IdentityProvider { name: name.into(), fingerprint, method: IdentificationMethod::Jwt(rules) })
 }
 
 /// Knows the key made of these 32 bytes.
-fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> {
+fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<IdentityProvider> {
     let principal = Principal {
         id: format!("partner-{byte}"),
         identity: name.into(),
@@ -46,19 +48,19 @@ fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> 
         expires,
     };
     let keys = HashMap::from([(api_key::make(&[byte; 32]).1, Arc::new(principal))]);
-    let rules = api_key::Rules::new(HeaderName::from_static("x-api-key"), keys);
-    Arc::new(Identity { name: name.into(), fingerprint: 7, method: Method::ApiKey(rules) })
+    let rules = api_key::ApiKeyRules::new(HeaderName::from_static("x-api-key").into(), keys);
+    Arc::new(IdentityProvider { name: name.into(), fingerprint: 7, method: IdentificationMethod::ApiKey(rules) })
 }
 
 fn key(byte: u8) -> String {
     api_key::make(&[byte; 32]).0.expose().clone()
 }
 
-fn scopes(scopes: &[&str]) -> allow::Rules {
-    allow::Rules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..allow::Rules::default() }
+fn scopes(scopes: &[&str]) -> AllowRules {
+    AllowRules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..AllowRules::default() }
 }
 
-fn route(access: Rules, limits: &[u32]) -> rules::Route {
+fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
     rules::Route {
         name: "orders".into(),
         place: Place::default(),
@@ -80,8 +82,8 @@ fn route(access: Rules, limits: &[u32]) -> rules::Route {
     }
 }
 
-fn identified(identities: Vec<Arc<Identity>>) -> rules::Route {
-    route(Rules::identified(identities, scopes(&["orders.read"]), false), &[])
+fn identified(identities: Vec<Arc<IdentityProvider>>) -> rules::Route {
+    route(AccessRules::identified(identities, scopes(&["orders.read"]), false), &[])
 }
 
 struct Request {
@@ -115,7 +117,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
 
 impl Request {
     fn view(&self) -> RequestView<'_> {
-        RequestView { method: &HttpMethod::GET, normal: &self.normal, headers: &self.headers }
+        RequestView::for_test(&HttpMethod::GET, &self.normal, &self.headers)
     }
 }
 
@@ -133,7 +135,7 @@ fn authenticated(
     now: SystemTime,
 ) -> Result<Authenticated, Denial> {
     let checked = address_checked(route, request)?.check_limits(&[], &[], &[])?;
-    checked.authenticate(&route.access, &request.headers, remembered, now)
+    checked.authenticate(&route.access, (&request.headers).into(), remembered, now)
 }
 
 fn authorized(
@@ -151,7 +153,7 @@ fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Auth
 
 fn token_digest(route: &rules::Route, request: &Request) -> Option<CredentialDigest> {
     let checked = address_checked(route, request).unwrap().check_limits(&[], &[], &[]).unwrap();
-    checked.token_digest(&route.access, &request.headers)
+    checked.token_digest(&route.access, (&request.headers).into())
 }
 
 fn refused(route: &rules::Route, headers: &[(&'static str, &str)]) -> (Cause, String) {
@@ -171,7 +173,8 @@ const INVALID: &str = r#"Bearer realm="portcullis", error="invalid_token", error
 
 #[test]
 fn public_routes_ask_for_nothing() {
-    let route = route(Rules::Public, &[]);
+    assert_eq!(AccessRules::Public.to_string(), "public");
+    let route = route(AccessRules::Public, &[]);
     assert!(decide(&route, &[("authorization", "Bearer junk")]).unwrap().principal().is_none());
     assert_eq!(token_digest(&route, &request(&[("authorization", "Bearer junk")])), None);
 }
@@ -186,7 +189,7 @@ fn denying(mut route: rules::Route, report_only: bool) -> rules::Route {
 
 #[test]
 fn address_rules_hold_on_public_routes_too() {
-    let route = denying(route(Rules::Public, &[]), false);
+    let route = denying(route(AccessRules::Public, &[]), false);
     let cause = |client| address_checked(&route, &from(client, &[])).err().map(|denial| denial.cause);
     assert_eq!(cause("192.0.2.9"), Some(Cause::AddressDenied));
     assert_eq!(cause("::ffff:192.0.2.9"), Some(Cause::AddressDenied));
@@ -202,14 +205,14 @@ fn address_rules_are_asked_before_the_credentials() {
 
 #[test]
 fn an_address_rule_that_reports_is_what_the_permit_tells_first() {
-    let route = denying(route(Rules::Public, &[]), true);
+    let route = denying(route(AccessRules::Public, &[]), true);
     let authorized = authorized(&route, &request(&[]), None, now()).unwrap();
     assert_eq!(authorized.check_limits(&[], &[], &[]).unwrap().would_deny(), Some(Cause::AddressDenied));
 
     let limits = [limit(Key::Gateway, rate(), true)];
     let checked = address_checked(&route, &request(&[])).unwrap();
     let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(false, 0)]).unwrap();
-    let authenticated = checked.authenticate(&route.access, &HeaderMap::new(), None, now()).unwrap();
+    let authenticated = checked.authenticate(&route.access, (&HeaderMap::new()).into(), None, now()).unwrap();
     let permit = authenticated.authorize(&route.access).unwrap().check_limits(&[], &limits, &[]).unwrap();
     assert_eq!(permit.would_deny(), Some(Cause::AddressDenied));
 }
@@ -259,7 +262,7 @@ fn a_bad_token_is_challenged_with_its_error() {
 
 #[test]
 fn a_token_without_the_scope_is_told_which() {
-    let access = Rules::identified(
+    let access = AccessRules::identified(
         vec![corp("corp", testing::ISSUER), partners("partners", 1, None)],
         scopes(&["orders.read", "orders.write"]),
         false,
@@ -319,7 +322,7 @@ fn a_verified_token_is_remembered_and_checked_again() {
     assert_eq!(authenticated(&route, &request, known(), late).unwrap_err().cause, Cause::TokenExpired);
 
     let stricter = super::tests::route(
-        Rules::identified(vec![corp("corp", testing::ISSUER)], scopes(&["orders.write"]), false),
+        AccessRules::identified(vec![corp("corp", testing::ISSUER)], scopes(&["orders.write"]), false),
         &[],
     );
     assert_eq!(authorized(&stricter, &request, known(), now()).unwrap_err().cause, Cause::ScopeMissing);
@@ -343,15 +346,15 @@ fn only_tokens_of_bearable_length_are_looked_up() {
 #[test]
 fn the_headers_with_credentials_are_known() {
     let both = || vec![corp("corp", testing::ISSUER), corp("b", "b"), partners("partners", 1, None)];
-    let names = |rules: &Rules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&Rules::identified(both(), allow::Rules::default(), false)), ["authorization", "x-api-key"]);
-    assert!(names(&Rules::identified(both(), allow::Rules::default(), true)).is_empty());
-    assert!(names(&Rules::Public).is_empty());
+    let names = |rules: &AccessRules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&AccessRules::identified(both(), AllowRules::default(), false)), ["authorization", "x-api-key"]);
+    assert!(names(&AccessRules::identified(both(), AllowRules::default(), true)).is_empty());
+    assert!(names(&AccessRules::Public).is_empty());
 }
 
 #[test]
 fn without_identities_nobody_passes() {
-    let route = route(Rules::identified(vec![], allow::Rules::default(), false), &[]);
+    let route = route(AccessRules::identified(vec![], AllowRules::default(), false), &[]);
     assert_eq!(refused(&route, &[("authorization", "Bearer a")]), (Cause::CredentialsMissing, String::new()));
 }
 
@@ -378,7 +381,7 @@ fn clients_share_a_bucket_as_they_share_a_network() {
 
 #[test]
 fn buckets_of_different_kinds_never_meet() {
-    let header = || Key::Header(HeaderName::from_static("x-tenant"));
+    let header = || Key::Header(HeaderName::from_static("x-tenant").into());
     let request = request(&[("x-tenant", "orders")]);
     let principal = |identity: &str, id: &str| Principal {
         id: id.to_owned(),
@@ -406,7 +409,7 @@ fn buckets_of_different_kinds_never_meet() {
 /// Asks `limits` after identity, on a public route.
 fn admit(limits: &[Limit], results: &[LimitResult]) -> Result<Permit, Denial> {
     let owed: Vec<LimitId> = (0..limits.len() as u32).map(LimitId).collect();
-    let route = route(Rules::Public, &[]);
+    let route = route(AccessRules::Public, &[]);
     authorized(&route, &request(&[]), None, now())?.check_limits(&owed, limits, results)
 }
 
@@ -428,7 +431,7 @@ fn the_first_enforcing_limit_that_refuses_decides() {
 fn a_limit_that_was_not_asked_does_not_agree() {
     let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, rate(), false)];
     assert_eq!(admit(&limits, &[result(true, 5)]).unwrap_err().cause, Cause::InternalError);
-    let checked = address_checked(&route(Rules::Public, &[]), &request(&[])).unwrap();
+    let checked = address_checked(&route(AccessRules::Public, &[]), &request(&[])).unwrap();
     assert_eq!(checked.check_limits(&[LimitId(0)], &limits, &[]).unwrap_err().cause, Cause::InternalError);
 }
 
@@ -455,10 +458,10 @@ fn the_status_is_that_of_the_tightest_rate() {
 #[test]
 fn limits_of_both_phases_are_compared() {
     let limits = [limit(Key::Gateway, rate(), false), limit(Key::Principal, rate(), false)];
-    let route = route(Rules::Public, &[]);
+    let route = route(AccessRules::Public, &[]);
     let checked = address_checked(&route, &request(&[])).unwrap();
     let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(true, 2)]).unwrap();
-    let authenticated = checked.authenticate(&route.access, &HeaderMap::new(), None, now()).unwrap();
+    let authenticated = checked.authenticate(&route.access, (&HeaderMap::new()).into(), None, now()).unwrap();
     let authorized = authenticated.authorize(&route.access).unwrap();
     let permit = authorized.check_limits(&[LimitId(1)], &limits, &[result(true, 3)]).unwrap();
     assert_eq!(permit.limit_status().map(|status| status.limit), Some(LimitId(0)));

@@ -9,6 +9,8 @@ use super::*;
 use crate::decision::access::address::{self, List, ListId};
 use crate::decision::access::{self, allow, testing};
 use crate::decision::limit::{RateQuota, RouteLimits};
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::fields::FieldNames;
 use crate::decision::request::{ReadRules, Scheme};
 use crate::decision::response::{self, Fixed, Operations};
 use crate::decision::route::{EncodedSeparators, Match, Table};
@@ -20,7 +22,8 @@ fn place(line: u32) -> Place {
 
 /// One route that wants a token with the scope `orders.write`, and limits callers.
 fn rules() -> Rules {
-    let allow = allow::Rules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::Rules::default() };
+    let allow =
+        allow::AllowRules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::AllowRules::default() };
     let operations = Operations {
         set: vec![(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"))],
         ..Operations::default()
@@ -43,7 +46,7 @@ fn rules() -> Rules {
             name: "orders".into(),
             place: place(5),
             addresses: None,
-            access: access::Rules::identified(vec![testing::corp()], allow, false),
+            access: access::AccessRules::identified(vec![testing::corp()], allow, false),
             limits: RouteLimits { before_identity: vec![LimitId(1)], after_identity: vec![LimitId(0)] },
             action: Action::Respond(Fixed {
                 status: StatusCode::OK,
@@ -64,6 +67,7 @@ fn rules() -> Rules {
             loaded: Arc::new(["2001:db8:1::/48"].iter().filter_map(|range| address::parse_range(range)).collect()),
         }],
         response,
+        fields: FieldNames::default(),
     }
 }
 
@@ -84,10 +88,9 @@ fn explained_with(rules: &Rules, claims: Option<Value>, more: &[(&'static str, &
         method: &Method::GET,
         target: b"/orders",
         authority: None,
-        headers: &headers,
+        fields: (&headers).into(),
         version: Version::HTTP_11,
-        peer: "2001:db8:1:2::9".parse().unwrap(),
-        scheme: Scheme::Https,
+        connection: &ConnectionFacts::supposed("2001:db8:1:2::9".parse().unwrap(), Scheme::Https),
     };
     let claims = claims.map(|claims| match claims {
         Value::Object(claims) => claims,

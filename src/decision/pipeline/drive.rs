@@ -2,17 +2,16 @@
 
 use std::mem;
 
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 use smallvec::SmallVec;
 
 use super::{
     Admitted, Decision, Fact, Findings, Inputs, Need, Pipeline, Reply, ReplyContent, Routed, Stage, Step, mismatch,
 };
 use crate::decision::access::stages::{AddressChecked, Authenticated, Authorized, LimitChecked, check_address};
-use crate::decision::access::{self, Permit, Principal, address};
+use crate::decision::access::{Permit, Principal, address};
 use crate::decision::limit::{LimitId, LimitRequest, LimitRequests};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::{CONTENT_LENGTH, Fields};
 use crate::decision::request::{self, RequestView};
 use crate::decision::rules::{Action, Route, UpstreamId};
 
@@ -36,8 +35,8 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
                 self.identify(checked)?
             }
             (Stage::Identity(checked), Fact::RememberedToken(remembered)) => {
-                let (rules, headers) = (&self.route()?.access, self.inputs.request.headers);
-                self.authorize(checked.authenticate(rules, headers, remembered, self.inputs.now)?)?
+                let (rules, fields) = (&self.route()?.access, self.inputs.request.fields);
+                self.authorize(checked.authenticate(rules, fields, remembered, self.inputs.now)?)?
             }
             (Stage::LimitsAfterIdentity(authorized), Fact::Limits(results)) => {
                 let owed = &self.route()?.limits.after_identity;
@@ -71,7 +70,7 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
         let Inputs { rules, lists, request: raw, .. } = &self.inputs;
         let mut request = request::read(&rules.read, raw)?;
         let client = request.client;
-        let id = match rules.table.find(raw.method, raw.headers, &mut request).taken() {
+        let id = match rules.table.find(raw, &mut request).taken() {
             Ok((route, parameters)) => {
                 *self.findings = Findings::Routed(Routed { request, route, parameters, principal: None });
                 route
@@ -82,7 +81,7 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
             }
         };
         let route = rules.route(id);
-        within_body_bound(route, raw.headers)?;
+        within_body_bound(route, raw.fields)?;
         self.limit_before_identity(check_address(route.addresses.as_deref(), *lists, client)?)
     }
 
@@ -95,18 +94,15 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
     }
 
     fn identify(&mut self, checked: LimitChecked) -> Result<Next, Denial> {
-        let (rules, headers) = (&self.route()?.access, self.inputs.request.headers);
+        let (rules, fields) = (&self.route()?.access, self.inputs.request.fields);
         if let Some(claims) = self.claims.take()
-            && let Some((identity, jwt)) = rules.identities().iter().find_map(|identity| match &identity.method {
-                access::Method::Jwt(jwt) => Some((identity, jwt)),
-                access::Method::ApiKey(_) => None,
-            })
+            && let Some(assumed) = rules.providers().iter().find_map(|provider| provider.assume(&claims))
         {
-            return self.authorize(checked.assume(jwt.principal(&identity.name, claims)?));
+            return self.authorize(checked.assume(assumed?));
         }
-        match checked.token_digest(rules, headers) {
+        match checked.token_digest(rules, fields) {
             Some(digest) => Ok(Next::Ask(Need::RememberedToken(digest), Stage::Identity(checked))),
-            None => self.authorize(checked.authenticate(rules, headers, None, self.inputs.now)?),
+            None => self.authorize(checked.authenticate(rules, fields, None, self.inputs.now)?),
         }
     }
 
@@ -157,8 +153,7 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
 
 impl<'a, L: address::Lists + ?Sized> Pipeline<'a, L> {
     fn view<'s>(&'s self, routed: &'s Routed) -> RequestView<'s> {
-        let raw = &self.inputs.request;
-        RequestView { method: raw.method, normal: &routed.request, headers: raw.headers }
+        self.inputs.request.view(&routed.request)
     }
 
     fn route(&self) -> Result<&'a Route, Denial> {
@@ -178,8 +173,8 @@ impl<'a, L: address::Lists + ?Sized> Pipeline<'a, L> {
 }
 
 /// Refuses a request whose body says beforehand that it is larger than the route lets it be.
-fn within_body_bound(route: &Route, headers: &HeaderMap) -> Result<(), Denial> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+fn within_body_bound(route: &Route, fields: Fields<'_>) -> Result<(), Denial> {
+    let length = fields.get(&CONTENT_LENGTH).and_then(|length| std::str::from_utf8(length).ok()?.parse::<u64>().ok());
     match length {
         Some(length) if length > route.max_body => Err(body_too_large(route.max_body)),
         _ => Ok(()),

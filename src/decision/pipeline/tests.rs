@@ -1,5 +1,4 @@
 use std::hash::RandomState;
-use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Version};
@@ -8,7 +7,9 @@ use smallvec::smallvec;
 use super::*;
 use crate::decision::access::{self, address, testing};
 use crate::decision::limit::{Key, Limit, LimitId, LimitResult, Phase, Quota, RateQuota, RouteLimits};
-use crate::decision::request::{ReadRules, Scheme};
+use crate::decision::request::ReadRules;
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::fields::FieldNames;
 use crate::decision::response;
 use crate::decision::rewrite;
 use crate::decision::route::{EncodedSeparators, Match, Table};
@@ -40,7 +41,7 @@ fn rules() -> Rules {
             name: "all".into(),
             place: Place::default(),
             addresses: None,
-            access: access::Rules::Public,
+            access: access::AccessRules::Public,
             limits: RouteLimits::default(),
             action: Action::Respond(fixed),
             response: Arc::new(response::Rules::default()),
@@ -51,13 +52,15 @@ fn rules() -> Rules {
         limits: Vec::new(),
         address_lists: Vec::new(),
         response: Arc::new(response::Rules::default()),
+        fields: FieldNames::default(),
     }
 }
 
 /// The same, for callers of whom nobody is recognised.
 fn closed() -> Rules {
     let mut rules = rules();
-    rules.routes[0].access = access::Rules::identified(vec![testing::corp()], access::allow::Rules::default(), false);
+    rules.routes[0].access =
+        access::AccessRules::identified(vec![testing::corp()], access::allow::AllowRules::default(), false);
     rules
 }
 
@@ -90,10 +93,9 @@ fn after(rules: &Rules, headers: &[(&'static str, &str)], facts: Vec<Fact>) -> (
         method: &Method::POST,
         target: b"/x",
         authority: None,
-        headers: &map,
+        fields: (&map).into(),
         version: Version::HTTP_11,
-        peer: IpAddr::from([192, 0, 2, 1]),
-        scheme: Scheme::Http,
+        connection: ConnectionFacts::for_test(),
     };
     let inputs = Inputs { rules, lists: rules.address_lists.as_slice(), hasher: &hasher, request, now: testing::now() };
     let mut findings = Findings::default();

@@ -11,12 +11,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use http::HeaderName;
-
-use super::hash::{cookies, finish, fnv, fnv_from};
+use super::hash::{finish, fnv, fnv_from};
 use super::share::Share;
 use crate::decision::access::Permit;
 use crate::decision::request::RequestView;
+use crate::decision::request::cookies::cookies;
+use crate::decision::request::fields::FieldName;
 use crate::decision::route::Condition;
 use crate::decision::rules::UpstreamId;
 
@@ -62,7 +62,7 @@ pub struct When {
 /// What a [`When`] looks at.
 #[derive(Debug, PartialEq)]
 pub enum Field {
-    Header(HeaderName),
+    Header(FieldName),
     /// A cookie's name.
     Cookie(String),
 }
@@ -73,7 +73,7 @@ pub enum StickyBy {
     Principal,
     /// An IPv6 client by its /64, of which it may use any address.
     ClientAddress,
-    Header(HeaderName),
+    Header(FieldName),
     /// A cookie's name.
     Cookie(String),
 }
@@ -166,11 +166,8 @@ impl Split {
 impl When {
     fn holds(&self, request: &RequestView<'_>) -> bool {
         match &self.field {
-            Field::Header(name) => {
-                let values = request.headers.get_all(name).iter();
-                self.condition.holds(values.map(|value| Cow::Borrowed(value.as_bytes())))
-            }
-            Field::Cookie(name) => self.condition.holds(cookies(request, name.as_bytes()).map(Cow::Borrowed)),
+            Field::Header(name) => self.condition.holds(request.fields.get_all(name).map(Cow::Borrowed)),
+            Field::Cookie(name) => self.condition.holds(cookies(request.fields, name.as_bytes()).map(Cow::Borrowed)),
         }
     }
 }
@@ -200,8 +197,8 @@ impl StickyBy {
                 None
             }
             StickyBy::ClientAddress => None,
-            StickyBy::Header(name) => request.headers.get(name).map(|value| value.as_bytes()),
-            StickyBy::Cookie(name) => cookies(request, name.as_bytes()).next(),
+            StickyBy::Header(name) => request.fields.get(name),
+            StickyBy::Cookie(name) => cookies(request.fields, name.as_bytes()).next(),
         };
         match (value, request.normal.client.to_canonical()) {
             (Some(value), _) => hash(&[value]),

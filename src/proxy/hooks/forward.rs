@@ -185,7 +185,8 @@ impl Try {
 impl UpstreamContext<'_> {
     /// The request, as rules see it.
     pub fn view<'s>(&'s self, request: &'s RequestHeader) -> RequestView<'s> {
-        RequestView { method: &request.method, normal: &self.admitted.request, headers: &request.headers }
+        let (normal, connection) = (&self.admitted.request, &self.control.connection().facts);
+        RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection }
     }
 
     /// The route that took the request.

@@ -19,14 +19,15 @@ use crate::decision::access::{CredentialDigest, Principal};
 use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
-use crate::decision::request::{RawRequest, Scheme};
+use crate::decision::request::RawRequest;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::faults::{self, Place};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::begin_record;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
-use crate::state::addresses::AddressList;
+use crate::state::address_lists::AddressList;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
@@ -84,7 +85,7 @@ pub fn pace_body(ctx: &Context) {
 /// # Errors
 /// The refusal.
 pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
-    let (State::Pending(findings), Some(Claim { record, .. })) = (&mut ctx.state, &ctx.claim) else {
+    let (State::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
     let now = record.time;
@@ -92,7 +93,7 @@ pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option
         rules: &ctx.serving.snapshot.rules,
         lists: ctx.serving.address_lists.as_slice(),
         hasher: &ctx.shared.bucket_hasher,
-        request: raw(request, record.peer.ip(), record.scheme),
+        request: raw(request, &control.connection().facts),
         now,
     };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
@@ -177,15 +178,14 @@ pub fn bound_body(ctx: &mut UpstreamContext<'_>, length: usize) -> Result<()> {
     Error::e_because(ErrorType::HTTPStatus(413), "request body over its bound", body_too_large(bound))
 }
 
-pub(in crate::proxy) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
+fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRequest<'a> {
     RawRequest {
         method: &request.method,
         target: request.raw_path(),
         authority: request.uri.authority().map(|authority| authority.as_str()),
-        headers: &request.headers,
+        fields: (&request.headers).into(),
         version: request.version,
-        peer,
-        scheme,
+        connection,
     }
 }
 

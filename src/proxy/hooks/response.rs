@@ -14,6 +14,7 @@ use super::sticky;
 use crate::decision::access::Permit;
 use crate::decision::limit::rate_limit_headers;
 use crate::decision::outcome::Denial;
+use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE, Fields};
 use crate::decision::response::grpc::{self, is_grpc};
 use crate::decision::response::{BodyStage, is_endless};
 use crate::proxy::drain::DrainStage;
@@ -23,9 +24,10 @@ use crate::proxy::request_id::REQUEST_ID;
 
 /// Refuses the request with its denial.
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
-    let accept = session.req_header().headers.get(http::header::ACCEPT);
+    let fields = Fields::from(&session.req_header().headers);
+    let accept = fields.get(&ACCEPT);
     let limits = &ctx.serving.snapshot.rules.limits;
-    let grpc = is_http2(session.req_header()) && is_grpc(&session.req_header().headers);
+    let grpc = is_http2(session.req_header()) && is_grpc(fields.get(&CONTENT_TYPE));
     let reply = if grpc {
         reply::grpc_refusal(&denial, limits)
     } else {
@@ -117,7 +119,9 @@ pub fn part(session: &mut Session, ctx: &Context) {
 /// Ends an answer that has no end of its own, as if the origin had ended it. What its client has of the last event, it
 /// forgets (HTML §9.2.6); a gRPC client is told to come back.
 pub async fn end_stream(session: &mut Session, ctx: &Context) {
-    let grpc = session.response_written().is_some_and(|header| is_grpc(&header.headers));
+    let grpc = session
+        .response_written()
+        .is_some_and(|header| is_grpc(header.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes)));
     let ended = match ctx.denial() {
         Some(denial) if grpc && is_http2(session.req_header()) => {
             let mut trailers = http::HeaderMap::new();

@@ -151,8 +151,7 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
         }
     }
     let credentials = route.access.credential_headers();
-    let peer = ctx.control.connection().facts.peer.ip();
-    for edit in rewrite::forwarded(permit, &ctx.view(request), peer, credentials, ctx.request_id) {
+    for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id) {
         match edit {
             Edit::Remove(name) => {
                 upstream.remove_header(&name);

@@ -178,7 +178,7 @@ fn a_limit_that_counts_something_else_begins_afresh() {
 
 #[test]
 fn an_amount_is_taken_whole_or_not_at_all() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let rate = state(&limits, &rate("a", 1, 10));
     assert_eq!(rate.take(bucket(1), SECOND, 8).0.remaining, 2);
     assert!(!rate.take(bucket(1), SECOND, 3).0.granted);

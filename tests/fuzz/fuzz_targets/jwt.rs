@@ -9,8 +9,7 @@
 
 #![no_main]
 
-use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use http::header::AUTHORIZATION;
@@ -19,10 +18,9 @@ use libfuzzer_sys::fuzz_target;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::access::address::List;
 use portcullis::decision::access::jwt::Token;
-use portcullis::decision::access::Principal;
 use portcullis::decision::access::stages::{Authenticated, LimitChecked, check_address};
+use portcullis::decision::access::{self, Principal};
 use portcullis::decision::outcome::{Cause, Denial};
-use portcullis::decision::rules::Route;
 use portcullis_fuzz::keys::{API_KEY, Signer};
 use portcullis_fuzz::{files, now, snapshot};
 use serde::de::IgnoredAny;
@@ -56,26 +54,27 @@ routes: [{ name: all, access: { identity: [corp, shared, partners, inner] }, ups
     snapshot(text, &files())
 });
 
-/// Past everything that comes before identity.
-fn limit_checked() -> LimitChecked {
+/// A request whose client may use the route, before anyone asks who it is.
+fn checked() -> LimitChecked {
     const NO_LISTS: &[List] = &[];
-    let client = IpAddr::from([192, 0, 2, 1]);
-    let checked = check_address(ROUTE.addresses.as_deref(), NO_LISTS, client).expect("every address may come in");
-    checked.check_limits(&[], &[], &[]).expect("there are no limits")
+    let checked = check_address(None, NO_LISTS, [192, 0, 2, 1].into()).expect("every address may come in");
+    checked.check_limits(&[], &[], &[]).expect("there is no limit")
+}
+
+fn rules() -> &'static access::AccessRules {
+    &SNAPSHOT.rules.routes[0].access
 }
 
 /// Who the gateway takes the sender of `headers` for.
-fn authenticate(headers: &HeaderMap, remembered: Option<Arc<Principal>>) -> Result<Authenticated, Denial> {
-    limit_checked().authenticate(&ROUTE.access, headers, remembered, now())
+fn identify(headers: &HeaderMap, remembered: Option<Arc<Principal>>) -> Result<Authenticated, Denial> {
+    checked().authenticate(rules(), headers.into(), remembered, now())
 }
-
-static ROUTE: LazyLock<&Route> = LazyLock::new(|| &SNAPSHOT.rules.routes[0]);
 
 /// Shows `token` as a bearer token. What can't stand in a header field can't be shown.
 fn show(token: &[u8]) -> Option<Result<Authenticated, Denial>> {
     let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let shown = authenticate(&headers, None);
+    let shown = identify(&headers, None);
     if let Ok(caller) = &shown {
         remembers(caller, &headers);
     }
@@ -84,10 +83,9 @@ fn show(token: &[u8]) -> Option<Result<Authenticated, Denial>> {
 
 /// A token that was verified is found again under the digest that is asked for, and names the same caller.
 fn remembers(caller: &Authenticated, headers: &HeaderMap) {
-    let asked = limit_checked().token_digest(&ROUTE.access, headers);
     let Some((digest, principal)) = caller.verified() else { panic!("a verified token is to be remembered") };
-    assert_eq!(Some(digest), asked);
-    let again = authenticate(headers, Some(principal)).expect("known, and not expired");
+    assert_eq!(Some(digest), checked().token_digest(rules(), headers.into()));
+    let again = identify(headers, Some(principal)).expect("known, and not expired");
     assert_eq!(again.principal(), caller.principal());
 }
 
@@ -217,7 +215,7 @@ fn in_headers(text: &[u8]) {
         };
         headers.append(name, value);
     }
-    let found = authenticate(&headers, None).ok();
+    let found = identify(&headers, None).ok();
     let found = found.as_ref().and_then(Authenticated::principal).map(|principal| &*principal.identity);
     assert_eq!(found, expected_of(&headers, good));
 }

@@ -64,7 +64,7 @@ routes:
     assert_eq!(routes, [vec![0, 1], vec![3, 1, 2], vec![0, 1]]);
     let scopes: Vec<_> = limits.iter().map(|limit| &*limit.scope).collect();
     assert_eq!(scopes, ["a", "b", "strict/c", "strict/a"]);
-    assert_eq!(limits[2].key, Key::Header(HeaderName::from_static("x-tenant")));
+    assert_eq!(limits[2].key, Key::Header(HeaderName::from_static("x-tenant").into()));
 }
 
 #[test]

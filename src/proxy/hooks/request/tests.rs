@@ -14,6 +14,7 @@ use crate::decision::access::testing::{self, Signer};
 use crate::decision::explain::{Explanation, Verdict, explain};
 use crate::decision::outcome::Cause;
 use crate::decision::pipeline::Admitted;
+use crate::decision::request::Scheme;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::Outcome;
@@ -114,7 +115,7 @@ struct Request {
     method: Method,
     target: &'static str,
     headers: HeaderMap,
-    peer: std::net::IpAddr,
+    connection: ConnectionFacts,
     /// Of the token among the headers.
     claims: Option<Map<String, Value>>,
 }
@@ -146,7 +147,8 @@ fn requests() -> impl Strategy<Value = Request> {
                 _ => None,
             }
         });
-        Request { method, target, headers, peer: peer.parse().unwrap(), claims }
+        let connection = ConnectionFacts::supposed(peer.parse().unwrap(), Scheme::Https);
+        Request { method, target, headers, connection, claims }
     })
 }
 
@@ -156,10 +158,9 @@ impl Request {
             method: &self.method,
             target: self.target.as_bytes(),
             authority: None,
-            headers: &self.headers,
+            fields: (&self.headers).into(),
             version: Version::HTTP_11,
-            peer: self.peer,
-            scheme: Scheme::Https,
+            connection: &self.connection,
         }
     }
 }
@@ -219,7 +220,7 @@ fn decided(shared: &Runtime, serving: &ActiveConfig, request: &Request) -> Verdi
 
 /// Polls once: everything is at hand.
 fn drive<'a>(
-    inputs: Inputs<'a, [Arc<crate::state::addresses::AddressList>]>,
+    inputs: Inputs<'a, [Arc<crate::state::address_lists::AddressList>]>,
     findings: &'a mut Findings,
     outside: &Outside<'_>,
     places: &mut Places,
@@ -307,8 +308,8 @@ fn a_limit_before_identity_is_used_up_by_bad_credentials() {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("x.example"));
     headers.insert("authorization", HeaderValue::from_static("Bearer a.b.c"));
-    let peer = [192, 0, 2, 1].into();
-    let request = Request { method: Method::GET, target: "/", headers, peer, claims: None };
+    let connection = ConnectionFacts::supposed([192, 0, 2, 1].into(), Scheme::Https);
+    let request = Request { method: Method::GET, target: "/", headers, connection, claims: None };
     let causes: Vec<Kind> = (0..3).map(|_| decided(&shared, &serving, &request).would_be).collect();
     let malformed = || Kind::Refuse(Cause::TokenMalformed);
     assert_eq!(causes, [malformed(), malformed(), Kind::Refuse(Cause::RateExceeded)]);
