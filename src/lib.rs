@@ -31,12 +31,13 @@
 //!   [`proxy::connection`] is the byte stream of a client, [`proxy::hooks`] the one `ProxyHttp`, [`proxy::upstream`] the byte stream to an
 //!   endpoint, [`proxy::upkeep`] what runs beside requests, and [`proxy::runtime`] what all of them share.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
-//! * [`admin`]: `/metrics`, `/livez`, `/readyz` and what operators ask of the running gateway, as plain handlers.
-//! * [`cli`]: one command a file. [`app`]: the composition root; reloads, trials, and the turning points of the process.
+//! * [`admin`]: `/metrics`, `/livez`, `/readyz` and the commands of operators as plain handlers, and the types of their answers
+//!   ([`admin::api`]).
+//! * [`cli`]: one command a file. [`app`]: the composition root; reloads, canaries, and the life cycle of the process.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
-//! * [`runtime_folder`]: where a running gateway is reached, by its owner alone. [`handover`]: how one process follows another
-//!   without a moment in which nobody listens. [`service_manager`]: what systemd is told.
-//! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
+//! * [`runtime_folder`]: the sockets of a running gateway, for its owner alone. [`handover`]: how one process takes over from
+//!   another without a moment in which nobody listens. [`service_manager`]: notifications to systemd.
+//! * [`privileges`]: how the process stops being root. [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
 //! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. Within a folder

@@ -112,7 +112,7 @@ pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8
 }
 
 /// RFC 9110 §5.6.7
-pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
+const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 

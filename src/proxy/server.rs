@@ -32,8 +32,8 @@ use super::tls;
 use super::upkeep::health::UpkeepService;
 use super::upkeep::watchdog::Watchdog;
 use super::upstream::mirror;
-use crate::admin::control::Control;
-use crate::admin::{Admin, Door, Readiness};
+use crate::admin::command::CommandHandler;
+use crate::admin::{AdminAuth, AdminHandler, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::EndpointView;
 use crate::telemetry::metrics::{EndpointSample, set_total};
@@ -108,7 +108,7 @@ pub fn run(
     sockets: BoundSockets,
     runtime: Arc<Runtime>,
     readiness: Arc<Readiness>,
-    control: Arc<dyn Control>,
+    commands: Arc<dyn CommandHandler>,
     surroundings: ServerEnvironment,
 ) -> ! {
     let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, shutdown_hooks } = surroundings;
@@ -126,14 +126,18 @@ pub fn run(
         let service = ListenerService::new(listener, socket, accept_gate.entry(), proxy.clone());
         server.add_service(service.watched_by(watchdog.as_ref()));
     }
-    let admin =
-        |door| Admin { metrics: runtime.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
+    let admin = |auth| AdminHandler {
+        metrics: runtime.metrics.clone(),
+        readiness: readiness.clone(),
+        commands: commands.clone(),
+        auth,
+    };
     if let Some((_, socket)) = sockets.admin {
         let (entry, followed) = (accept_gate.entry(), followed.clone());
-        server.add_service(AdminService::new(socket, entry, followed, admin(Door::Open), runtime.clone()));
+        server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }
     if let Some(socket) = control_socket {
-        server.add_service(ControlService::new(socket, admin(Door::Owner)));
+        server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
     }
     let mut upkeep =
         background_service("upkeep", UpkeepService { runtime: runtime.clone(), readiness: readiness.clone() });
@@ -142,7 +146,7 @@ pub fn run(
 
     scrape(&runtime);
     // Before anything accepts: until then, a signal ends the process without a drain.
-    if let Err(e) = (Signals { runtime: runtime.clone(), readiness, control, followed, shutdown_hooks }).watch() {
+    if let Err(e) = (Signals { runtime: runtime.clone(), readiness, commands, followed, shutdown_hooks }).watch() {
         warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
     }
     server.run(RunArgs { shutdown_signal: Box::new(NoShutdownSignal) });

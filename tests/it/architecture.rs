@@ -27,6 +27,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         may_use: &[
+            "admin::api",
+            "admin::command",
             "app",
             "config",
             "decision",
@@ -83,7 +85,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "handover",
-        may_use: &["service_manager::Terms"],
+        may_use: &["service_manager::NotifySettings"],
         why: "sockets change hands without either side's configuration",
     },
     Layer { name: "runtime_folder", may_use: &[], why: "it is a folder with sockets, whoever listens at them" },

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::drain::run::run_drain;
 use crate::admin::Readiness;
-use crate::admin::control::{Command, Control};
+use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::proxy::drain::DrainReason;
 use crate::proxy::runtime::Runtime;
 
@@ -26,7 +26,7 @@ pub trait ShutdownHooks: Send + Sync {
 pub struct Signals {
     pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
-    pub control: Arc<dyn Control>,
+    pub commands: Arc<dyn CommandHandler>,
     /// Becomes true when another process has followed this one.
     pub followed: watch::Receiver<bool>,
     pub shutdown_hooks: Arc<dyn ShutdownHooks>,
@@ -74,9 +74,9 @@ impl Signals {
                     continue;
                 }
                 _ = streams.hangup.recv() => {
-                    let control = self.control.clone();
+                    let commands = self.commands.clone();
                     // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
+                    tokio::task::spawn_blocking(move || commands.handle(AdminCommand::Reload(None)));
                     continue;
                 }
                 _ = streams.terminate.recv() => "SIGTERM",

@@ -1,4 +1,4 @@
-//! Where a change of a file can happen: in its folder, and wherever a symbolic link on the way to it stands.
+//! The paths at which a change of a file can happen: its own, and that of every symbolic link on the way to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -15,29 +15,29 @@ const MAX_LINKS: usize = 40;
 /// A volume of Kubernetes shows why one folder does not do: `gateway.yaml` is a link to `..data/gateway.yaml`, and `..data`
 /// is a link that is swapped when the content changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places(BTreeMap<PathBuf, Entries>);
+pub(super) struct WatchedPaths(BTreeMap<PathBuf, WatchedNames>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Entries {
+struct WatchedNames {
     names: BTreeSet<OsString>,
     all: bool,
 }
 
-impl Places {
-    /// Where what `reading` was made of can change.
-    pub fn of(reading: &ConfigInputs) -> Places {
-        let mut places = Places::default();
-        for asked in reading.paths() {
-            match asked {
-                InputPath::File(path) => _ = places.walk(Path::new(path)),
+impl WatchedPaths {
+    /// Where what `inputs` was made of can change.
+    pub fn of(inputs: &ConfigInputs) -> WatchedPaths {
+        let mut paths = WatchedPaths::default();
+        for input in inputs.paths() {
+            match input {
+                InputPath::File(path) => _ = paths.walk(Path::new(path)),
                 InputPath::Folder(path) => {
-                    if let Some(folder) = places.walk(Path::new(path)).filter(|folder| folder.is_dir()) {
-                        places.0.entry(folder).or_default().all = true;
+                    if let Some(folder) = paths.walk(Path::new(path)).filter(|folder| folder.is_dir()) {
+                        paths.0.entry(folder).or_default().all = true;
                     }
                 }
             }
         }
-        places
+        paths
     }
 
     /// The folders to watch.
@@ -108,11 +108,11 @@ mod tests {
 
     use super::*;
 
-    fn places(path: &Path) -> Vec<String> {
-        let mut places = Places::default();
-        places.walk(path);
+    fn paths(path: &Path) -> Vec<String> {
+        let mut paths = WatchedPaths::default();
+        paths.walk(path);
         let entries =
-            places.0.iter().flat_map(|(folder, entries)| entries.names.iter().map(move |name| folder.join(name)));
+            paths.0.iter().flat_map(|(folder, entries)| entries.names.iter().map(move |name| folder.join(name)));
         entries.map(|entry| entry.display().to_string()).collect()
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn a_plain_file_changes_in_its_folder() {
         let (_keep, folder) = folder();
         fs::write(folder.join("file"), "").unwrap();
-        assert_eq!(places(&folder.join("./file")), [format!("{}/file", folder.display())]);
+        assert_eq!(paths(&folder.join("./file")), [format!("{}/file", folder.display())]);
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         symlink("..1", folder.join("..data")).unwrap();
         symlink("..data/file", folder.join("file")).unwrap();
         let expected = ["..1/file", "..data", "file"].map(|name| format!("{here}/{name}"));
-        let mut found = places(&folder.join("file"));
+        let mut found = paths(&folder.join("file"));
         found.sort();
         assert_eq!(found, expected);
     }
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn what_lacks_can_appear() {
         let (_keep, folder) = folder();
-        assert_eq!(places(&folder.join("no/such/file")), [format!("{}/no", folder.display())]);
+        assert_eq!(paths(&folder.join("no/such/file")), [format!("{}/no", folder.display())]);
         symlink("gone", folder.join("link")).unwrap();
         let expected = ["gone", "link"].map(|name| format!("{}/{name}", folder.display()));
-        assert_eq!(places(&folder.join("link")), expected);
+        assert_eq!(paths(&folder.join("link")), expected);
     }
 
     #[test]
@@ -159,15 +159,15 @@ mod tests {
         symlink("b", folder.join("a")).unwrap();
         symlink("a", folder.join("b")).unwrap();
         let expected = ["a", "b"].map(|name| format!("{}/{name}", folder.display()));
-        assert_eq!(places(&folder.join("a")), expected);
+        assert_eq!(paths(&folder.join("a")), expected);
     }
 
     #[test]
     fn only_what_matters_is_noticed() {
         let (_keep, folder) = folder();
-        let mut places = Places::default();
-        places.walk(&folder.join("file"));
-        assert!(places.contain(&folder.join("file")) && places.contain(&folder));
-        assert!(!places.contain(&folder.join("file.swp")));
+        let mut paths = WatchedPaths::default();
+        paths.walk(&folder.join("file"));
+        assert!(paths.contain(&folder.join("file")) && paths.contain(&folder));
+        assert!(!paths.contain(&folder.join("file.swp")));
     }
 }
