@@ -1,6 +1,7 @@
-//! What loading a configuration costs: parsing, places, and every check, at several numbers of routes.
+//! The cost of loading a configuration: parsing, places, and every check, at several numbers of routes; and the cost of a file
+//! with mistakes.
 //!
-//! It is paid at start and at each reload, off the request path.
+//! It is incurred at start and at each reload, not for requests.
 
 use std::hint::black_box;
 use std::io;
@@ -52,5 +53,26 @@ fn compiling(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, compiling);
+/// What reporting a hundred mistakes costs, spread over the routes of a file.
+fn diagnosing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("diagnose");
+    group.sample_size(10);
+    for routes in [100, 1000, 10_000] {
+        let mut text = String::new();
+        for (number, line) in file(routes).lines().enumerate() {
+            // Four lines a route, after the five of the head.
+            let wrong = number >= 7 && (number - 7) % (4 * routes / 100) == 0;
+            text.push_str(&if wrong { line.replace("access:", "acess:") } else { line.to_owned() });
+            text.push('\n');
+        }
+        group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
+            bencher.iter(|| {
+                let document = load_text("bench.yaml", black_box(text.as_bytes()), &Nothing).expect("readable");
+                assert_eq!(document.diagnostics.len(), 100);
+            });
+        });
+    }
+}
+
+criterion_group!(benches, compiling, diagnosing);
 criterion_main!(benches);

@@ -1,8 +1,8 @@
-//! What a request costs before anything is fetched: reading it, finding its route among few and many, and finding its
-//! client in address lists, short and long.
+//! The cost of the decision about a request: reading it, finding its route among few and many, and matching its client against
+//! short and long address lists.
 //!
-//! `find` must stay flat from 1 to 100,000 routes; what growth remains is the processor's cache. `build` is paid at each
-//! load of a configuration, off the request path. `address` is what a rule adds to a request.
+//! `find` must stay flat from 1 to 100,000 routes; the remaining growth is due to the processor's cache. `build` happens at each
+//! load of a configuration, not for requests. `address` is the cost of an address rule.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

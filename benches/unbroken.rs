@@ -1,4 +1,4 @@
-//! What reloads, binary upgrades and dying endpoints cost the clients that are there: failures, and latency before and during.
+//! The effect of reloads, binary upgrades and killed endpoints on clients: failures, and latency before and during.
 //!
 //! See `benches/README.md` for how to read the table.
 

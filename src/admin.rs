@@ -1,20 +1,24 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz` as plain `http::Request -> http::Response` handlers.
+//! The admin listener: `/metrics`, `/livez`, `/readyz` and the [commands](command), as plain `http::Request ->
+//! http::Response` handlers, and the HTTP/1 server that calls them ([`connection`]).
 //!
 //! | path | answer | `admin.token` |
 //! |---|---|---|
-//! | `/` | this list | asked for |
-//! | `/livez` | 200 whenever the process can answer | open |
-//! | `/readyz` | 200 when traffic should be sent here, else 503 with the reasons, as JSON | open, but the reasons are not |
-//! | `/metrics` | every metric, in Prometheus' text format | asked for |
-//! | [commands](control) by `GET` | what they ask, as JSON | asked for |
-//! | [commands](control) by `POST` | what became of them, as JSON | needed: without one they are 403 |
+//! | `/` | this list | required |
+//! | `/livez` | 200 whenever the process can answer | not required |
+//! | `/readyz` | 200 when traffic should be sent here, else 503, as JSON | required for the reasons only |
+//! | `/metrics` | every metric, in Prometheus' text format | required |
+//! | [commands](command) by `GET` | what they read, as JSON | required |
+//! | [commands](command) by `POST` | their result, as JSON | required; 403 if none is configured |
 //!
-//! Without a token it has no authentication, and therefore listens on loopback only. With one, whatever the table does not
-//! call open is 401 (RFC 6750) for whoever does not present it, paths that do not exist included. Health stays open because
-//! probes of load balancers and of Kubernetes carry no credentials. Its answers carry the headers that keep a browser from
-//! framing, guessing or keeping them.
+//! A listener without `admin.token` has no authentication. It therefore listens on loopback only, and refuses every `POST`:
+//! any page in a browser on this machine could send one. With a token, a request for a path that requires it is answered 401
+//! (RFC 6750) unless it presents the token, also if the path does not exist. `/livez` and `/readyz` require none because the
+//! probes of load balancers and of Kubernetes carry no credentials. Errors are JSON ([`api::AdminError`]). Every answer
+//! carries headers that keep a browser from framing it, guessing its type and caching it.
 
-pub mod control;
+pub mod api;
+pub mod command;
+pub mod connection;
 mod readiness;
 
 use std::sync::Arc;
@@ -22,31 +26,32 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use serde::Serialize;
 
-use self::control::{Command, Control, Outcome};
+use self::api::{AdminError, ErrorCode, ReadinessReport, Versioned};
+use self::command::{AdminCommand, CommandHandler};
 pub use self::readiness::Readiness;
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
 
-/// What the admin listener answers from.
+/// Answers the requests of the admin listener, or of the control socket.
 #[derive(Clone)]
-pub struct Admin {
+pub struct AdminHandler {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
-    pub control: Arc<dyn Control>,
-    pub door: Door,
+    pub commands: Arc<dyn CommandHandler>,
+    pub auth: AdminAuth,
 }
 
-/// Who stands on the other side.
+/// How a client of the admin listener or of the control socket is authenticated.
 #[derive(Clone, Debug)]
-pub enum Door {
-    /// Everyone who reaches the listener: they may look.
-    Open,
-    /// Whoever presents this token.
+pub enum AdminAuth {
+    /// Not at all: it may only read.
+    None,
+    /// By this token.
     Token(Secret<Vec<u8>>),
-    /// Only the process's own user and root, as the socket has made sure.
-    Owner,
+    /// By the credentials of its process: only the gateway's own user and root reach the control socket.
+    PeerCredentials,
 }
 
 const PATHS: &str =
@@ -63,67 +68,59 @@ const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-impl Admin {
-    /// Answers `request`. The answer to HEAD has the header of GET's (RFC 9110 §9.3.2) and no body.
+impl AdminHandler {
+    /// Answers `request`. The answer to HEAD is that to GET: the server leaves its body out (RFC 9110 §9.3.2).
     pub fn handle(&self, request: &Request<()>) -> Response<Bytes> {
         let path = request.uri().path();
         let authorized = self.authorizes(request);
         if !authorized && !matches!(path, "/livez" | "/readyz") {
-            let mut response =
-                Answer::new(StatusCode::UNAUTHORIZED, TEXT, "a token is needed\n").respond(request.method());
+            let mut response = refuse(ErrorCode::TokenRequired, "a token is required (`Authorization: Bearer`)");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
-        let answer: fn(&Admin) -> Answer = match path {
-            "/" => |_| Answer::new(StatusCode::OK, TEXT, PATHS),
-            "/livez" => |_| Answer::new(StatusCode::OK, TEXT, "ok\n"),
+        let answer: fn(&AdminHandler) -> Response<Bytes> = match path {
+            "/" => |_| respond(StatusCode::OK, TEXT, PATHS),
+            "/livez" => |_| respond(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" if authorized => |admin| admin.ready(true),
             "/readyz" => |admin| admin.ready(false),
-            "/metrics" => |admin| Answer::new(StatusCode::OK, METRICS, admin.metrics.render()),
+            "/metrics" => |admin| respond(StatusCode::OK, METRICS, admin.metrics.render()),
             _ => return self.command(request),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return not_allowed(request.method(), "GET, HEAD");
+            return not_allowed("GET, HEAD");
         }
-        answer(self).respond(request.method())
+        answer(self)
     }
 
-    /// Whether answering `request` may take longer than a look at memory, so that no thread with other duties should.
+    /// Whether the answer to `request` may take longer than a look at memory, so that it belongs on a thread of its own.
     pub fn blocks(&self, request: &Request<()>) -> bool {
-        Command::named(request.uri()).is_some()
+        AdminCommand::parse(request.uri()).is_some()
     }
 
-    /// Gives the command that `request` names, if there is one.
+    /// Carries out the command that `request` names, if it names one.
     fn command(&self, request: &Request<()>) -> Response<Bytes> {
         let method = request.method();
-        let Some((by, command)) = Command::named(request.uri()) else {
-            return Answer::new(StatusCode::NOT_FOUND, TEXT, "not found\n").respond(method);
+        let Some((expected, command)) = AdminCommand::parse(request.uri()) else {
+            return refuse(ErrorCode::PathUnknown, "there is no such path");
         };
-        if by == Method::GET && !matches!(*method, Method::GET | Method::HEAD) {
-            return not_allowed(method, "GET, HEAD");
+        if expected == Method::GET && !matches!(*method, Method::GET | Method::HEAD) {
+            return not_allowed("GET, HEAD");
         }
-        if by == Method::POST && *method != Method::POST {
-            return not_allowed(method, "POST");
+        if expected == Method::POST && *method != Method::POST {
+            return not_allowed("POST");
         }
-        if by == Method::POST && matches!(self.door, Door::Open) {
-            return Answer::new(StatusCode::FORBIDDEN, TEXT, "changes need an `admin.token`\n").respond(method);
+        if expected == Method::POST && matches!(self.auth, AdminAuth::None) {
+            return refuse(ErrorCode::ChangesForbidden, "changes require an `admin.token`");
         }
-        let outcome = match command {
-            Ok(command) => self.control.handle(command),
-            Err(error) => Outcome { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) },
-        };
-        Answer::new(outcome.status, JSON, format!("{:#}\n", outcome.body)).respond(method)
+        match command.and_then(|command| self.commands.handle(command)) {
+            Ok(answer) => respond_json(answer.status(), &Versioned::new(answer)),
+            Err(error) => respond_json(error.code.status(), &Versioned::new(error)),
+        }
     }
 
-    /// Refuses what is no request that could be handled.
-    pub fn refuse(&self, status: StatusCode) -> Response<Bytes> {
-        let body = format!("{}\n", status.canonical_reason().unwrap_or_default().to_ascii_lowercase());
-        Answer::new(status, TEXT, body).respond(&Method::GET)
-    }
-
-    /// Whether `request` presents the token, or none is asked for.
+    /// Whether `request` presents the token, or none is required.
     fn authorizes(&self, request: &Request<()>) -> bool {
-        let Door::Token(token) = &self.door else { return true };
+        let AdminAuth::Token(token) = &self.auth else { return true };
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
         // Of two credentials it could not be said which one counts.
         let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -133,69 +130,69 @@ impl Admin {
             .is_some_and(|(scheme, presented)| scheme.eq_ignore_ascii_case(b"bearer ") && token.equals(presented))
     }
 
-    /// The reasons name upstreams, which a stranger need not know.
-    fn ready(&self, with_reasons: bool) -> Answer {
+    /// The reasons name upstreams, and are therefore only for authenticated clients.
+    fn ready(&self, with_reasons: bool) -> Response<Bytes> {
         let reasons = self.readiness.reasons();
-        let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let mut body = json!({ "ready": reasons.is_empty() });
-        if with_reasons {
-            body["reasons"] = reasons.into();
-            body["notes"] = json!(self.readiness.notes());
-        }
-        Answer::new(status, JSON, format!("{body}\n"))
+        let ready = reasons.is_empty();
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let (reasons, notes) = if with_reasons { (Some(reasons), Some(self.readiness.notes())) } else { (None, None) };
+        let body = serde_json::to_string(&ReadinessReport { ready, reasons, notes });
+        respond(status, JSON, body.expect("BUG: a report of strings is JSON") + "\n")
     }
 }
 
-fn not_allowed(method: &Method, allowed: &'static str) -> Response<Bytes> {
-    let mut response = Answer::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed}\n")).respond(method);
+/// An error as an answer.
+fn refuse(code: ErrorCode, error: &str) -> Response<Bytes> {
+    respond_json(code.status(), &Versioned::new(AdminError::new(code, error)))
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Bytes> {
+    let mut response = refuse(ErrorCode::MethodNotAllowed, &format!("the methods of this path are: {allowed}"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-struct Answer {
-    status: StatusCode,
-    content_type: HeaderValue,
-    body: Bytes,
+fn respond_json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_string_pretty(body).expect("BUG: the answers are structs, lists and strings");
+    respond(status, JSON, body + "\n")
 }
 
-impl Answer {
-    fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
-        Answer { status, content_type, body: body.into() }
-    }
-
-    fn respond(self, method: &Method) -> Response<Bytes> {
-        let length = self.body.len();
-        let mut response = Response::new(if method == Method::HEAD { Bytes::new() } else { self.body });
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, self.content_type);
-        headers.insert(header::CONTENT_LENGTH, length.into());
-        headers.extend(ON_EVERY_ANSWER);
-        response
-    }
+fn respond(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.extend(ON_EVERY_ANSWER);
+    response
 }
 
 #[cfg(test)]
 mod tests {
+    use super::api::{CommandAnswer, RollbackResult};
     use super::*;
 
-    struct Echo;
+    /// Refuses roll-outs and agrees to everything else.
+    struct TestCommands;
 
-    impl Control for Echo {
-        fn handle(&self, command: Command) -> Outcome {
-            Outcome { status: StatusCode::OK, body: format!("{command:?}").into() }
+    impl CommandHandler for TestCommands {
+        fn handle(&self, command: AdminCommand) -> Result<CommandAnswer, AdminError> {
+            match command {
+                AdminCommand::EndRollout { .. } => Err(AdminError::new(ErrorCode::RolloutMissing, "no roll-out")),
+                _ => Ok(CommandAnswer::Rollback(RollbackResult { generation: 7 })),
+            }
         }
     }
 
-    fn admin() -> Admin {
-        Admin { metrics: Arc::default(), readiness: Arc::default(), control: Arc::new(Echo), door: Door::Open }
+    fn admin() -> AdminHandler {
+        let commands = Arc::new(TestCommands);
+        AdminHandler { metrics: Arc::default(), readiness: Arc::default(), commands, auth: AdminAuth::None }
     }
 
-    fn guarded() -> Admin {
-        Admin { door: Door::Token(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
+    fn guarded() -> AdminHandler {
+        AdminHandler { auth: AdminAuth::Token(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
     }
 
-    fn ask_with(admin: &Admin, path: &str, authorization: &[&str]) -> Response<Bytes> {
+    fn ask_with(admin: &AdminHandler, path: &str, authorization: &[&str]) -> Response<Bytes> {
         let mut request = Request::builder().uri(path);
         for value in authorization {
             request = request.header(header::AUTHORIZATION, *value);
@@ -203,7 +200,7 @@ mod tests {
         admin.handle(&request.body(()).unwrap())
     }
 
-    fn ask(admin: &Admin, method: Method, path: &str) -> Response<Bytes> {
+    fn ask(admin: &AdminHandler, method: Method, path: &str) -> Response<Bytes> {
         admin.handle(&Request::builder().method(method).uri(path).body(()).unwrap())
     }
 
@@ -295,11 +292,22 @@ mod tests {
     }
 
     #[test]
-    fn head_has_the_length_of_get_and_no_body() {
-        let admin = admin();
-        let response = ask(&admin, Method::HEAD, "/livez");
-        assert_eq!(response.headers()[header::CONTENT_LENGTH], "3");
-        assert!(response.body().is_empty());
+    fn a_command_is_answered_with_its_result_or_its_error_and_the_version_of_both() {
+        let admin = AdminHandler { auth: AdminAuth::PeerCredentials, ..admin() };
+        let response = ask(&admin, Method::POST, "/rollback");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(body(&response), "{\n  \"api\": 1,\n  \"generation\": 7\n}\n");
+        let response = ask(&admin, Method::POST, "/rollout/keep");
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        let error: Versioned<AdminError> = serde_json::from_str(body(&response)).unwrap();
+        assert_eq!((error.api, error.answer.code), (1, ErrorCode::RolloutMissing));
+    }
+
+    #[test]
+    fn a_listener_without_a_token_changes_nothing() {
+        let response = ask(&admin(), Method::POST, "/rollback");
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert!(body(&response).contains("changes_forbidden"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
+mod commands;
 pub mod launch;
-mod lifecycle;
-mod operator;
+mod process;
 mod reload;
 mod watch;
 
@@ -15,56 +15,58 @@ use log::{info, warn};
 use nix::unistd::{Uid, dup2_stdout, setsid};
 
 use crate::admin::Readiness;
-use crate::app::launch::{Launch, Origin};
-use crate::app::lifecycle::{Following, Life};
-use crate::app::operator::Operator;
-use crate::config::Source;
+use crate::admin::api::StartInfo;
+use crate::app::commands::CommandExecutor;
+use crate::app::launch::{Launch, TakeoverRequest, start_info};
+use crate::app::process::{GatewayProcess, Takeover};
+use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
-use crate::handover::give::Handle;
-use crate::handover::take::Listeners;
-use crate::handover::{self, take};
-use crate::privileges;
-use crate::proxy::runtime::{AssembleError, Shared};
-use crate::proxy::server::accept_gate::Opening;
-use crate::proxy::server::{self, Sockets, StartError, Surroundings};
+use crate::handover::HandoverError;
+use crate::handover::client::{self, InheritedListeners};
+use crate::handover::server::ListenerHandle;
+use crate::privileges::{self, PrivilegesError};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
+use crate::proxy::server::accept_gate::AcceptGate;
+use crate::proxy::server::{self, BoundSockets, ServerEnvironment, StartError};
 use crate::proxy::upkeep::health::STARTING;
-use crate::proxy::upkeep::watchdog::Pulse;
-use crate::runtime_folder::{self, CONTROL, Choice, RuntimeFolder, UPGRADE};
-use crate::service_manager::{ServiceManager, Terms};
+use crate::proxy::upkeep::watchdog::Watchdog;
+use crate::runtime_folder::{CONTROL, RuntimeFolder, RuntimeFolderChoice, RuntimeFolderError, UPGRADE};
+use crate::service_manager::{NotifySettings, ServiceManager};
 use crate::telemetry::metrics::Metrics;
 
 /// Why the gateway can't start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum AppError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
-    Privileges(#[from] privileges::Error),
-    /// With the user that was to open the log, where the file names one.
+    Privileges(#[from] PrivilegesError),
+    /// With the user that was to open the log, if the configuration names one.
     #[error("{}{source}", user.as_ref().map(|user| format!("as `{user}` (process.user): ")).unwrap_or_default())]
     Assemble { user: Option<User>, source: AssembleError },
     #[error(transparent)]
-    RuntimeFolder(#[from] runtime_folder::Error),
-    #[error("it cannot follow the gateway of `{}`: {source}", folder.display())]
-    Handover { folder: std::path::PathBuf, source: handover::Error },
-    #[error("the access log cannot go on where that of the old process went: {0}")]
+    RuntimeFolder(#[from] RuntimeFolderError),
+    #[error("it cannot take over from the gateway of `{}`: {source}", folder.display())]
+    Handover { folder: std::path::PathBuf, source: HandoverError },
+    #[error("the access log cannot be written to the standard output of the old process: {0}")]
     Stdout(nix::Error),
 }
 
-/// A gateway whose sockets are bound: what is left can't fail for the owner's reasons.
+/// A gateway whose sockets are bound. Nothing that its owner could have got wrong is left to fail.
 pub struct App {
-    source: Source,
-    sockets: Sockets,
-    shared: Arc<Shared>,
+    source: ConfigSource,
+    sockets: BoundSockets,
+    shared: Arc<Runtime>,
     watched: bool,
-    origin: Origin,
-    life: Arc<Life>,
-    reached_at: Option<ReachedAt>,
-    following: Option<Following>,
+    start: StartInfo,
+    process: Arc<GatewayProcess>,
+    runtime: Option<RuntimeSockets>,
+    takeover: Option<Takeover>,
 }
 
 /// The sockets of this process in the runtime folder.
-struct ReachedAt {
+struct RuntimeSockets {
     control: UnixListener,
     upgrade: UnixListener,
 }
@@ -74,117 +76,117 @@ impl App {
     ///
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
-    /// opened, a runtime folder that can't be used although it was named, a gateway that can't be followed.
-    pub fn start(source: Source, snapshot: Snapshot, launch: Launch) -> Result<App, Error> {
-        let owner = snapshot.process.user.as_ref().map(privileges::target).transpose()?;
+    /// opened, a runtime folder that was named and can't be used, a gateway that it can't take over from.
+    pub fn start(source: ConfigSource, snapshot: Snapshot, launch: Launch) -> Result<App, AppError> {
+        let owner = snapshot.process.user.as_ref().map(privileges::ids_of).transpose()?;
         let folder = runtime_folder(&launch, owner)?;
-        let terms = Terms::of_this_process();
-        let origin = Origin::of_this_process(terms.socket.is_some());
-        let mut following = match (&folder, launch.follow) {
-            (Some(folder), Some(follow)) => Some(ask(folder, follow, owner)?),
+        let settings = NotifySettings::of_this_process();
+        let start = start_info(settings.socket.is_some());
+        let mut takeover = match (&folder, launch.takeover) {
+            (Some(folder), Some(request)) => Some(request_takeover(folder, request, owner)?),
             _ => None,
         };
 
-        let inherited =
-            |address| following.as_mut().and_then(|following| following.inheritance.listeners.take(address));
-        let sockets = Sockets::bind(&snapshot, inherited)?;
-        if let Some(following) = &mut following {
-            // What this configuration does not have closes with the old process.
-            following.inheritance.listeners = Listeners::default();
+        let inherited = |address| takeover.as_mut().and_then(|takeover| takeover.inheritance.listeners.take(address));
+        let sockets = BoundSockets::bind(&snapshot, inherited)?;
+        if let Some(takeover) = &mut takeover {
+            // Listeners that this configuration does not have close with the old process.
+            takeover.inheritance.listeners = InheritedListeners::default();
         }
-        let reached_at = match &folder {
-            Some(folder) => Some(ReachedAt { control: folder.bind(CONTROL)?, upgrade: folder.bind(UPGRADE)? }),
+        let runtime = match &folder {
+            Some(folder) => Some(RuntimeSockets { control: folder.bind(CONTROL)?, upgrade: folder.bind(UPGRADE)? }),
             None => None,
         };
         restrict(&snapshot)?;
         let user = snapshot.process.user.clone();
-        if let Some(following) = &following {
-            dup2_stdout(&following.inheritance.stdout).map_err(Error::Stdout)?;
+        if let Some(takeover) = &takeover {
+            dup2_stdout(&takeover.inheritance.stdout).map_err(AppError::Stdout)?;
         }
         // The first thread, that of the access log: from here on, no credential of the process may change.
-        let shared = Shared::new(Arc::new(snapshot), Arc::new(Metrics::new()))
-            .map_err(|source| Error::Assemble { user, source })?;
+        let shared = Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new()))
+            .map_err(|source| AppError::Assemble { user, source })?;
 
-        let terms = match &following {
-            Some(following) => terms.or(following.inheritance.terms.clone()),
-            None => terms,
+        let settings = match &takeover {
+            Some(takeover) => settings.or(takeover.inheritance.settings.clone()),
+            None => settings,
         };
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
-        let life = Arc::new(Life {
+        let process = Arc::new(GatewayProcess {
             folder,
-            service_manager: Arc::new(ServiceManager::new(terms, following.is_none())),
+            service_manager: Arc::new(ServiceManager::new(settings, takeover.is_none())),
             readiness,
             shared: shared.clone(),
-            opening: Opening::new(following.is_none()),
+            accept_gate: AcceptGate::new(takeover.is_none()),
             followed: tokio::sync::watch::Sender::new(false),
-            giver: Default::default(),
+            handover: Default::default(),
         });
-        Ok(App { watched: false, source, sockets, shared, origin, life, reached_at, following })
+        Ok(App { watched: false, source, sockets, shared, start, process, runtime, takeover })
     }
 
-    /// With `watched`, changes of the configuration are served as they come.
+    /// With `watched`, the configuration is reloaded when it changes.
     pub fn watched(mut self, watched: bool) -> Self {
         self.watched = watched;
         self
     }
 
-    /// Serves until a signal ends the process, or until another one has followed it.
+    /// Serves until a signal ends the process, or until another one has taken over.
     pub fn serve(self) -> ! {
-        let App { watched, source, sockets, shared, origin, life, reached_at, following } = self;
-        let operator = Arc::new(Operator::new(source.clone(), origin, life.clone()));
+        let App { watched, source, sockets, shared, start, process, runtime, takeover } = self;
+        let commands = Arc::new(CommandExecutor::new(source.clone(), start, process.clone()));
         if watched {
-            watch::start(source, operator.clone());
+            watch::start(source, commands.clone());
         }
-        let control = reached_at.map(|ReachedAt { control, upgrade }| {
-            let handles = sockets.all().map(|(name, address, socket)| Handle {
+        let control = runtime.map(|RuntimeSockets { control, upgrade }| {
+            let handles = sockets.all().map(|(name, address, socket)| ListenerHandle {
                 name: name.to_owned(),
                 address,
                 socket: Arc::downgrade(socket),
             });
-            if let Err(e) = lifecycle::offer(&life, handles.collect(), upgrade) {
-                warn!("no process can follow this one: {e}");
+            if let Err(e) = process::offer(&process, handles.collect(), upgrade) {
+                warn!("no process can take over from this one: {e}");
             }
             control
         });
-        let begun = match following {
-            Some(following) => life.clone().take_over(following),
-            // Each of its own: a service manager is told even where nobody finds the folder.
-            None => life.be_found().and(life.clone().announce()),
+        let begun = match takeover {
+            Some(takeover) => process.clone().take_over(takeover),
+            // Both are done: the service manager is notified even if the links cannot be replaced.
+            None => process.publish_sockets().and(process.clone().announce()),
         };
         if let Err(e) = begun {
-            warn!("this process is not found, or cannot say that it is ready: {e}");
+            warn!("commands cannot reach this process, or it cannot report that it is ready: {e}");
         }
-        let manager = life.service_manager.clone();
-        let pulse = manager.terms().beat().map(|every| Pulse::new(every, move || manager.beat()));
-        let surroundings = Surroundings {
+        let manager = process.service_manager.clone();
+        let watchdog =
+            manager.settings().watchdog_interval().map(|every| Watchdog::new(every, move || manager.watchdog()));
+        let surroundings = ServerEnvironment {
             control,
-            opening: life.opening.clone(),
-            followed: life.followed.subscribe(),
-            pulse,
-            lifecycle: life.clone(),
+            accept_gate: process.accept_gate.clone(),
+            followed: process.followed.subscribe(),
+            watchdog,
+            shutdown_hooks: process.clone(),
         };
-        server::run(sockets, shared, life.readiness.clone(), operator, surroundings)
+        server::run(sockets, shared, process.readiness.clone(), commands, surroundings)
     }
 }
 
-/// The runtime folder. One that nobody named is no reason not to serve.
-fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<RuntimeFolder>, Error> {
-    let Some(Choice { path, named }) = &launch.runtime else {
+/// The runtime folder. The gateway also serves without the system's default folder, and not without one that was named.
+fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<RuntimeFolder>, AppError> {
+    let Some(RuntimeFolderChoice { path, named }) = &launch.runtime else {
         info!("no runtime folder: there is no control socket (`--runtime`, PORTCULLIS_RUNTIME)");
         return Ok(None);
     };
     let opened = RuntimeFolder::open(path, owner).and_then(|folder| {
         let path = || folder.path().to_owned();
-        if launch.follow.is_none() && folder.is_taken() {
-            Err(runtime_folder::Error::Taken { path: path() })
+        if launch.takeover.is_none() && folder.is_taken() {
+            Err(RuntimeFolderError::Taken { path: path() })
         } else {
             Ok(folder)
         }
     });
     match opened {
         Ok(folder) => Ok(Some(folder)),
-        Err(error) if *named || launch.follow.is_some() => Err(error.into()),
+        Err(error) if *named || launch.takeover.is_some() => Err(error.into()),
         Err(error) => {
             warn!("there is no control socket: {error}");
             Ok(None)
@@ -193,20 +195,24 @@ fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<R
 }
 
 /// Asks the gateway of `folder` for its sockets.
-fn ask(folder: &RuntimeFolder, follow: launch::Follow, owner: Option<(u32, u32)>) -> Result<Following, Error> {
+fn request_takeover(
+    folder: &RuntimeFolder,
+    request: TakeoverRequest,
+    owner: Option<(u32, u32)>,
+) -> Result<Takeover, AppError> {
     // What ends the command's session must not end the gateway.
     let _ = setsid();
     let path = folder.path().join(format!("{UPGRADE}.sock"));
-    let patience = follow.deadline.saturating_duration_since(Instant::now());
+    let timeout = request.deadline.saturating_duration_since(Instant::now());
     let trusted: Vec<u32> =
         [Some(0), Some(Uid::effective().as_raw()), owner.map(|(user, _)| user)].into_iter().flatten().collect();
-    let (inheritance, pending) = take::ask(&path, &trusted, patience)
-        .map_err(|source| Error::Handover { folder: folder.path().to_owned(), source })?;
-    Ok(Following { inheritance, pending, deadline: follow.deadline })
+    let (inheritance, pending) = client::request(&path, &trusted, timeout)
+        .map_err(|source| AppError::Handover { folder: folder.path().to_owned(), source })?;
+    Ok(Takeover { inheritance, pending, deadline: request.deadline })
 }
 
-/// Gives up what is not needed any more, and says what is kept all the same.
-fn restrict(snapshot: &Snapshot) -> Result<(), privileges::Error> {
+/// Drops the privileges that are not needed any more, and warns about those that stay.
+fn restrict(snapshot: &Snapshot) -> Result<(), PrivilegesError> {
     let user = snapshot.process.user.as_ref();
     privileges::restrict(user)?;
     let Some(user) = user else {

@@ -1,5 +1,5 @@
 //! The command line: one command a file, each a function of its arguments and a [`Printer`]. Data goes to standard
-//! output, words go to standard error.
+//! output, messages go to standard error.
 
 pub mod args;
 pub mod check;
@@ -9,6 +9,7 @@ pub mod diff;
 pub mod endpoints;
 pub mod explain;
 pub mod health;
+pub mod http;
 pub mod keys;
 pub mod output;
 pub mod reload;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
-use output::{Printer, Status};
+use args::{Args, CliCommand};
+use output::{ExitStatus, Printer};
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
@@ -34,22 +35,22 @@ pub fn run() -> ExitCode {
     printer.finish(status).into()
 }
 
-fn dispatch(command: Command, printer: &mut Printer) -> Status {
+fn dispatch(command: CliCommand, printer: &mut Printer) -> ExitStatus {
     match command {
-        Command::Check(args) => check::check(&args, printer),
-        Command::Demo(args) => demo::demo(&args, printer),
-        Command::DemoOrigin(args) => demo::origin::serve(args, printer),
-        Command::Diff(args) => diff::diff(&args, printer),
-        Command::Endpoints(args) => endpoints::endpoints(&args, printer),
-        Command::Explain(args) => explain::explain(&args, printer),
-        Command::Health(args) => health::health(&args, printer),
-        Command::Keys(args) => keys::keys(args, printer),
-        Command::Reload(args) => reload::reload(&args, printer),
-        Command::Rollback(args) => rollout::rollback(&args, printer),
-        Command::Rollout(args) => rollout::rollout(&args, printer),
-        Command::Run(args) => run::run(&args, printer),
-        Command::Schema => schema::schema(printer),
-        Command::Status(args) => status::status(&args, printer),
-        Command::Upgrade(args) => upgrade::upgrade(&args, printer),
+        CliCommand::Check(args) => check::check(&args, printer),
+        CliCommand::Demo(args) => demo::demo(&args, printer),
+        CliCommand::DemoOrigin(args) => demo::origin::serve(args, printer),
+        CliCommand::Diff(args) => diff::diff(&args, printer),
+        CliCommand::Endpoints(args) => endpoints::endpoints(&args, printer),
+        CliCommand::Explain(args) => explain::explain(&args, printer),
+        CliCommand::Health(args) => health::health(&args, printer),
+        CliCommand::Keys(args) => keys::keys(args, printer),
+        CliCommand::Reload(args) => reload::reload(&args, printer),
+        CliCommand::Rollback(args) => rollout::rollback(&args, printer),
+        CliCommand::Rollout(args) => rollout::rollout(&args, printer),
+        CliCommand::Run(args) => run::run(&args, printer),
+        CliCommand::Schema => schema::schema(printer),
+        CliCommand::Status(args) => status::status(&args, printer),
+        CliCommand::Upgrade(args) => upgrade::upgrade(&args, printer),
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! [`load`] reads files into [`raw`] (as written) with the place of every value; [`compile`] turns that into a
 //! [`snapshot::Snapshot`] or into everything that is wrong with it; [`store`] publishes snapshots, one atomic load per
-//! request. [`diff`] tells what differs between two snapshots, [`reading`] what one was read from. This folder does not know sockets or Pingora.
+//! request. [`diff`] tells what differs between two snapshots, [`inputs`] what one was read from. This folder does not know sockets or Pingora.
 
 pub mod compile;
 pub mod diff;
+pub mod doc_path;
+pub mod environment;
+pub mod inputs;
 pub mod load;
 pub mod raw;
-pub mod reading;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
@@ -18,37 +20,37 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::diagnostics::Diagnostic;
-use reading::{Reading, Recording};
+use inputs::{ConfigInputs, RecordingEnvironment};
 
 /// Where a configuration comes from, so that it can be read again.
 #[derive(Clone)]
-pub struct Source {
+pub struct ConfigSource {
     /// A file or a folder, as the owner named it.
     pub path: String,
     /// What variables and files are read from.
     pub environment: Arc<dyn compile::Environment + Send + Sync>,
     /// Shared by all clones.
-    reading: Arc<ArcSwap<Reading>>,
+    inputs: Arc<ArcSwap<ConfigInputs>>,
 }
 
-impl Source {
+impl ConfigSource {
     /// The file or folder at `path`.
     pub fn new(path: impl Into<String>, environment: Arc<dyn compile::Environment + Send + Sync>) -> Self {
-        Source { path: path.into(), environment, reading: Arc::default() }
+        ConfigSource { path: path.into(), environment, inputs: Arc::default() }
     }
 
     /// Reads and compiles it as it is now, see [`open`].
     pub fn open(&self) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
-        let recording = Recording::new(&*self.environment);
+        let recording = RecordingEnvironment::new(&*self.environment);
         let (snapshot, diagnostics) = open(&self.path, &recording);
-        let reading = recording.finish();
-        self.reading.store(Arc::new(if snapshot.is_some() { reading.served() } else { reading }));
+        let inputs = recording.finish();
+        self.inputs.store(Arc::new(if snapshot.is_some() { inputs.served() } else { inputs }));
         (snapshot, diagnostics)
     }
 
     /// What the latest attempt to open it was made of, whether it failed or not.
-    pub fn reading(&self) -> Arc<Reading> {
-        self.reading.load_full()
+    pub fn inputs(&self) -> Arc<ConfigInputs> {
+        self.inputs.load_full()
     }
 }
 

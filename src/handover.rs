@@ -1,30 +1,30 @@
-//! How one gateway follows another without a moment in which nobody listens.
+//! How one gateway process takes over from another without a moment in which nobody listens.
 //!
 //! The new process asks over the old one's `upgrade.sock` for its listening sockets and gets the descriptors themselves
-//! (SCM_RIGHTS, unix(7)): both processes then hold the same sockets with the same queues, so that a connection which waits
-//! in one is not lost, whoever accepts it.
+//! (SCM_RIGHTS, unix(7)). Both processes then hold the same sockets with the same queues, so that a connection that waits in
+//! a queue is not lost, whichever process accepts it.
 //!
 //! ```text
 //! new                                   old
-//! Request  protocol, pid, patience  ->
-//!                                   <-  Offer  listeners, terms of the service manager; then the descriptors
-//! (binds what is new, loads, becomes ready; accepts nothing yet)
+//! request  protocol, pid, timeout   ->
+//!                                   <-  Offer  listeners, settings of the service manager; then the descriptors
+//! (binds new listeners, loads, becomes ready; accepts nothing yet)
 //! Ready                             ->
 //!                                   <-  Go
-//! (accepts; is the one that is found in the runtime folder)
+//! (accepts; control.sock and upgrade.sock lead to it)
 //! Serving                           ->
 //!                                       (stops to accept, and drains)
 //! ```
 //!
-//! Until `Serving` the old process does nothing that it could not take back: whatever breaks off before, be it the death of
-//! the new process, its lateness or a nonsensical message, leaves the old one serving as if nothing had happened. And until
-//! `Go` the new one has no connection that its end could cost. Each side makes sure that the other is its own user or root.
+//! Until `Serving` the old process changes nothing that it could not undo: if the new process ends, is late or sends an
+//! invalid message, the old one continues to serve. Until `Go` the new one has no connection that its end could break. Each
+//! side checks that the other runs as its own user or as root.
 //!
-//! The descriptors move; what is in memory does not. Limits begin anew, endpoints begin as healthy, and verified tokens are
+//! Descriptors are handed over, memory is not: limits start at zero, endpoints start as healthy, and remembered tokens are
 //! verified again.
 
-pub mod give;
-pub mod take;
+pub mod client;
+pub mod server;
 mod wire;
 
 use std::io;
@@ -33,17 +33,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::service_manager::Terms;
+use crate::service_manager::NotifySettings;
 
-/// What both sides must agree on. It grows when a message changes in a way that an older process would misread.
+/// The version of the protocol. It grows when a message changes in a way that an older process would misread.
 const PROTOCOL: u32 = 1;
 
-/// For one message of the other side that needs no work of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a message that the other side sends at once.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a handover did not come about.
+/// Why a handover failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum HandoverError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("the other process is of user {0}, neither this one's nor root")]
@@ -51,46 +51,50 @@ pub enum Error {
     #[error("the other process refuses: {0}")]
     Refused(String),
     #[error("the other process sent {0}")]
-    Nonsense(&'static str),
+    Protocol(&'static str),
 }
 
-/// The new process's wish.
+/// The first message of the new process.
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
+struct HandoverRequest {
     protocol: u32,
     pid: u32,
     version: String,
-    /// How long it gives itself to become ready, in milliseconds.
-    patience: u64,
+    /// How long it may take to become ready, in milliseconds. The name on the wire is that of protocol 1.
+    #[serde(rename = "patience")]
+    timeout: u64,
 }
 
-/// What the old process says.
+/// The messages of the old process.
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
-    Offer(Offer),
+enum HandoverAnswer {
+    Offer(HandoverOffer),
     Go,
     Refused(String),
 }
 
-/// What follows the offer as descriptors: the listeners in their order, standard output, standard error.
+/// What the old process hands over. The descriptors follow the message: the listeners in their order, standard output,
+/// standard error.
 #[derive(Debug, Serialize, Deserialize)]
-struct Offer {
+struct HandoverOffer {
     pid: u32,
     version: String,
-    listeners: Vec<Address>,
-    terms: Terms,
+    listeners: Vec<ListenerAddress>,
+    /// The name on the wire is that of protocol 1.
+    #[serde(rename = "terms")]
+    settings: NotifySettings,
 }
 
-/// A listener as its configuration names it.
+/// A listener by the name and address of its configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Address {
+struct ListenerAddress {
     name: String,
     address: SocketAddr,
 }
 
-/// How far the new process is.
+/// The later messages of the new process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Step {
+enum HandoverStep {
     Ready,
     Serving,
 }

@@ -6,18 +6,19 @@
 //! # The way of a request
 //!
 //! ```text
-//! accept    TCP, PROXY protocol, room, addresses, TLS        proxy::server::listener, proxy::server::accept, proxy::tls, proxy::connection
+//! accept    TCP, PROXY protocol, bounds, addresses, TLS      proxy::server::listener, proxy::server::accept, proxy::tls
+//! receive   HTTP/1 messages, HTTP/2 frames, slow clients       proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
-//! access    addresses, identity, authorization, limits       decision::access
+//! access    addresses, limits, identity, authorization       decision::access, decision::limit
 //! upstream  which one, which endpoint, whether another one   decision::upstream, state::upstreams
 //! rewrite   what the origin is shown, and a mirror           decision::rewrite, proxy::hooks::mirror
 //! respond   the declared headers, the bodies of refusals     decision::response
 //! record    access log, metrics                              telemetry
 //! ```
 //!
-//! Access has a fixed order: the body's bound, address rules, identity, authorization, limits; only then there is a permit.
-//! There is no plugin order to get wrong.
+//! [`decision::pipeline`] drives the first three, without I/O. Access has a fixed order: the body's bound, address rules, limits before
+//! identity, identity, authorization, limits after identity; only then there is a permit. There is no plugin order to get wrong.
 //!
 //! # The parts
 //!
@@ -26,17 +27,21 @@
 //! * [`decision`]: the policy decision point. Pure functions over values: no Pingora, tokio, files, sockets, clocks.
 //! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints, answers of
 //!   DNS, address lists.
-//! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora.
+//! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora: [`proxy::server`] accepts and drains,
+//!   [`proxy::connection`] is the byte stream of a client, [`proxy::hooks`] the one `ProxyHttp`, [`proxy::upstream`] the byte stream to an
+//!   endpoint, [`proxy::upkeep`] what runs beside requests, and [`proxy::runtime`] what all of them share.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
-//! * [`admin`]: `/metrics`, `/livez`, `/readyz` and what operators ask of the running gateway, as plain handlers.
-//! * [`cli`]: one command a file. [`app`]: the composition root; reloads, trials, and the turning points of the process.
+//! * [`admin`]: `/metrics`, `/livez`, `/readyz` and the commands of operators as plain handlers, and the types of their answers
+//!   ([`admin::api`]).
+//! * [`cli`]: one command a file. [`app`]: the composition root; reloads, canaries, and the life cycle of the process.
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
-//! * [`runtime_folder`]: where a running gateway is reached, by its owner alone. [`handover`]: how one process follows another
-//!   without a moment in which nobody listens. [`service_manager`]: what systemd is told.
-//! * [`privileges`]: what the process may do once everything that needs more is done. [`faults`]: faults that tests ask for.
+//! * [`runtime_folder`]: the sockets of a running gateway, for its owner alone. [`handover`]: how one process takes over from
+//!   another without a moment in which nobody listens. [`service_manager`]: notifications to systemd.
+//! * [`privileges`]: how the process stops being root. [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
-//! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. The
+//! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. Within a folder
+//! too, modules import each other in one direction, and the name of a type is declared once. The
 //! same stage words name the files in `config::raw`, `config::compile`, `decision` and `tests/it`, so that one word finds
 //! a feature everywhere.
 //!

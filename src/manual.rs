@@ -1,31 +1,30 @@
-//! Why the gateway is as it is: the attacks on what stands at an edge, what they did to others, and what keeps them out
-//! here.
+//! The design rationale: attacks on edge proxies, known vulnerabilities, and how this code avoids them.
 //!
-//! One page a kind of attack. Every page has the same five parts:
+//! One page for each kind of attack. Every page has the same five parts:
 //!
-//! 1. **The attack**: what it does and which sentence of which standard it lives on.
-//! 2. **What happened to others**: real products, with the number under which the flaw was published. Most of these
-//!    parsers were written by careful people; what broke them was leniency, or a second reading somewhere behind.
+//! 1. **The attack**: what it does, and the sections of the standards that it concerns.
+//! 2. **Known cases**: real products, with the identifier of the published vulnerability. Most are caused by a lenient parser,
+//!    or by a second parser that reads the same bytes differently.
 //! 3. **How this code avoids it**, with links into the code.
-//! 4. **What is left to the owner**: settings, and what no gateway can know.
-//! 5. **Kept so by**: the tests that fail when it is no longer true. `tests/it/manual.rs` reads these pages and fails
-//!    when one of them names a test that does not exist.
+//! 4. **Left to the operator**: settings, and what a gateway can't know.
+//! 5. **Tests** that fail when the page is no longer true. `tests/it/manual.rs` reads these pages and fails
+//!    when one of them cites a test that does not exist.
 //!
-//! | page | what a stranger wants |
+//! | page | the attacker's goal |
 //! |---|---|
 //! | [`request_smuggling`] | a second request inside the first one, seen by the origin only |
-//! | [`path_confusion`] | a path that rules take for one thing and the origin for another |
-//! | [`header_spoofing`] | to be believed about who and where one is |
-//! | [`cache_poisoning`] | that others get the answer to one's own request |
-//! | [`slow_clients`] | to hold what others need, for next to nothing |
+//! | [`path_confusion`] | a path that rules and origin read differently |
+//! | [`header_spoofing`] | a false address or identity that is believed |
+//! | [`cache_poisoning`] | an answer that is served to other clients |
+//! | [`slow_clients`] | to occupy shared resources at little cost |
 //! | [`http2_floods`] | to make a few frames cost much memory or time |
-//! | [`hostile_origins`] | from behind: that an answer breaks out of its place |
-//! | [`process`] | the process itself: its privileges, keys, admin interface, life |
-//! | [`operations`] | nothing: this one is about changes that go wrong without a stranger |
+//! | [`hostile_origins`] | an answer that affects more than its request |
+//! | [`process`] | the process itself: its privileges, keys, admin interface |
+//! | [`operations`] | none: changes that go wrong without an attacker |
 //!
-//! What all pages share is one rule: **read a message in one way only, refuse what has two, and forward what was
-//! read.** A gateway that repairs what it gets has to guess what the parser behind it would have made of it; the list
-//! below is made of wrong guesses.
+//! All pages share one rule: **read a message in one way only, refuse what has two readings, and forward what was
+//! read.** A gateway that repairs a message guesses how the parser behind it would have read it; most known cases are wrong
+//! guesses.
 
 pub mod cache_poisoning;
 pub mod header_spoofing;

@@ -1,11 +1,11 @@
-//! What the process may do once everything that needs more is done.
+//! Drops the privileges of the process as soon as everything that needs them is done.
 //!
-//! A gateway reads strangers' bytes for years; to bind a low port and to read a private key takes root for a moment. So the
-//! process starts as root, and [`restrict`] makes it somebody else before the first thread that could meet a stranger runs:
-//! credentials belong to threads, and one that was forgotten would keep the old ones.
+//! A gateway reads untrusted bytes all the time, but needs root only to bind a low port and to read a private key. Therefore
+//! the process starts as root, and [`restrict`] makes it another user before it starts its first thread: credentials belong to
+//! threads (credentials(7)), and a thread that was started before would keep those of root.
 //!
-//! Log files are opened after that, by the new user. What opens at start opens again when the log is rotated, and no file
-//! is created or given away by root in a folder that another user writes to (nginx did that: CVE-2016-1247).
+//! Log files are opened after that, by the new user. A file that opens at the start then also opens when the log is rotated,
+//! and root creates or changes no file in a folder that another user writes to (nginx did that: CVE-2016-1247).
 
 use std::fmt;
 use std::io;
@@ -15,9 +15,9 @@ use nix::unistd::{self, AccessFlags, Gid, Group, Uid};
 
 use crate::config::snapshot::User;
 
-/// Why the process can't become the user of the file. Nothing was served, and what was given up stays given up.
+/// Why the process can't become the user of the configuration. Privileges that were dropped stay dropped.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum PrivilegesError {
     #[error("process.user: this machine has no user `{0}`")]
     UnknownUser(String),
     #[error("process.user: this machine has no group `{0}`")]
@@ -25,41 +25,41 @@ pub enum Error {
     #[error("process.user: this machine does not know the group of user {0}; write `{0}:GROUP`")]
     GroupMissing(Uid),
     #[error("process.user: only root can become {target}, and this process runs as user {current}")]
-    NotPermitted { target: Target, current: Uid },
+    NotPermitted { target: UserIds, current: Uid },
     #[error("process.user: cannot become {target}: {source}")]
-    Failed { target: Target, source: io::Error },
-    #[error("process.user: the rights of root could be taken back after becoming {0}")]
-    Reversible(Target),
-    #[error("cannot give up the gaining of rights (PR_SET_NO_NEW_PRIVS): {0}")]
+    Failed { target: UserIds, source: io::Error },
+    #[error("process.user: root could be regained after becoming {0}")]
+    Reversible(UserIds),
+    #[error("cannot set PR_SET_NO_NEW_PRIVS: {0}")]
     NoNewPrivileges(io::Error),
 }
 
-/// A user and a group as the kernel knows them.
+/// A user and a group by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct UserIds {
     uid: Uid,
     gid: Gid,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for UserIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {} with group {}", self.uid, self.gid)
     }
 }
 
-/// Whether the process may do everything.
+/// Whether the process runs as root.
 pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Becomes `user`, without any further groups, if one is named, and gives up the gaining of rights in any case: the gateway
-/// starts no other program. Call it before the first thread is started.
+/// Becomes `user` without supplementary groups, if it is given. Sets PR_SET_NO_NEW_PRIVS in any case, since the gateway starts
+/// no program that would need more. Must be called before the first thread is started.
 ///
 /// # Errors
-/// When the user or its group is not known here, when the process is neither root nor already that user, or when the
-/// system does not give up root for good.
-pub fn restrict(user: Option<&User>) -> Result<(), Error> {
-    nix::sys::prctl::set_no_new_privs().map_err(|source| Error::NoNewPrivileges(source.into()))?;
+/// When the user or its group does not exist, when the process is neither root nor already that user, or when root could be
+/// regained.
+pub fn restrict(user: Option<&User>) -> Result<(), PrivilegesError> {
+    nix::sys::prctl::set_no_new_privs().map_err(|source| PrivilegesError::NoNewPrivileges(source.into()))?;
     let Some(user) = user else { return Ok(()) };
     let target = resolve(user)?;
     if is_already(target) {
@@ -74,38 +74,38 @@ pub fn can_write_to(folder: &Path) -> bool {
     unistd::access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
-/// The user and the group that [`restrict`] is to become.
+/// The user and the group that [`restrict`] makes the process.
 ///
 /// # Errors
-/// When they are not known here.
-pub fn target(user: &User) -> Result<(u32, u32), Error> {
-    let target = resolve(user)?;
-    Ok((target.uid.as_raw(), target.gid.as_raw()))
+/// When they do not exist.
+pub fn ids_of(user: &User) -> Result<(u32, u32), PrivilegesError> {
+    let ids = resolve(user)?;
+    Ok((ids.uid.as_raw(), ids.gid.as_raw()))
 }
 
-fn resolve(user: &User) -> Result<Target, Error> {
+fn resolve(user: &User) -> Result<UserIds, PrivilegesError> {
     let entry = match user.name.parse() {
-        Ok(id) => Entry { uid: Uid::from_raw(id), gid: primary_group(unistd::User::from_uid(Uid::from_raw(id))) },
+        Ok(id) => UserEntry { uid: Uid::from_raw(id), gid: primary_group(unistd::User::from_uid(Uid::from_raw(id))) },
         Err(_) => match unistd::User::from_name(&user.name) {
-            Ok(Some(found)) => Entry { uid: found.uid, gid: Some(found.gid) },
-            _ => return Err(Error::UnknownUser(user.name.clone())),
+            Ok(Some(found)) => UserEntry { uid: found.uid, gid: Some(found.gid) },
+            _ => return Err(PrivilegesError::UnknownUser(user.name.clone())),
         },
     };
     let gid = match &user.group {
-        None => entry.gid.ok_or(Error::GroupMissing(entry.uid))?,
+        None => entry.gid.ok_or(PrivilegesError::GroupMissing(entry.uid))?,
         Some(group) => match group.parse() {
             Ok(id) => Gid::from_raw(id),
             Err(_) => match Group::from_name(group) {
                 Ok(Some(found)) => found.gid,
-                _ => return Err(Error::UnknownGroup(group.clone())),
+                _ => return Err(PrivilegesError::UnknownGroup(group.clone())),
             },
         },
     };
-    Ok(Target { uid: entry.uid, gid })
+    Ok(UserIds { uid: entry.uid, gid })
 }
 
-/// What the system says of a user.
-struct Entry {
+/// The entry of a user in the user database.
+struct UserEntry {
     uid: Uid,
     gid: Option<Gid>,
 }
@@ -114,34 +114,34 @@ fn primary_group(found: nix::Result<Option<unistd::User>>) -> Option<Gid> {
     found.ok().flatten().map(|user| user.gid)
 }
 
-fn is_already(target: Target) -> bool {
+fn is_already(target: UserIds) -> bool {
     let (Ok(user), Ok(group)) = (unistd::getresuid(), unistd::getresgid()) else { return false };
     [user.real, user.effective, user.saved] == [target.uid; 3]
         && [group.real, group.effective, group.saved] == [target.gid; 3]
 }
 
-/// Groups first: a user that is not root any more could not change them.
-fn become_user(target: Target) -> Result<(), Error> {
-    let Target { uid, gid } = target;
+/// Groups first: only root can change them.
+fn become_user(target: UserIds) -> Result<(), PrivilegesError> {
+    let UserIds { uid, gid } = target;
     let failed = |source: nix::Error| match source {
-        nix::Error::EPERM => Error::NotPermitted { target, current: Uid::effective() },
-        source => Error::Failed { target, source: source.into() },
+        nix::Error::EPERM => PrivilegesError::NotPermitted { target, current: Uid::effective() },
+        source => PrivilegesError::Failed { target, source: source.into() },
     };
     unistd::setgroups(&[]).map_err(failed)?;
     unistd::setresgid(gid, gid, gid).map_err(failed)?;
     unistd::setresuid(uid, uid, uid).map_err(failed)?;
-    // Its memory holds private keys: no core file, and no debugger of the same user. Linux does so itself, unless
-    // fs.suid_dumpable says otherwise.
+    // The memory holds private keys: no core file, and no debugger of the same user. Linux does so by itself, unless
+    // fs.suid_dumpable is set otherwise.
     nix::sys::prctl::set_dumpable(false).map_err(failed)
 }
 
-/// Trust, but look: a capability that was left (CAP_SETUID) would give everything back.
-fn verify(target: Target) -> Result<(), Error> {
+/// Checks that root can't be regained, as a capability that was left (CAP_SETUID) would allow.
+fn verify(target: UserIds) -> Result<(), PrivilegesError> {
     let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
     let clean = is_already(target) && unistd::getgroups().is_ok_and(|groups| groups.is_empty());
     let back = (!target.uid.is_root() && unistd::setresuid(root, root, root).is_ok())
         || (target.gid != wheel && !target.uid.is_root() && unistd::setresgid(wheel, wheel, wheel).is_ok());
-    if clean && !back { Ok(()) } else { Err(Error::Reversible(target)) }
+    if clean && !back { Ok(()) } else { Err(PrivilegesError::Reversible(target)) }
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_resolved() {
-        let root = Target { uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
+        let root = UserIds { uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
         assert_eq!(resolve(&user("root", None)).unwrap(), root);
         assert_eq!(resolve(&user("0", Some("0"))).unwrap(), root);
         assert_eq!(resolve(&user("4711", Some("4712"))).unwrap().gid, Gid::from_raw(4712));

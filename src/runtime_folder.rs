@@ -1,16 +1,16 @@
-//! The private folder through which a running gateway is reached: for orders, and by the process that is to follow it.
+//! The private folder with the sockets of a running gateway: for commands, and for the process that takes over.
 //!
 //! | name | what |
 //! |---|---|
 //! | `control.PID.sock`, `upgrade.PID.sock` | the sockets of one process, for as long as it lives |
 //! | `control.sock`, `upgrade.sock` | links to those of the process that serves |
 //!
-//! A link is replaced in one step (`rename`), so that there is no moment without one while a new process takes over, and
-//! an old one that must go on after all only puts its links back. What a killed process left behind is in nobody's way:
-//! links are replaced, and sockets that nobody answers at are removed by the next start.
+//! A link is replaced in one step (`rename`), so that there is always one while a new process takes over, and an old process
+//! that has to continue only restores its links. The leftovers of a killed process do no harm: links are replaced, and the
+//! next start removes sockets at which no process answers.
 //!
-//! The folder is for its owner alone. It is opened once and used by its descriptor from then on: a process that has given up
-//! root still reaches it, wherever it lies, and nobody can put another one in its place.
+//! Only its owner may enter the folder. It is opened once and used by its descriptor from then on: a process that is not root
+//! any more still reaches it, wherever it is, and no other folder can be put in its place.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -26,12 +26,12 @@ use nix::unistd::Uid;
 use rustix::fs::{AtFlags, Mode, readlinkat, renameat, symlinkat, unlinkat};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Orders that may wait to be taken.
+/// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// The socket that takes an operator's orders.
+/// The socket for commands.
 pub const CONTROL: &str = "control";
-/// The socket that hands the gateway's sockets to the process that follows.
+/// The socket for handovers.
 pub const UPGRADE: &str = "upgrade";
 
 /// The longest path that a Unix socket can have (unix(7), `sun_path` without its NUL).
@@ -41,18 +41,22 @@ const LONGEST_NAME: usize = "/control.4194304.sock".len();
 
 /// Where a gateway keeps its sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct RuntimeFolderChoice {
     pub path: PathBuf,
-    /// Whether somebody asked for this very folder. Where nobody did, serving comes before being reachable for orders.
+    /// Whether it was named, and is not the system's default. The gateway also serves without the default folder.
     pub named: bool,
 }
 
-impl Choice {
+impl RuntimeFolderChoice {
     /// The folder that was named, or else the one that the system has for this process: `$RUNTIME_DIRECTORY` (the first, as
     /// systemd.exec(5) gives it), `/run/portcullis` for root, `$XDG_RUNTIME_DIR/portcullis`. `None`: there is none.
-    pub fn new(named: Option<PathBuf>, root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<Choice> {
+    pub fn new(
+        named: Option<PathBuf>,
+        root: bool,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<RuntimeFolderChoice> {
         if let Some(path) = named {
-            return Some(Choice { path, named: true });
+            return Some(RuntimeFolderChoice { path, named: true });
         }
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = if let Some(folders) = given("RUNTIME_DIRECTORY") {
@@ -63,12 +67,12 @@ impl Choice {
         } else {
             PathBuf::from(given("XDG_RUNTIME_DIR")?).join("portcullis")
         };
-        Some(Choice { path, named: false })
+        Some(RuntimeFolderChoice { path, named: false })
     }
 
     /// The same, from the environment of this process.
-    pub fn of_this_process(named: Option<PathBuf>) -> Option<Choice> {
-        Choice::new(named, Uid::effective().is_root(), |name| std::env::var_os(name))
+    pub fn of_this_process(named: Option<PathBuf>) -> Option<RuntimeFolderChoice> {
+        RuntimeFolderChoice::new(named, Uid::effective().is_root(), |name| std::env::var_os(name))
     }
 
     /// The path of a socket of the gateway that serves.
@@ -79,7 +83,7 @@ impl Choice {
 
 /// Why a folder can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum RuntimeFolderError {
     #[error("the runtime folder `{}` has a path of {length} bytes; a socket in it can have {most} at most", path.display())]
     TooLong { path: PathBuf, length: usize, most: usize },
     #[error("the runtime folder `{}` cannot be used: {source}", path.display())]
@@ -88,11 +92,11 @@ pub enum Error {
     Foreign { path: PathBuf, owner: u32 },
     #[error("the runtime folder `{path}` is open to others (mode {mode:03o}): `chmod 700 {path}`", path = path.display())]
     Open { path: PathBuf, mode: u32 },
-    #[error("a gateway serves with the runtime folder `{}`: follow it with `portcullis upgrade`, or name another folder (`--runtime`)", path.display())]
+    #[error("a gateway serves with the runtime folder `{}`: replace it with `portcullis upgrade`, or name another folder (`--runtime`)", path.display())]
     Taken { path: PathBuf },
 }
 
-/// An open runtime folder. What this process put there goes with this value.
+/// An open runtime folder.
 #[derive(Debug)]
 pub struct RuntimeFolder {
     path: PathBuf,
@@ -106,30 +110,30 @@ impl RuntimeFolder {
     /// about to become.
     ///
     /// # Errors
-    /// When its path is too long for sockets, when it can't be made or is no folder, when it belongs to somebody else, or when
-    /// others may enter it. Nothing was changed then, but that it may have been made.
-    pub fn open(path: &Path, owner: Option<(u32, u32)>) -> Result<RuntimeFolder, Error> {
-        let unusable = |source| Error::Unusable { path: path.to_owned(), source };
+    /// When its path is too long for sockets, when it can't be made or is no folder, when it belongs to another user, or when
+    /// others may enter it. The folder may have been made then, and nothing else was changed.
+    pub fn open(path: &Path, owner: Option<(u32, u32)>) -> Result<RuntimeFolder, RuntimeFolderError> {
+        let unusable = |source| RuntimeFolderError::Unusable { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(unusable)?;
         let (length, most) = (path.as_os_str().len(), MAX_SOCKET_PATH - LONGEST_NAME);
         if length > most {
-            return Err(Error::TooLong { path, length, most });
+            return Err(RuntimeFolderError::TooLong { path, length, most });
         }
-        let unusable = |source| Error::Unusable { path: path.clone(), source };
+        let unusable = |source| RuntimeFolderError::Unusable { path: path.clone(), source };
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unusable(error)),
             _ => {}
         }
-        // No link: whoever may write where it stands could turn it elsewhere.
+        // No link: a user who may write to its folder could change where it leads.
         let flags = (OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits();
         let folder = OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(unusable)?;
         let found = folder.metadata().map_err(unusable)?;
         let own = Uid::effective().as_raw();
         if ![Some(own), Some(0), owner.map(|(user, _)| user)].contains(&Some(found.uid())) {
-            return Err(Error::Foreign { path, owner: found.uid() });
+            return Err(RuntimeFolderError::Foreign { path, owner: found.uid() });
         }
         if found.mode() & 0o077 != 0 {
-            return Err(Error::Open { path, mode: found.mode() & 0o777 });
+            return Err(RuntimeFolderError::Open { path, mode: found.mode() & 0o777 });
         }
         if let Some((user, group)) = owner.filter(|_| own == 0) {
             std::os::unix::fs::fchown(&folder, Some(user), Some(group)).map_err(unusable)?;
@@ -142,21 +146,21 @@ impl RuntimeFolder {
         &self.path
     }
 
-    /// Whether a gateway answers there.
+    /// Whether a gateway answers at its control socket.
     pub fn is_taken(&self) -> bool {
         answers(&self.path.join(format!("{CONTROL}.sock")))
     }
 
-    /// Makes the socket of this process called `name`. Nobody finds it before [`RuntimeFolder::publish`].
+    /// Makes the socket of this process called `name`. No link leads to it before [`RuntimeFolder::publish`].
     ///
     /// # Errors
     /// What the system says.
-    pub fn bind(&self, name: &str) -> Result<UnixListener, Error> {
+    pub fn bind(&self, name: &str) -> Result<UnixListener, RuntimeFolderError> {
         let own = own_name(name, self.pid);
         let path = self.path.join(&own);
         self.remove(&own);
         let bind = || -> io::Result<UnixListener> {
-            // Its mode before it has a name: in a folder of another user, root must not change what a name leads to by then.
+            // The mode is set before the socket has a name: in a folder of another user, the name could lead elsewhere by then.
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
             socket.bind(&SockAddr::unix(&path)?)?;
@@ -167,10 +171,10 @@ impl RuntimeFolder {
             }
             Ok(socket)
         };
-        bind().map_err(|source| Error::Unusable { path: self.path.clone(), source })
+        bind().map_err(|source| RuntimeFolderError::Unusable { path: self.path.clone(), source })
     }
 
-    /// Makes this process the one that is found.
+    /// Makes the links lead to the sockets of this process.
     ///
     /// # Errors
     /// What the system says.
@@ -178,12 +182,12 @@ impl RuntimeFolder {
         self.publish_for(self.pid)
     }
 
-    /// Makes the process `pid` the one that is found.
+    /// Makes the links lead to the sockets of the process `pid`.
     ///
     /// # Errors
     /// What the system says.
     pub fn publish_for(&self, pid: u32) -> io::Result<()> {
-        // Who asks `control` for the process may at once ask it to be followed.
+        // A client that asks `control` for the process may take over from it at once.
         for name in [UPGRADE, CONTROL] {
             let new = format!("{name}.{}.new", self.pid);
             self.remove(&new);
@@ -193,7 +197,7 @@ impl RuntimeFolder {
         Ok(())
     }
 
-    /// Removes what processes that ended without removing it have left behind.
+    /// Removes the sockets that processes have left behind which were killed.
     pub fn tidy(&self) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
@@ -207,7 +211,7 @@ impl RuntimeFolder {
     }
 
     /// Removes the sockets of this process, and the links unless they lead to another one. `followed`: another process has
-    /// the links, or may be about to take them.
+    /// taken over the links, or may be about to.
     pub fn withdraw(&self, followed: bool) {
         for name in [CONTROL, UPGRADE] {
             let (link, own) = (format!("{name}.sock"), own_name(name, self.pid));
@@ -221,7 +225,7 @@ impl RuntimeFolder {
     }
 
     fn remove(&self, name: &str) {
-        // What is not there need not be removed, and what can't be is found by whoever needs its name.
+        // A file that is missing need not be removed. One that can't be removed fails whatever needs its name.
         let _ = unlinkat(&self.folder, name, AtFlags::empty());
     }
 }
@@ -230,12 +234,12 @@ fn own_name(name: &str, pid: u32) -> String {
     format!("{name}.{pid}.sock")
 }
 
-/// The process whose socket is called `name`.
+/// The process whose socket has the name `name`.
 fn pid_of(name: &str) -> Option<u32> {
     name.strip_prefix(CONTROL)?.strip_prefix('.')?.strip_suffix(".sock")?.parse().ok()
 }
 
-/// Whether somebody listens at the socket `path`. Never waits: a queue that is full has an owner.
+/// Whether a process listens at the socket `path`. Never waits: a full queue has a listener.
 fn answers(path: &Path) -> bool {
     let connect = || -> io::Result<()> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -244,7 +248,7 @@ fn answers(path: &Path) -> bool {
     };
     match connect() {
         Ok(()) => true,
-        // Whoever can't be asked is not taken for dead.
+        // Any other error does not mean that there is no listener.
         Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused),
     }
 }
@@ -274,7 +278,8 @@ mod tests {
         let choose = |named: Option<&str>, root, variables: &[(&str, &str)]| {
             let variable =
                 |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-            Choice::new(named.map(PathBuf::from), root, variable).map(|choice| choice.path.display().to_string())
+            RuntimeFolderChoice::new(named.map(PathBuf::from), root, variable)
+                .map(|choice| choice.path.display().to_string())
         };
         let systemd = ("RUNTIME_DIRECTORY", "/run/a:/run/b");
         let session = ("XDG_RUNTIME_DIR", "/run/user/7");
@@ -299,7 +304,7 @@ mod tests {
     fn a_link_or_a_file_is_no_folder_and_a_long_path_is_refused_before_anything_is_made() {
         let (above, path) = folder();
         std::os::unix::fs::symlink(above.path(), &path).unwrap();
-        assert!(matches!(RuntimeFolder::open(&path, None), Err(Error::Unusable { .. })));
+        assert!(matches!(RuntimeFolder::open(&path, None), Err(RuntimeFolderError::Unusable { .. })));
         let long = above.path().join("a".repeat(90));
         let said = RuntimeFolder::open(&long, None).unwrap_err().to_string();
         assert!(said.contains("86 at most"), "{said}");

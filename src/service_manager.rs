@@ -1,7 +1,10 @@
-//! What the service manager is told: the protocol of sd_notify(3), one datagram for each message.
+//! Notifications to the service manager, by the protocol of sd_notify(3).
 //!
-//! Without `$NOTIFY_SOCKET` nobody is told, and nothing happens here. A process that follows another one speaks only once it
-//! has taken over, and the one that was followed says no more: systemd has one main process at a time.
+//! Without `$NOTIFY_SOCKET` there is no service manager, and nothing is sent. A process that takes over from another one
+//! sends nothing before it has done so, and the old one sends nothing after that: systemd has one main process at a time.
+//!
+//! The messages are those of the crate `sd-notify`; the sockets are not. Its `notify` finds the service manager in the
+//! environment only, where a process that takes over has none, and it blocks without a bound while systemd is busy.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,41 +15,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::warn;
-use nix::time::{ClockId, clock_gettime};
+use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
-/// Where the service manager listens, and how often it wants to hear that the process is well. A process that follows
-/// another one needs both from it: its own environment is that of the command that started it.
+/// Where the service manager listens, and the interval of its watchdog. A process that takes over needs both from the old
+/// one: its own environment is that of the command that started it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct NotifySettings {
     /// `$NOTIFY_SOCKET`: a path, or an abstract name that begins with `@`.
     pub socket: Option<String>,
     /// `$WATCHDOG_USEC`, in microseconds.
     pub watchdog: Option<u64>,
 }
 
-impl Terms {
-    /// What the environment says to this process.
-    pub fn of_this_process() -> Terms {
-        Terms::new(std::process::id(), |name| std::env::var(name).ok())
+impl NotifySettings {
+    /// From the environment of this process.
+    pub fn of_this_process() -> NotifySettings {
+        let socket = std::env::var("NOTIFY_SOCKET").ok().filter(|socket| !socket.is_empty());
+        let watchdog = sd_notify::watchdog_enabled().and_then(|period| u64::try_from(period.as_micros()).ok());
+        NotifySettings { socket, watchdog: watchdog.filter(|&period| period > 0) }
     }
 
-    fn new(pid: u32, variable: impl Fn(&str) -> Option<String>) -> Terms {
-        let socket = variable("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
-        // `$WATCHDOG_PID` keeps a child from answering for its parent.
-        let meant = variable("WATCHDOG_PID").is_none_or(|meant| meant == pid.to_string());
-        let watchdog =
-            variable("WATCHDOG_USEC").and_then(|period| period.parse().ok()).filter(|&period| meant && period > 0);
-        Terms { socket, watchdog }
+    /// These, with those of `others` in place of what is missing.
+    pub fn or(self, others: NotifySettings) -> NotifySettings {
+        NotifySettings { socket: self.socket.or(others.socket), watchdog: self.watchdog.or(others.watchdog) }
     }
 
-    /// These, and where they say nothing what `others` say.
-    pub fn or(self, others: Terms) -> Terms {
-        Terms { socket: self.socket.or(others.socket), watchdog: self.watchdog.or(others.watchdog) }
-    }
-
-    /// How often to say that the process is well: twice as often as it is asked for, as sd_watchdog_enabled(3) recommends.
-    pub fn beat(&self) -> Option<Duration> {
+    /// The interval of the notifications for the watchdog: half its period, as sd_watchdog_enabled(3) recommends. `None`: there
+    /// is no watchdog.
+    pub fn watchdog_interval(&self) -> Option<Duration> {
         self.socket.as_ref()?;
         self.watchdog.map(|period| Duration::from_micros(period) / 2)
     }
@@ -55,118 +52,134 @@ impl Terms {
 /// The service manager, if there is one.
 #[derive(Debug)]
 pub struct ServiceManager {
-    terms: Terms,
-    line: Option<Line>,
-    speaks: AtomicBool,
+    settings: NotifySettings,
+    socket: Option<NotifySocket>,
+    enabled: AtomicBool,
 }
 
 /// How the service manager is reached.
 #[derive(Debug)]
-struct Line {
+struct NotifySocket {
     address: SocketAddr,
-    /// For what must be heard, even where the service manager is busy: waits for [`PATIENCE`].
-    patient: UnixDatagram,
-    /// For what is said again anyway: never waits, since it is said by threads that serve.
-    hasty: UnixDatagram,
+    /// For notifications that must arrive: a send waits for [`SEND_TIMEOUT`].
+    blocking: UnixDatagram,
+    /// For the watchdog, whose notifications are repeated: a send never waits, since threads that serve requests do it.
+    nonblocking: UnixDatagram,
 }
 
-/// For a service manager that does not listen just now, as systemd does while it reads its units again.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a notification waits for a service manager that does not read, as systemd does not while it loads its units.
+const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl ServiceManager {
-    /// `speaks`: whether what is said is sent from the beginning, or only after [`ServiceManager::speak`].
-    pub fn new(terms: Terms, speaks: bool) -> ServiceManager {
-        let line = terms.socket.as_deref().and_then(|socket| match connect(socket) {
-            Ok(line) => Some(line),
+    /// `enabled`: whether notifications are sent from the beginning, or only after [`ServiceManager::enable`].
+    pub fn new(settings: NotifySettings, enabled: bool) -> ServiceManager {
+        let socket = settings.socket.as_deref().and_then(|socket| match NotifySocket::open(socket) {
+            Ok(socket) => Some(socket),
             Err(error) => {
                 warn!("the service manager's socket `{socket}` (NOTIFY_SOCKET) cannot be used: {error}");
                 None
             }
         });
-        ServiceManager { terms, line, speaks: AtomicBool::new(speaks) }
+        ServiceManager { settings, socket, enabled: AtomicBool::new(enabled) }
     }
 
-    pub fn terms(&self) -> &Terms {
-        &self.terms
+    pub fn settings(&self) -> &NotifySettings {
+        &self.settings
     }
 
-    /// From now on, what is said is sent.
-    pub fn speak(&self) {
-        self.speaks.store(true, Ordering::Release);
+    /// From now on, notifications are sent.
+    pub fn enable(&self) {
+        self.enabled.store(true, Ordering::Release);
     }
 
-    /// From now on, nothing is: another process speaks.
-    pub fn be_silent(&self) {
-        self.speaks.store(false, Ordering::Release);
+    /// From now on, none is sent: another process sends them.
+    pub fn disable(&self) {
+        self.enabled.store(false, Ordering::Release);
     }
 
     /// This process serves.
     pub fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}"));
+        self.notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// This process has followed the one that was the main process. `false`: the service manager does not know it, and would
-    /// take the end of the old one for the end of the service.
+    /// This process has taken over from the one that was the main process. `false`: the service manager does not know it, and
+    /// would take the end of the old one for the end of the service.
     #[must_use]
-    pub fn followed(&self, status: &str) -> bool {
-        self.tell(&format!("MAINPID={}\nREADY=1\nSTATUS={status}", std::process::id()))
+    pub fn took_over(&self, status: &str) -> bool {
+        let main = NotifyState::MainPid(std::process::id());
+        self.notify(&[main, NotifyState::Ready, NotifyState::Status(status)])
     }
 
     /// The process ends once its requests are done.
     pub fn stopping(&self, status: &str) {
-        self.tell(&format!("STOPPING=1\nSTATUS={status}"));
+        self.notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
     }
 
-    /// The process is well.
-    pub fn beat(&self) {
-        let Some(line) = self.line.as_ref().filter(|_| self.speaks.load(Ordering::Acquire)) else { return };
-        // The next one comes soon, and whoever is too busy to take this one does not miss it.
-        let _ = line.hasty.send_to_addr(b"WATCHDOG=1", &line.address);
+    /// The process is alive.
+    pub fn watchdog(&self) {
+        let Some(socket) = self.socket() else { return };
+        // A failure does not matter: the next one follows soon.
+        let _ = socket.nonblocking.send_to_addr(message(&[NotifyState::Watchdog]).as_bytes(), &socket.address);
     }
 
-    /// The configuration is being read again, until what this gives is dropped.
-    pub fn reloading(&self) -> Reloading<'_> {
-        if self.line.is_some() {
-            // Type=notify-reload compares it with when it asked.
-            let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Into::into).as_micros();
-            self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
+    /// The configuration is being read again, until the returned value is dropped.
+    pub fn reloading(&self) -> ReloadNotice<'_> {
+        // Type=notify-reload requires the time, and compares it with when it asked for the reload.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.notify(&[NotifyState::Reloading, now]),
+            Err(_) => self.notify(&[NotifyState::Reloading]),
+        };
+        ReloadNotice { manager: self }
+    }
+
+    /// `false`: the notification could not be sent.
+    fn notify(&self, states: &[NotifyState<'_>]) -> bool {
+        let Some(socket) = self.socket() else { return true };
+        let message = message(states);
+        let sent = socket.blocking.send_to_addr(message.as_bytes(), &socket.address);
+        if let Err(error) = &sent {
+            warn!(
+                "the service manager cannot be notified of `{}`: {error}",
+                message.lines().next().unwrap_or_default()
+            );
         }
-        Reloading { manager: self }
+        sent.is_ok()
     }
 
-    /// `false`: it could not be told.
-    fn tell(&self, message: &str) -> bool {
-        let Some(line) = self.line.as_ref().filter(|_| self.speaks.load(Ordering::Acquire)) else { return true };
-        let told = line.patient.send_to_addr(message.as_bytes(), &line.address);
-        if let Err(error) = &told {
-            warn!("the service manager cannot be told `{}`: {error}", message.lines().next().unwrap_or_default());
-        }
-        told.is_ok()
+    fn socket(&self) -> Option<&NotifySocket> {
+        self.socket.as_ref().filter(|_| self.enabled.load(Ordering::Acquire))
     }
 }
 
-/// See [`ServiceManager::reloading`].
-#[must_use = "dropping it says that the reload is over"]
-pub struct Reloading<'a> {
+/// Notifies the service manager of the end of a reload when it is dropped, see [`ServiceManager::reloading`].
+#[must_use = "dropping it notifies of the end of the reload"]
+pub struct ReloadNotice<'a> {
     manager: &'a ServiceManager,
 }
 
-impl Drop for Reloading<'_> {
+impl Drop for ReloadNotice<'_> {
     fn drop(&mut self) {
-        self.manager.tell("READY=1");
+        self.manager.notify(&[NotifyState::Ready]);
     }
 }
 
-fn connect(socket: &str) -> io::Result<Line> {
-    let address = match socket.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        [b'/', ..] => SocketAddr::from_pathname(OsStr::from_bytes(socket.as_bytes()))?,
-        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
-    };
-    let (patient, hasty) = (UnixDatagram::unbound()?, UnixDatagram::unbound()?);
-    patient.set_write_timeout(Some(PATIENCE))?;
-    hasty.set_nonblocking(true)?;
-    Ok(Line { address, patient, hasty })
+/// One datagram: a line for each state.
+fn message(states: &[NotifyState<'_>]) -> String {
+    states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl NotifySocket {
+    fn open(socket: &str) -> io::Result<NotifySocket> {
+        let address = match socket.as_bytes() {
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            [b'/', ..] => SocketAddr::from_pathname(OsStr::from_bytes(socket.as_bytes()))?,
+            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
+        };
+        let (blocking, nonblocking) = (UnixDatagram::unbound()?, UnixDatagram::unbound()?);
+        blocking.set_write_timeout(Some(SEND_TIMEOUT))?;
+        nonblocking.set_nonblocking(true)?;
+        Ok(NotifySocket { address, blocking, nonblocking })
+    }
 }
 
 #[cfg(test)]
@@ -174,37 +187,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_where_and_how_often() {
-        let terms = |variables: &[(&str, &str)]| {
-            let find =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            Terms::new(7, find)
-        };
-        let all = [("NOTIFY_SOCKET", "/run/n"), ("WATCHDOG_USEC", "10000000"), ("WATCHDOG_PID", "7")];
-        assert_eq!(terms(&all).beat(), Some(Duration::from_secs(5)));
-        assert_eq!(terms(&all[..2]).beat(), Some(Duration::from_secs(5)));
-        assert_eq!(terms(&[all[0], all[1], ("WATCHDOG_PID", "8")]).beat(), None);
-        assert_eq!(terms(&[all[1]]).beat(), None, "there is nobody to tell");
-        assert_eq!(terms(&[]).or(terms(&all)), terms(&all));
+    fn the_watchdog_is_notified_twice_in_its_period() {
+        let settings = |socket: Option<&str>, watchdog| NotifySettings { socket: socket.map(str::to_owned), watchdog };
+        let all = settings(Some("/run/n"), Some(10_000_000));
+        assert_eq!(all.watchdog_interval(), Some(Duration::from_secs(5)));
+        assert_eq!(settings(Some("/run/n"), None).watchdog_interval(), None);
+        assert_eq!(settings(None, Some(10_000_000)).watchdog_interval(), None, "there is no service manager");
+        assert_eq!(NotifySettings::default().or(all.clone()), all);
     }
 
     #[test]
-    fn who_does_not_speak_yet_sends_nothing() {
+    fn notifications_are_sent_only_while_they_are_enabled() {
         let name = format!("portcullis-test-{}", std::process::id());
         let listener = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let manager = ServiceManager::new(Terms { socket: Some(format!("@{name}")), watchdog: None }, false);
-        manager.ready("silent");
-        manager.speak();
+        let manager = ServiceManager::new(NotifySettings { socket: Some(format!("@{name}")), watchdog: None }, false);
+        manager.ready("disabled");
+        manager.enable();
         drop(manager.reloading());
-        manager.be_silent();
-        manager.stopping("silent");
-        let mut said = Vec::new();
+        assert!(manager.took_over("serving"));
+        manager.watchdog();
+        manager.disable();
+        manager.stopping("disabled");
+        let mut received = Vec::new();
         let mut buffer = [0; 256];
         while let Ok(length) = listener.recv(&mut buffer) {
-            said.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            received.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
         }
-        assert!(said[0].starts_with("RELOADING=1\nMONOTONIC_USEC="), "{said:?}");
-        assert_eq!(said[1..], ["READY=1"]);
+        let time = received[0].strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("a time");
+        assert!(time.parse::<u64>().is_ok_and(|time| time > 0), "{received:?}");
+        let took_over = format!("MAINPID={}\nREADY=1\nSTATUS=serving", std::process::id());
+        assert_eq!(received[1..], ["READY=1".to_owned(), took_over, "WATCHDOG=1".to_owned()]);
     }
 }

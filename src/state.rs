@@ -1,12 +1,12 @@
-//! What changes while running and survives a reload, keyed by names: limits, verified tokens, upstream endpoints,
-//! address lists, what is known of endpoints that are found; and what two configurations did side by side.
+//! State that changes while the gateway runs and survives a reload, keyed by names: limits, connections, verified tokens,
+//! upstream endpoints, address lists, discovered endpoints, and the request counts of a roll-out.
 
-pub mod addresses;
+pub mod address_lists;
 pub mod connections;
 pub mod discovery;
 pub mod limits;
 pub mod rollout;
-pub mod tokens;
+pub mod token_cache;
 pub mod upstreams;
 
-mod watch;
+mod file_watch;

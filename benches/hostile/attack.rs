@@ -1,4 +1,4 @@
-//! The attacks. Each attacker comes again when it is cut off, at most ten times a second.
+//! The attacks. Each attacker reconnects when it is cut off, at most ten times a second.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! The client that means no harm: requests at a steady pace, and how long each took.
+//! The ordinary client: requests at a constant rate, and the latency of each.
 
 use std::io;
 use std::time::{Duration, Instant};

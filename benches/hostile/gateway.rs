@@ -1,4 +1,4 @@
-//! The gateway under attack, before an origin that answers at once.
+//! The gateway under attack, with an origin that answers at once.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What hostile clients cost a calm one: latency, memory and CPU of the gateway under each attack.
+//! The effect of attacks on an ordinary client: its latency, and memory and CPU of the gateway.
 //!
 //! See `benches/README.md` for how to read the table.
 

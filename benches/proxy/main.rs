@@ -1,6 +1,6 @@
 //! The whole-proxy load test: this gateway, nginx and HAProxy do the same work in one interleaved run.
 //!
-//! See `benches/README.md` for what each scenario answers and how to read the table.
+//! See `benches/README.md` for the scenarios and how to read the table.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench speaks to whoever started it")]
 
@@ -26,7 +26,7 @@ cargo bench --bench proxy -- [--scenario NAME]… [--rounds N] [--seconds S] [--
   --rounds       how often each proxy takes its turn (5)
   --seconds      how long a turn is (2)
   --connections  of the load generator (32)
-  --only         portcullis, nginx or haproxy; without it, all that are installed
+  --only         portcullis, baseline, nginx or haproxy; without it, all that are installed
   --list         show the scenarios";
 
 /// What to run.

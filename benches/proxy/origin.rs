@@ -1,4 +1,4 @@
-//! The origin: fixed answers, as cheap as they can be made.
+//! The origin: fixed answers at minimal cost.
 
 use std::process::ExitCode;
 use std::sync::Arc;

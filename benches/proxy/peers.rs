@@ -13,6 +13,8 @@ use crate::tokens::{AUDIENCE, ISSUER};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
     Portcullis,
+    /// Another build of this gateway, to compare with.
+    Baseline,
     Nginx,
     Haproxy,
 }
@@ -26,45 +28,50 @@ pub struct Site<'a> {
 }
 
 impl Proxy {
-    pub const ALL: [Proxy; 3] = [Proxy::Portcullis, Proxy::Nginx, Proxy::Haproxy];
+    pub const ALL: [Proxy; 4] = [Proxy::Portcullis, Proxy::Baseline, Proxy::Nginx, Proxy::Haproxy];
 
     pub fn name(self) -> &'static str {
         match self {
             Proxy::Portcullis => "portcullis",
+            Proxy::Baseline => "baseline",
             Proxy::Nginx => "nginx",
             Proxy::Haproxy => "haproxy",
         }
     }
 
-    /// The program: for this gateway the one that `PORTCULLIS_BIN` names, else the one that Cargo built.
-    pub fn program(self) -> String {
+    /// The program: for this gateway the one that `PORTCULLIS_BIN` names, else the one that Cargo built; for the baseline the
+    /// one that `PORTCULLIS_BASELINE` names, and none without it.
+    pub fn program(self) -> Option<String> {
         match self {
             Proxy::Portcullis => {
-                std::env::var("PORTCULLIS_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_portcullis").to_owned())
+                let built = || env!("CARGO_BIN_EXE_portcullis").to_owned();
+                Some(std::env::var("PORTCULLIS_BIN").unwrap_or_else(|_| built()))
             }
-            Proxy::Nginx => "nginx".to_owned(),
-            Proxy::Haproxy => "haproxy".to_owned(),
+            Proxy::Baseline => std::env::var("PORTCULLIS_BASELINE").ok(),
+            Proxy::Nginx => Some("nginx".to_owned()),
+            Proxy::Haproxy => Some("haproxy".to_owned()),
         }
     }
 
     pub fn is_installed(self) -> bool {
-        let mut command = Command::new(self.program());
-        command.arg(if self == Proxy::Portcullis { "--version" } else { "-v" });
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        let Some(program) = self.program() else { return false };
+        let flag = if matches!(self, Proxy::Portcullis | Proxy::Baseline) { "--version" } else { "-v" };
+        Command::new(program).arg(flag).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
     /// Starts the proxy for `scenario`, or gives `None` where it has no such feature.
     pub fn start(self, scenario: Scenario, site: &Site<'_>) -> io::Result<Option<Owned>> {
         let file = match self {
-            Proxy::Portcullis => portcullis(scenario, site)?,
+            Proxy::Portcullis | Proxy::Baseline => portcullis(self, scenario, site)?,
             // Without JavaScript or a subscription, nginx knows no JWT.
             Proxy::Nginx if scenario == Scenario::Jwt => return Ok(None),
             Proxy::Nginx => nginx(scenario, site)?,
             Proxy::Haproxy => haproxy(scenario, site)?,
         };
-        let mut command = pinned(PROXY_CPU, &self.program());
+        let Some(program) = self.program() else { return Ok(None) };
+        let mut command = pinned(PROXY_CPU, &program);
         match self {
-            Proxy::Portcullis => command.arg("run").arg(&file),
+            Proxy::Portcullis | Proxy::Baseline => command.arg("run").arg(&file),
             Proxy::Nginx => command.arg("-p").arg(site.dir).arg("-c").arg(&file),
             Proxy::Haproxy => command.arg("-db").arg("-f").arg(&file),
         };
@@ -83,7 +90,7 @@ fn write(site: &Site<'_>, name: &str, text: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn portcullis(scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {
+fn portcullis(proxy: Proxy, scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {
     let dir = site.dir.display();
     let tls = match scenario.transport().is_encrypted() {
         true => format!(", tls: {{ certificates: [{{ cert: \"{dir}/edge.pem\", key: \"{dir}/edge.key\" }}] }}"),
@@ -115,7 +122,7 @@ fn portcullis(scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {
         }
         _ => text.push_str("  - { name: all, access: public, upstream: origin }\n"),
     }
-    write(site, "portcullis.yaml", &text)
+    write(site, &format!("{}.yaml", proxy.name()), &text)
 }
 
 fn nginx(scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! Processes: pinned to a CPU, measured from `/proc`, ended with their owner.
+//! Processes: pinned to a CPU, measured by `/proc`, ended when dropped.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};

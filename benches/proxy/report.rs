@@ -1,5 +1,6 @@
 //! The table of a scenario.
 
+use crate::peers::Proxy;
 use crate::scenario::Scenario;
 
 /// One proxy's turn.
@@ -16,23 +17,28 @@ pub struct Measured {
     pub errors: u64,
 }
 
-/// Prints the medians of each proxy's turns. The ratio is to the cheapest of the others.
+/// Prints the medians of each proxy's turns. `ratio` is to the cheapest of the others, the baseline left out, and `to base` to
+/// the baseline.
 pub fn print<'a>(scenario: Scenario, proxies: impl Iterator<Item = (&'a str, &'a [Measured])>) {
     let rows: Vec<_> = proxies.filter(|(_, turns)| !turns.is_empty()).collect();
     println!("\n{}: {}", scenario.name(), scenario.question());
     println!(
-        "{:<12} {:>10} {:>9} {:>8} {:>11} {:>9} {:>9} {:>9} {:>7}",
-        "", "CPU µs/req", "min-max", "ratio", "requests/s", "p50 µs", "p99 µs", "RSS MiB", "errors"
+        "{:<12} {:>10} {:>9} {:>8} {:>8} {:>11} {:>9} {:>9} {:>9} {:>7}",
+        "", "CPU µs/req", "min-max", "ratio", "to base", "requests/s", "p50 µs", "p99 µs", "RSS MiB", "errors"
     );
+    let baseline = Proxy::Baseline.name();
+    let cpu_of = |turns: &[Measured]| median(turns, |turn| turn.cpu_micros);
+    let base = rows.iter().find(|(name, _)| *name == baseline).map(|(_, turns)| cpu_of(turns));
     for (name, turns) in &rows {
-        let cpu = median(turns, |turn| turn.cpu_micros);
-        let peers = rows.iter().filter(|(other, _)| other != name);
-        let best = peers.map(|(_, turns)| median(turns, |turn| turn.cpu_micros)).min_by(f64::total_cmp);
-        let ratio = best.map_or("-".to_owned(), |best| format!("{:.2}", cpu / best));
+        let cpu = cpu_of(turns);
+        let peers = rows.iter().filter(|(other, _)| other != name && *other != baseline);
+        let best = peers.map(|(_, turns)| cpu_of(turns)).min_by(f64::total_cmp);
+        let to = |other: Option<f64>| other.map_or("-".to_owned(), |other| format!("{:.2}", cpu / other));
+        let (ratio, to_base) = (to(best), to(base));
         let lowest = turns.iter().map(|turn| turn.cpu_micros).fold(f64::INFINITY, f64::min);
         let highest = turns.iter().map(|turn| turn.cpu_micros).fold(0.0, f64::max);
         println!(
-            "{name:<12} {cpu:>10.1} {:>9} {ratio:>8} {:>11.0} {:>9.0} {:>9.0} {:>9.1} {:>7}",
+            "{name:<12} {cpu:>10.1} {:>9} {ratio:>8} {to_base:>8} {:>11.0} {:>9.0} {:>9.0} {:>9.1} {:>7}",
             format!("{lowest:.0}-{highest:.0}"),
             median(turns, |turn| turn.per_second),
             median(turns, |turn| turn.p50_micros),

@@ -25,7 +25,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
     }
     let wanted = |proxy: &Proxy| plan.only.is_empty() || plan.only.iter().any(|name| name == proxy.name());
     let (proxies, missing): (Vec<_>, Vec<_>) = Proxy::ALL.into_iter().filter(wanted).partition(|p| p.is_installed());
-    for proxy in missing {
+    for proxy in missing.into_iter().filter(|proxy| *proxy != Proxy::Baseline) {
         eprintln!("note: {} is not installed", proxy.name());
     }
     let (_origin, origin) = start_origin()?;

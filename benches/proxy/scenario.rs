@@ -1,4 +1,4 @@
-//! What is measured: the request, the answer that counts, and how it travels.
+//! A scenario: the request, the expected answer, and the protocol.
 
 /// One kind of work that every proxy is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The token of the JWT scenario, its key, and the certificate that every proxy shows.
+//! The token of the JWT scenario, its key, and the certificate of every proxy.
 
 use std::fs;
 use std::io;

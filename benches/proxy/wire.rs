@@ -1,4 +1,4 @@
-//! One answer read off a connection, and the TLS client that every part uses.
+//! Reads one answer from a connection; the TLS client that every part uses.
 
 use std::io;
 use std::sync::Arc;

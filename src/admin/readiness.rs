@@ -1,77 +1,68 @@
 //! Whether traffic should be sent here, and if not, why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 /// The reasons for not being ready, such as `starting`, `draining` or `upstream orders unresolved`. Ready without any.
 #[derive(Debug, Default)]
 pub struct Readiness {
     reasons: Mutex<BTreeSet<String>>,
-    /// What an operator should know although it keeps no request away, by what it is about.
-    notes: Mutex<BTreeMap<&'static str, String>>,
-    /// Told of each reason that goes.
+    /// What an operator should know although it keeps no request away, by subject.
+    notes: Mutex<BTreeMap<String, String>>,
+    /// Notified when a reason is removed.
     cleared: Condvar,
 }
 
 impl Readiness {
     /// Adds a reason for not being ready. Adding it twice is adding it once.
     pub fn block(&self, reason: impl Into<String>) {
-        self.lock().insert(reason.into());
+        self.reasons.lock().insert(reason.into());
     }
 
     /// Removes a reason.
     pub fn clear(&self, reason: &str) {
-        self.lock().remove(reason);
+        self.reasons.lock().remove(reason);
         self.cleared.notify_all();
     }
 
     /// Every reason, sorted; ready if there is none.
     pub fn reasons(&self) -> Vec<String> {
-        self.lock().iter().cloned().collect()
+        self.reasons.lock().iter().cloned().collect()
     }
 
-    /// Says something that an operator should know. It replaces what was said before about the same.
-    pub fn note(&self, about: &'static str, text: impl Into<String>) {
-        self.lock_notes().insert(about, text.into());
+    /// Notes something that an operator should know. It replaces the note before on the same subject.
+    pub fn note(&self, subject: &'static str, text: impl Into<String>) {
+        self.notes.lock().insert(subject.to_owned(), text.into());
     }
 
-    /// Takes back what was said about it.
-    pub fn clear_note(&self, about: &'static str) {
-        self.lock_notes().remove(about);
+    /// Removes the note on `subject`.
+    pub fn clear_note(&self, subject: &'static str) {
+        self.notes.lock().remove(subject);
     }
 
-    /// Everything that an operator should know, by what it is about.
-    pub fn notes(&self) -> BTreeMap<&'static str, String> {
-        self.lock_notes().clone()
+    /// Every note, by subject.
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        self.notes.lock().clone()
     }
 
-    /// Waits until there is no reason left, on a thread that serves nothing.
+    /// Waits until there is no reason left. It blocks the thread.
     ///
     /// # Errors
     /// The reasons that are left at `deadline`.
     pub fn wait(&self, deadline: Instant) -> Result<(), Vec<String>> {
-        let mut reasons = self.lock();
+        let mut reasons = self.reasons.lock();
         loop {
-            // Late is late, even where it would be ready by now.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            // After the deadline it is too late, even without a reason left.
+            if Instant::now() >= deadline {
                 return Err(reasons.iter().cloned().collect());
             }
             if reasons.is_empty() {
                 return Ok(());
             }
-            reasons = self.cleared.wait_timeout(reasons, left).unwrap_or_else(PoisonError::into_inner).0;
+            let _ = self.cleared.wait_until(&mut reasons, deadline);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // The set is whole after every operation, so a panic elsewhere takes nothing from it.
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_notes(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

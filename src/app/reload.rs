@@ -1,235 +1,246 @@
-//! Reload: from what is written now to what is served next, or to everything that keeps it from being served.
+//! Reload: from the configuration as it is written now to the one that is served next, or to everything that is wrong with it.
 //!
-//! One change at a time, each compiled completely beside what is in force. What was in force stays in a short history, to
-//! be put back. A configuration that is tried on a share of the requests is watched by a thread of its own, which keeps it
-//! or takes it back.
+//! One change at a time; each configuration is compiled completely beside the one in force. Configurations that were in force
+//! stay in a short history and can be put back. A canary, which a share of the requests is served by, is evaluated on a
+//! thread of its own, which keeps it or reverts it.
 
+mod canary;
 mod history;
-mod trial;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::StatusCode;
 use log::{error, info, warn};
-use serde_json::{Value, json};
+use parking_lot::Mutex;
 
-use self::history::History;
-use self::trial::Trial;
+use self::canary::Canary;
+use self::history::{ConfigHistory, PublishSource};
 use crate::admin::Readiness;
-use crate::admin::control::Outcome;
-use crate::config::Source;
+use crate::admin::api::{
+    AdminError, ConfigurationStatus, ErrorCode, ReloadResult, RollbackResult, RolloutResult, RolloutStatus,
+};
+use crate::config::ConfigSource;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{Terms, Verdict};
-use crate::proxy::runtime::{AssembleError, Shared};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
 use crate::telemetry::metrics::RolloutEnd;
 
 /// Changes the configuration in force.
 pub struct Reloader {
-    source: Source,
-    shared: Arc<Shared>,
+    source: ConfigSource,
+    shared: Arc<Runtime>,
     readiness: Arc<Readiness>,
-    current: Mutex<Current>,
+    /// Held for the whole of a change, so that there is one at a time. Each step leaves it whole.
+    state: Mutex<ReloadState>,
 }
 
-struct Current {
-    history: History,
-    trial: Option<Trial>,
+struct ReloadState {
+    history: ConfigHistory,
+    canary: Option<Canary>,
 }
 
-/// Under which the admin listener says what is wrong with the configuration on disk.
+/// The subject of the note on what is wrong with the configuration on disk.
 const NOTE: &str = "configuration";
 
 impl Reloader {
-    pub fn new(source: Source, shared: Arc<Shared>, readiness: Arc<Readiness>) -> Arc<Self> {
+    pub fn new(source: ConfigSource, shared: Arc<Runtime>, readiness: Arc<Readiness>) -> Arc<Self> {
         let serving = shared.store.current();
         shared.metrics.config_applied(serving.generation, SystemTime::now());
-        let history = History::new(serving.generation, serving.snapshot.clone());
-        Arc::new(Reloader { source, shared, readiness, current: Mutex::new(Current { history, trial: None }) })
+        let history = ConfigHistory::new(serving.generation, serving.snapshot.clone());
+        Arc::new(Reloader { source, shared, readiness, state: Mutex::new(ReloadState { history, canary: None }) })
     }
 
-    /// Reads the configuration again and serves it: to everyone, or by `terms` to a share of the requests first.
-    pub fn reload(self: &Arc<Self>, terms: Option<Terms>) -> Outcome {
-        let mut current = self.lock();
-        if current.trial.is_some() {
-            warn!("not reloaded: another configuration is being tried");
-            return conflict("another configuration is being tried: keep it or revert it first");
+    /// Reads the configuration again and serves it: to all requests, or by `terms` to a share of them first.
+    ///
+    /// # Errors
+    /// When a roll-out is running, and when the configuration is wrong, needs an upgrade or can't be served.
+    pub fn reload(self: &Arc<Self>, terms: Option<Terms>) -> Result<ReloadResult, AdminError> {
+        let mut state = self.state.lock();
+        if state.canary.is_some() {
+            warn!("not reloaded: another configuration is being rolled out");
+            let error = "another configuration is being rolled out: keep it or revert it first";
+            return Err(AdminError::new(ErrorCode::RolloutRunning, error));
         }
         let (snapshot, diagnostics) = self.source.open();
         let diagnostics: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         let Some(snapshot) = snapshot.map(Arc::new) else {
-            return self.refuse(StatusCode::UNPROCESSABLE_ENTITY, "it does not compile", diagnostics);
+            return Err(self.refuse(ErrorCode::ConfigurationInvalid, "it does not compile", diagnostics));
         };
-        let in_force = current.history.newest().snapshot.clone();
+        let in_force = state.history.newest().snapshot.clone();
         let changes = diff(&in_force, &snapshot);
         let fixed: Vec<String> = needs_upgrade(&changes).map(ToString::to_string).collect();
         if !fixed.is_empty() {
             let why = "it changes what only `portcullis upgrade` can change";
-            return self.refuse(StatusCode::CONFLICT, why, fixed);
+            return Err(self.refuse(ErrorCode::UpgradeRequired, why, fixed));
         }
         let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         diagnostics.iter().for_each(|line| warn!("{line}"));
         changes.iter().for_each(|line| info!("changes: {line}"));
         // New names are looked up before requests need them.
         self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
-        let mut outcome = match terms {
-            None => self.publish(&mut current, snapshot, "reload", true),
-            Some(terms) => self.try_out(&mut current, snapshot, terms),
+        let (generation, rollout) = match terms {
+            None => (self.publish(&mut state, snapshot, PublishSource::Reload, true)?, None),
+            Some(terms) => {
+                let rollout = self.roll_out(&mut state, snapshot, terms)?;
+                (rollout.generation, Some(rollout))
+            }
         };
-        outcome.body["diagnostics"] = diagnostics.into();
-        outcome.body["changes"] = changes.into();
-        outcome
+        Ok(ReloadResult { generation, rollout, diagnostics, changes })
     }
 
-    /// Serves a configuration of the history again: the one of `generation`, or the one before that in force.
-    pub fn roll_back(self: &Arc<Self>, generation: Option<u64>) -> Outcome {
-        let mut current = self.lock();
-        if current.trial.is_some() {
-            return conflict("another configuration is being tried: `rollout revert` ends that");
+    /// Serves a configuration of the history again: the one of `generation`, or the one before the one in force.
+    ///
+    /// # Errors
+    /// When a roll-out is running, when the history does not have it, and when it can't be served any more.
+    pub fn roll_back(&self, generation: Option<u64>) -> Result<RollbackResult, AdminError> {
+        let mut state = self.state.lock();
+        if state.canary.is_some() {
+            let error = "another configuration is being rolled out: `portcullis rollout revert` ends that";
+            return Err(AdminError::new(ErrorCode::RolloutRunning, error));
         }
-        let Some(past) = current.history.find(generation) else {
-            let known = current.history.generations();
+        let Some(past) = state.history.find(generation) else {
+            let known = state.history.generations();
             let error = match generation {
                 Some(generation) => format!("generation {generation} is not kept; these are: {known}"),
                 None => "there is no configuration before the one in force".to_owned(),
             };
-            return Outcome { status: StatusCode::NOT_FOUND, body: json!({ "error": error }) };
+            return Err(AdminError::new(ErrorCode::GenerationUnknown, error));
         };
         let (from, snapshot) = (past.generation, past.snapshot.clone());
-        // Names that only this one has are forgotten by now.
+        // Names that only this configuration has are forgotten by now.
         self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
-        let outcome = self.publish(&mut current, snapshot, &format!("put back generation {from}"), false);
-        if outcome.status.is_success() {
-            self.readiness.note(NOTE, format!("generation {from} was put back: the files may say something else"));
-        }
-        outcome
+        let generation = self.publish(&mut state, snapshot, PublishSource::Rollback(from), false)?;
+        self.readiness.note(NOTE, format!("generation {from} was put back: the files may say something else"));
+        Ok(RollbackResult { generation })
     }
 
-    /// Ends the trial of a configuration: serves it to everyone, or to nobody.
-    pub fn end_trial(self: &Arc<Self>, keep: bool) -> Outcome {
-        let mut current = self.lock();
-        if current.trial.is_none() {
-            return conflict("no configuration is being tried");
-        }
+    /// Ends the roll-out of a configuration: serves it to all requests, or to none.
+    ///
+    /// # Errors
+    /// When none is running, and when the canary can't be served to all requests.
+    pub fn end_rollout(&self, keep: bool) -> Result<RolloutResult, AdminError> {
         let verdict = if keep { Verdict::Keep } else { Verdict::Revert("an operator asked for it".to_owned()) };
-        self.conclude(&mut current, verdict)
+        self.conclude(&mut self.state.lock(), verdict)
     }
 
-    /// What is in force, what was before it, and what is being tried.
-    pub fn status(&self) -> Value {
-        let current = self.lock();
-        json!({
-            "path": self.source.path,
-            "generation": self.shared.store.load().generation,
-            "history": current.history.describe(),
-            "rollout": current.trial.as_ref().map(Trial::describe),
-        })
-    }
-
-    fn publish(&self, current: &mut Current, snapshot: Arc<Snapshot>, how: &str, fresh: bool) -> Outcome {
-        match self.shared.publish(snapshot.clone(), fresh) {
-            Ok(generation) => {
-                self.shared.metrics.config_applied(generation, SystemTime::now());
-                self.readiness.clear_note(NOTE);
-                current.history.push(generation, how, snapshot);
-                info!("generation {generation} of the configuration is in force ({how})");
-                Outcome { status: StatusCode::OK, body: json!({ "generation": generation }) }
-            }
-            Err(error) => self.not_served(&error),
+    /// The configuration in force, the ones before it, and the one that is being rolled out.
+    pub fn status(&self) -> ConfigurationStatus {
+        let state = self.state.lock();
+        ConfigurationStatus {
+            path: self.source.path.clone(),
+            generation: self.shared.store.load().generation,
+            history: state.history.entries(),
+            rollout: state.canary.as_ref().map(Canary::status),
         }
     }
 
-    fn try_out(self: &Arc<Self>, current: &mut Current, snapshot: Arc<Snapshot>, terms: Terms) -> Outcome {
-        let rollout = match self.shared.roll_out(snapshot.clone(), terms.share) {
-            Ok(rollout) => rollout,
-            Err(error) => return self.not_served(&error),
-        };
-        let trial = match Trial::start(snapshot, rollout, terms, Arc::downgrade(self)) {
-            Ok(trial) => trial,
+    fn publish(
+        &self,
+        state: &mut ReloadState,
+        snapshot: Arc<Snapshot>,
+        source: PublishSource,
+        fresh: bool,
+    ) -> Result<u64, AdminError> {
+        let generation = self.shared.publish(snapshot.clone(), fresh).map_err(|error| self.unusable(&error))?;
+        self.shared.metrics.config_applied(generation, SystemTime::now());
+        self.readiness.clear_note(NOTE);
+        state.history.push(generation, source, snapshot);
+        info!("generation {generation} of the configuration is in force ({})", source.words());
+        Ok(generation)
+    }
+
+    fn roll_out(
+        self: &Arc<Self>,
+        state: &mut ReloadState,
+        snapshot: Arc<Snapshot>,
+        terms: Terms,
+    ) -> Result<RolloutStatus, AdminError> {
+        let rollout = self.shared.roll_out(snapshot.clone(), terms.share).map_err(|error| self.unusable(&error))?;
+        let (reloader, generation) = (Arc::downgrade(self), rollout.next.generation);
+        let evaluate = move || reloader.upgrade().is_some_and(|reloader| reloader.evaluate(generation));
+        let canary = match Canary::start(snapshot, rollout, terms, evaluate) {
+            Ok(canary) => canary,
             Err(error) => {
                 self.shared.end_rollout();
-                return self.refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing can watch it: {error}"), vec![]);
+                let why = format!("no thread can evaluate it: {error}");
+                return Err(self.refuse(ErrorCode::ThreadUnavailable, &why, vec![]));
             }
         };
-        self.shared.metrics.rollout_began(trial.terms.share);
-        let (generation, share) = (trial.generation(), 100.0 * trial.terms.share);
-        info!("generation {generation} of the configuration is tried on {share}% of the requests");
-        let outcome = json!({ "generation": generation, "rollout": trial.describe() });
-        current.trial = Some(trial);
-        Outcome { status: StatusCode::ACCEPTED, body: outcome }
+        self.shared.metrics.rollout_began(canary.terms.share);
+        let (status, share) = (canary.status(), 100.0 * canary.terms.share);
+        info!("generation {generation} of the configuration is a canary for {share}% of the requests");
+        state.canary = Some(canary);
+        Ok(status)
     }
 
-    /// Asked by the trial's own thread, again and again: ends the trial when it has been judged. Whether it goes on.
-    fn judge(&self, generation: u64) -> bool {
-        let mut current = self.lock();
-        let Some(trial) = current.trial.as_ref().filter(|trial| trial.generation() == generation) else { return false };
-        match trial.verdict() {
+    /// Ends the roll-out of `generation` if there is a decision. Called at intervals on the canary's thread, until `false`.
+    fn evaluate(&self, generation: u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(canary) = state.canary.as_ref().filter(|canary| canary.generation() == generation) else {
+            return false;
+        };
+        match canary.verdict() {
             Verdict::Wait => true,
             verdict => {
-                self.conclude(&mut current, verdict);
+                // The log, the metrics and the history tell the outcome.
+                let _ = self.conclude(&mut state, verdict);
                 false
             }
         }
     }
 
-    fn conclude(&self, current: &mut Current, verdict: Verdict) -> Outcome {
-        let Some(trial) = current.trial.take() else { return conflict("no configuration is being tried") };
-        let (tried, samples) = (trial.generation(), trial.describe());
-        let mut outcome = match verdict {
-            Verdict::Revert(why) => {
-                self.shared.end_rollout();
-                self.shared.metrics.rollout_ended(RolloutEnd::Reverted);
-                warn!("generation {tried} of the configuration was tried and is taken back: {why}");
-                self.readiness.note(NOTE, format!("generation {tried} was tried and taken back: {why}"));
-                current.history.reverted(tried, why.clone());
-                let generation = self.shared.store.load().generation;
-                Outcome { status: StatusCode::OK, body: json!({ "generation": generation, "reverted": why }) }
-            }
-            Verdict::Keep | Verdict::Wait => {
-                let how = format!("tried as generation {tried}");
-                let outcome = self.publish(current, trial.snapshot.clone(), &how, false);
-                if outcome.status.is_success() {
-                    self.shared.metrics.rollout_ended(RolloutEnd::Kept);
-                } else {
-                    self.shared.end_rollout();
-                    self.shared.metrics.rollout_ended(RolloutEnd::Reverted);
-                    current.history.reverted(tried, "it can't be served to everyone".to_owned());
-                }
-                outcome
-            }
+    fn conclude(&self, state: &mut ReloadState, verdict: Verdict) -> Result<RolloutResult, AdminError> {
+        let Some(canary) = state.canary.take() else {
+            return Err(AdminError::new(ErrorCode::RolloutMissing, "no configuration is being rolled out"));
         };
-        outcome.body["rollout"] = samples;
-        outcome
+        let (generation, rollout) = (canary.generation(), canary.status());
+        if let Verdict::Revert(why) = verdict {
+            self.revert(state, generation, &why);
+            warn!("generation {generation} of the configuration was a canary and is reverted: {why}");
+            self.readiness.note(NOTE, format!("generation {generation} was a canary and was reverted: {why}"));
+            return Ok(RolloutResult { generation: self.shared.store.load().generation, reverted: Some(why), rollout });
+        }
+        match self.publish(state, canary.snapshot.clone(), PublishSource::Canary(generation), false) {
+            Ok(generation) => {
+                self.shared.metrics.rollout_ended(RolloutEnd::Kept);
+                Ok(RolloutResult { generation, reverted: None, rollout })
+            }
+            Err(error) => {
+                self.revert(state, generation, "it can't be served to all requests");
+                Err(AdminError { rollout: Some(rollout), ..error })
+            }
+        }
     }
 
-    fn not_served(&self, error: &AssembleError) -> Outcome {
-        self.refuse(StatusCode::UNPROCESSABLE_ENTITY, "it can't be served", vec![error.to_string()])
+    fn revert(&self, state: &mut ReloadState, generation: u64, why: &str) {
+        self.shared.end_rollout();
+        self.shared.metrics.rollout_ended(RolloutEnd::Reverted);
+        state.history.reverted(generation, why.to_owned());
     }
 
-    /// Goes on with what is in force, and says everywhere why.
-    fn refuse(&self, status: StatusCode, why: &str, details: Vec<String>) -> Outcome {
+    fn unusable(&self, error: &AssembleError) -> AdminError {
+        self.refuse(ErrorCode::ConfigurationUnusable, "it can't be served", vec![error.to_string()])
+    }
+
+    /// Keeps the configuration in force, and tells the log, the metrics and readiness why.
+    fn refuse(&self, code: ErrorCode, why: &str, diagnostics: Vec<String>) -> AdminError {
         let generation = self.shared.store.load().generation;
-        error!("the configuration at {} is not served, generation {generation} goes on: {why}", self.source.path);
-        details.iter().for_each(|line| error!("{line}"));
+        error!(
+            "the configuration at {} is not served, generation {generation} stays in force: {why}",
+            self.source.path
+        );
+        diagnostics.iter().for_each(|line| error!("{line}"));
         self.shared.metrics.config_refused();
-        let first = details.first().map_or("", |line| line.lines().next().unwrap_or_default());
-        let more = match details.len() {
+        let first = diagnostics.first().map_or("", |line| line.lines().next().unwrap_or_default());
+        let more = match diagnostics.len() {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        self.readiness.note(NOTE, format!("what is on disk is not served: {why}: {first}{more}"));
-        let error = format!("{why}; generation {generation} goes on");
-        Outcome { status, body: json!({ "error": error, "diagnostics": details, "generation": generation }) }
+        self.readiness.note(NOTE, format!("the configuration on disk is not served: {why}: {first}{more}"));
+        let error = format!("{why}; generation {generation} stays in force");
+        AdminError { diagnostics, generation: Some(generation), ..AdminError::new(code, error) }
     }
-
-    /// What the lock guards is whole after every step, so a panic elsewhere takes nothing from it.
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn conflict(error: &str) -> Outcome {
-    Outcome { status: StatusCode::CONFLICT, body: json!({ "error": error }) }
 }

@@ -1,30 +1,30 @@
 //! Reloads when the configuration changes, or a file that it names.
 //!
-//! A notice from the system only says that something may have changed: whether it did, the content says. So a touch
-//! reloads nothing, whoever reloads by other means is not followed by a second reload, and notices that get lost (network
-//! file systems send none) only delay what a regular look finds.
+//! A notification of the system only says that something may have changed; the content decides whether it did. Therefore a
+//! touch reloads nothing, a reload by command is not followed by a second one, and a notification that gets lost (network
+//! file systems send none) only delays what a comparison at intervals finds.
 
-mod notices;
-mod places;
+mod notifier;
+mod paths;
 
 use std::sync::Arc;
 use std::thread;
 
 use log::{info, warn};
 
-use crate::admin::control::{Command, Control};
-use crate::config::Source;
-use crate::config::reading::Reading;
-use notices::Notices;
+use crate::admin::command::{AdminCommand, CommandHandler};
+use crate::config::ConfigSource;
+use crate::config::inputs::ConfigInputs;
+use notifier::ChangeNotifier;
 
-/// Reloads by `control` whenever what `source` was read from changes, until the process ends.
-pub fn start(source: Source, control: Arc<dyn Control>) {
+/// Reloads by `commands` whenever the files that `source` was read from change, until the process ends.
+pub fn start(source: ConfigSource, commands: Arc<dyn CommandHandler>) {
     let watch = move || {
-        let notices = Notices::new();
+        let notifier = ChangeNotifier::new();
         info!("watching {} and the files that it names", source.path);
-        let mut watch = Watch { source, control, notices, tried: None };
+        let mut watcher = ConfigWatcher { source, commands, notifier, attempted: None };
         loop {
-            watch.step();
+            watcher.step();
         }
     };
     if let Err(error) = thread::Builder::new().name("watch".to_owned()).spawn(watch) {
@@ -32,32 +32,33 @@ pub fn start(source: Source, control: Arc<dyn Control>) {
     }
 }
 
-struct Watch {
-    source: Source,
-    control: Arc<dyn Control>,
-    notices: Notices,
-    /// What was there when a reload was asked for that did not read it, as when another one was in the way.
-    tried: Option<Reading>,
+struct ConfigWatcher {
+    source: ConfigSource,
+    commands: Arc<dyn CommandHandler>,
+    notifier: ChangeNotifier,
+    /// The files at the last reload that did not read them, as when a roll-out was running.
+    attempted: Option<ConfigInputs>,
 }
 
-impl Watch {
-    /// Looks once, and reloads or waits for a notice.
+impl ConfigWatcher {
+    /// Compares once, and reloads or waits for a notification.
     fn step(&mut self) {
-        let reading = self.source.reading();
-        // First follow, then look: a change between the two is noticed.
-        self.notices.follow(&reading);
-        let now = reading.again(&*self.source.environment);
-        if now == *reading || self.tried.as_ref() == Some(&now) {
-            let noticed = self.notices.wait();
-            if !noticed || now == *reading {
-                self.tried = None;
+        let inputs = self.source.inputs();
+        // First watch, then compare: a change between the two gives a notification.
+        self.notifier.watch(&inputs);
+        let now = inputs.read_again(&*self.source.environment);
+        if now == *inputs || self.attempted.as_ref() == Some(&now) {
+            let notified = self.notifier.wait();
+            if !notified || now == *inputs {
+                self.attempted = None;
             }
             return;
         }
-        // Whoever changes one file often changes another.
-        self.notices.settle();
-        self.tried = Some(reading.again(&*self.source.environment));
-        self.control.handle(Command::Reload(None));
+        // A change of one file is often followed by a change of another.
+        self.notifier.settle();
+        self.attempted = Some(inputs.read_again(&*self.source.environment));
+        // The log tells the outcome.
+        let _ = self.commands.handle(AdminCommand::Reload(None));
     }
 }
 

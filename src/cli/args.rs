@@ -7,11 +7,11 @@ use clap::{Parser, Subcommand};
 #[command(name = "portcullis", version, arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Report everything that is wrong with a configuration.
     Check(super::check::CheckArgs),
     /// Start two small origins and the gateway before them, and print what to try.
@@ -19,28 +19,28 @@ pub enum Command {
     /// One of the demo's origins.
     #[command(hide = true)]
     DemoOrigin(super::demo::origin::OriginArgs),
-    /// Tell what a reload would change, by subject and by effect.
+    /// Show what a reload would change, by subject and by effect.
     Diff(super::diff::DiffArgs),
-    /// List the endpoints of a running gateway, or take one out of service and back.
+    /// List the endpoints of a running gateway, or take one out of service or back into it.
     Endpoints(super::endpoints::EndpointsArgs),
-    /// Tell what would happen to a request, and why, without sending one.
+    /// Show what would happen to a request, and why, without sending one.
     Explain(super::explain::ExplainArgs),
     /// Ask a running gateway whether it is ready, or alive.
     Health(super::health::HealthArgs),
     /// Make API keys.
     Keys(super::keys::KeysArgs),
-    /// Have a running gateway read its configuration again.
+    /// Make a running gateway read its configuration again.
     Reload(super::reload::ReloadArgs),
-    /// Have a running gateway serve a configuration again that was in force before.
+    /// Make a running gateway serve a configuration again that was in force before.
     Rollback(super::rollout::RollbackArgs),
-    /// Keep or take back the configuration that a running gateway tries.
+    /// Keep or revert the configuration that a running gateway rolls out.
     Rollout(super::rollout::RolloutArgs),
     /// Serve a configuration until a signal ends the process.
     Run(super::run::RunArgs),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
-    /// Tell what a running gateway is and does.
+    /// Show the process, the configuration and the work in progress of a running gateway.
     Status(super::status::StatusArgs),
-    /// Put this program in the place of a running gateway, which drains.
+    /// Replace a running gateway by this program; the old one drains.
     Upgrade(super::upgrade::UpgradeArgs),
 }

@@ -1,9 +1,9 @@
 //! `portcullis check`: everything that is wrong with a configuration, in one run.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, OutputFormat, Printer};
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::diagnostics::{Diagnostic, Severity, has_errors};
@@ -13,38 +13,30 @@ pub struct CheckArgs {
     /// A YAML file, or a folder whose *.yaml and *.yml files are merged.
     pub path: String,
     /// How to report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Words for people, on standard error.
-    Text,
-    /// A JSON array, on standard output.
-    Json,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub format: OutputFormat,
 }
 
 /// Reports every diagnostic. Warnings alone do not refuse a configuration.
-pub fn check(args: &CheckArgs, printer: &mut Printer) -> Status {
+pub fn check(args: &CheckArgs, printer: &mut Printer) -> ExitStatus {
     let (_, diagnostics) = config::open(&args.path, &SystemEnvironment);
     match args.format {
-        Format::Text => {
+        OutputFormat::Text => {
             report(&diagnostics, printer);
-            printer.words(summary(&args.path, &diagnostics));
+            printer.message(summary(&args.path, &diagnostics));
         }
-        Format::Json => {
+        OutputFormat::Json => {
             let all: Vec<Value> = diagnostics.iter().map(as_json).collect();
             printer.data(format_args!("{:#}\n", Value::from(all)));
         }
     }
-    if has_errors(&diagnostics) { Status::Configuration } else { Status::Success }
+    if has_errors(&diagnostics) { ExitStatus::Configuration } else { ExitStatus::Success }
 }
 
 /// Prints `diagnostics`, one after the other.
 pub fn report(diagnostics: &[Diagnostic], printer: &mut Printer) {
     for diagnostic in diagnostics {
-        printer.words(diagnostic);
+        printer.message(diagnostic);
     }
 }
 

@@ -1,163 +1,192 @@
-//! Orders to a running gateway: HTTP/1.1 over its control socket, one request a connection.
+//! Commands to a running gateway over its control socket.
 
-use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::net::UnixStream;
 
-use super::output::{Printer, Status};
+use super::http::{ExchangeBounds, HttpAnswer, exchange};
+use super::output::{ExitStatus, Printer};
 use super::runtime::RuntimeArgs;
-use crate::runtime_folder::{CONTROL, Choice};
+use crate::admin::api::{self, AdminError, ErrorCode, Versioned};
+use crate::admin::command::AdminCommand;
+use crate::runtime_folder::{CONTROL, RuntimeFolderChoice};
 
-/// For an answer: a reload compiles a configuration.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// Longest answer. A hundred thousand endpoints fit.
-const MAX_ANSWER: u64 = 64 << 20;
-const MAX_HEADERS: usize = 64;
+/// A reload compiles a configuration. The longest answer has room for a hundred thousand endpoints.
+const BOUNDS: ExchangeBounds = ExchangeBounds { timeout: Duration::from_secs(600), max_bytes: 64 << 20 };
 
 /// A gateway, by its control socket.
 #[derive(Clone, Debug)]
-pub struct Client {
-    folder: Choice,
+pub struct ControlClient {
+    folder: RuntimeFolderChoice,
     socket: PathBuf,
 }
 
-/// What the gateway said.
+/// The answer to a command.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
+pub struct ControlReply<T> {
     pub status: StatusCode,
+    /// The answer as it came, with the fields that this program does not know.
     pub body: Value,
+    pub result: Result<T, AdminError>,
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
-pub enum Error {
-    /// No folder is known in which there could be a gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("which gateway? Name its runtime folder: --runtime FOLDER")]
     NoFolder,
-    Unreachable(PathBuf, io::Error),
-    Nonsense(PathBuf),
+    #[error("no gateway answers at `{}`", .0.display())]
+    Unreachable(PathBuf),
+    #[error("the gateway at `{}` takes commands of its own user and of root only", .0.display())]
+    Forbidden(PathBuf),
+    #[error("the gateway at `{}` closed the connection, as it does for users other than its own and root", .0.display())]
+    Closed(PathBuf),
+    #[error("no gateway answers at `{}`: {}", .0.display(), .1)]
+    Failed(PathBuf, io::Error),
+    #[error("what answers at `{}` is no gateway", .0.display())]
+    NotAGateway(PathBuf),
+    #[error("the gateway at `{}` speaks version {} of the admin API, and this program version {}", .0.display(), .1, api::VERSION)]
+    OtherVersion(PathBuf, u32),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::NoFolder => f.write_str("which gateway? Name its runtime folder: --runtime FOLDER"),
-            Error::Unreachable(socket, error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                    write!(f, "no gateway answers at `{}`", socket.display())
-                }
-                ErrorKind::PermissionDenied => {
-                    write!(f, "the gateway at `{}` takes orders of its own user and of root only", socket.display())
-                }
-                _ => write!(f, "no gateway answers at `{}`: {error}", socket.display()),
-            },
-            Error::Nonsense(socket) => write!(f, "what answers at `{}` is no gateway", socket.display()),
+impl ControlError {
+    fn from_io(socket: &Path, error: io::Error) -> Self {
+        let socket = socket.to_owned();
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => ControlError::Unreachable(socket),
+            ErrorKind::PermissionDenied => ControlError::Forbidden(socket),
+            ErrorKind::UnexpectedEof => ControlError::Closed(socket),
+            ErrorKind::InvalidData => ControlError::NotAGateway(socket),
+            _ => ControlError::Failed(socket, error),
         }
     }
 }
 
-impl Client {
-    /// The gateway that `args` mean.
+/// Sends `command` to the gateway of `runtime`. Prints why there is no answer, and how the command ends then.
+///
+/// # Errors
+/// How the command ends if there is no answer.
+pub fn execute<T: DeserializeOwned>(
+    runtime: &RuntimeArgs,
+    command: &AdminCommand,
+    printer: &mut Printer,
+) -> Result<ControlReply<T>, ExitStatus> {
+    ControlClient::new(runtime).and_then(|client| client.send(command)).map_err(|error| {
+        printer.message(format_args!("portcullis: {error}"));
+        ExitStatus::Unavailable
+    })
+}
+
+impl ControlClient {
+    /// The gateway of `args`.
     ///
     /// # Errors
     /// When no folder is named and the system has none.
-    pub fn new(args: &RuntimeArgs) -> Result<Client, Error> {
-        let folder = args.choice().ok_or(Error::NoFolder)?;
-        Ok(Client { socket: folder.socket(CONTROL), folder })
+    pub fn new(args: &RuntimeArgs) -> Result<ControlClient, ControlError> {
+        let folder = args.choice().ok_or(ControlError::NoFolder)?;
+        Ok(ControlClient { socket: folder.socket(CONTROL), folder })
     }
 
     /// The runtime folder.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         &self.folder.path
     }
 
-    /// Sends one request and waits for its answer.
+    /// Sends `command` and waits for the answer.
     ///
     /// # Errors
-    /// When nobody answers, or nobody that speaks as a gateway does.
-    pub fn ask(&self, method: Method, path: &str) -> Result<Reply, Error> {
-        let answer = self.exchange(&method, path).map_err(|error| Error::Unreachable(self.socket.clone(), error))?;
-        parse(&answer).ok_or_else(|| Error::Nonsense(self.socket.clone()))
+    /// When no process answers, or none that is a gateway.
+    pub fn send<T: DeserializeOwned>(&self, command: &AdminCommand) -> Result<ControlReply<T>, ControlError> {
+        let request = (command.method(), "portcullis", &*command.target());
+        let answer = exchange(UnixStream::connect(&self.socket), request, BOUNDS);
+        let answer = answer.map_err(|error| ControlError::from_io(&self.socket, error))?;
+        self.parse(answer)
     }
 
-    fn exchange(&self, method: &Method, path: &str) -> io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        write!(stream, "{method} {path} HTTP/1.1\r\nhost: portcullis\r\nconnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-        if answer.is_empty() {
-            let closed = "it closed the connection, as it does for users other than its own and root";
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, closed));
+    fn parse<T: DeserializeOwned>(&self, answer: HttpAnswer) -> Result<ControlReply<T>, ControlError> {
+        let HttpAnswer { status, body } = answer;
+        let not_a_gateway = || ControlError::NotAGateway(self.socket.clone());
+        let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+            // Gateways before version 1 of the API say in a line of text that they do not know a path.
+            let text = String::from_utf8_lossy(&body).trim_end().to_owned();
+            let result = Err(AdminError::new(ErrorCode::Unknown, text));
+            let reply = ControlReply { status, body: Value::Null, result };
+            return (!status.is_success()).then_some(reply).ok_or_else(not_a_gateway);
+        };
+        let version = Versioned::<Value>::deserialize(&body).map_err(|_| not_a_gateway())?.api;
+        if version > api::VERSION {
+            return Err(ControlError::OtherVersion(self.socket.clone(), version));
         }
-        Ok(answer)
+        let result =
+            if status.is_success() { T::deserialize(&body).map(Ok) } else { AdminError::deserialize(&body).map(Err) };
+        Ok(ControlReply { status, result: result.map_err(|_| not_a_gateway())?, body })
     }
 }
 
-impl Reply {
+impl<T> ControlReply<T> {
     /// Prints the answer as it came.
     pub fn print_json(&self, printer: &mut Printer) {
         printer.data(format_args!("{:#}\n", self.body));
     }
 
-    /// Prints what an answer says in words: everything that is wrong with a configuration, and the error.
-    pub fn print_words(&self, printer: &mut Printer) {
-        for diagnostic in strings(&self.body["diagnostics"]) {
-            printer.words(diagnostic);
+    /// Prints the error of an answer, and everything that is wrong with a configuration.
+    pub fn print_error(&self, printer: &mut Printer) {
+        let Err(error) = &self.result else { return };
+        for diagnostic in &error.diagnostics {
+            printer.message(diagnostic);
         }
-        if let Some(error) = self.body["error"].as_str() {
-            printer.words(format_args!("portcullis: {error}"));
-        }
+        printer.message(format_args!("portcullis: {}", error.error));
     }
 
     /// How a command ends that got this answer.
-    pub fn ends(&self) -> Status {
+    pub fn exit_status(&self) -> ExitStatus {
         match self.status {
-            status if status.is_success() => Status::Success,
-            StatusCode::UNPROCESSABLE_ENTITY => Status::Configuration,
-            status if status.is_server_error() => Status::Unavailable,
-            _ => Status::Failure,
+            status if status.is_success() => ExitStatus::Success,
+            StatusCode::UNPROCESSABLE_ENTITY => ExitStatus::Configuration,
+            status if status.is_server_error() => ExitStatus::Unavailable,
+            _ => ExitStatus::Failure,
         }
     }
-}
-
-/// The texts of an array.
-pub fn strings(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str)
-}
-
-/// The answer in the bytes that came until the end of the connection.
-fn parse(answer: &[u8]) -> Option<Reply> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(answer).ok()? else { return None };
-    let status = StatusCode::from_u16(head.code?).ok()?;
-    let body = answer.get(length..)?;
-    // What is no JSON is a line of text, such as for a path that this version of the gateway does not know.
-    let body = serde_json::from_slice(body)
-        .unwrap_or_else(|_| serde_json::json!({ "error": String::from_utf8_lossy(body).trim_end() }));
-    Some(Reply { status, body })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::api::RollbackResult;
+
+    fn parse(status: u16, body: &str) -> Result<ControlReply<RollbackResult>, ControlError> {
+        let folder = RuntimeFolderChoice { path: "/run/test".into(), named: true };
+        let client = ControlClient { socket: folder.socket(CONTROL), folder };
+        client.parse(HttpAnswer { status: StatusCode::from_u16(status).unwrap(), body: body.to_owned().into() })
+    }
 
     #[test]
-    fn an_answer_is_its_status_and_its_body() {
-        let reply =
-            parse(b"HTTP/1.1 422 x\r\ncontent-type: application/json\r\n\r\n{\"diagnostics\":[\"a\"]}").unwrap();
-        assert_eq!(reply.ends(), Status::Configuration);
-        assert_eq!(strings(&reply.body["diagnostics"]).collect::<Vec<_>>(), ["a"]);
-        let reply = parse(b"HTTP/1.1 404 x\r\n\r\nnot found\n").unwrap();
-        assert_eq!((reply.ends(), &reply.body["error"]), (Status::Failure, &"not found".into()));
-        for nonsense in [&b""[..], b"HTTP/1.1 200", b"hello", b"\x16\x03\x01"] {
-            assert_eq!(parse(nonsense), None);
+    fn an_answer_is_a_result_or_an_error() {
+        let reply = parse(200, r#"{"api":1,"generation":3,"later":true}"#).unwrap();
+        assert_eq!((reply.exit_status(), reply.result), (ExitStatus::Success, Ok(RollbackResult { generation: 3 })));
+        let reply = parse(422, r#"{"api":1,"error":"x","code":"configuration_invalid","diagnostics":["a"]}"#).unwrap();
+        assert_eq!(reply.exit_status(), ExitStatus::Configuration);
+        let error = reply.result.unwrap_err();
+        assert_eq!((error.code, error.diagnostics), (ErrorCode::ConfigurationInvalid, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_told_from_one_of_another_program() {
+        assert!(parse(200, r#"{"generation":3}"#).unwrap().result.is_ok(), "an older gateway says no version");
+        let reply = parse(404, "not found\n").unwrap();
+        assert_eq!(
+            (reply.exit_status(), reply.result.unwrap_err().error),
+            (ExitStatus::Failure, "not found".to_owned())
+        );
+        assert!(matches!(parse(200, r#"{"api":2,"x":1}"#), Err(ControlError::OtherVersion(_, 2))));
+        for body in ["<html>", "[]", r#"{"api":1}"#] {
+            assert!(matches!(parse(200, body), Err(ControlError::NotAGateway(_))), "{body}");
         }
     }
 }

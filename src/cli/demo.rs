@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::app::App;
 use crate::app::launch::Launch;
-use crate::config::Source;
+use crate::config::ConfigSource;
 use crate::config::compile::Environment;
 use crate::config::load::SystemEnvironment;
 use crate::telemetry::program_log;
 
-/// The configuration that the demo runs, the very file of the repository.
+/// The configuration of the demo.
 const QUICKSTART: &str = include_str!("../../conf/quickstart.yaml");
 
 #[derive(Debug, Args)]
@@ -33,12 +33,12 @@ pub struct DemoArgs {
 }
 
 /// Runs until interrupted. Returns only if it can't start.
-pub fn demo(args: &DemoArgs, printer: &mut Printer) -> Status {
+pub fn demo(args: &DemoArgs, printer: &mut Printer) -> ExitStatus {
     match start(args, printer) {
         Ok(app) => app.serve(),
         Err(message) => {
-            printer.words(message);
-            Status::Unavailable
+            printer.message(message);
+            ExitStatus::Unavailable
         }
     }
 }
@@ -51,7 +51,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
         .tempdir()
         .map_err(|e| format!("cannot make a temporary folder: {e}"))?;
     let credentials = credentials::make(folder.path())?;
-    let origins = [Origin::start("blue")?, Origin::start("green")?];
+    let origins = [DemoOrigin::start("blue")?, DemoOrigin::start("green")?];
 
     let file = folder.path().join("quickstart.yaml");
     std::fs::write(&file, QUICKSTART).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
@@ -66,7 +66,7 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
             ("API_KEYS_FILE", credentials.api_keys_file.display().to_string()),
         ],
     };
-    let source = Source::new(file.display().to_string(), Arc::new(environment));
+    let source = ConfigSource::new(file.display().to_string(), Arc::new(environment));
     let (snapshot, diagnostics) = source.open();
     let snapshot = snapshot.ok_or_else(|| {
         let problems: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
@@ -76,8 +76,8 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
     let app = App::start(source, snapshot, Launch::default()).map_err(|e| e.to_string())?;
     printer.data(tour::text(args.listen, args.admin, &credentials, &origins));
     printer.flush();
-    // The process ends inside `serve`, by a signal: the origins see their input close and end too; the folder stays
-    // for the lines that were printed, and the system clears it.
+    // A signal ends the process inside `serve`. The input of the origins closes then, and they end too. The folder stays,
+    // since the printed lines use it, until the system clears its temporary files.
     let _ = folder.keep();
     // They live as long as this process does.
     std::mem::forget(origins);
@@ -85,29 +85,29 @@ fn start(args: &DemoArgs, printer: &mut Printer) -> Result<App, String> {
 }
 
 /// One origin in a process of its own, so that it can be killed by its pid.
-struct Origin {
+struct DemoOrigin {
     name: &'static str,
     address: SocketAddr,
     process: Child,
 }
 
-impl Origin {
-    fn start(name: &'static str) -> Result<Origin, String> {
+impl DemoOrigin {
+    fn start(name: &'static str) -> Result<DemoOrigin, String> {
         let failed = |e: io::Error| format!("cannot start origin {name}: {e}");
         // Bound for a moment only to learn a free port.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let process = Command::new(program)
             .args(["demo-origin", name, &address.to_string()])
-            // It ends when this end of the pipe closes, however the demo ends.
+            // The origin ends when the pipe closes, however the demo ends.
             .stdin(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        Ok(Origin { name, address, process })
+        Ok(DemoOrigin { name, address, process })
     }
 }
 
-/// The process's environment with the demo's own variables before it.
+/// The variables of the demo, and after them the environment of the process.
 struct DemoEnvironment {
     system: SystemEnvironment,
     variables: Vec<(&'static str, String)>,

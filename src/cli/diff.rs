@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::check::report;
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::config::diff::{Apply, Change, Subject, Weight};
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
@@ -27,31 +27,31 @@ pub struct DiffArgs {
 }
 
 /// Compares. Both files are compiled, and what is wrong with either is reported.
-pub fn diff(args: &DiffArgs, printer: &mut Printer) -> Status {
+pub fn diff(args: &DiffArgs, printer: &mut Printer) -> ExitStatus {
     let (old, new) = (compiled(&args.old, printer), compiled(&args.new, printer));
-    let (Some(old), Some(new)) = (old, new) else { return Status::Configuration };
+    let (Some(old), Some(new)) = (old, new) else { return ExitStatus::Configuration };
     let changes = diff::diff(&old, &new);
     if args.json {
         let all: Vec<Value> = changes.iter().map(Change::json).collect();
         printer.data(format_args!("{:#}\n", Value::from(all)));
     } else {
         printer.data(text(&changes));
-        printer.words(summary(&changes));
+        printer.message(summary(&changes));
     }
-    if args.exit_code && !changes.is_empty() { Status::Failure } else { Status::Success }
+    if args.exit_code && !changes.is_empty() { ExitStatus::Failure } else { ExitStatus::Success }
 }
 
-/// The snapshot, if nothing is wrong. Warnings are for `check`, which says them about one file.
+/// The snapshot, if it compiles. Warnings are left to `check`.
 fn compiled(path: &str, printer: &mut Printer) -> Option<Snapshot> {
     let (snapshot, diagnostics) = config::open(path, &SystemEnvironment);
     if snapshot.is_none() {
         report(&diagnostics, printer);
-        printer.words(format_args!("{path}: does not compile, because of the errors above"));
+        printer.message(format_args!("{path}: does not compile, because of the errors above"));
     }
     snapshot
 }
 
-/// The changes by subject. The subject with what matters most stands first.
+/// The changes by subject. The subject of the most important change is first.
 fn text(changes: &[Change]) -> String {
     let mut subjects: Vec<&Subject> = Vec::new();
     for change in changes {
@@ -72,7 +72,7 @@ fn text(changes: &[Change]) -> String {
             let _ = writeln!(text, "  {weight:<8}  {}: {}{upgrade}", change.label(), change.step());
         }
     }
-    // What stands in a file may not steer the terminal.
+    // The text is from files: control characters must not reach the terminal.
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 

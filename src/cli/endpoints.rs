@@ -1,25 +1,26 @@
-//! `portcullis endpoints`: which endpoints a running gateway has, and taking one out of service and back.
+//! `portcullis endpoints`: lists the endpoints of a running gateway, and takes one out of service or back into it.
+
+use std::fmt::Write;
 
 use clap::{Args, ValueEnum};
-use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 
-use super::client::Client;
-use super::output::{Printer, Status};
+use super::client::{ControlReply, execute};
+use super::output::{ExitStatus, Printer};
 use super::runtime::RuntimeArgs;
-use super::status::{inline, lines};
+use super::status::lines;
+use crate::admin::api::{EndpointResult, EndpointStatus, UpstreamList};
+use crate::admin::command::AdminCommand;
 
 #[derive(Debug, Args)]
 pub struct EndpointsArgs {
     /// Only those of this upstream.
     pub upstream: Option<String>,
-    /// The endpoint that is meant, as the list shows it.
+    /// The name or address of one endpoint, as in the list.
     #[arg(requires = "action")]
     pub endpoint: Option<String>,
-    /// What becomes of it.
+    /// What to do with it.
     #[arg(value_enum)]
-    pub action: Option<Action>,
+    pub action: Option<EndpointAction>,
     #[command(flatten)]
     pub runtime: RuntimeArgs,
     /// Print the gateway's answer as JSON.
@@ -28,112 +29,157 @@ pub struct EndpointsArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Action {
+pub enum EndpointAction {
     /// It gets no new requests.
     Drain,
     /// It gets requests again.
     Restore,
 }
 
-impl EndpointsArgs {
-    fn request(&self) -> (Method, String) {
-        let (Some(upstream), Some(endpoint), Some(action)) = (&self.upstream, &self.endpoint, self.action) else {
-            return (Method::GET, "/upstreams".to_owned());
-        };
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let verb = match action {
-            Action::Drain => "drain",
-            Action::Restore => "restore",
-        };
-        (Method::POST, format!("/upstreams/{}/endpoints/{}/{verb}", encoded(upstream), encoded(endpoint)))
+pub fn endpoints(args: &EndpointsArgs, printer: &mut Printer) -> ExitStatus {
+    match (&args.upstream, &args.endpoint, args.action) {
+        (Some(upstream), Some(endpoint), Some(action)) => {
+            let (upstream, endpoint) = (upstream.clone(), endpoint.clone());
+            let draining = action == EndpointAction::Drain;
+            change(args, &AdminCommand::Endpoint { upstream, endpoint, draining }, printer)
+        }
+        _ => list(args, printer),
     }
 }
 
-pub fn endpoints(args: &EndpointsArgs, printer: &mut Printer) -> Status {
-    let (method, path) = args.request();
-    let lists = method == Method::GET;
-    let mut reply = match Client::new(&args.runtime).and_then(|client| client.ask(method, &path)) {
+fn change(args: &EndpointsArgs, command: &AdminCommand, printer: &mut Printer) -> ExitStatus {
+    let reply = match execute::<EndpointResult>(&args.runtime, command, printer) {
         Ok(reply) => reply,
-        Err(error) => {
-            printer.words(format_args!("portcullis: {error}"));
-            return Status::Unavailable;
-        }
+        Err(status) => return status,
     };
-    let succeeded = reply.ends() == Status::Success;
-    if let (Some(upstream), true, true) = (&args.upstream, lists, succeeded)
-        && !keep(&mut reply.body, upstream)
+    if args.json {
+        reply.print_json(printer);
+    } else {
+        reply.print_error(printer);
+        if reply.result.is_ok() {
+            printer.data(lines(&reply.body, 0));
+        }
+    }
+    reply.exit_status()
+}
+
+fn list(args: &EndpointsArgs, printer: &mut Printer) -> ExitStatus {
+    let mut reply = match execute::<UpstreamList>(&args.runtime, &AdminCommand::Upstreams, printer) {
+        Ok(reply) => reply,
+        Err(status) => return status,
+    };
+    if let Some(upstream) = &args.upstream
+        && reply.result.is_ok()
+        && !keep_only(&mut reply, upstream)
     {
-        printer.words(format_args!("portcullis: there is no upstream `{upstream}`"));
-        return Status::Failure;
+        printer.message(format_args!("portcullis: there is no upstream `{upstream}`"));
+        return ExitStatus::Failure;
     }
     if args.json {
         reply.print_json(printer);
-        return reply.ends();
+        return reply.exit_status();
     }
-    reply.print_words(printer);
-    if succeeded && lists {
-        printer.data(table(&reply.body));
-    } else if succeeded {
-        printer.data(lines(&reply.body, 0));
+    reply.print_error(printer);
+    if let Ok(list) = &reply.result {
+        printer.data(table(list));
     }
-    reply.ends()
+    reply.exit_status()
 }
 
-/// Leaves only `upstream` in the answer. `false`: it is not there.
-fn keep(body: &mut Value, upstream: &str) -> bool {
-    let Some(upstreams) = body["upstreams"].as_array_mut() else { return false };
-    upstreams.retain(|each| each["name"] == upstream);
-    !upstreams.is_empty()
+/// Removes all upstreams but `upstream` from the list. `false`: it is not there.
+fn keep_only(reply: &mut ControlReply<UpstreamList>, upstream: &str) -> bool {
+    if let Some(upstreams) = reply.body["upstreams"].as_array_mut() {
+        upstreams.retain(|each| each["name"] == upstream);
+    }
+    let Ok(list) = &mut reply.result else { return false };
+    list.upstreams.retain(|each| each.name == upstream);
+    !list.upstreams.is_empty()
 }
 
-/// A line for each endpoint: its upstream, and every field that the gateway gives.
-fn table(body: &Value) -> String {
+/// A line for each endpoint, with its upstream.
+fn table(list: &UpstreamList) -> String {
     let mut text = String::new();
-    for upstream in body["upstreams"].as_array().into_iter().flatten() {
-        let name = inline(&upstream["name"]).unwrap_or_default();
-        for endpoint in upstream["endpoints"].as_array().into_iter().flatten() {
-            text.push_str(&name);
-            for (field, value) in endpoint.as_object().into_iter().flatten() {
-                let value = inline(value).unwrap_or_else(|| value.to_string());
-                // What it is called says itself.
-                let separator = if matches!(field.as_str(), "endpoint" | "name") { " " } else { &format!(" {field}=") };
-                text.push_str(separator);
-                text.push_str(&value);
-            }
-            text.push('\n');
+    for upstream in &list.upstreams {
+        for endpoint in &upstream.endpoints {
+            let _ = writeln!(text, "{} {}", upstream.name, row(endpoint));
         }
     }
-    text
+    // The text may be from elsewhere: control characters must not reach the terminal.
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+fn row(endpoint: &EndpointStatus) -> String {
+    let EndpointStatus {
+        endpoint,
+        address,
+        zone,
+        priority,
+        weight,
+        state,
+        healthy,
+        draining,
+        ejected_for,
+        share,
+        requests,
+    } = endpoint;
+    let zone = zone.as_deref().unwrap_or("-");
+    let ejected_for = ejected_for.map_or("-".to_owned(), |seconds| format!("{seconds:?}"));
+    format!(
+        "{endpoint} address={address} zone={zone} priority={priority} weight={weight} state={state} healthy={healthy} \
+         draining={draining} ejected_for={ejected_for} share={share:?} requests={requests}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use serde_json::json;
 
     use super::*;
+    use crate::admin::api::UpstreamStatus;
 
-    #[test]
-    fn each_endpoint_has_a_line_with_its_upstream() {
-        let mut body = json!({ "upstreams": [
-            { "name": "a", "endpoints": [{ "name": "h:1", "healthy": true }, { "name": "h:2", "healthy": false }] },
-            { "name": "b", "endpoints": [{ "name": "h:3" }] },
-        ] });
-        assert_eq!(table(&body), "a h:1 healthy=true\na h:2 healthy=false\nb h:3\n");
-        assert!(keep(&mut body, "b"));
-        assert_eq!(table(&body), "b h:3\n");
-        assert!(!keep(&mut body, "a"));
+    fn endpoint(name: &str) -> EndpointStatus {
+        EndpointStatus {
+            endpoint: name.to_owned(),
+            address: "192.0.2.1:80".to_owned(),
+            zone: None,
+            priority: 0,
+            weight: 1,
+            state: "healthy".to_owned(),
+            healthy: true,
+            draining: false,
+            ejected_for: None,
+            share: 1.0,
+            requests: 3,
+        }
     }
 
     #[test]
-    fn an_endpoint_is_one_segment_of_the_path() {
-        let args = EndpointsArgs {
-            upstream: Some("a/b".into()),
-            endpoint: Some("[::1]:80".into()),
-            action: Some(Action::Drain),
-            runtime: RuntimeArgs { folder: None },
-            json: false,
+    fn each_endpoint_has_a_line_with_its_upstream() {
+        let upstream = |name: &str, endpoints| UpstreamStatus { name: name.to_owned(), endpoints };
+        let list = UpstreamList {
+            upstreams: vec![
+                upstream(
+                    "a",
+                    vec![endpoint("h:1"), EndpointStatus { ejected_for: Some(2.5), ..endpoint("h:2\u{1b}") }],
+                ),
+                upstream("b", vec![endpoint("h:3")]),
+            ],
         };
-        let (method, path) = args.request();
-        assert_eq!((method, path.as_str()), (Method::POST, "/upstreams/a%2Fb/endpoints/%5B%3A%3A1%5D%3A80/drain"));
+        let rest = "address=192.0.2.1:80 zone=- priority=0 weight=1 state=healthy healthy=true draining=false";
+        assert_eq!(
+            table(&list),
+            format!(
+                "a h:1 {rest} ejected_for=- share=1.0 requests=3\n\
+                 a h:2\u{fffd} {rest} ejected_for=2.5 share=1.0 requests=3\n\
+                 b h:3 {rest} ejected_for=- share=1.0 requests=3\n"
+            )
+        );
+        let body = json!({ "upstreams": [{ "name": "a" }, { "name": "b", "later": 1 }] });
+        let mut reply = ControlReply { status: StatusCode::OK, body, result: Ok(list) };
+        assert!(keep_only(&mut reply, "b"));
+        assert_eq!(reply.body, json!({ "upstreams": [{ "name": "b", "later": 1 }] }));
+        assert_eq!(reply.result.as_ref().unwrap().upstreams.len(), 1);
+        assert!(!keep_only(&mut reply, "a"));
     }
 }

@@ -1,29 +1,29 @@
 //! `portcullis explain`: what would happen to a request, and why, without sending one.
 
-mod render;
+pub mod report;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::hash::RandomState;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
-use super::check::report;
-use super::output::{Printer, Status};
+use self::report::{ExplainReport, ListenerReport};
+use super::check;
+use super::output::{ExitStatus, OutputFormat, Printer};
 use crate::config;
 use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::BucketHasher;
 use crate::decision::explain as decision;
-use crate::decision::outcome::Denial;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{RawRequest, Scheme};
-use crate::diagnostics::Place;
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -38,42 +38,36 @@ pub struct ExplainArgs {
     /// Where the request comes from.
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     client_ip: IpAddr,
-    /// A JSON object of claims: the caller counts as recognised with them, as if a valid token held them.
+    /// A file with a JSON object of claims: the caller counts as authenticated with them, as if by a valid token.
     #[arg(long, value_name = "FILE")]
     claims: Option<String>,
     /// How to report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    format: OutputFormat,
 }
 
 /// A request as the arguments describe it.
 #[derive(Debug)]
-struct Request {
+struct ExplainedRequest {
     method: Method,
     scheme: Scheme,
     target: String,
     headers: HeaderMap,
 }
 
-/// Explains. Succeeds whatever the verdict is.
-pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
+/// Prints the report. Succeeds whatever the verdict is.
+pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
     let (request, claims) = match request(args).and_then(|request| Ok((request, claims(args)?))) {
         Ok(parsed) => parsed,
         Err(reason) => {
-            printer.words(format_args!("error: {reason}"));
-            return Status::Failure;
+            printer.message(format_args!("error: {reason}"));
+            return ExitStatus::Failure;
         }
     };
     let (snapshot, diagnostics) = config::open(&args.file, &SystemEnvironment);
     let Some(snapshot) = snapshot else {
-        report(&diagnostics, printer);
-        return Status::Configuration;
+        check::report(&diagnostics, printer);
+        return ExitStatus::Configuration;
     };
     let connection = ConnectionFacts::supposed(args.client_ip, request.scheme);
     let explanation = decision::explain(
@@ -83,33 +77,34 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> Status {
         SystemTime::now(),
         &BucketHasher::new(RandomState::new(), RandomState::new()),
     );
-    let connections = connections(&snapshot, args.client_ip);
+    let report = ExplainReport::new(&explanation, &snapshot, listeners(&snapshot, args.client_ip));
     match args.format {
-        Format::Text => printer.data(render::text(&explanation, &snapshot, &connections)),
-        Format::Json => printer.data(format_args!("{:#}\n", render::json(&explanation, &snapshot, &connections))),
+        OutputFormat::Text => printer.data(report),
+        OutputFormat::Json => {
+            let json = serde_json::to_string_pretty(&report).expect("BUG: the report is structs, lists and strings");
+            printer.data(format_args!("{json}\n"));
+        }
     }
-    Status::Success
+    ExitStatus::Success
 }
 
-/// What a listener with address rules says to the one who connects.
-struct Connection<'s> {
-    listener: &'s str,
-    /// Why it is disconnected; `None` if it may connect.
-    against: Option<Denial>,
-    place: &'s Place,
-}
-
-/// What each listener with address rules says to `peer`: which one a request comes by is not known.
-fn connections(snapshot: &Snapshot, peer: IpAddr) -> Vec<Connection<'_>> {
+/// What the address rules of each listener that has some decide on `peer`.
+fn listeners(snapshot: &Snapshot, peer: IpAddr) -> Vec<ListenerReport> {
     let lists = snapshot.rules.address_lists.as_slice();
     let ruled = snapshot.listeners.iter().filter_map(|listener| {
         let rules = listener.addresses.as_ref()?;
-        Some(Connection { listener: &listener.name, against: rules.check(peer, lists).err(), place: &rules.place })
+        let refused = rules.check(peer, lists).err();
+        Some(ListenerReport {
+            name: listener.name.to_string(),
+            may_connect: refused.is_none(),
+            detail: refused.map(|denial| denial.detail.to_string()),
+            place: rules.place.to_string(),
+        })
     });
     ruled.collect()
 }
 
-impl Request {
+impl ExplainedRequest {
     fn raw<'a>(&'a self, connection: &'a ConnectionFacts) -> RawRequest<'a> {
         RawRequest {
             method: &self.method,
@@ -122,8 +117,8 @@ impl Request {
     }
 }
 
-/// Takes the URL apart without mending it, so that what is wrong with it is explained and not hidden.
-fn request(args: &ExplainArgs) -> Result<Request, String> {
+/// Splits the URL without normalising it, so that what is wrong with it is explained and not hidden.
+fn request(args: &ExplainArgs) -> Result<ExplainedRequest, String> {
     let method =
         Method::from_bytes(args.method.as_bytes()).map_err(|_| format!("`{}` is not a method", args.method))?;
     let (scheme, rest) = match args.url.split_once("://") {
@@ -158,7 +153,7 @@ fn request(args: &ExplainArgs) -> Result<Request, String> {
         let host = HeaderValue::from_bytes(authority.as_bytes()).map_err(|_| format!("`{authority}` is not a host"))?;
         headers.insert(HOST, host);
     }
-    Ok(Request { method, scheme, target, headers })
+    Ok(ExplainedRequest { method, scheme, target, headers })
 }
 
 fn claims(args: &ExplainArgs) -> Result<Option<Map<String, Value>>, String> {

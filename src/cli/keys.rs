@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 use crate::decision::access::api_key;
 use crate::secret::Secret;
 
@@ -14,17 +14,17 @@ use crate::secret::Secret;
 #[derive(Debug, Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
-    command: Command,
+    command: KeysCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Make a key: prints the key, once, and the entry that the gateway knows it by.
-    New(New),
+pub enum KeysCommand {
+    /// Make a key. Prints the key, which is stored nowhere, and its entry for the configuration.
+    New(NewKey),
 }
 
 #[derive(Debug, Args)]
-pub struct New {
+pub struct NewKey {
     /// Who will use the key.
     #[arg(long)]
     pub id: String,
@@ -39,37 +39,35 @@ pub struct New {
     pub expires: Option<String>,
 }
 
-/// Prints a new key and its entry; says so when nothing could be made.
-pub fn keys(args: KeysArgs, printer: &mut Printer) -> Status {
-    let Command::New(new) = args.command;
+/// Prints a new key and its entry, or why none was made.
+pub fn keys(args: KeysArgs, printer: &mut Printer) -> ExitStatus {
+    let KeysCommand::New(new) = args.command;
     match make(&new) {
         Ok((key, entry)) => {
             printer.data(format_args!("{}\n{entry}", key.expose()));
-            printer.words(format_args!(
-                "The first line is the key: give it to `{}` now, for it is not kept anywhere.",
-                new.id
-            ));
-            printer.words(
+            printer
+                .message(format_args!("The first line is the key. Give it to `{}` now: it is stored nowhere.", new.id));
+            printer.message(
                 "The rest is its entry for the list of keys, in the configuration or in the file that it names.",
             );
-            Status::Success
+            ExitStatus::Success
         }
         Err(reason) => {
-            printer.words(format_args!("error: {reason}"));
-            Status::Failure
+            printer.message(format_args!("error: {reason}"));
+            ExitStatus::Failure
         }
     }
 }
 
-/// A new key, and the entry that the configuration knows it by.
-pub fn make(args: &New) -> Result<(Secret<String>, String), String> {
+/// A new key, and its entry for the configuration.
+pub fn make(args: &NewKey) -> Result<(Secret<String>, String), String> {
     check(args, SystemTime::now())?;
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| "the system gives no random numbers".to_owned())?;
     Ok(text(args, &random))
 }
 
-fn check(args: &New, now: SystemTime) -> Result<(), String> {
+fn check(args: &NewKey, now: SystemTime) -> Result<(), String> {
     if args.id.is_empty() {
         return Err("--id: the value is empty".to_owned());
     }
@@ -87,8 +85,8 @@ fn check(args: &New, now: SystemTime) -> Result<(), String> {
     Ok(())
 }
 
-/// The key, and the entry of the kind `decision::access::api_key` looks up.
-fn text(args: &New, random: &[u8; 32]) -> (Secret<String>, String) {
+/// The key of `random`, and the entry that `decision::access::api_key` looks up.
+fn text(args: &NewKey, random: &[u8; 32]) -> (Secret<String>, String) {
     let (key, hash) = api_key::make(random);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut text = format!("- id: {}\n  hash: \"sha256:{hash}\"\n", quoted(&args.id));
@@ -104,7 +102,7 @@ fn text(args: &New, random: &[u8; 32]) -> (Secret<String>, String) {
     (key, text)
 }
 
-/// A JSON string is a YAML string that nothing can be read into.
+/// A JSON string is also a YAML string, and nothing in it is special to YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -122,8 +120,8 @@ mod tests {
         args: KeysArgs,
     }
 
-    fn new(args: &[&str]) -> New {
-        let Command::New(new) = Program::parse_from([&["keys", "new"], args].concat()).args.command;
+    fn new(args: &[&str]) -> NewKey {
+        let KeysCommand::New(new) = Program::parse_from([&["keys", "new"], args].concat()).args.command;
         new
     }
 

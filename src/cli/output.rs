@@ -1,14 +1,16 @@
-//! [`Printer`] and [`Status`]: what a command says, and how it ends.
+//! What the commands share: [`Printer`], [`ExitStatus`] and [`OutputFormat`].
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+
 /// How a command ended, in the codes of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum ExitStatus {
     Success,
-    /// A question was answered with no.
+    /// The answer is no, or the arguments make no sense.
     Failure,
     /// EX_UNAVAILABLE: something that is needed can't be had, such as a port.
     Unavailable,
@@ -18,28 +20,37 @@ pub enum Status {
     Configuration,
 }
 
-impl Status {
+impl ExitStatus {
     pub const fn code(self) -> u8 {
         match self {
-            Status::Success => 0,
-            Status::Failure => 1,
-            Status::Unavailable => 69,
-            Status::Output => 74,
-            Status::Configuration => 78,
+            ExitStatus::Success => 0,
+            ExitStatus::Failure => 1,
+            ExitStatus::Unavailable => 69,
+            ExitStatus::Output => 74,
+            ExitStatus::Configuration => 78,
         }
     }
 }
 
-impl From<Status> for ExitCode {
-    fn from(status: Status) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
         ExitCode::from(status.code())
     }
 }
 
-/// Where a command speaks: data to one stream, words to another.
+/// How a command prints its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs, on standard output.
+    Json,
+}
+
+/// The output of a command: data to one stream, words to another.
 pub struct Printer {
     data: Box<dyn Write>,
-    words: Box<dyn Write>,
+    messages: Box<dyn Write>,
     failed: Option<io::Error>,
 }
 
@@ -49,11 +60,11 @@ impl Printer {
         Printer::new(io::stdout(), io::stderr())
     }
 
-    pub fn new(data: impl Write + 'static, words: impl Write + 'static) -> Self {
-        Printer { data: Box::new(data), words: Box::new(words), failed: None }
+    pub fn new(data: impl Write + 'static, messages: impl Write + 'static) -> Self {
+        Printer { data: Box::new(data), messages: Box::new(messages), failed: None }
     }
 
-    /// Prints `text`, as it is, for whatever reads the answer.
+    /// Prints `text`, as it is, for the program that reads the answer.
     pub fn data(&mut self, text: impl Display) {
         if self.failed.is_none() {
             self.failed = write!(self.data, "{text}").err();
@@ -61,27 +72,27 @@ impl Printer {
     }
 
     /// Prints a line for the person. Control characters of quoted input do not reach the terminal.
-    pub fn words(&mut self, line: impl Display) {
+    pub fn message(&mut self, line: impl Display) {
         let mut line = line.to_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
         line.push('\n');
-        // With nowhere to speak, there is nothing to say about it either.
-        let _ = self.words.write_all(line.as_bytes());
+        // A failure could not be reported anywhere.
+        let _ = self.messages.write_all(line.as_bytes());
     }
 
-    /// Sends what was printed, for a command that goes on.
+    /// Flushes the data, for a command that continues.
     pub fn flush(&mut self) {
         if self.failed.is_none() {
             self.failed = self.data.flush().err();
         }
     }
 
-    /// Ends the answer. A reader that has seen enough (`| head`) is no failure.
-    pub fn finish(mut self, status: Status) -> Status {
+    /// Ends the output. A reader that closes it early (`| head`) is no failure.
+    pub fn finish(mut self, status: ExitStatus) -> ExitStatus {
         let failed = self.failed.take().or_else(|| self.data.flush().err());
         match failed {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-                self.words(format_args!("portcullis: cannot write the answer: {error}"));
-                Status::Output
+                self.message(format_args!("portcullis: cannot write the answer: {error}"));
+                ExitStatus::Output
             }
             _ => status,
         }
@@ -109,9 +120,9 @@ mod tests {
             let mut printer = Printer::new(Broken(kind), io::sink());
             printer.data("x");
             printer.data("y");
-            printer.finish(Status::Success)
+            printer.finish(ExitStatus::Success)
         };
-        assert_eq!(end(ErrorKind::BrokenPipe), Status::Success);
-        assert_eq!(end(ErrorKind::StorageFull), Status::Output);
+        assert_eq!(end(ErrorKind::BrokenPipe), ExitStatus::Success);
+        assert_eq!(end(ErrorKind::StorageFull), ExitStatus::Output);
     }
 }

@@ -1,13 +1,14 @@
-//! `portcullis reload`: a running gateway reads its configuration again, and serves it if nothing is wrong with it; with
-//! `--canary` to a share of the requests first.
+//! `portcullis reload`: a running gateway reads its configuration again, and serves it if it compiles; with `--canary` to a
+//! share of the requests first.
 
 use clap::Args;
-use http::Method;
 
-use super::client::{Client, strings};
-use super::output::{Printer, Status};
-use super::rollout::TrialArgs;
+use super::client::execute;
+use super::output::{ExitStatus, Printer};
+use super::rollout::CanaryArgs;
 use super::runtime::RuntimeArgs;
+use crate::admin::api::ReloadResult;
+use crate::admin::command::AdminCommand;
 
 #[derive(Debug, Args)]
 pub struct ReloadArgs {
@@ -17,37 +18,34 @@ pub struct ReloadArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub trial: TrialArgs,
+    pub canary: CanaryArgs,
 }
 
-/// Ends with what became of the reload: a configuration that is refused changes nothing and is told completely.
-pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> Status {
-    let reply = match Client::new(&args.runtime).and_then(|client| client.ask(Method::POST, &args.trial.path())) {
+/// Ends with the result of the reload: a configuration that is refused changes nothing, and all its errors are printed.
+pub fn reload(args: &ReloadArgs, printer: &mut Printer) -> ExitStatus {
+    let command = AdminCommand::Reload(args.canary.terms());
+    let reply = match execute::<ReloadResult>(&args.runtime, &command, printer) {
         Ok(reply) => reply,
-        Err(error) => {
-            printer.words(format_args!("portcullis: {error}"));
-            return Status::Unavailable;
-        }
+        Err(status) => return status,
     };
     if args.json {
         reply.print_json(printer);
-        return reply.ends();
+        return reply.exit_status();
     }
-    reply.print_words(printer);
-    let status = reply.ends();
-    if status != Status::Success {
-        printer.words("not reloaded: the gateway goes on with what it had");
-        return status;
+    reply.print_error(printer);
+    let Ok(result) = &reply.result else {
+        printer.message("not reloaded: the configuration in force stays as it is");
+        return reply.exit_status();
+    };
+    for diagnostic in &result.diagnostics {
+        printer.message(diagnostic);
     }
-    for change in strings(&reply.body["changes"]) {
+    for change in &result.changes {
         printer.data(format_args!("{change}\n"));
     }
-    if args.trial.canary.is_some() {
-        return args.trial.follow(&args.runtime, &reply, printer);
+    if result.rollout.is_some() {
+        return args.canary.follow(&args.runtime, result.generation, printer);
     }
-    match reply.body["generation"].as_u64() {
-        Some(generation) => printer.words(format_args!("reloaded: generation {generation} serves")),
-        None => printer.words("reloaded"),
-    }
-    status
+    printer.message(format_args!("reloaded: generation {} serves", result.generation));
+    reply.exit_status()
 }

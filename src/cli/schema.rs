@@ -1,9 +1,9 @@
 //! `portcullis schema`: the JSON Schema of the configuration.
 
-use super::output::{Printer, Status};
+use super::output::{ExitStatus, Printer};
 
 /// Prints the schema.
-pub fn schema(printer: &mut Printer) -> Status {
+pub fn schema(printer: &mut Printer) -> ExitStatus {
     printer.data(crate::config::schema::schema());
-    Status::Success
+    ExitStatus::Success
 }

@@ -1,12 +1,12 @@
-//! `portcullis status`: what a running gateway is and does.
+//! `portcullis status`: the process, the configuration in force, and what is in progress.
 
 use clap::Args;
-use http::Method;
 use serde_json::Value;
 
-use super::client::Client;
-use super::output::{Printer, Status};
+use super::client::execute;
+use super::output::{ExitStatus, Printer};
 use super::runtime::RuntimeArgs;
+use crate::admin::command::AdminCommand;
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -17,25 +17,24 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-pub fn status(args: &StatusArgs, printer: &mut Printer) -> Status {
-    match Client::new(&args.runtime).and_then(|client| client.ask(Method::GET, "/status")) {
-        Ok(reply) => {
-            if args.json {
-                reply.print_json(printer);
-            } else {
-                reply.print_words(printer);
-                printer.data(lines(&reply.body, 0));
-            }
-            reply.ends()
-        }
-        Err(error) => {
-            printer.words(format_args!("portcullis: {error}"));
-            Status::Unavailable
+pub fn status(args: &StatusArgs, printer: &mut Printer) -> ExitStatus {
+    // Not a `GatewayStatus`: a field that a newer gateway adds is printed too.
+    let reply = match execute::<Value>(&args.runtime, &AdminCommand::Status, printer) {
+        Ok(reply) => reply,
+        Err(status) => return status,
+    };
+    if args.json {
+        reply.print_json(printer);
+    } else {
+        reply.print_error(printer);
+        if let Ok(status) = &reply.result {
+            printer.data(lines(status, 0));
         }
     }
+    reply.exit_status()
 }
 
-/// `value` for people: a line for each field, what lies deeper below it. Whatever a later gateway adds shows too.
+/// `value` for people: a line for each field, nested fields below it with indentation.
 pub fn lines(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     match value {
@@ -55,10 +54,10 @@ pub fn lines(value: &Value, depth: usize) -> String {
 }
 
 /// `value` if it fits in a line.
-pub fn inline(value: &Value) -> Option<String> {
+fn inline(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some("-".to_owned()),
-        // What the gateway repeats may hold what others wrote: it must not steer the terminal.
+        // The text may be from elsewhere: control characters must not reach the terminal.
         Value::String(text) => Some(text.replace(char::is_control, "\u{fffd}")),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {

@@ -1,120 +1,122 @@
 //! `portcullis upgrade`: this program in the place of a running gateway.
 //!
-//! The new gateway is started like the running one: with its arguments, in its folder; its environment is that of this
-//! command. What the old one has in memory does not move: limits begin anew, endpoints begin as healthy. It takes over by itself ([`crate::handover`]); this command watches, and repeats what it says until then.
+//! The new gateway is started like the running one: with its arguments, in its folder, but with the environment of this
+//! command. It takes over by itself ([`crate::handover`]); this command waits for it and prints its messages until then. The
+//! memory of the old one is not handed over: limits start at zero, and endpoints start as healthy.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use http::Method;
 use nix::unistd::Uid;
-use serde::Deserialize;
 
-use super::client::Client;
-use super::output::{Printer, Status};
+use super::client::{ControlClient, ControlError, ControlReply};
+use super::output::{ExitStatus, Printer};
 use super::runtime::RuntimeArgs;
-use crate::config::raw::units::Span;
+use crate::admin::api::{GatewayStatus, StartInfo};
+use crate::admin::command::{AdminCommand, parse_duration};
 
 /// The new gateway is started like the running one, with the environment of this command, and reads the configuration as it is
 /// now. It gets the listening sockets, and begins to accept once it is ready; then the old one finishes its requests and ends.
-/// Limits begin anew. Where the new one fails to start or to become ready, the old one goes on as if nothing had happened.
+/// Limits start at zero. If the new gateway fails to start or to become ready, the old one continues to serve.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
     #[command(flatten)]
     pub runtime: RuntimeArgs,
     /// How long the new gateway may take to become ready.
-    #[arg(long, default_value = "60s", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
     pub wait: Duration,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    Span::parse(text).map(|span| span.0)
-}
-
-/// How often it is asked who serves.
-const POLL: Duration = Duration::from_millis(50);
-/// What the new gateway may take beyond the wait, to give up by itself or to finish what it has begun.
+/// The time between two requests for the process that serves.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// How much longer than `--wait` the new gateway may take to end by itself or to complete the takeover.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The running gateway, as its status tells.
-#[derive(Debug, Deserialize)]
-struct Running {
+/// The running gateway.
+struct RunningGateway {
     pid: u32,
-    start: Start,
+    start: StartInfo,
 }
 
-#[derive(Debug, Deserialize)]
-struct Start {
-    arguments: Option<Vec<String>>,
-    folder: Option<PathBuf>,
-    user: u32,
-    supervised: bool,
+/// Why an upgrade failed: the message, and how the command ends.
+struct UpgradeError {
+    status: ExitStatus,
+    message: String,
 }
 
-/// Success means that the new gateway serves and the old one drains. After anything else the old one goes on.
-pub fn upgrade(args: &UpgradeArgs, printer: &mut Printer) -> Status {
+impl UpgradeError {
+    fn unavailable(message: impl Into<String>) -> Self {
+        UpgradeError { status: ExitStatus::Unavailable, message: message.into() }
+    }
+}
+
+impl From<ControlError> for UpgradeError {
+    fn from(error: ControlError) -> Self {
+        UpgradeError::unavailable(error.to_string())
+    }
+}
+
+/// Success means that the new gateway serves and the old one drains. After an error the old one continues to serve.
+pub fn upgrade(args: &UpgradeArgs, printer: &mut Printer) -> ExitStatus {
     match attempt(args, printer) {
         Ok((old, new)) => {
-            printer.words(format_args!("upgraded: process {new} serves, process {old} drains"));
-            Status::Success
+            printer.message(format_args!("upgraded: process {new} serves, process {old} drains"));
+            ExitStatus::Success
         }
-        Err((status, message)) => {
-            printer.words(format_args!("portcullis: {message}"));
+        Err(UpgradeError { status, message }) => {
+            printer.message(format_args!("portcullis: {message}"));
             status
         }
     }
 }
 
-type Failed = (Status, String);
+fn attempt(args: &UpgradeArgs, printer: &mut Printer) -> Result<(u32, u32), UpgradeError> {
+    let client = ControlClient::new(&args.runtime)?;
+    let ControlReply { result, .. } = client.send::<GatewayStatus>(&AdminCommand::Status)?;
+    let GatewayStatus { pid, start, .. } = result.map_err(|error| UpgradeError::unavailable(error.error))?;
+    let running = RunningGateway { pid, start };
+    running.can_be_replaced().map_err(UpgradeError::unavailable)?;
 
-fn attempt(args: &UpgradeArgs, printer: &mut Printer) -> Result<(u32, u32), Failed> {
-    let unavailable = |message: String| (Status::Unavailable, message);
-    let client = Client::new(&args.runtime).map_err(|error| unavailable(error.to_string()))?;
-    let reply = client.ask(Method::GET, "/status").map_err(|error| unavailable(error.to_string()))?;
-    let running: Running = serde_json::from_value(reply.body)
-        .map_err(|error| unavailable(format!("the running gateway does not say how it was started: {error}")))?;
-    running.can_be_followed().map_err(unavailable)?;
-
-    let mut child = running.next(&client, args.wait).map_err(unavailable)?;
+    let mut child = running.start_next(&client, args.wait).map_err(UpgradeError::unavailable)?;
     let new = child.id();
-    let said = lines_of(&mut child);
+    let messages = lines_of(&mut child);
     let late = Instant::now() + args.wait + GRACE;
     loop {
-        match said.recv_timeout(POLL) {
+        match messages.recv_timeout(INTERVAL) {
             Ok(line) => {
-                printer.words(line);
+                printer.message(line);
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // It speaks elsewhere now, or has ended.
-            Err(RecvTimeoutError::Disconnected) => thread::park_timeout(POLL),
+            // Its messages go to the output of the old gateway now, or it has ended.
+            Err(RecvTimeoutError::Disconnected) => thread::park_timeout(INTERVAL),
         }
         if serves(&client, new) {
             return Ok((running.pid, new));
         }
         let ended = child.try_wait().ok().flatten();
         if let Some(status) = ended {
-            for line in said {
-                printer.words(line);
+            for line in messages {
+                printer.message(line);
             }
-            return Err(running.not_followed(&client, status));
+            return Err(running.not_replaced(&client, status));
         }
         if Instant::now() > late {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(unavailable(format!("the new gateway hung and was ended; {}", running.now(&client))));
+            let now = running.now(&client);
+            return Err(UpgradeError::unavailable(format!("the new gateway hung and was killed; {now}")));
         }
     }
 }
 
-impl Running {
-    /// Refuses what can't work, before anything is started.
-    fn can_be_followed(&self) -> Result<(), String> {
+impl RunningGateway {
+    /// Refuses an upgrade that can't work, before anything is started.
+    fn can_be_replaced(&self) -> Result<(), String> {
         let (own, user) = (Uid::effective().as_raw(), self.start.user);
         if own == 0 && user != 0 {
             return Err(format!(
@@ -138,11 +140,14 @@ impl Running {
     }
 
     /// Starts this program like the running gateway.
-    fn next(&self, client: &Client, wait: Duration) -> Result<Child, String> {
+    fn start_next(&self, client: &ControlClient, wait: Duration) -> Result<Child, String> {
         let arguments = self.start.arguments.as_ref();
-        let arguments = arguments.ok_or("the gateway was started with arguments that are no text: restart it")?;
-        let folder =
-            self.start.folder.as_ref().ok_or("the folder in which the gateway was started is gone: restart it")?;
+        let arguments = arguments.ok_or("the gateway was started with arguments that are not UTF-8: restart it")?;
+        let folder = self
+            .start
+            .folder
+            .as_ref()
+            .ok_or("the folder in which the gateway was started is gone or not UTF-8: restart it")?;
         let program = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
         let runtime = std::path::absolute(client.folder()).map_err(|error| error.to_string())?;
         let mut take_over = std::ffi::OsString::from("--take-over=");
@@ -159,8 +164,8 @@ impl Running {
             .map_err(|error| format!("`{}` cannot be started: {error}", program.display()))
     }
 
-    /// What became of it.
-    fn now(&self, client: &Client) -> String {
+    /// Whether it serves now, in words.
+    fn now(&self, client: &ControlClient) -> String {
         if serves(client, self.pid) {
             format!("process {} goes on", self.pid)
         } else {
@@ -168,20 +173,21 @@ impl Running {
         }
     }
 
-    fn not_followed(&self, client: &Client, ended: ExitStatus) -> Failed {
+    fn not_replaced(&self, client: &ControlClient, ended: process::ExitStatus) -> UpgradeError {
         let status = match ended.code() {
-            Some(78) => Status::Configuration,
-            _ => Status::Unavailable,
+            Some(code) if code == i32::from(ExitStatus::Configuration.code()) => ExitStatus::Configuration,
+            _ => ExitStatus::Unavailable,
         };
-        (status, format!("the new gateway did not take over ({ended}); {}", self.now(client)))
+        UpgradeError { status, message: format!("the new gateway did not take over ({ended}); {}", self.now(client)) }
     }
 }
 
-fn serves(client: &Client, pid: u32) -> bool {
-    client.ask(Method::GET, "/status").is_ok_and(|reply| reply.body["pid"] == pid)
+fn serves(client: &ControlClient, pid: u32) -> bool {
+    let status = client.send::<GatewayStatus>(&AdminCommand::Status);
+    status.is_ok_and(|reply| reply.result.is_ok_and(|status| status.pid == pid))
 }
 
-/// What the new gateway says, line by line, until it says no more here.
+/// The messages of the new gateway, line by line, until it sends them elsewhere.
 fn lines_of(child: &mut Child) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     if let Some(stderr) = child.stderr.take() {

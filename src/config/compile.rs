@@ -27,76 +27,20 @@ use std::time::SystemTime;
 
 use http::HeaderName;
 
-use super::load::Places;
+use super::load::SourceMap;
 use super::raw::shape::SecretSource;
 use crate::decision::request::fields::{FieldName, FieldNames};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
 
+pub use super::doc_path::DocPath;
+pub use super::environment::Environment;
 pub use driver::compile;
 pub(super) use driver::in_order;
 
-/// What loading and compiling may ask of the world, so that tests and fuzzers can answer instead.
-pub trait Environment {
-    /// The value of an environment variable, if it is set and valid text.
-    fn variable(&self, name: &str) -> Option<String>;
-    /// The content of a file, by the path as written.
-    fn read(&self, path: &str) -> io::Result<Vec<u8>>;
-    /// Like [`Environment::read`], for a file whose changes take effect by themselves while it is served.
-    fn read_living(&self, path: &str) -> io::Result<Vec<u8>> {
-        self.read(path)
-    }
-    /// The permission bits of a file (`0o600`), those of what a symbolic link points to; `None` where they mean nothing, as
-    /// for a pipe.
-    fn mode(&self, path: &str) -> Option<u32> {
-        let _ = path;
-        None
-    }
-    /// Whether this machine has the user, given by name or number.
-    fn knows_user(&self, name: &str) -> bool {
-        let _ = name;
-        true
-    }
-    /// Whether this machine has the group, given by name or number.
-    fn knows_group(&self, name: &str) -> bool {
-        let _ = name;
-        true
-    }
-    /// The names in a folder, in any order; `NotADirectory` for a file.
-    fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
-        let _ = path;
-        Err(io::ErrorKind::NotADirectory.into())
-    }
-    /// The time, for what has expired.
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-}
-
-/// Where in the document something stands, such as `routes[2].match.path`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct DocPath(pub String);
-
-impl DocPath {
-    /// The document itself.
-    pub fn root() -> Self {
-        DocPath::default()
-    }
-
-    /// The field or entry `name` below this.
-    pub fn key(&self, name: &str) -> Self {
-        if self.0.is_empty() { DocPath(name.to_owned()) } else { DocPath(format!("{}.{name}", self.0)) }
-    }
-
-    /// The list item `index` below this.
-    pub fn index(&self, index: usize) -> Self {
-        DocPath(format!("{}[{index}]", self.0))
-    }
-}
-
 /// Collects diagnostics and gives access to the world.
 pub struct Context<'a> {
-    places: &'a Places,
+    places: &'a SourceMap,
     environment: &'a dyn Environment,
     diagnostics: Vec<Diagnostic>,
     /// What every route inherits; compiled, and its mistakes reported, once.
@@ -106,7 +50,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Nothing is reported yet; `places` tell where things stand in the files.
-    pub fn new(places: &'a Places, environment: &'a dyn Environment) -> Self {
+    pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
         Context { places, environment, diagnostics: Vec::new(), response: None, fields: FieldNames::default() }
     }
 
@@ -200,9 +144,9 @@ impl<'a> Context<'a> {
         self.readable(path, file, content)
     }
 
-    /// Like [`Context::read_file`] for a file whose changes take effect by themselves, see [`Environment::read_living`].
-    pub fn read_living_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.environment.read_living(file);
+    /// Like [`Context::read_file`] for a file whose changes need no reload, see [`Environment::read_watched`].
+    pub fn read_watched_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        let content = self.environment.read_watched(file);
         self.readable(path, file, content)
     }
 

@@ -8,6 +8,7 @@ pub mod address;
 pub mod dns;
 pub mod limit;
 pub mod listener;
+pub mod matching;
 pub mod response;
 pub mod retries;
 pub mod route;
@@ -19,7 +20,7 @@ pub mod upstream;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,55 +33,58 @@ pub use write::{MAX_FILE_BYTES, WriteError, to_yaml};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The version of this file's shape. Always 1.
+    /// The version of this file's format. Required; always 1.
     pub version: Version,
-    /// Where requests come in.
+    /// The sockets that accept requests. At least one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub listeners: Vec<listener::Listener>,
-    /// Proxies in front of this one, as addresses or CIDR ranges. Only from them are `X-Forwarded-For`, `Forwarded` and
-    /// `X-Request-Id` believed; from everyone else they are replaced. Default: none.
+    /// Proxies in front of this gateway, as addresses or CIDR ranges. `X-Forwarded-For`, `Forwarded` and `X-Request-Id`
+    /// are accepted from them; from every other peer these fields are replaced. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trusted_proxies: Vec<String>,
-    /// Bounds on what one client may send, and how slowly.
+    /// Bounds on what one client may send, and on how slowly it may send it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bounds: listener::Bounds,
-    /// The services behind the gateway, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
+    /// The services behind the gateway, by name. A name has 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstreams: Entries<upstream::Upstream>,
-    /// How the names of endpoints are looked up.
+    /// How the host names of endpoints are resolved.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dns: dns::Dns,
-    /// Who can be recognised, and how, by name: 1 to 64 letters, digits, `.`, `_` and `-`.
+    /// Identity providers, by name: each recognises callers by one method. A name has 1 to 64 letters, digits, `.`, `_`
+    /// and `-`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub identities: Entries<access::Identity>,
-    /// Limits that every route inherits. A route overrides one by naming it.
+    /// Limits that every route inherits. A route overrides an inherited limit by a limit of the same name.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Vec<limit::Limit>,
-    /// Header operations on every response. A route overrides by header name.
+    /// Header operations that apply to every response. A route overrides an operation by naming the same header.
     #[serde(default, skip_serializing_if = "is_default")]
     pub response_headers: response::Headers,
-    /// Who may put the answers into a frame: sets `X-Frame-Options`, and `frame-ancestors` in every
-    /// `Content-Security-Policy`. Without it, framing is left to `response_headers`.
+    /// Which sites may show responses in a frame. The gateway sets `X-Frame-Options`, and the directive
+    /// `frame-ancestors` in every `Content-Security-Policy`. Default: neither is changed; `response_headers` may set
+    /// them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub framing: Option<response::Framing>,
-    /// The owner's own error pages, by status (`404`), class (`4xx`), cause (`rate_exceeded`) or `default`.
+    /// Bodies of the gateway's own error responses, by status (`404`), class (`4xx`), cause (`rate_exceeded`) or
+    /// `default`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error_pages: Entries<response::ErrorPage>,
-    /// Which request goes where.
+    /// Which requests are forwarded, answered or redirected, and under which conditions.
     #[serde(default, skip_serializing_if = "is_default")]
     pub routes: Vec<route::Route>,
-    /// The access log. Default: JSON lines on standard output.
+    /// The access log. Default: one line of JSON for each request, on standard output.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access_log: telemetry::AccessLog,
-    /// The admin listener: metrics and health. Default: none.
+    /// The admin listener: metrics and health checks. Default: no admin listener.
     #[serde(default, skip_serializing_if = "is_default")]
     pub admin: Option<telemetry::Admin>,
-    /// The process itself.
+    /// Settings of the process: threads, draining, user.
     #[serde(default, skip_serializing_if = "is_default")]
     pub process: listener::Process,
 }
 
-/// The version of the file's shape: 1.
+/// The version of the file's format: 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Version(pub u64);
 

@@ -198,6 +198,14 @@ impl Findings {
         }
     }
 
+    /// The same, to be changed.
+    pub fn request_mut(&mut self) -> Option<&mut Normal> {
+        match self {
+            Findings::Unread => None,
+            Findings::Unrouted(request) | Findings::Routed(Routed { request, .. }) => Some(request),
+        }
+    }
+
     /// The route that takes it.
     pub fn route(&self) -> Option<RouteId> {
         self.routed().map(|routed| routed.route)

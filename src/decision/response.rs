@@ -8,8 +8,9 @@
 //! Interim answers (1xx) are left alone by the caller; a 101 is an answer like any other.
 
 mod accept;
-pub mod body;
+mod body;
 pub mod byte_head;
+mod content;
 mod endless;
 pub mod framing;
 pub mod grpc;
@@ -19,7 +20,8 @@ pub mod refusal;
 mod rules;
 mod section;
 
-pub use body::{FixedAnswer, ResponseBody};
+pub use body::BodyStage;
+pub use content::{FixedAnswer, ResponseBody};
 pub use endless::is_endless;
 pub use program::Operations;
 pub use refusal::{refusal_body, refusal_headers};

@@ -5,37 +5,37 @@ use std::sync::{Arc, Mutex};
 
 use nix::unistd::Uid;
 
-use super::give::{Giver, Handle, Old};
-use super::take::{self, Pending};
+use super::client::{self, Inheritance, PendingHandover};
+use super::server::{HandoverHost, HandoverServer, ListenerHandle};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(10);
 
 #[derive(Debug, PartialEq)]
 enum Turn {
-    GoesOn { granted: bool },
-    Followed(u32),
+    Failed { granted: bool },
+    HandedOver(u32),
 }
 
 struct Recorder(Mutex<Sender<Turn>>);
 
-impl Old for Recorder {
+impl HandoverHost for Recorder {
     fn refuses(&self) -> Option<&'static str> {
         None
     }
 
-    fn goes_on(&self, granted: bool) {
-        self.0.lock().unwrap().send(Turn::GoesOn { granted }).unwrap();
+    fn handover_failed(&self, granted: bool) {
+        self.0.lock().unwrap().send(Turn::Failed { granted }).unwrap();
     }
-    fn is_followed(&self, pid: u32) {
-        self.0.lock().unwrap().send(Turn::Followed(pid)).unwrap();
+    fn handed_over(&self, pid: u32) {
+        self.0.lock().unwrap().send(Turn::HandedOver(pid)).unwrap();
     }
 }
 
 struct OldProcess {
     folder: tempfile::TempDir,
     sockets: Vec<Arc<TcpListener>>,
-    giver: Arc<Giver>,
+    server: Arc<HandoverServer>,
     turns: Receiver<Turn>,
 }
 
@@ -43,26 +43,26 @@ impl OldProcess {
     fn start(listeners: usize) -> OldProcess {
         let sockets: Vec<_> =
             (0..listeners).map(|_| Arc::new(TcpListener::bind("127.0.0.1:0").expect("a free port"))).collect();
-        let handle = |socket: &Arc<TcpListener>| Handle {
+        let handle = |socket: &Arc<TcpListener>| ListenerHandle {
             name: "a-listener".repeat(20),
             address: socket.local_addr().expect("a bound socket"),
             socket: Arc::downgrade(socket),
         };
         let (sender, turns) = mpsc::channel();
-        let old = Arc::new(Recorder(Mutex::new(sender)));
+        let host = Arc::new(Recorder(Mutex::new(sender)));
         let folder = tempfile::tempdir().unwrap();
-        let giver = Giver::new(sockets.iter().map(handle).collect(), Terms::default(), old);
-        giver.clone().serve(UnixListener::bind(folder.path().join("s")).unwrap()).unwrap();
-        OldProcess { folder, sockets, giver, turns }
+        let server = HandoverServer::new(sockets.iter().map(handle).collect(), NotifySettings::default(), host);
+        server.clone().serve(UnixListener::bind(folder.path().join("s")).unwrap()).unwrap();
+        OldProcess { folder, sockets, server, turns }
     }
 
-    fn ask(&self) -> Result<(take::Inheritance, Pending), Error> {
-        take::ask(&self.folder.path().join("s"), &[Uid::effective().as_raw()], LONG)
+    fn ask(&self) -> Result<(Inheritance, PendingHandover), HandoverError> {
+        client::request(&self.folder.path().join("s"), &[Uid::effective().as_raw()], LONG)
     }
 
     fn turn(&self) -> Turn {
         let turn = self.turns.recv_timeout(LONG).unwrap();
-        while matches!(turn, Turn::GoesOn { .. }) && self.giver.is_giving() {
+        while matches!(turn, Turn::Failed { .. }) && self.server.is_busy() {
             std::thread::yield_now();
         }
         turn
@@ -80,7 +80,7 @@ fn any_number_of_sockets_is_handed_over_in_order() {
         assert!(inheritance.listeners.take(address).is_none(), "each is given once");
     }
     pending.ready().unwrap().serving().unwrap();
-    assert_eq!(old.turn(), Turn::Followed(std::process::id()));
+    assert_eq!(old.turn(), Turn::HandedOver(std::process::id()));
     let refused = old.ask().unwrap_err().to_string();
     assert!(refused.contains("has taken over already"), "{refused}");
 }
@@ -89,13 +89,13 @@ fn any_number_of_sockets_is_handed_over_in_order() {
 fn whoever_breaks_off_at_any_step_leaves_the_old_process_going_on_and_open_to_the_next() {
     let old = OldProcess::start(1);
     drop(old.ask().unwrap());
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
     drop(old.ask().unwrap().1.ready().unwrap());
-    assert_eq!(old.turn(), Turn::GoesOn { granted: true });
+    assert_eq!(old.turn(), Turn::Failed { granted: true });
     drop(UnixStream::connect(old.folder.path().join("s")).unwrap());
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
     old.ask().unwrap().1.ready().unwrap().serving().unwrap();
-    assert_eq!(old.turn(), Turn::Followed(std::process::id()));
+    assert_eq!(old.turn(), Turn::HandedOver(std::process::id()));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn one_process_at_a_time() {
     let first = old.ask().unwrap();
     assert!(old.ask().unwrap_err().to_string().contains("just now"));
     drop(first);
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_process_that_drains_hands_nothing_over() {
     let (inheritance, pending) = old.ask().unwrap();
     old.sockets.pop();
     assert!(pending.ready().unwrap_err().to_string().contains("draining"));
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
     drop(inheritance);
     assert!(old.ask().unwrap_err().to_string().contains("draining"));
 }
@@ -121,21 +121,21 @@ fn a_process_that_drains_hands_nothing_over() {
 #[test]
 fn a_process_of_somebody_else_is_not_trusted() {
     let old = OldProcess::start(1);
-    let stranger = take::ask(&old.folder.path().join("s"), &[], LONG).unwrap_err();
-    assert!(matches!(stranger, Error::Stranger(_)), "{stranger}");
+    let stranger = client::request(&old.folder.path().join("s"), &[], LONG).unwrap_err();
+    assert!(matches!(stranger, HandoverError::Stranger(_)), "{stranger}");
 }
 
 #[test]
 fn another_protocol_and_nonsense_are_refused() {
     let old = OldProcess::start(1);
     let stream = UnixStream::connect(old.folder.path().join("s")).unwrap();
-    let request = Request { protocol: PROTOCOL + 1, pid: 1, version: String::new(), patience: 0 };
+    let request = HandoverRequest { protocol: PROTOCOL + 1, pid: 1, version: String::new(), timeout: 0 };
     wire::send(&stream, &request).unwrap();
-    let answer: Answer = wire::receive(&stream).unwrap();
-    assert!(matches!(&answer, Answer::Refused(reason) if reason.contains("version 1")), "{answer:?}");
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    let answer: HandoverAnswer = wire::receive(&stream).unwrap();
+    assert!(matches!(&answer, HandoverAnswer::Refused(reason) if reason.contains("version 1")), "{answer:?}");
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
 
     let stream = UnixStream::connect(old.folder.path().join("s")).unwrap();
     std::io::Write::write_all(&mut &stream, &[0xff; 8]).unwrap();
-    assert_eq!(old.turn(), Turn::GoesOn { granted: false });
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
 }

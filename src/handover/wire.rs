@@ -1,8 +1,8 @@
 //! Messages and descriptors on a Unix socket.
 //!
 //! A message is its length in four bytes (big endian) and JSON. Descriptors come after a message, in batches of [`BATCH`]
-//! with one byte each, and the message says how many there are. The kernel joins no bytes over a batch, and a reader takes
-//! exactly a message's bytes: so no batch is swallowed with them.
+//! with one byte each, and the message says how many there are. The kernel does not join bytes across a batch, and a reader
+//! reads exactly the bytes of a message, so that it does not lose a batch with them.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -18,22 +18,22 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest message; a listener takes less than 200 bytes of one.
+/// Longest message. A listener needs less than 200 bytes.
 const MAX_MESSAGE: usize = 4 << 20;
 /// Descriptors at once. The kernel takes 253 (SCM_MAX_FD).
 const BATCH: usize = 64;
 
-/// The user on the other side: the one who connected, or the one who listened.
-pub fn user(stream: &UnixStream) -> io::Result<u32> {
+/// The user of the process on the other side.
+pub fn peer_user(stream: &UnixStream) -> io::Result<u32> {
     Ok(getsockopt(stream, sockopt::PeerCredentials)?.uid())
 }
 
-/// Waits for `patience` at most from now on, in each read and each write.
-pub fn wait_for(stream: &UnixStream, patience: Duration) -> io::Result<()> {
-    // Zero would mean for ever.
-    let patience = patience.max(Duration::from_millis(1));
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))
+/// Bounds each read and each write from now on.
+pub fn set_timeout(stream: &UnixStream, timeout: Duration) -> io::Result<()> {
+    // Zero would mean no timeout.
+    let timeout = timeout.max(Duration::from_millis(1));
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))
 }
 
 pub fn send(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
@@ -45,21 +45,21 @@ pub fn send(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()>
 
 pub fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
     let mut length = [0; 4];
-    stream.read_exact(&mut length).map_err(told)?;
+    stream.read_exact(&mut length).map_err(explained)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_MESSAGE {
         return Err(ErrorKind::FileTooLarge.into());
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).map_err(told)?;
+    stream.read_exact(&mut body).map_err(explained)?;
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// What an end or a silence means here.
-fn told(error: io::Error) -> io::Error {
+/// Replaces the words of the system for an end and a timeout.
+fn explained(error: io::Error) -> io::Error {
     match error.kind() {
-        ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it ended, or broke off"),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(ErrorKind::TimedOut, "it said nothing in time"),
+        ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it ended, or closed the connection"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(ErrorKind::TimedOut, "it sent nothing in time"),
         _ => error,
     }
 }
@@ -69,7 +69,7 @@ pub fn send_descriptors(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> 
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !ancillary.push(SendAncillaryMessage::ScmRights(batch)) {
-            return Err(io::Error::other("BUG: the room for a batch holds a batch"));
+            return Err(io::Error::other("BUG: the buffer for a batch holds a batch"));
         }
         loop {
             match sendmsg(stream, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL) {
@@ -82,7 +82,7 @@ pub fn send_descriptors(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
-/// Takes `count` descriptors. No program that this process starts inherits them.
+/// Receives `count` descriptors. No program that this process starts inherits them.
 pub fn receive_descriptors(stream: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut descriptors = Vec::new();
     while descriptors.len() < count {
@@ -92,7 +92,7 @@ pub fn receive_descriptors(stream: &UnixStream, count: usize) -> io::Result<Vec<
         let received = recvmsg(stream, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC);
         let received = match received {
             Err(rustix::io::Errno::INTR) => continue,
-            received => received.map_err(|error| told(error.into()))?,
+            received => received.map_err(|error| explained(error.into()))?,
         };
         let before = descriptors.len();
         for message in ancillary.drain() {
@@ -101,10 +101,10 @@ pub fn receive_descriptors(stream: &UnixStream, count: usize) -> io::Result<Vec<
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(io::Error::other("not all descriptors could be taken; is the limit on open files too low?"));
+            return Err(io::Error::other("not all descriptors could be received; is the limit on open files too low?"));
         }
         if received.bytes == 0 || descriptors.len() == before {
-            return Err(told(ErrorKind::UnexpectedEof.into()));
+            return Err(explained(ErrorKind::UnexpectedEof.into()));
         }
     }
     if descriptors.len() > count {

@@ -1,60 +1,59 @@
-//! Cache poisoning: others get the answer to one's own request.
+//! Cache poisoning: a cache serves one client's answer to others.
 //!
-//! **The gateway does not cache yet.** This page says what caches in front of it and behind it do with its answers, and
-//! what is already decided so that a cache can be added without opening what is shut.
+//! **The gateway has no cache yet.** This page describes how caches in front of it and behind it treat its answers, and the
+//! decisions that a cache in the gateway will have to keep.
 //!
 //! # The attack
 //!
-//! A cache answers from memory when two requests have the same key (RFC 9111 §2, §4). Whatever changes an answer
-//! without being part of the key lets one client choose what the next one gets:
+//! A cache reuses an answer when two requests have the same key (RFC 9111 §2, §4). Anything that changes the answer without
+//! being part of the key lets one client choose the answer of the next:
 //!
-//! * *poisoning*: a field or a parameter that the key leaves out ends up in the answer: a host in links, a script's
-//!   address, or an error page that now stands where the page was;
-//! * *deception*: a victim is sent to `/account/x.css`; the origin serves the account, the cache stores a style sheet,
-//!   and the attacker fetches it;
+//! * *poisoning*: a field or a parameter outside the key ends up in the answer, such as a host in links, the address of a
+//!   script, or an error page in place of the page;
+//! * *deception*: a victim follows a link to `/account/x.css`; the origin serves the account, the cache stores it as a style
+//!   sheet, and the attacker fetches it;
 //! * *smuggling* ([`request_smuggling`](super::request_smuggling)) and *path confusion*
-//!   ([`path_confusion`](super::path_confusion)), which make any cache behind the disagreement store the wrong thing;
-//! * a hit that is served before anyone has asked whether this client may see it.
+//!   ([`path_confusion`](super::path_confusion)), which make a cache store an answer under the wrong key;
+//! * a hit that is served before the client's access was checked.
 //!
-//! # What happened to others
+//! # Known cases
 //!
-//! * **Pingora**'s own default key held the path and not the host, so that one tenant's pages answered for another's
+//! * **Pingora**'s default key contained the path and not the host, so that one tenant got the pages of another
 //!   ([CVE-2026-2836]); an undrained body on a hit let a client answer the next request ([CVE-2025-4366]).
 //! * **Apache Traffic Server** mishandled the fragment of a URL ([CVE-2021-27577]).
-//! * **Python** separated parameters at `;` while the proxies before it did not: a parameter that the key ignores
-//!   carried one that matters ([CVE-2021-23336]).
-//! * **Symfony** let `X-Original-URL` choose the page; caches kept it under the address that they saw
-//!   ([CVE-2018-14773]).
-//! * **Next.js** could be made to mark pages as storable that were one user's own ([CVE-2024-46982]).
+//! * **Python** separated parameters at `;` and the proxies before it did not: a parameter outside the key carried one that
+//!   mattered ([CVE-2021-23336]).
+//! * **Symfony** let `X-Original-URL` choose the page; caches stored it under the URL that they saw ([CVE-2018-14773]).
+//! * **Next.js** could be made to mark a user's own pages as cacheable ([CVE-2024-46982]).
 //!
 //! # How this code avoids it
 //!
-//! What is true today:
+//! Today:
 //!
-//! * [`proxy::hooks::gateway`](crate::proxy::hooks::gateway) implements none of Pingora's cache hooks, and the crate's cache feature
-//!   is not switched on. Nothing is stored.
-//! * Refusals carry `Cache-Control: no-store` ([`refusal_headers`](crate::decision::response::refusal_headers)): a 404
-//!   or 414 may otherwise be kept by others (RFC 9110 §15.1), and be the page that everyone gets.
-//! * The fields that poison most, `X-Forwarded-Host` and its kin, reach an origin only as the gateway says them
-//!   ([`header_spoofing`](super::header_spoofing)). Host and path have one normal form before anything is chosen by
-//!   them.
+//! * [`proxy::hooks::gateway`](crate::proxy::hooks::gateway) implements none of Pingora's cache hooks, and Pingora's cache feature
+//!   is not enabled. Nothing is stored.
+//! * Refusals carry `Cache-Control: no-store` ([`refusal_headers`](crate::decision::response::refusal_headers)): without it,
+//!   caches may store a 404 or 414 (RFC 9110 §15.1) and serve it to everyone.
+//! * The fields that are used most for poisoning, such as `X-Forwarded-Host`, reach an origin only with the gateway's values
+//!   ([`header_spoofing`](super::header_spoofing)). Host and path are normalised before anything is selected by them.
 //!
-//! What is decided for the cache to come, in the order of a request's way ([the map](crate)):
+//! Decided for a cache, in the order of the pipeline ([the map](crate)):
 //!
 //! * access comes first: a lookup takes the [`Permit`](crate::decision::access::Permit) that only the access stage can
-//!   make, so a hit can't outrun it;
-//! * the key has scheme, host, port, method class, normal path and query, each with its length, and what `Vary` names;
-//! * answers with `Set-Cookie`, to requests with `Authorization`, or with a caller that the origin was told, are not
-//!   stored unless the owner says so.
+//!   create;
+//! * the key has scheme, host, port, method class, normalised path and query, each with its length, and the fields that
+//!   `Vary` names;
+//! * answers with `Set-Cookie`, answers to requests with `Authorization`, and answers to requests whose caller the origin was
+//!   told are not stored unless configured.
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * A cache in front must have the host in its key, and must not store what says `no-store` or `private`. Set
-//!   `Cache-Control` under `response_headers: { default: … }` for routes whose origin says nothing.
-//! * An origin that builds links from a field must take `X-Forwarded-Host`, or `Host`, from the gateway alone.
-//! * Routes that match a suffix (`{regex: ".*\\.css"}`) and give it weaker access invite deception: match the folder.
+//! * A cache in front must have the host in its key, and must not store answers with `no-store` or `private`. Set
+//!   `Cache-Control` under `response_headers: { default: … }` for routes whose origin sends none.
+//! * An origin that builds links from a field must use `X-Forwarded-Host` or `Host` as the gateway sends them.
+//! * Routes that match a suffix (`{regex: ".*\\.css"}`) with weaker access enable deception: match the folder instead.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `tests/it/error.rs::an_error_may_not_be_stored_for_others`
 //! * `src/decision/response/refusal.rs::each_cause_brings_its_headers`

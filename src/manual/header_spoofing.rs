@@ -1,75 +1,71 @@
-//! Header spoofing: saying who and where one is, and being believed.
+//! Header spoofing: a client claims an address, a scheme or an identity, and is believed.
 //!
 //! # The attack
 //!
-//! An origin behind a proxy learns from fields who is asking: `X-Forwarded-For`, `Forwarded` (RFC 7239),
-//! `X-Forwarded-Proto`, a header that names the caller. None of these is signed. Whoever may write them chooses an
-//! address that is on an allow list, spreads over as many addresses as a rate limit has patience for, or is somebody
-//! else. The ways:
+//! An origin behind a proxy learns about the client from header fields: `X-Forwarded-For`, `Forwarded` (RFC 7239),
+//! `X-Forwarded-Proto`, a field that names the caller. None of them is signed. A client that can set them chooses an address
+//! on an allow list, uses a new address for each request to avoid a rate limit, or impersonates a user. The ways:
 //!
-//! * the field is simply sent, and the proxy adds to it instead of replacing it, or the origin reads the wrong end of
+//! * the client sends the field, and the proxy appends to it instead of replacing it, or the origin reads the wrong end of
 //!   the list;
-//! * the field is *taken away*: a client names it in `Connection`, and a proxy that removes what `Connection` names
-//!   (RFC 9110 §7.6.1) removes what it has itself just written;
-//! * the field is spelled with `_`: CGI and its descendants (WSGI, Rack) read `X_Auth_User` and `X-Auth-User` as one;
-//! * the same one layer below: a PROXY header (HAProxy's `proxy-protocol.txt`) before TLS or HTTP, from someone who is
-//!   no load balancer;
-//! * fields that a framework heeds without being asked: `Proxy`, which CGI turns into `HTTP_PROXY` (RFC 3875 §4.1.18),
-//!   and `X-Original-URL` or `X-Rewrite-URL`, which replace the path that the rules have judged.
+//! * the client *removes* the field: it names the field in `Connection`, and a proxy that removes what `Connection` names
+//!   (RFC 9110 §7.6.1) removes the field that it has just written;
+//! * the client spells the field with `_`: CGI and its descendants (WSGI, Rack) read `X_Auth_User` and `X-Auth-User` as one;
+//! * the same one layer below: a PROXY header (HAProxy's `proxy-protocol.txt`) before TLS or HTTP, from a peer that is not a
+//!   load balancer;
+//! * fields that frameworks read by default: `Proxy`, which CGI turns into `HTTP_PROXY` (RFC 3875 §4.1.18), and
+//!   `X-Original-URL` or `X-Rewrite-URL`, which replace the path after the rules have matched it.
 //!
-//! # What happened to others
+//! # Known cases
 //!
-//! * Taken away by `Connection`: **Apache httpd**'s `X-Forwarded-*` ([CVE-2022-31813]), **Traefik**'s
-//!   ([CVE-2024-45410]), and what applications on **Pingora** added ([CVE-2026-105299]). On **F5 BIG-IP** it was a
-//!   token that Apache left to the service behind it to check; the service saw none, and took Apache's word
-//!   ([CVE-2022-1388]: root, from one request).
+//! * Removed by `Connection`: **Apache httpd**'s `X-Forwarded-*` ([CVE-2022-31813]), **Traefik**'s
+//!   ([CVE-2024-45410]), and fields that applications on **Pingora** added ([CVE-2026-105299]). On **F5 BIG-IP** it was a
+//!   token that Apache left to the service behind it to check; the service saw none and trusted Apache
+//!   ([CVE-2022-1388]: root, by one request).
 //! * Sent and believed: **FortiOS** took `Forwarded: for=[127.0.0.1]` for its own request ([CVE-2022-40684]); **Envoy**
 //!   trusted every private address to set its internal fields ([CVE-2024-45806]), and did not remove
-//!   `x-envoy-original-path`, from which a check of tokens read the path ([CVE-2023-27487]); **Next.js** skipped its
+//!   `x-envoy-original-path`, from which a token check read the path ([CVE-2023-27487]); **Next.js** skipped its
 //!   middleware, access checks included, for `x-middleware-subrequest` ([CVE-2025-29927]).
-//! * A range of trusted proxies that meant everyone: **proxy-addr** (Express) read `::ffff:10.0.0.0/8` as all of IPv4
+//! * A range of trusted proxies that included every address: **proxy-addr** (Express) read `::ffff:10.0.0.0/8` as all of IPv4
 //!   ([CVE-2026-90711]).
-//! * PROXY headers: **sshpiper** took them from everyone ([CVE-2024-35175]); **ProxySQL** believed the addresses behind
+//! * PROXY headers: **sshpiper** accepted them from every peer ([CVE-2024-35175]); **ProxySQL** believed the addresses after
 //!   `UNKNOWN`, which the protocol says to ignore ([CVE-2026-48772]).
-//! * Spelled otherwise: **Django** ([CVE-2015-0219]). Heeded unasked: `Proxy` in CGI programs under **Apache httpd**
+//! * Spelled differently: **Django** ([CVE-2015-0219]). Read by default: `Proxy` in CGI programs under **Apache httpd**
 //!   and many others ("httpoxy", [CVE-2016-5387]), `X-Original-URL` in **Symfony** ([CVE-2018-14773]).
-//! * Broken out of: **Envoy** wrote properties of a request into fields unescaped, so that one request became two
+//! * Injected: **Envoy** wrote properties of a request into fields without escaping, so that one request became two
 //!   ([CVE-2023-27493]).
 //!
 //! # How this code avoids it
 //!
-//! * Nobody is believed by default.
-//!   [`ReadRules::trusted_proxies`](crate::decision::request::ReadRules::trusted_proxies) is empty unless the file
-//!   names addresses, no private range is in it by itself, and `0.0.0.0/0` is pointed out by `check`. A range in
-//!   IPv4-mapped notation trusts no IPv4 address.
-//! * From a trusted peer, the list of addresses is walked from the right and ends at the first address that is not
-//!   trusted; an element that is no address ends the walk. What stands further left was said by a stranger, whatever it
-//!   says.
-//! * A PROXY header is read from the load balancers that `listeners[].proxy_protocol` names, and from nobody else
-//!   ([`decision::proxy_protocol`](crate::decision::proxy_protocol)). From them it must be there, complete, well-formed
-//!   and in time, or the connection is closed. `LOCAL`, `UNKNOWN` and other families announce nobody, whatever
-//!   addresses follow. From others it is what it is: a malformed request, or a broken handshake.
-//! * `Connection` may name only what always ends here, so nothing that a rule matched, or that the gateway writes, can
-//!   be named away; anything else in it is refused.
-//! * [`decision::rewrite::forwarded`](crate::decision::rewrite::forwarded()) replaces the forwarding fields of
-//!   strangers and removes their kin, `X-Original-URL` and `X-Rewrite-URL` among them. A name that an origin could take
-//!   for one of them, with `_` or another mark for `-`, does not pass whoever sent it; nor does `Proxy`.
-//! * The caller is named in `X-Portcullis-Principal`, `-Identity`, `-Scopes` and `-Roles`. Whatever begins with
-//!   `X-Portcullis-` and is not from here is removed. Values are percent-encoded, so that no claim of a token breaks
-//!   out of its field or its place in a list.
-//! * Credentials stay here unless the route asks for them, so an origin can't be tempted to check them again
-//!   differently.
-//! * The address that counts for limits, address rules, logs and bounds on connections is the same one that the origin
-//!   is shown.
+//! * No peer is trusted by default.
+//!   [`ReadRules::trusted_proxies`](crate::decision::request::ReadRules::trusted_proxies) is empty unless the configuration
+//!   lists addresses, contains no private range by itself, and `check` warns of `0.0.0.0/0`. A range in IPv4-mapped notation
+//!   trusts no IPv4 address.
+//! * From a trusted peer, the list of addresses is read from the right up to the first address that is not trusted; an
+//!   element that is no address ends the reading. Everything further left came from the client and is ignored.
+//! * A PROXY header is read only from the load balancers that `listeners[].proxy_protocol` lists
+//!   ([`decision::proxy_protocol`](crate::decision::proxy_protocol)). From them it must be present, complete, well-formed
+//!   and in time, or the connection is closed. `LOCAL`, `UNKNOWN` and other families announce no client, whatever addresses
+//!   follow. From other peers it is a malformed request or a failed handshake.
+//! * `Connection` may name only fields that are removed anyway. Any other name in it is refused, so that it can't remove a
+//!   field that a rule matched or that the gateway writes.
+//! * [`decision::rewrite::forwarded`](crate::decision::rewrite::forwarded()) replaces the forwarding fields of untrusted peers
+//!   and removes related ones, `X-Original-URL` and `X-Rewrite-URL` among them. A name that an origin could take for one of
+//!   them, with `_` or another character for `-`, is removed from every peer's request; so is `Proxy`.
+//! * The caller is named in `X-Portcullis-Principal`, `-Identity`, `-Scopes` and `-Roles`. Every other field that begins with
+//!   `X-Portcullis-` is removed. Values are percent-encoded, so that a claim of a token can't end its field or its list
+//!   element.
+//! * Credentials are not forwarded unless the route asks for it, so that an origin does not check them again by other rules.
+//! * Limits, address rules, logs and connection bounds use the client address that the origin is told.
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * `trusted_proxies` and `proxy_protocol: { from: [...] }`: exactly the addresses of your own proxies; a network that
-//!   strangers can get an address in is not one of yours.
-//! * Origins must be reachable through the gateway only. Nothing here helps an origin that answers the internet itself.
-//! * Fields that only your application knows (`X-Debug-User`, `x-middleware-subrequest`) are not known here.
+//! * `trusted_proxies` and `proxy_protocol: { from: [...] }`: exactly the addresses of your own proxies. Do not list a network
+//!   in which others can get an address.
+//! * Origins must be reachable through the gateway only.
+//! * Fields that only your application reads (`X-Debug-User`, `x-middleware-subrequest`) are forwarded: remove them by a rule.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `src/decision/request/tests.rs::strangers_are_not_believed`
 //! * `src/decision/request/tests.rs::the_first_untrusted_address_from_the_right_is_the_client`

@@ -1,57 +1,55 @@
-//! Hostile origins: an answer that breaks out of its place.
+//! Hostile origins: answers that attack the client or the gateway.
 //!
 //! # The attack
 //!
-//! What stands behind the gateway is trusted to answer, not to be in charge. It may be taken over, misconfigured, or
-//! made to repeat what a client has put into it. Then the answer itself is the attack:
+//! An origin may be compromised, misconfigured, or made to repeat a client's input. Then its answer is the attack:
 //!
-//! * *response splitting*: a line break in a value ends the head early, and the rest is a second answer, or a head
-//!   without the security headers that stood below (RFC 9112 §2.2, §11.1);
-//! * an answer that ends before it said it would, passed on as if whole (RFC 9112 §8);
+//! * *response splitting*: a line break in a value ends the head early, and the rest is a second answer, or the security
+//!   headers below it become body (RFC 9112 §2.2, §11.1);
+//! * an answer that ends before its announced end and is forwarded as complete (RFC 9112 §8);
 //! * bytes after the end of an answer, which the next request on that connection gets as its own;
-//! * a protocol switch that nobody asked for, after which no rule sees what flows (RFC 9110 §7.8, §15.2.2);
-//! * fields that are meant for this hop only (RFC 9110 §7.6.1), or that undo what the owner has declared;
-//! * silence, an endless head, an endless body.
+//! * a protocol switch that no client asked for, after which no rule sees the data (RFC 9110 §7.8, §15.2.2);
+//! * fields that are meant for this hop only (RFC 9110 §7.6.1), or that override the declared headers;
+//! * no answer, a head without end, a body without end.
 //!
-//! # What happened to others
+//! # Known cases
 //!
 //! * **Apache httpd** let a backend end the head early, so that "headers with a security purpose" became part of the
 //!   body ([CVE-2022-37436]), and let it split answers ([CVE-2023-38709]).
-//! * **Pingora** believed in an upgrade before the origin had answered ([CVE-2026-2833]); **nghttpx** sent an upgrade
-//!   with a body over connections that others use as well ([CVE-2026-58055]).
-//! * Not a flaw of one product but of a default: nginx's `add_header` in an inner block drops what the outer blocks
-//!   say, and without `always` leaves error pages bare. That is why the rules here are inherited by name.
+//! * **Pingora** treated an upgrade as done before the origin had answered ([CVE-2026-2833]); **nghttpx** sent an upgrade
+//!   with a body over shared connections ([CVE-2026-58055]).
+//! * By design rather than by a flaw: nginx's `add_header` in an inner block drops those of the outer blocks, and without
+//!   `always` error pages have none. That is why rules here are inherited by name.
 //!
 //! # How this code avoids it
 //!
-//! * An answer is parsed, never copied: what is not HTTP is a 502 with the cause `upstream_protocol`, and values can't
-//!   hold a line break ([`proxy::hooks::error`](crate::proxy::hooks::error)).
-//! * An answer has one length, and its coding is `chunked` or nothing; interim answers have an end. It is framed anew
-//!   for its receiver: HTTP/1.0 gets no chunks, 204 and 304 no body
+//! * An answer is parsed and written again. One that is not HTTP is a 502 with the cause `upstream_protocol`, and values can't
+//!   contain a line break ([`proxy::hooks::error`](crate::proxy::hooks::error)).
+//! * An answer has one length, and its coding is `chunked` or none; the number of interim answers is bounded. It is framed for
+//!   its receiver: HTTP/1.0 gets no chunks, 204 and 304 no body
 //!   ([`proxy::hooks::response::check`](crate::proxy::hooks::response::check),
 //!   [`proxy::hooks::response::frame`](crate::proxy::hooks::response::frame)).
-//! * An answer that breaks off, or stands still, breaks off for the client too: the connection is closed before its
-//!   announced length or without its last chunk, the stream is reset. It is never ended as if it were whole.
-//! * What follows the end of an answer is never the next one: a connection with unexpected bytes on it is not used
-//!   again.
-//! * The declared headers are put on after the origin has spoken, and replace every value that it sent
-//!   ([`decision::response`](crate::decision::response)). `framing` is put into every `Content-Security-Policy`, also
-//!   the origin's own ([`decision::response::framing`](crate::decision::response::framing)).
-//! * Hop-by-hop fields, and those that the origin names in `Connection`, end here
+//! * An answer that is cut off or stalls is cut off for the client too: the connection is closed before the announced length
+//!   or without the last chunk, or the stream is reset. It is never ended as complete.
+//! * Bytes after the end of an answer are never the next answer: a connection with unexpected bytes is not reused.
+//! * The declared headers are set after the origin's answer is read, and replace every value that it sent
+//!   ([`decision::response`](crate::decision::response)). `framing` is added to every `Content-Security-Policy`, the
+//!   origin's own included ([`decision::response::framing`](crate::decision::response::framing)).
+//! * Hop-by-hop fields, and those that the origin names in `Connection`, are removed
 //!   ([`proxy::hooks::response::seal_proxied`](crate::proxy::hooks::response::seal_proxied)).
-//! * A 101 counts only if the client asked for it; the tunnel then has a connection of its own
+//! * A 101 is accepted only if the client asked for the upgrade; the tunnel has a connection of its own
 //!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
-//! * Every wait for an origin has a bound and a default: `connect`, `response`, `send`, `idle`. A request that may have
-//!   had an effect is not repeated, unless the owner says so (`decision::upstream::retry`).
-//! * A connection that was verified for one upstream is never lent to another that trusts other authorities
+//! * Every wait for an origin has a bound with a default: `connect`, `response`, `send`, `idle`. A request that may have had
+//!   an effect is not repeated unless configured (`decision::upstream::retry`).
+//! * A connection that was verified for one upstream is never used for another that trusts other authorities
 //!   ([`proxy::upstream::peer`](crate::proxy::upstream::peer)).
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * `tls` with `ca` for origins across a network that others use, and `sni` where the name differs.
-//! * `response_headers: { remove: [...] }` for what tells strangers about the inside.
+//! * `tls` with `ca` for origins across a shared network, and `sni` where the name differs.
+//! * `response_headers: { remove: [...] }` for fields that reveal internals.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `tests/it/origin_faults.rs::what_is_not_an_answer_is_502`
 //! * `tests/it/origin_faults.rs::what_has_one_reading_is_forwarded_in_its_plain_form`

@@ -1,64 +1,63 @@
-//! HTTP/2 floods: few bytes that cost much.
+//! HTTP/2 floods: frames that cost the client little and the server much.
 //!
 //! # The attack
 //!
-//! HTTP/2 lets one connection hold many streams, compress fields against a shared table, and set the other side's pace
-//! (RFC 9113 §5.1.2, §5.2, §10.5; RFC 7541 §7). Each of these is cheap to ask for and dear to grant:
+//! HTTP/2 lets one connection hold many streams, compress fields against a shared table, and control the peer's sending
+//! (RFC 9113 §5.1.2, §5.2, §10.5; RFC 7541 §7). Each is cheap to request and expensive to grant:
 //!
-//! * *rapid reset*: a request and at once its RST_STREAM, without end; no limit on open streams ever counts one. The
-//!   server may also be tricked into resetting them itself;
-//! * *CONTINUATION flood*: a header block that never ends;
-//! * *HPACK bomb*: one entry in the table, then a byte for each copy of it, or a cookie in thousands of crumbs;
-//! * *stalled windows*: answers are asked for, and the window stays at zero, so that all of them wait in memory;
-//! * *control floods*: SETTINGS and PING that must be acknowledged, empty DATA or HEADERS frames, PRIORITY shuffles;
-//! * a preface, or a frame, that is never finished.
+//! * *rapid reset*: a request immediately followed by RST_STREAM, repeated; such streams never count as open. A client can
+//!   also provoke the server into resetting them;
+//! * *CONTINUATION flood*: a header block without end;
+//! * *HPACK bomb*: one entry in the table, then one byte for each copy of it, or a cookie in thousands of fields;
+//! * *stalled windows*: the client requests answers and keeps the window at zero, so that all of them wait in memory;
+//! * *control floods*: SETTINGS and PING that must be acknowledged, empty DATA or HEADERS frames, PRIORITY changes;
+//! * a preface, or a frame, that is never completed.
 //!
-//! # What happened to others
+//! # Known cases
 //!
-//! * Netflix and Google found eight of these in nearly every implementation at once in 2019, among them the ping flood
+//! * Netflix and Google found eight of these in nearly every implementation in 2019, among them the ping flood
 //!   ([CVE-2019-9512]), the reset flood ([CVE-2019-9514]), the settings flood ([CVE-2019-9515]), internal data
 //!   buffering ([CVE-2019-9517]) and empty frames ([CVE-2019-9518]).
-//! * Rapid reset carried the largest attacks seen until then ([CVE-2023-44487], in the wild from August 2023); **h2**,
-//!   which this gateway builds on, had queued reset streams without bound ([CVE-2023-26964]). *MadeYouReset* got around
-//!   the repairs by having the server do the resetting ([CVE-2025-8671], **Pingora** among others).
+//! * Rapid reset carried the largest attacks until then ([CVE-2023-44487], exploited from August 2023); **h2**,
+//!   which this gateway uses, had queued reset streams without bound ([CVE-2023-26964]). *MadeYouReset* evaded
+//!   the fixes by making the server reset ([CVE-2025-8671], **Pingora** among others).
 //! * CONTINUATION: **Apache httpd** ([CVE-2024-27316]), **Envoy** ([CVE-2024-27919]), **Go** ([CVE-2023-45288]), and h2
 //!   (RUSTSEC-2024-0332).
-//! * HPACK: **python-hpack** in 2016 ([CVE-2016-6581]); ten years later the "HTTP/2 bomb" joined tiny entries to a
-//!   closed window, which passed every limit on decoded *size*: **Apache httpd** ([CVE-2026-49975]), **Envoy**
+//! * HPACK: **python-hpack** in 2016 ([CVE-2016-6581]). Ten years later the "HTTP/2 bomb" combined tiny entries with a
+//!   closed window, within every limit on decoded *size*: **Apache httpd** ([CVE-2026-49975]), **Envoy**
 //!   ([CVE-2026-47774]), **Pingora** ([CVE-2026-105297]: one connection, two gigabytes). Three months later **Envoy**
-//!   was found to copy each repeated `Host` before it dropped it, uncounted ([CVE-2026-73550]).
-//! * A window of zero held **Apache httpd**'s workers for ever ([CVE-2023-43622]). Empty DATA frames queued without
+//!   was found to copy each repeated `Host` before it dropped it, without counting it ([CVE-2026-73550]).
+//! * A window of zero held **Apache httpd**'s workers without end ([CVE-2023-43622]). Empty DATA frames queued without
 //!   bound in h2 before 0.4.16 (RUSTSEC-2026-0258).
 //!
 //! # How this code avoids it
 //!
-//! * Options start from Pingora's safe defaults and are then set to what the file says: `http2_streams` at once, and a
-//!   header list bounded with 32 bytes a field as RFC 9113 §6.5.2 counts, so that tiny fields are not free
-//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, crumbs of a cookie included.
+//! * Options start from Pingora's safe defaults and are set from the configuration: `http2_streams` concurrent streams, and a
+//!   header list bounded with 32 bytes for each field (RFC 9113 §6.5.2), so that tiny fields count
+//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, split cookies included.
 //! * h2 0.4.20 bounds CONTINUATION frames, resets of streams that were not accepted yet, and small DATA frames.
-//! * What it answers or ignores cheaply, and so does not count, is counted by a guard that reads the heads of all
-//!   frames on their way in and out ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's
-//!   mistakes call for included (`http2_resets`), and frames that move nothing (`http2_control_frames`): PING, SETTINGS
-//!   by their number, PRIORITY, WINDOW_UPDATE, empty DATA, padding, unknown types. Both accounts are forgiven within
-//!   ten seconds, and requests and answers pay for the frames that they call for, so that a busy client is never taken
-//!   for a hostile one. Beyond a bound the connection ends with GOAWAY and ENHANCE_YOUR_CALM.
-//! * Every frame ends in time: the preface and a header block within `header_time`, any other within `body_idle`.
-//! * Every stream moves: a stalled upload is answered 408, as by HTTP/1, and a stream whose window stays shut, or opens
-//!   a byte at a time, is cut after `write_idle`; its neighbours go on
-//!   ([`proxy::connection::h2_session`](crate::proxy::connection::h2_session)).
+//! * Frames that h2 answers or ignores without counting are counted by a monitor that reads the heads of all frames in both
+//!   directions ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's errors provoke included
+//!   (`http2_resets`), and frames that transfer nothing (`http2_control_frames`): PING, SETTINGS by their number, PRIORITY,
+//!   WINDOW_UPDATE, empty DATA, padding, unknown types. Both counts decay within ten seconds, and requests and answers earn
+//!   the control frames that they need, so that a busy client is not taken for an attacker. Beyond a bound the connection ends
+//!   with GOAWAY and ENHANCE_YOUR_CALM.
+//! * The first request must begin within `first_request` of the connection's beginning. Every frame has a deadline: the preface and a header block within `header_time`, any other within `body_idle`.
+//! * Every stream must progress: a stalled upload is answered 408, as in HTTP/1, and a stream whose window stays closed, or
+//!   opens one byte at a time, is reset after `write_idle`; other streams continue
+//!   ([`proxy::connection::http2::session`](crate::proxy::connection::http2::session)).
 //! * A connection ends after `keepalive` without a stream, and after `requests_per_connection`.
-//! * What is kept for a connection is bounded: bytes on their way out, and streams whose answer is remembered
-//!   ([`proxy::connection::h2_seal`](crate::proxy::connection::h2_seal)).
-//! * Answers that the HTTP/2 library gives on its own (431, 400) leave with the owner's headers, a log line and a
-//!   count.
+//! * The state of a connection is bounded: bytes to be sent, and streams whose answer is tracked
+//!   ([`proxy::connection::http2::header_injection`](crate::proxy::connection::http2::header_injection)).
+//! * Answers that the HTTP/2 library sends by itself (431, 400) get the declared headers, a log line and a count.
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
 //! * `http2: false` on a listener whose clients don't need it.
-//! * `header_bytes`, `header_count` and `http2_streams` as low as the application allows: times the number of
-//!   connections, they are what strangers may hold in memory.
+//! * `header_bytes`, `header_count` and `http2_streams` as low as the application allows: multiplied by the number of
+//!   connections, they bound the memory that clients can occupy.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `tests/it/http2/flood.rs::a_rapid_reset_ends_the_connection`
 //! * `tests/it/http2/flood.rs::resets_of_requests_that_are_being_served_count_too`
@@ -76,6 +75,8 @@
 //! * `tests/it/http2/malformed.rs::frames_that_no_stream_can_have_end_the_connection`
 //! * `tests/it/http2/malformed.rs::data_after_the_end_of_a_stream_does_not_reach_anyone`
 //! * `tests/it/http2/stall.rs::a_stalled_upload_is_answered_408_and_its_neighbours_are_unharmed`
+//! * `tests/it/http2/stall.rs::a_body_slower_than_its_route_allows_is_answered_408`
+//! * `tests/it/http2/stall.rs::a_connection_that_never_asks_is_told_to_go`
 //! * `tests/it/http2/stall.rs::half_a_header_block_and_silence_is_cut`
 //! * `tests/it/http2/stall.rs::half_a_preface_and_silence_is_cut`
 //! * `tests/it/http2/stall.rs::a_frame_that_dribbles_is_cut`
@@ -84,10 +85,10 @@
 //! * `tests/it/http2/stall.rs::a_client_that_never_reads_is_cut_in_bounded_memory`
 //! * `tests/it/http2/stall.rs::a_body_without_end_is_answered_413_at_its_bound`
 //! * `tests/it/http2/stall.rs::a_connection_with_enough_requests_retires_and_loses_none`
-//! * `src/proxy/connection/h2_guard/tests.rs::requests_pay_for_the_control_frames_that_they_bring`
-//! * `src/proxy/connection/h2_guard/tests.rs::no_bytes_make_it_panic` (for random bytes)
-//! * `src/proxy/connection/h2_guard/tests.rs::it_does_not_matter_how_the_bytes_are_cut`
-//! * `src/proxy/connection/h2_seal/tests.rs::a_client_that_resets_its_streams_takes_no_memory_and_no_trailers`
+//! * `src/proxy/connection/http2/flood/tests.rs::requests_give_credit_for_the_control_frames_that_they_bring`
+//! * `src/proxy/connection/http2/flood/tests.rs::no_bytes_make_it_panic` (for random bytes)
+//! * `src/proxy/connection/http2/flood/tests.rs::it_does_not_matter_how_the_bytes_are_cut`
+//! * `src/proxy/connection/http2/header_injection/tests.rs::a_client_that_resets_its_streams_takes_no_memory_and_no_trailers`
 //! * `tests/it/response.rs::http2_with_too_large_a_header_list_carries_them`
 //! * `tests/it/access_log.rs::a_cancelled_stream_has_its_line`
 //! * `tests/it/listener.rs::http2_can_be_switched_off`

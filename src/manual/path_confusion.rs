@@ -1,60 +1,59 @@
-//! Path confusion: rules that match one path, an origin that serves another.
+//! Path confusion: rules match one path, the origin serves another.
 //!
 //! # The attack
 //!
 //! A rule closes `/admin`. The client asks for `/public/..%2fadmin`, `/public/..;/admin`, `//admin`, `/%61dmin`,
 //! `/admin#.png` or `/public/%252e%252e/admin`: the gateway compares the text, finds no rule, and forwards it; the
-//! origin decodes, merges, resolves, strips, and serves `/admin`. RFC 3986 §6.2.2 says which spellings are equal, but
-//! every server decodes a little more or a little less, in another order, and once more than it should. Hosts have
-//! spellings too: case, a port, a trailing dot, user information (RFC 3986 §3.2), and a request that names two of them
-//! (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+//! origin decodes, merges, resolves or strips, and serves `/admin`. RFC 3986 §6.2.2 defines which spellings are equal, but
+//! servers decode more or less than that, in different orders, and sometimes twice. Hosts have several spellings too: case, a
+//! port, a trailing dot, user information (RFC 3986 §3.2), and a request that names two of them (RFC 9112 §3.2.2,
+//! RFC 9113 §8.3.1).
 //!
-//! # What happened to others
+//! # Known cases
 //!
-//! * **Envoy** compared paths as they came: `something/../admin` passed a block on `/admin` ([CVE-2019-9901]), and
-//!   later `%2F` and `%5C` did ([CVE-2021-29492]). **Istio**'s rules on top of it could be passed with several slashes
+//! * **Envoy** compared paths without normalising them: `something/../admin` passed a block on `/admin` ([CVE-2019-9901]), and
+//!   later `%2F` and `%5C` did ([CVE-2021-29492]). **Istio**'s rules on top of it could be bypassed with several slashes
 //!   or escaped ones ([CVE-2021-31920]) and with a `#fragment` in the request ([CVE-2021-39156]).
 //! * **HAProxy** accepted `#` in a target, so that `index.html#.png` matched a rule for images ([CVE-2023-45539]).
-//! * **Apache httpd** 2.4.49 normalised before it had decoded all: `/.%2e/` left the document root ([CVE-2021-41773],
-//!   exploited at once); the repair in 2.4.50 did not think of double encoding ([CVE-2021-42013]).
-//! * **F5 BIG-IP**: Apache in front let `/tmui/login.jsp/..;/` pass as a login page, Tomcat behind it climbed
-//!   ([CVE-2020-5902]: commands as root on the load balancer). **Apache Shiro** fell to the same `;`, twice
+//! * **Apache httpd** 2.4.49 normalised before everything was decoded: `/.%2e/` left the document root ([CVE-2021-41773],
+//!   exploited at once); the fix in 2.4.50 missed double encoding ([CVE-2021-42013]).
+//! * **F5 BIG-IP**: Apache in front took `/tmui/login.jsp/..;/` for a login page, Tomcat behind it resolved `..;`
+//!   ([CVE-2020-5902]: commands as root on the load balancer). **Apache Shiro** had the same flaw, twice
 //!   ([CVE-2020-1957], [CVE-2020-11989]).
 //! * **PAN-OS**: nginx in front decided that `/unauth/%252e%252e/` needs no login, Apache behind it decoded once more
 //!   ([CVE-2025-0108], exploited within days).
-//! * **Apache httpd** as a proxy could be sent elsewhere by a target that begins with `@` ([CVE-2011-3368]).
+//! * **Apache httpd** as a proxy could be directed to another host by a target that begins with `@` ([CVE-2011-3368]).
 //!
 //! # How this code avoids it
 //!
-//! * [`decision::request::path::read`](crate::decision::request::path::read) gives a path its one normal form before
-//!   any rule sees it: dot segments resolved (also spelled `%2e`), `//` merged, unreserved characters plain, every
-//!   other escape in upper case. It is what rules match and what is forwarded, byte for byte.
-//! * What nobody sends in good faith is refused, never repaired: backslashes, control characters and NUL, invalid
-//!   escapes, over-long or broken UTF-8, `#`, a climb above the root, and dot segments that show only once parameters
+//! * [`decision::request::path::read`](crate::decision::request::path::read) normalises a path before any rule sees it: dot
+//!   segments resolved (also spelled `%2e`), `//` merged, unreserved characters decoded, every other escape in upper case.
+//!   The result is what rules match and what is forwarded, byte for byte.
+//! * What no ordinary client sends is refused, not repaired: backslashes, control characters and NUL, invalid
+//!   escapes, over-long or invalid UTF-8, `#`, a path above the root, and dot segments that appear only once parameters
 //!   are dropped, separators decoded, or the path decoded again. The reasons are the variants of
 //!   [`PathError`](crate::decision::request::path::PathError).
-//! * What some origins read differently and others do not, such as `/admin;x/y`, `/%2561dmin` or `/users/%40me`, is
-//!   read in the loosest way too ([`Spelling`](crate::decision::request::path::Spelling)), and passes only if that
-//!   leads to the same route ([`decision::route`](crate::decision::route)). So no two spellings of one path come
-//!   through routes with different access.
-//! * Encoded separators go by the route's `encoded_separators`: `reject` by default, `keep` where the owner vouches for
-//!   the origin, or `decode`, and then the decoded path is what is matched and what is forwarded.
-//! * The origin is asked for that same form, made by [`decision::rewrite`](crate::decision::rewrite) and written by
+//! * Paths that some origins read differently, such as `/admin;x/y`, `/%2561dmin` or `/users/%40me`, are also read in the most
+//!   permissive way ([`Spelling`](crate::decision::request::path::Spelling)), and pass only if both readings lead to the same
+//!   route ([`decision::route`](crate::decision::route)). So no two spellings of one path use routes with different access.
+//! * Encoded separators are handled by the route's `encoded_separators`: `reject` by default, `keep` for an origin that is
+//!   known not to decode them, or `decode`, with which the decoded path is matched and forwarded.
+//! * The origin gets the normalised path, made by [`decision::rewrite`](crate::decision::rewrite) and written by
 //!   [`proxy::hooks::upstream::rewrite`](crate::proxy::hooks::upstream::rewrite). Prefixes are stripped and added by whole segments.
-//! * [`decision::request::host::parse`](crate::decision::request::host::parse) does the same for hosts. `Host`,
-//!   `:authority` and an absolute target must name one host; the origin sees that one.
-//! * Two routes that could take the same request with equal right don't load, so the order of a file decides nothing.
+//! * [`decision::request::host::parse`](crate::decision::request::host::parse) normalises hosts. `Host`, `:authority` and an
+//!   absolute target must name one host; the origin gets that one.
+//! * Two routes that match the same request with equal precedence are an error at load, so the order in a file has no effect.
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * `encoded_separators: keep` is a promise about the origin: one that decodes them serves `/files/admin/x` to whoever
-//!   may ask for `/files/{name}`.
+//! * `encoded_separators: keep` asserts that the origin does not decode them: one that does serves `/files/admin/x` to every
+//!   client that may request `/files/{name}`.
 //! * Paths are compared with case. An origin that ignores case needs `{regex: "(?i)…"}`, or the stricter access on the
-//!   wider route. `check` points out an open route above a protected one.
-//! * The query is forwarded as it came. A condition on a query parameter reads it as forms are encoded today, separated
-//!   by `&`; an origin that also separates at `;` reads other parameters.
+//!   wider route. `check` warns of an open route above a protected one.
+//! * The query is forwarded unchanged. A condition on a query parameter splits it at `&`, as forms are encoded today; an origin
+//!   that also splits at `;` reads other parameters.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `src/decision/route/tests/spellings.rs::no_two_spellings_reach_one_origin_path_through_different_routes` (for
 //!   random routes, spellings and kinds of origin)

@@ -1,59 +1,58 @@
-//! The process: its privileges, its keys, its admin interface, its life.
+//! The process: its privileges, its keys, its admin interface, its life cycle.
 //!
 //! # The attack
 //!
-//! All other pages are about what passes through. This one is about what stands there: a program that faces the
-//! internet, holds private keys, was started by root to bind port 443, and answers questions about itself. One input
-//! that ends it ends everyone's requests; one that takes it over has all that it may do.
+//! All other pages are about requests. This one is about the program: it faces the internet, holds private keys, is started by
+//! root to bind port 443, and has an admin interface. An input that crashes it ends every request; an input that takes
+//! control of it gets its privileges.
 //!
-//! # What happened to others
+//! # Known cases
 //!
 //! * **Apache httpd**'s workers, which run without privileges, could make the parent run code as root at the next
-//!   graceful restart ([CVE-2019-0211]); **nginx** packages let the web user own the folder in which root made log
+//!   graceful restart ([CVE-2019-0211]); **nginx** packages let the web user own the folder in which root created log
 //!   files ([CVE-2016-1247]).
-//! * **OpenSSL** gave away the memory of the process, keys included, for a length that nobody compared
-//!   ([CVE-2014-0160]).
+//! * **OpenSSL** disclosed the memory of the process, keys included, because a length was not checked ([CVE-2014-0160]).
 //! * Admin interfaces that could be reached from outside: **F5 BIG-IP**'s twice, both times to root ([CVE-2020-5902],
-//!   [CVE-2022-1388]); **Kong**'s in a published compose file ([CVE-2020-11710], which the vendor disputes: the
+//!   [CVE-2022-1388]); **Kong**'s in a published compose file ([CVE-2020-11710], disputed by the vendor: the
 //!   template, not the product).
 //! * One input that ends the process: **Envoy** with a PROXY header of type LOCAL ([CVE-2024-23327]).
 //!
 //! # How this code avoids it
 //!
-//! * `unsafe` is forbidden in the crate, and TLS is rustls: memory is not read past a length.
-//! * `process.user`: root for as long as it takes to bind ports and read keys, and then never again: every thread is
-//!   somebody else before the first byte of a stranger is read ([`privileges`](crate::privileges)). Log files are
-//!   opened after that, so that root makes no file in a folder that another user writes to.
-//! * A key or a file of secrets that others can read is pointed out by `check` and at start.
-//! * A panic ends the request that met it: a sealed 500, one log line, one count, its places given back, its connection
-//!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic that nothing caught ends one connection or one stream.
-//! * The admin listener takes loopback addresses only, unless it has a `token`, and without one it changes nothing
+//! * `unsafe` is forbidden in the crate, and TLS is rustls: no read beyond a buffer.
+//! * `process.user`: root only until ports are bound and keys are read. Every thread changes to that user before the first
+//!   byte of a client is read ([`privileges`](crate::privileges)). Log files are opened after that, so that root creates no
+//!   file in a folder that another user can write to.
+//! * `check` and the start warn of a key or a file of secrets that others can read.
+//! * A panic ends only its request: a 500 with the declared headers, one log line, one count, its slots released, its connection
+//!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic outside of a request ends one connection or one stream.
+//! * The admin listener takes only loopback addresses unless it has a `token`, and changes nothing without one
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
-//!   and time, and shares no port with the public.
-//! * Orders come over a socket in a folder for the owner alone, and from processes of that user or of root: the kernel says
-//!   who connects ([`runtime_folder`](crate::runtime_folder)). The same holds for whoever asks for the listening sockets, and
-//!   a new process that fails costs nothing ([`handover`](crate::handover)).
-//! * Secrets have a type that neither prints nor serialises ([`secret`](crate::secret)), and the query parameters in
-//!   which credentials travel are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). What a
-//!   stranger sends can't write a log line of its own, nor a long one.
-//! * Sockets are bound and certificates loaded before anything starts: what can't serve ends at once, with the reason,
-//!   instead of living on deaf ([`proxy::server::listener::bind`](crate::proxy::server::listener::bind)).
-//! * `addresses` of a listener turn peers away before TLS; those of a route come before every other access rule
-//!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes wrong or unreadable
-//!   changes nothing, and is told.
-//! * The process ends in order ([`proxy::drain`](crate::proxy::drain)): no restart, however often it is forced, is a way to make
-//!   requests fail, and a client that holds on holds it for `process.drain` at most.
-//! * What strangers' bytes reach first, and the configuration, is fuzzed (`tests/fuzz/README.md`).
+//!   and time, and shares no port with clients.
+//! * Commands come over a socket in a folder that only the owner can access, from processes of that user or root, as the kernel
+//!   reports the peer ([`runtime_folder`](crate::runtime_folder)). The same applies to a process that takes over the listening
+//!   sockets; a new process that fails has no effect ([`handover`](crate::handover)).
+//! * Secrets have a type that neither prints nor serialises ([`secret`](crate::secret)), and query parameters that carry
+//!   credentials are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). A client can't forge a log
+//!   line or write a very long one.
+//! * Sockets are bound and certificates loaded before anything starts: a process that can't serve exits at once with the
+//!   reason ([`proxy::server::listener::bind`](crate::proxy::server::listener::bind)).
+//! * `addresses` of a listener refuse peers before TLS; those of a route are checked before every other access rule
+//!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes invalid or unreadable changes
+//!   nothing, and is reported.
+//! * The process ends by a drain ([`proxy::drain`](crate::proxy::drain)): a restart fails no request, however often it is
+//!   forced, and a client can delay the end by `process.drain` at most.
+//! * The parsers of clients' bytes and of the configuration are fuzzed (`tests/fuzz/README.md`).
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * `process.user`, and the rights of the files: keys, API keys and the configuration are for that user alone.
-//! * `process.drain_notice`, as long as the load balancer before it takes to see that `/readyz` fails; and a supervisor that
+//! * `process.user`, and the permissions of the files: only that user may read keys, API keys and the configuration.
+//! * `process.drain_notice`, as long as the load balancer in front needs to notice that `/readyz` fails; and a supervisor that
 //!   waits for the notice, `process.drain` and two seconds before it kills.
 //! * Bounds of the machine: memory, descriptors, a restart by the supervisor.
-//! * `addresses` for routes that only some networks use, the administration above all.
+//! * `addresses` for routes that only some networks use, above all for administration.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `tests/it/process.rs::root_is_given_up_by_every_thread_once_sockets_and_keys_are_held`
 //! * `tests/it/process.rs::whoever_is_not_root_can_not_become_somebody_else`

@@ -2,21 +2,21 @@
 //!
 //! # The attack
 //!
-//! Where two programs on a request's way disagree where it ends, the rest of its body is the next request to one of
-//! them: a request that no rule has seen, answered to whoever comes next on that connection (RFC 9112 §11.2).
-//! Everything that tells a message's length is a place to disagree:
+//! If two programs on a request's path disagree about its end, the rest of its body is the next request to one of
+//! them: a request that no rule has seen, whose answer goes to the next client on that connection (RFC 9112 §11.2).
+//! Everything that determines a message's length can cause a disagreement:
 //!
 //! * `Content-Length` twice, with a sign, empty, or beside `Transfer-Encoding` (RFC 9112 §6.1, §6.3; RFC 9110 §8.6);
 //! * a transfer coding that is not exactly `chunked`, or any at all in HTTP/1.0 (RFC 9112 §6.1);
-//! * the lines themselves: a bare CR or LF, a folded line, a space before the colon, an empty field name (RFC 9112
+//! * the lines: a bare CR or LF, a folded line, a space before the colon, an empty field name (RFC 9112
 //!   §2.2, §5.1, §5.2);
-//! * the chunks: sizes too big for a number, extensions, line ends within them (RFC 9112 §7.1);
-//! * HTTP/2 on one side and HTTP/1 on the other: frames have a length of their own, and a value may hold bytes that end
+//! * the chunks: sizes that overflow, extensions, line ends within them (RFC 9112 §7.1);
+//! * HTTP/2 on one side and HTTP/1 on the other: frames have a length of their own, and a value may contain bytes that end
 //!   a line in HTTP/1 (RFC 9113 §8.2.1, §8.2.2, §10.3);
-//! * a body that nobody reads: what is left of it is taken for the next request;
-//! * a protocol switch that one side believes in and the other has not agreed to (RFC 9110 §7.8).
+//! * an unread body: the rest of it is taken for the next request;
+//! * a protocol switch that one side assumes and the other has not agreed to (RFC 9110 §7.8).
 //!
-//! # What happened to others
+//! # Known cases
 //!
 //! * **HAProxy** let the length of a field name overflow ([CVE-2021-40346]); accepted an empty field name and lost all
 //!   fields after it ([CVE-2023-25725]); forwarded an empty `Content-Length` ([CVE-2023-40225]); let a
@@ -24,63 +24,61 @@
 //! * **Netty** took `Transfer-Encoding : chunked`, with the space ([CVE-2019-16869]); **Node.js** ended a field at a
 //!   bare CR ([CVE-2023-30589]); **Gunicorn** took conflicting `Transfer-Encoding` fields for chunked
 //!   ([CVE-2024-1135]).
-//! * **hyper** read `Content-Length: +3` ([CVE-2021-32715]) and let the size of a chunk overflow ([CVE-2021-32714]): a
-//!   memory-safe language does not help against a second reading.
+//! * **hyper** read `Content-Length: +3` ([CVE-2021-32715]) and let the size of a chunk overflow ([CVE-2021-32714]):
+//!   memory safety does not prevent a lenient parser.
 //! * In chunk-size lines a bare LF sufficed for **ASP.NET Core** ([CVE-2025-55315], rated 9.9), **Go**
 //!   ([CVE-2025-22871]) and **Netty** ([CVE-2025-58056]), and **Squid**'s decoder was lenient as a whole
 //!   ([CVE-2023-46846]).
-//! * On the way from HTTP/2 to HTTP/1, **Apache httpd** forwarded a method that was more than a method
+//! * From HTTP/2 to HTTP/1, **Apache httpd** forwarded a method that contained more than a method
 //!   ([CVE-2021-33193]), **Varnish** pseudo-header fields with characters that no request line may have
-//!   ([CVE-2022-45060]), **Netty** a `Content-Length` that the frames did not bear out ([CVE-2021-21295]), and **Apache
+//!   ([CVE-2022-45060]), **Netty** a `Content-Length` that differed from the frames ([CVE-2021-21295]), and **Apache
 //!   Traffic Server** a `Transfer-Encoding`, which HTTP/2 does not have ([CVE-2026-58150]).
-//! * Bodies that were left over: **nginx** with some `error_page` settings ([CVE-2019-20372]); **Pingora** on a cache
+//! * Unread bodies: **nginx** with some `error_page` settings ([CVE-2019-20372]); **Pingora** on a cache
 //!   hit ([CVE-2025-4366]); **Apache Traffic Server** after an early answer to `Expect: 100-continue`
 //!   ([CVE-2025-55702]), and on a pooled connection to an origin that still waited for the rest of a body
 //!   ([CVE-2025-31699]).
 //! * **Pingora** read close-delimited bodies in HTTP/1.0 requests and mixed up several codings ([CVE-2026-2835]), and
-//!   passed on the bytes after an `Upgrade` before the origin had agreed ([CVE-2026-2833]); **nghttpx** forwarded an
+//!   forwarded the bytes after an `Upgrade` before the origin had agreed ([CVE-2026-2833]); **nghttpx** forwarded an
 //!   `Upgrade` together with a body ([CVE-2026-58055]).
 //!
 //! # How this code avoids it
 //!
-//! Pingora's parser forgives, as parsers do. So it never gets the bytes of a client; it gets messages that have one
-//! reading.
+//! Pingora's parser is lenient. It never gets the bytes of a client; it gets messages that have only one reading.
 //!
-//! * [`decision::request::head`](crate::decision::request::head) judges an HTTP/1 head as bytes: every line ends in CR
-//!   LF, none is folded, every name is a token right up to its colon, no value holds a control character, `Host` is
-//!   there once. Other versions are 505.
+//! * [`decision::request::head`](crate::decision::request::head) checks an HTTP/1 head as bytes: every line ends in CR
+//!   LF, none is folded, every name is a token up to its colon, no value contains a control character, `Host` occurs
+//!   once. Other versions are 505.
 //! * [`decision::request::framing`](crate::decision::request::framing) finds one length or none: a second
 //!   `Content-Length`, even an equal one, one that is not made of digits or does not fit a number, one beside
 //!   `Transfer-Encoding`, and `Transfer-Encoding` in HTTP/1.0 are refused; codings other than `chunked` are 501.
-//! * [`decision::request::chunked`](crate::decision::request::chunked) follows the chunks: plain sizes that can't
-//!   overflow, lines that end in CR LF, extensions and trailers of a few kilobytes at most. They reach no origin: what
-//!   is forwarded is chunked anew.
-//! * [`proxy::connection`](crate::proxy::connection) hands Pingora one message at a time. What a client sends ahead, or
-//!   beyond the length that it announced, waits, and is the next request, judged like any other.
-//! * [`decision::request::read`](crate::decision::request::read) checks lengths and hosts again, whatever the protocol,
-//!   so that HTTP/2 can't bring what HTTP/1 may not.
-//! * An unread body ends the connection, unless it is small and announced, and then it is read
-//!   ([`proxy::hooks::response::answer`](crate::proxy::hooks::response::answer)). A body that is refused, broken off or given up
-//!   never reaches the origin as a whole one, and its connection is not used again. What an origin sends after the end
-//!   of its answer is never the next answer.
-//! * `Connection` may name only what always ends here; `Expect` is `100-continue` or 417.
-//! * From HTTP/2 to HTTP/1 nothing is copied as text: fields are values of the `http` crate, which holds no CR, LF or
-//!   NUL; the target is written anew from its normal form; hop-by-hop fields end here.
+//! * [`decision::request::chunked`](crate::decision::request::chunked) parses the chunks: sizes that can't overflow, lines
+//!   that end in CR LF, extensions and trailers of a few kilobytes at most. They are not forwarded: the body is chunked again.
+//! * [`proxy::connection`](crate::proxy::connection) gives Pingora one message at a time. Bytes beyond the announced length are
+//!   held back, and are the next request, checked like any other.
+//! * [`decision::request::read`](crate::decision::request::read) checks lengths and hosts again, for every protocol,
+//!   so that HTTP/2 can't contain what HTTP/1 may not.
+//! * An unread body ends the connection, unless it is small and its length announced, and then it is read
+//!   ([`proxy::hooks::response::answer`](crate::proxy::hooks::response::answer)). A refused, cut-off or cancelled body never
+//!   reaches the origin as a complete one, and its connection is not reused. Bytes that an origin sends after the end of its
+//!   answer are never the next answer.
+//! * `Connection` may name only fields that are removed anyway; `Expect` is `100-continue` or 417.
+//! * From HTTP/2 to HTTP/1 no text is copied: fields are values of the `http` crate, which contain no CR, LF or
+//!   NUL; the target is written from its normalised form; hop-by-hop fields are removed.
 //! * A tunnel begins when the origin answers 101 to a request that asked for it, and not before
-//!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)), on a connection of its own that nobody gets afterwards. A request with
-//!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that nobody asked for is
+//!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)), on a connection of its own that is not reused. A request with
+//!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that no client asked for is
 //!   a failure of the origin ([`proxy::hooks::response`](crate::proxy::hooks::response)).
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! Nothing here has a switch. A client that needs one of these forms is broken, and a report of it is in the access log
-//! with the cause `malformed_request`, `version_unsupported` or `transfer_coding_unknown`.
+//! Nothing: these checks can't be switched off. A client that needs one of these forms is broken; its requests are in the
+//! access log with the cause `malformed_request`, `version_unsupported` or `transfer_coding_unknown`.
 //!
-//! One thing can't be told from outside: what an origin sends unasked just as the next request goes out on the same pooled
-//! connection looks like that request's answer. Bytes that come before are noticed, and close the connection. An origin
-//! that is not trusted that far belongs to an upstream with `http2: true`, where each answer names its request.
+//! One case can't be detected: bytes that an origin sends unasked at the moment at which the next request goes out on the same
+//! pooled connection look like that request's answer. Earlier bytes are detected, and close the connection. For an origin that
+//! is not trusted that far, use an upstream with `http2: true`, where each answer names its request.
 //!
-//! # Kept so by
+//! # Tests
 //!
 //! * `src/decision/request/head/tests.rs::what_parsers_forgive_is_refused`
 //! * `src/decision/request/head/tests.rs::pieces_are_read_as_the_whole`

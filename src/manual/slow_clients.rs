@@ -1,70 +1,70 @@
-//! Slow clients: holding what others need, for next to nothing.
+//! Slow clients: connections that occupy resources at almost no cost to the client.
 //!
 //! # The attack
 //!
-//! A connection costs the server memory, a descriptor, perhaps a place in a limit; it costs the client nothing to keep
-//! it. So a client sends one byte of a head every few seconds (Slowloris), announces a large body and lets it drip,
-//! asks for something large and reads it a few bytes at a time, opens a connection and never says a word, or begins a
-//! TLS handshake and stops. Each single read or write is in time; the whole never ends. A few thousand such connections
-//! from one machine take the place of everyone else's.
+//! A connection costs the server memory, a descriptor, perhaps a slot of a limit; it costs the client almost nothing. So a
+//! client sends one byte of a head every few seconds (Slowloris), announces a large body and sends it slowly, requests
+//! something large and reads it a few bytes at a time, opens a connection and sends nothing, or begins a TLS handshake and
+//! stops. Each single read or write is in time; the request never ends. A few thousand such connections from one machine
+//! exclude everyone else.
 //!
-//! HTTP has no clock: RFC 9112 §9.5 only says that a server should have a timeout and may use 408 (RFC 9110 §15.5.9).
+//! HTTP defines no deadlines: RFC 9112 §9.5 only says that a server should have a timeout and may use 408 (RFC 9110 §15.5.9).
 //!
-//! # What happened to others
+//! # Known cases
 //!
-//! * **Apache httpd** had nothing against a head that never ends until `mod_reqtimeout` ([CVE-2007-6750]).
-//! * **Node.js** learned it in parts: a deadline for the head ([CVE-2018-12122]), then for the head of later requests
-//!   on a kept connection ([CVE-2019-5737]), then for the whole request ([CVE-2020-8251]).
+//! * **Apache httpd** had no bound on the time of a head until `mod_reqtimeout` ([CVE-2007-6750]).
+//! * **Node.js** added bounds one after the other: a deadline for the head ([CVE-2018-12122]), then for the head of later
+//!   requests on a kept connection ([CVE-2019-5737]), then for the whole request ([CVE-2020-8251]).
 //! * Chunk extensions are body bytes that no limit counts: **Go** read up to a gigabyte of them ([CVE-2023-39326]),
 //!   **Node.js** without end ([CVE-2024-22019]).
-//! * Pingora's own timeouts are for one read at a time, the first minute-long, later ones infinite unless set anew on
+//! * Pingora's own timeouts apply to single reads, the first one a minute, later ones without end unless set for
 //!   every request; it has no bound on the number of connections.
 //!
 //! # How this code avoids it
 //!
-//! Every wait has a bound with a name ([`config::raw::listener::Bounds`](crate::config::raw::listener::Bounds)), a
-//! default, and a count in `portcullis_bound_hits_total`:
+//! Every wait has a named bound ([`config::raw::listener::Bounds`](crate::config::raw::listener::Bounds)) with a
+//! default, and is counted in `portcullis_bound_hits_total`:
 //!
-//! | waiting for | at most | and on the whole |
+//! | waiting for | at most | in total |
 //! |---|---|---|
 //! | the TLS handshake | `handshake` | `first_request` |
 //! | the first request | | `first_request`, from the connection's beginning |
-//! | the rest of a head | | `header_time`, from its first byte; `header_bytes` and `uri` before its end |
-//! | the rest of a body | `body_idle` of silence | `body_rate`; `body` in all |
-//! | the client to take its answer | `write_idle` of silence | `answer_rate` |
+//! | the rest of a head | | `header_time`, from its first byte; `header_bytes` and `uri` bound its size |
+//! | the rest of a body | `body_idle` of silence | `body_rate`; `body` bounds its size |
+//! | the client to read its answer | `write_idle` of silence | `answer_rate` |
 //! | the next request | `keepalive` | |
 //!
-//! * A head is a whole: its time runs from the first byte, not between two reads, and Pingora does not see it before it
-//!   is complete ([`proxy::connection`](crate::proxy::connection)). Empty lines before it buy no time.
-//! * A rate is kept by a purse: waiting for the client empties it, bytes that move fill it, never above `body_idle` or
-//!   `write_idle`. So silence is cut after that time, a trickle soon after, and an honest slow line never. Time in
-//!   which the origin makes the client wait costs the client nothing.
-//! * What a client must not send it may read about: a refusal is followed by a short wait in which the rest is read and
-//!   forgotten, since a reset would overtake the answer (RFC 9112 §9.6). That wait is bounded too.
-//! * Extensions and trailers of chunks are bounded beside the body
+//! * The time of a head runs from its first byte, not between two reads, and Pingora gets the head once it is complete
+//!   ([`proxy::connection`](crate::proxy::connection)). Empty lines before it do not extend the time.
+//! * A minimum rate is kept by a budget: waiting for the client reduces it, bytes that move increase it, up to `body_idle` or
+//!   `write_idle`. So a silent client is cut off after that time, one below the rate soon after, and one above the rate never.
+//!   Time in which the gateway waits for the origin is not counted.
+//! * A client can read a refusal while it still sends: for a short, bounded time the rest of its request is read and
+//!   discarded, because a reset could overtake the answer (RFC 9112 §9.6).
+//! * Extensions and trailers of chunks are bounded apart from the body
 //!   ([`decision::request::chunked`](crate::decision::request::chunked)).
-//! * `connections` and `connections_per_address` bound how many there are at all, in all and for each address (an IPv6
+//! * `connections` and `connections_per_address` bound the number of connections, in total and for each address (an IPv6
 //!   client by its /64, a client behind a load balancer by its own), before TLS and at the cost of an accept
 //!   ([`proxy::server::accept`](crate::proxy::server::accept), [`state::connections`](crate::state::connections)). A connection ends
-//!   after `requests_per_connection`. The limit on descriptors is raised to what this needs.
-//! * Tunnels have `tunnel_idle`, counted over both directions together ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
-//! * HTTP/2 has the same bounds by stream and by frame ([`http2_floods`](super::http2_floods)).
-//! * Limits by caller and concurrency are taken when a request is decided, and given back when it ends, however it ends
+//!   after `requests_per_connection`. The limit on descriptors is raised accordingly.
+//! * Tunnels have `tunnel_idle`, over both directions together ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
+//! * HTTP/2 has the same bounds, those of a route included, by stream and by frame ([`http2_floods`](super::http2_floods)).
+//! * Concurrency limits count a request from its decision until it ends, on every path
 //!   ([`state::limits`](crate::state::limits)).
 //!
-//! # What is left to the owner
+//! # Left to the operator
 //!
-//! * `connections` to what the machine has memory for, and a hard limit on descriptors of twice that (`LimitNOFILE`).
-//! * Routes that take uploads need their own `body`, and those on which a client may be silent for long their own
-//!   `body_idle` and `body_rate`.
-//! * Many addresses look like many clients. What a network as a whole may do is for the network's own defences.
+//! * `connections` by the memory of the machine, and a hard limit on descriptors of twice that (`LimitNOFILE`).
+//! * Routes that take uploads need their own `body`, and those whose clients may be silent for long their
+//!   own `body_idle` and `body_rate`.
+//! * Many addresses count as many clients. A distributed attack is for the network's own defences.
 //!
-//! # Kept so by
+//! # Tests
 //!
-//! * `src/proxy/connection/pace.rs::silence_is_cut_after_the_idle_time`
-//! * `src/proxy/connection/pace.rs::a_trickle_is_cut_soon_after`
-//! * `src/proxy/connection/pace.rs::the_lowest_rate_is_enough`
-//! * `src/proxy/connection/pace.rs::our_own_slowness_costs_the_client_nothing`
+//! * `src/proxy/connection/min_rate.rs::silence_is_cut_after_the_idle_time`
+//! * `src/proxy/connection/min_rate.rs::a_trickle_is_cut_soon_after`
+//! * `src/proxy/connection/min_rate.rs::the_lowest_rate_is_enough`
+//! * `src/proxy/connection/min_rate.rs::our_own_slowness_costs_the_client_nothing`
 //! * `tests/it/slow.rs::a_connection_that_never_asks_is_closed`
 //! * `tests/it/slow.rs::a_trickled_head_is_cut_off_and_answered`
 //! * `tests/it/slow.rs::empty_lines_do_not_keep_a_connection`

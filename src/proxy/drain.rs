@@ -2,14 +2,14 @@
 //!
 //! | stage | what happens | until |
 //! |---|---|---|
-//! | [`Serving`](Stage::Serving) | everything | a signal, `POST /drain`, or a successor that has taken over the sockets |
-//! | [`Notice`](Stage::Notice) | `/readyz` fails, new connections are still accepted; each open one is told at a moment of its own that it is the last: `Connection: close`, or GOAWAY | `process.drain_notice` |
-//! | [`Leaving`](Stage::Leaving) | what the kernel has queued is accepted and the listeners close; idle connections have `process.drain_idle` left, then they get a FIN; requests go on | `process.drain_streams` |
-//! | [`StreamsEnd`](Stage::StreamsEnd) | tunnels and answers without an end are ended in order | `process.drain` |
-//! | [`Cut`](Stage::Cut) | requests that are left are answered 503, or broken off where an answer had begun | a second |
-//! | [`Over`](Stage::Over) | what is left is dropped, and logged as it is | a second |
+//! | [`Serving`](DrainStage::Serving) | everything | a signal, `POST /drain`, or a successor that has taken over the sockets |
+//! | [`Notice`](DrainStage::Notice) | `/readyz` fails, new connections are still accepted; each open one is told at a moment of its own that it is the last: `Connection: close`, or GOAWAY | `process.drain_notice` |
+//! | [`Leaving`](DrainStage::Leaving) | what the kernel has queued is accepted and the listeners close; idle connections have `process.drain_idle` left, then they get a FIN; requests go on | `process.drain_streams` |
+//! | [`StreamsEnd`](DrainStage::StreamsEnd) | tunnels and answers without an end are ended in order | `process.drain` |
+//! | [`Cut`](DrainStage::Cut) | requests that are left are answered 503, or broken off where an answer had begun | a second |
+//! | [`Over`](DrainStage::Over) | what is left is dropped, and logged as it is | a second |
 //!
-//! The process ends in whatever stage the last connection closes. A second signal leads to [`Cut`](Stage::Cut) at once.
+//! The process ends in whatever stage the last connection closes. A second signal leads to [`Cut`](DrainStage::Cut) at once.
 //!
 //! No request is lost over HTTP/2: GOAWAY first says that streams are accepted still, and then which was the last one (RFC 9113
 //! §6.8). HTTP/1.1 has nothing like that for an idle connection: a request and the FIN may cross (RFC 9112 §9.5). So the way out
@@ -30,25 +30,25 @@ use crate::decision::outcome::{Cause, Denial};
 /// How far the drain of this process has come. One a process, shared by everything that serves.
 #[derive(Debug)]
 pub struct Drain {
-    /// The same as in `stages`, for whoever only looks.
+    /// The same as in `stages`, for code that only looks.
     stage: AtomicU8,
-    stages: watch::Sender<Stage>,
-    begun: OnceLock<Begun>,
+    stages: watch::Sender<DrainStage>,
+    begun: OnceLock<DrainStart>,
     pub(in crate::proxy) notice_ends: OnceLock<Instant>,
-    left: OnceLock<Left>,
+    idle_grace: OnceLock<IdleGrace>,
     streams_ended: AtomicBool,
     /// How often it was asked to end at once.
-    pub(in crate::proxy) haste: AtomicUsize,
+    pub(in crate::proxy) forced: AtomicUsize,
     pub(in crate::proxy) listeners: AtomicUsize,
     cut: AtomicU64,
-    /// Wakes the conductor.
+    /// Wakes the task that runs the drain.
     pub(in crate::proxy) changed: Notify,
 }
 
 /// See [the module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Stage {
+pub enum DrainStage {
     Serving,
     Notice,
     Leaving,
@@ -59,7 +59,7 @@ pub enum Stage {
 
 /// Why the process drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum DrainReason {
     /// A signal, by its name.
     Signal(&'static str),
     /// An operator asked for it.
@@ -69,21 +69,21 @@ pub enum Reason {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Begun {
-    reason: Reason,
+struct DrainStart {
+    reason: DrainReason,
     at: Instant,
 }
 
 /// When the listeners closed, and how long idle connections may stay then.
 #[derive(Clone, Copy, Debug)]
-struct Left {
+struct IdleGrace {
     at: Instant,
     idle: Duration,
 }
 
 /// Why the drain ends a request that is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum DrainEnding {
     /// It is a tunnel or an answer without an end, and has had its time.
     Stream,
     /// Time is up for everything.
@@ -93,13 +93,13 @@ pub enum Ending {
 impl Default for Drain {
     fn default() -> Self {
         Drain {
-            stage: AtomicU8::new(Stage::Serving as u8),
-            stages: watch::Sender::new(Stage::Serving),
+            stage: AtomicU8::new(DrainStage::Serving as u8),
+            stages: watch::Sender::new(DrainStage::Serving),
             begun: OnceLock::new(),
             notice_ends: OnceLock::new(),
-            left: OnceLock::new(),
+            idle_grace: OnceLock::new(),
             streams_ended: AtomicBool::new(false),
-            haste: AtomicUsize::new(0),
+            forced: AtomicUsize::new(0),
             listeners: AtomicUsize::new(0),
             cut: AtomicU64::new(0),
             changed: Notify::new(),
@@ -109,20 +109,20 @@ impl Default for Drain {
 
 impl Drain {
     /// Begins to drain. The first reason counts; false if it had begun before. From any thread.
-    pub fn begin(&self, reason: Reason) -> bool {
-        let first = self.begun.set(Begun { reason, at: Instant::now() }).is_ok();
+    pub fn begin(&self, reason: DrainReason) -> bool {
+        let first = self.begun.set(DrainStart { reason, at: Instant::now() }).is_ok();
         self.changed.notify_one();
         first
     }
 
     /// Ends the wait for what is left: what isn't done is cut. Asked again, it is dropped.
-    pub fn hurry(&self) {
-        self.haste.fetch_add(1, Ordering::SeqCst);
+    pub fn force(&self) {
+        self.forced.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_one();
     }
 
     /// Why the process drains, if it does.
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<DrainReason> {
         self.begun.get().map(|begun| begun.reason)
     }
 
@@ -132,19 +132,19 @@ impl Drain {
     }
 
     /// How far it has come.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> DrainStage {
         match self.stage.load(Ordering::Relaxed) {
-            0 => Stage::Serving,
-            1 => Stage::Notice,
-            2 => Stage::Leaving,
-            3 => Stage::StreamsEnd,
-            4 => Stage::Cut,
-            _ => Stage::Over,
+            0 => DrainStage::Serving,
+            1 => DrainStage::Notice,
+            2 => DrainStage::Leaving,
+            3 => DrainStage::StreamsEnd,
+            4 => DrainStage::Cut,
+            _ => DrainStage::Over,
         }
     }
 
     /// Turns with every stage.
-    pub fn stages(&self) -> watch::Receiver<Stage> {
+    pub fn stages(&self) -> watch::Receiver<DrainStage> {
         self.stages.subscribe()
     }
 
@@ -168,26 +168,28 @@ impl Drain {
 
     /// Whether what the kernel has queued on the listeners is ours to serve.
     pub fn owns_queue(&self) -> bool {
-        self.reason() != Some(Reason::HandedOver)
+        self.reason() != Some(DrainReason::HandedOver)
     }
 
-    /// One request or connection less; or else something that the conductor should look at again.
+    /// A request or connection has ended, or something else has changed that the drain depends on.
     pub fn look_again(&self) {
-        // Against the conductor, which enters a stage and then counts: one of the two sees what the other did.
+        // The drain enters a stage and then counts: one of the two sees what the other did.
         fence(Ordering::SeqCst);
-        if self.stage() != Stage::Serving {
+        if self.stage() != DrainStage::Serving {
             self.changed.notify_one();
         }
     }
 
     /// Whether, and why, a request has to end now. `endless`: it is a tunnel, or its answer has no end.
-    pub fn ending(&self, endless: bool) -> Option<Ending> {
+    pub fn ending(&self, endless: bool) -> Option<DrainEnding> {
         // Asked with every read: nearly always the first comparison answers.
         match self.stage() {
-            Stage::Serving | Stage::Notice | Stage::Leaving => None,
-            Stage::StreamsEnd => endless.then_some(Ending::Stream),
-            Stage::Cut | Stage::Over if endless && self.streams_ended.load(Ordering::Relaxed) => Some(Ending::Stream),
-            Stage::Cut | Stage::Over => Some(Ending::Request),
+            DrainStage::Serving | DrainStage::Notice | DrainStage::Leaving => None,
+            DrainStage::StreamsEnd => endless.then_some(DrainEnding::Stream),
+            DrainStage::Cut | DrainStage::Over if endless && self.streams_ended.load(Ordering::Relaxed) => {
+                Some(DrainEnding::Stream)
+            }
+            DrainStage::Cut | DrainStage::Over => Some(DrainEnding::Request),
         }
     }
 
@@ -199,11 +201,11 @@ impl Drain {
 
     /// The same for whatever takes `least` at least.
     fn waits_until(&self, since: Instant, least: Duration) -> Option<Instant> {
-        if self.stage() < Stage::Leaving {
+        if self.stage() < DrainStage::Leaving {
             return None;
         }
-        let Left { at, idle } = *self.left.get()?;
-        Some(if self.stage() >= Stage::Cut { at } else { at.max(since) + idle.max(least) })
+        let IdleGrace { at, idle } = *self.idle_grace.get()?;
+        Some(if self.stage() >= DrainStage::Cut { at } else { at.max(since) + idle.max(least) })
     }
 
     /// Returns when a connection that has waited since `since` is to be closed; after `least` at the earliest.
@@ -226,12 +228,12 @@ impl Drain {
 
     /// Closes the listeners. Idle connections have `idle` left.
     pub(in crate::proxy) fn leave(&self, idle: Duration) {
-        let _ = self.left.set(Left { at: Instant::now(), idle });
-        self.enter(Stage::Leaving);
+        let _ = self.idle_grace.set(IdleGrace { at: Instant::now(), idle });
+        self.enter(DrainStage::Leaving);
     }
 
-    pub(in crate::proxy) fn enter(&self, stage: Stage) {
-        if stage == Stage::StreamsEnd {
+    pub(in crate::proxy) fn enter(&self, stage: DrainStage) {
+        if stage == DrainStage::StreamsEnd {
             self.streams_ended.store(true, Ordering::SeqCst);
         }
         self.stage.store(stage as u8, Ordering::SeqCst);
@@ -251,38 +253,38 @@ impl Drop for ListenerOpen {
     }
 }
 
-impl Ending {
+impl DrainEnding {
     /// For the answer, if there is one still, and the log.
     pub fn denial(self) -> Denial {
         match self {
-            Ending::Stream => {
+            DrainEnding::Stream => {
                 Denial::new(Cause::StreamEnded, "the gateway drains, and `process.drain_streams` is over")
             }
-            Ending::Request => Denial::new(Cause::ShutDown, "the gateway ended before the request was done"),
+            DrainEnding::Request => Denial::new(Cause::ShutDown, "the gateway ended before the request was done"),
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for DrainReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Reason::Signal(name) => name,
-            Reason::Command => "asked to",
-            Reason::HandedOver => "the sockets are handed over",
+            DrainReason::Signal(name) => name,
+            DrainReason::Command => "asked to",
+            DrainReason::HandedOver => "the sockets are handed over",
         })
     }
 }
 
-impl Stage {
+impl DrainStage {
     /// For status and logs.
     pub const fn name(self) -> &'static str {
         match self {
-            Stage::Serving => "serving",
-            Stage::Notice => "notice",
-            Stage::Leaving => "leaving",
-            Stage::StreamsEnd => "streams_end",
-            Stage::Cut => "cut",
-            Stage::Over => "over",
+            DrainStage::Serving => "serving",
+            DrainStage::Notice => "notice",
+            DrainStage::Leaving => "leaving",
+            DrainStage::StreamsEnd => "streams_end",
+            DrainStage::Cut => "cut",
+            DrainStage::Over => "over",
         }
     }
 }
@@ -294,23 +296,26 @@ mod tests {
     #[test]
     fn the_first_reason_counts() {
         let drain = Drain::default();
-        assert!(drain.begin(Reason::Command));
-        assert!(!drain.begin(Reason::Signal("SIGTERM")));
-        assert_eq!(drain.reason(), Some(Reason::Command));
+        assert!(drain.begin(DrainReason::Command));
+        assert!(!drain.begin(DrainReason::Signal("SIGTERM")));
+        assert_eq!(drain.reason(), Some(DrainReason::Command));
     }
 
     #[test]
     fn streams_end_before_requests_and_a_hurried_drain_cuts_both() {
-        let ended = |stages: &[Stage]| {
+        let ended = |stages: &[DrainStage]| {
             let drain = Drain::default();
             stages.iter().for_each(|stage| drain.enter(*stage));
             (drain.ending(true), drain.ending(false))
         };
-        use Ending::{Request, Stream};
-        assert_eq!(ended(&[Stage::Notice, Stage::Leaving]), (None, None));
-        assert_eq!(ended(&[Stage::Leaving, Stage::StreamsEnd]), (Some(Stream), None));
-        assert_eq!(ended(&[Stage::Leaving, Stage::StreamsEnd, Stage::Cut]), (Some(Stream), Some(Request)));
-        assert_eq!(ended(&[Stage::Leaving, Stage::Cut]), (Some(Request), Some(Request)));
+        use DrainEnding::{Request, Stream};
+        assert_eq!(ended(&[DrainStage::Notice, DrainStage::Leaving]), (None, None));
+        assert_eq!(ended(&[DrainStage::Leaving, DrainStage::StreamsEnd]), (Some(Stream), None));
+        assert_eq!(
+            ended(&[DrainStage::Leaving, DrainStage::StreamsEnd, DrainStage::Cut]),
+            (Some(Stream), Some(Request))
+        );
+        assert_eq!(ended(&[DrainStage::Leaving, DrainStage::Cut]), (Some(Request), Some(Request)));
     }
 
     #[test]
@@ -319,12 +324,12 @@ mod tests {
         let before = Instant::now();
         assert_eq!(drain.idle_until(before), None);
         drain.leave(grace);
-        let closed = drain.left.get().unwrap().at;
+        let closed = drain.idle_grace.get().unwrap().at;
         assert_eq!(drain.idle_until(before), Some(closed + grace));
         assert_eq!(drain.waits_until(before, 2 * grace), Some(closed + 2 * grace));
         let later = closed + Duration::from_secs(5);
         assert_eq!(drain.idle_until(later), Some(later + grace));
-        drain.enter(Stage::Cut);
+        drain.enter(DrainStage::Cut);
         assert_eq!(drain.idle_until(later), Some(closed));
     }
 }

@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 
-use super::hooks::context::request_id_value;
-use super::hooks::response::{REQUEST_ID, Sealed};
+use super::hpack;
+use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
-use crate::decision::response::{self, FixedAnswer, ResponseRules, grpc, refusal_body, refusal_headers};
+use crate::decision::pipeline::ReplyContent;
+use crate::decision::response::{self, FixedAnswer, HeaderSection, ResponseRules, grpc, refusal_body, refusal_headers};
 
-/// An answer before it is sealed with the owner's headers.
-pub struct Reply {
+/// An answer without the declared headers.
+pub struct LocalReply {
     pub header: ResponseHeader,
     pub body: Bytes,
 }
@@ -24,7 +26,7 @@ pub fn refusal(
     limits: &[Limit],
     accept: Option<&[u8]>,
     request_id: &str,
-) -> Reply {
+) -> LocalReply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
     let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
@@ -37,7 +39,7 @@ pub fn refusal(
 
 /// The answer that refuses a gRPC call, of the form Trailers-Only: one block of fields that ends the stream. Its HTTP status
 /// is 200, as the protocol wants it; the refusal stands in `grpc-status`.
-pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
+pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> LocalReply {
     let mut reply = new(StatusCode::OK, &grpc::CONTENT_TYPE, Bytes::new());
     reply.header.remove_header(&CONTENT_LENGTH);
     let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
@@ -52,19 +54,19 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> Reply {
     reply
 }
 
-/// A route's fixed answer.
-pub fn fixed(fixed: &FixedAnswer) -> Reply {
-    new(fixed.status, &fixed.content_type, fixed.body.clone())
+/// What a route answers itself.
+pub fn of_route(content: ReplyContent) -> LocalReply {
+    match content {
+        ReplyContent::Fixed(FixedAnswer { status, content_type, body }) => new(status, &content_type, body),
+        ReplyContent::Redirect { status, location } => {
+            let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
+            let _ = reply.header.insert_header(LOCATION, location);
+            reply
+        }
+    }
 }
 
-/// A route's redirect to `location`.
-pub fn redirect(status: StatusCode, location: HeaderValue) -> Reply {
-    let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
-    let _ = reply.header.insert_header(LOCATION, location);
-    reply
-}
-
-fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {
+fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> LocalReply {
     // Capacity for the usual security headers: growing the map later costs more than the room.
     let mut header = ResponseHeader::build(status, Some(12)).unwrap_or_else(|_| internal());
     if !body.is_empty() {
@@ -74,24 +76,29 @@ fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> Reply {
     if status != StatusCode::NO_CONTENT {
         let _ = header.insert_header(CONTENT_LENGTH, body.len());
     }
-    Reply { header, body }
+    LocalReply { header, body }
 }
 
 fn internal() -> ResponseHeader {
     ResponseHeader::build(StatusCode::INTERNAL_SERVER_ERROR, None).expect("BUG: 500 is a valid status")
 }
 
-/// A refusal with the owner's headers, for answers given below the hooks, where no route is known.
-pub fn sealed_refusal(rules: &ResponseRules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> Reply {
+/// A refusal with the declared headers, for answers given below the hooks, where no route is known.
+pub fn refusal_below_hooks(
+    rules: &ResponseRules,
+    denial: &Denial,
+    accept: Option<&[u8]>,
+    request_id: &str,
+) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(None, &mut Sealed(&mut reply.header));
+    rules.apply(None, &mut ResponseHeaderEditor(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
-/// [`sealed_refusal`] in HTTP/1 wire form. Ends the connection.
+/// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
 pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -> Vec<u8> {
-    let mut reply = sealed_refusal(rules, denial, None, request_id);
+    let mut reply = refusal_below_hooks(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
     if let Ok(date) = date.format(&IMF_FIXDATE) {
@@ -111,13 +118,50 @@ pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -
 }
 
 /// RFC 9110 §5.6.7
-pub(super) const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
+const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// The owner's headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
+/// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
 pub fn hpack_fields(rules: &response::ResponseRules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
     rules.apply(None, &mut headers);
-    super::connection::h2_seal::encode_literals(headers.iter())
+    hpack::encode_literals(headers.iter())
+}
+
+/// Pingora's response header as `decision` edits it.
+pub struct ResponseHeaderEditor<'a>(pub &'a mut ResponseHeader);
+
+impl HeaderSection for ResponseHeaderEditor<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.0.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.0.headers.contains_key(name)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
+
+    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        if !self.contains(old) {
+            return;
+        }
+        let values: SmallVec<[HeaderValue; 4]> = self.0.headers.get_all(old).iter().cloned().collect();
+        self.0.remove_header(old);
+        for value in &values {
+            self.append(new, value);
+        }
+    }
+
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // Pingora refuses only names and values that can't be parsed; these are parsed already.
+        let _ = self.0.insert_header(name, value.clone());
+    }
+
+    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let _ = self.0.append_header(name, value.clone());
+    }
 }

@@ -3,7 +3,6 @@
 pub mod accept;
 pub mod accept_gate;
 pub mod admin;
-pub mod descriptors;
 pub mod drain;
 pub mod http2_connect;
 pub mod listener;
@@ -22,47 +21,40 @@ use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
 use tokio::sync::watch;
 
-use self::accept_gate::Opening;
+use self::accept_gate::AcceptGate;
 use self::admin::{AdminService, ControlService};
-use self::listener::{Listener, ListenerService, bind};
-use self::signals::Signals;
+use self::listener::{ListenerService, bind};
+use self::signals::{ShutdownHooks, Signals};
+use super::connection::client::ListenerContext;
 use super::hooks::gateway::Gateway;
-use super::hooks::mirror;
-use super::runtime::Shared;
+use super::runtime::{Runtime, descriptors};
 use super::tls;
-use super::upkeep::health::Upkeep;
-use super::upkeep::watchdog::Pulse;
-use crate::admin::control::Control;
-use crate::admin::{Admin, Door, Readiness};
+use super::upkeep::health::UpkeepService;
+use super::upkeep::watchdog::Watchdog;
+use super::upstream::mirror;
+use crate::admin::command::CommandHandler;
+use crate::admin::{AdminAuth, AdminHandler, Readiness};
 use crate::config::snapshot::{Process, Snapshot};
 use crate::state::upstreams::EndpointView;
 use crate::telemetry::metrics::{EndpointSample, set_total};
 
 /// Sockets that are bound.
-pub struct Sockets {
+pub struct BoundSockets {
     listeners: Vec<(Arc<str>, SocketAddr, Arc<StdListener>)>,
     admin: Option<(SocketAddr, Arc<StdListener>)>,
 }
 
 /// What the process around the server adds to it.
-pub struct Surroundings {
+pub struct ServerEnvironment {
     /// Where an operator gives orders.
     pub control: Option<UnixListener>,
     /// When listeners begin to accept.
-    pub opening: Arc<Opening>,
+    pub accept_gate: Arc<AcceptGate>,
     /// Becomes true when another process has followed this one, which then drains.
     pub followed: watch::Receiver<bool>,
     /// Whom the threads that serve tell that they do.
-    pub pulse: Option<Arc<Pulse>>,
-    pub lifecycle: Arc<dyn Lifecycle>,
-}
-
-/// What the process around the server does at its turning points.
-pub trait Lifecycle: Send + Sync {
-    /// A signal has begun the drain.
-    fn drains(&self);
-    /// The process ends now.
-    fn ends(&self);
+    pub watchdog: Option<Arc<Watchdog>>,
+    pub shutdown_hooks: Arc<dyn ShutdownHooks>,
 }
 
 /// Why the process can't start.
@@ -72,12 +64,12 @@ pub enum StartError {
     Bind { name: String, address: std::net::SocketAddr, source: std::io::Error },
 }
 
-impl Sockets {
+impl BoundSockets {
     /// Binds every socket of `snapshot` that `inherited` does not give, or says which one failed.
     pub fn bind(
         snapshot: &Snapshot,
         mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
-    ) -> Result<Sockets, StartError> {
+    ) -> Result<BoundSockets, StartError> {
         tls::install_provider();
         descriptors::provide(
             snapshot.bounds.connections,
@@ -101,7 +93,7 @@ impl Sockets {
             }
             None => None,
         };
-        Ok(Sockets { listeners, admin })
+        Ok(BoundSockets { listeners, admin })
     }
 
     /// Every socket with its name and the address of the configuration.
@@ -113,55 +105,60 @@ impl Sockets {
 
 /// Serves until a signal ends it, then drains and ends the process.
 pub fn run(
-    sockets: Sockets,
-    shared: Arc<Shared>,
+    sockets: BoundSockets,
+    runtime: Arc<Runtime>,
     readiness: Arc<Readiness>,
-    control: Arc<dyn Control>,
-    surroundings: Surroundings,
+    commands: Arc<dyn CommandHandler>,
+    surroundings: ServerEnvironment,
 ) -> ! {
-    let Surroundings { control: control_socket, opening, followed, pulse, lifecycle } = surroundings;
-    let process = shared.store.load().snapshot.process.clone();
+    let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, shutdown_hooks } = surroundings;
+    let process = runtime.store.load().snapshot.process.clone();
     let conf = Arc::new(server_conf(&process));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process));
-    let mut proxy = HttpProxy::new(Gateway::new(shared.clone()), conf);
+    let mut proxy = HttpProxy::new(Gateway::new(runtime.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
 
     for (name, address, socket) in sockets.listeners {
         info!("listening on {address} ({name})");
-        let metrics = shared.metrics.listener(&name);
-        let listener = Arc::new(Listener { name, shared: shared.clone(), metrics });
-        let service = ListenerService::new(listener, socket, opening.entrance(), proxy.clone());
-        server.add_service(service.watched_by(pulse.as_ref()));
+        let metrics = runtime.metrics.listener(&name);
+        let listener = Arc::new(ListenerContext { name, runtime: runtime.clone(), metrics });
+        let service = ListenerService::new(listener, socket, accept_gate.entry(), proxy.clone());
+        server.add_service(service.watched_by(watchdog.as_ref()));
     }
-    let admin =
-        |door| Admin { metrics: shared.metrics.clone(), readiness: readiness.clone(), control: control.clone(), door };
+    let admin = |auth| AdminHandler {
+        metrics: runtime.metrics.clone(),
+        readiness: readiness.clone(),
+        commands: commands.clone(),
+        auth,
+    };
     if let Some((_, socket)) = sockets.admin {
-        let (entrance, followed) = (opening.entrance(), followed.clone());
-        server.add_service(AdminService::new(socket, entrance, followed, admin(Door::Open), shared.clone()));
+        let (entry, followed) = (accept_gate.entry(), followed.clone());
+        server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }
     if let Some(socket) = control_socket {
-        server.add_service(ControlService::new(socket, admin(Door::Owner)));
+        server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
     }
-    let mut upkeep = background_service("upkeep", Upkeep { shared: shared.clone(), readiness: readiness.clone() });
+    let mut upkeep =
+        background_service("upkeep", UpkeepService { runtime: runtime.clone(), readiness: readiness.clone() });
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 
-    scrape(&shared);
+    scrape(&runtime);
     // Before anything accepts: until then, a signal ends the process without a drain.
-    if let Err(e) = (Signals { shared: shared.clone(), readiness, control, followed, lifecycle }).watch() {
+    if let Err(e) = (Signals { runtime: runtime.clone(), readiness, commands, followed, shutdown_hooks }).watch() {
         warn!("signals cannot be watched, so that one ends the process without a drain: {e}");
     }
-    server.run(RunArgs { shutdown_signal: Box::new(Never) });
+    server.run(RunArgs { shutdown_signal: Box::new(NoShutdownSignal) });
     unreachable!("BUG: Pingora's server ends only by its signal, which never comes")
 }
 
 /// Brings what is kept elsewhere into the metrics at each scrape.
-fn scrape(shared: &Arc<Shared>) {
-    let weak = Arc::downgrade(shared);
-    shared.metrics.on_scrape(move |metrics| {
-        let Some(shared) = weak.upgrade() else { return };
-        let serving = shared.store.current();
+fn scrape(runtime: &Arc<Runtime>) {
+    let weak = Arc::downgrade(runtime);
+    runtime.metrics.on_scrape(move |metrics| {
+        let Some(runtime) = weak.upgrade() else { return };
+        let serving = runtime.store.current();
         let now = Instant::now();
         metrics.set_endpoints(serving.upstreams.iter().flat_map(|upstream| {
             let sample = |endpoint: EndpointView| EndpointSample {
@@ -181,7 +178,7 @@ fn scrape(shared: &Arc<Shared>) {
             serving.address_lists.iter().map(|list| (&**list.file(), list.entries(), list.is_stale())),
         );
         metrics.set_discovery(
-            shared
+            runtime
                 .state
                 .discovery
                 .statuses()
@@ -189,11 +186,11 @@ fn scrape(shared: &Arc<Shared>) {
                 .map(|status| (status.kind, &*status.name, status.entries, status.stale, status.success)),
         );
         set_total(&metrics.limit_overflow, serving.limits.iter().map(|limit| limit.overflowed()).sum());
-        set_total(&metrics.access_log_dropped, shared.state.access_logs.dropped());
-        set_total(&metrics.access_log_write_errors, shared.state.access_logs.write_errors());
-        metrics.draining.set((shared.drain.stage() as u8).into());
-        metrics.drain_seconds.set(shared.drain.elapsed().unwrap_or_default().as_secs_f64());
-        set_total(&metrics.drain_cut, shared.drain.cut());
+        set_total(&metrics.access_log_dropped, runtime.state.access_logs.dropped());
+        set_total(&metrics.access_log_write_errors, runtime.state.access_logs.write_errors());
+        metrics.draining.set((runtime.drain.stage() as u8).into());
+        metrics.drain_seconds.set(runtime.drain.elapsed().unwrap_or_default().as_secs_f64());
+        set_total(&metrics.drain_cut, runtime.drain.cut());
     });
 }
 
@@ -210,10 +207,10 @@ fn server_conf(process: &Process) -> ServerConf {
 }
 
 /// Pingora goes on running all services: the process ends by itself when it has drained.
-struct Never;
+struct NoShutdownSignal;
 
 #[async_trait]
-impl ShutdownSignalWatch for Never {
+impl ShutdownSignalWatch for NoShutdownSignal {
     async fn recv(&self) -> ShutdownSignal {
         std::future::pending().await
     }

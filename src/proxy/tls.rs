@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -24,27 +25,27 @@ pub fn install_provider() {
 /// The sessions that clients of each listener may resume, by its name. They survive a reload, which would cost every
 /// client a full handshake otherwise.
 #[derive(Default)]
-pub struct Resumption(Mutex<HashMap<Arc<str>, Sessions>>);
+pub struct SessionResumption(Mutex<HashMap<Arc<str>, ResumableSessions>>);
 
-/// What resuming takes: whoever has it may come back without a look at the certificate.
+/// The secrets of resumption: a client that resumes a session does not verify the certificate again.
 #[derive(Clone)]
-struct Sessions {
+struct ResumableSessions {
     /// Whom the clients trusted when their sessions began.
     chains: Vec<Vec<CertificateDer<'static>>>,
     tickets: Arc<dyn ProducesTickets>,
     storage: Arc<dyn StoresServerSessions>,
 }
 
-impl Resumption {
+impl SessionResumption {
     /// The sessions of the listener `name`: new ones where it has other certificates than before.
-    fn of(&self, name: &Arc<str>, tls: &ListenerTls) -> Result<Sessions, rustls::Error> {
+    fn of(&self, name: &Arc<str>, tls: &ListenerTls) -> Result<ResumableSessions, rustls::Error> {
         let chains: Vec<_> = tls.certificates.iter().map(|certificate| certificate.certified.cert.clone()).collect();
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.0.lock();
         if let Some(sessions) = listeners.get(name).filter(|sessions| sessions.chains == chains) {
             return Ok(sessions.clone());
         }
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        let sessions = Sessions { chains, tickets, storage: ServerSessionMemoryCache::new(SESSIONS) };
+        let sessions = ResumableSessions { chains, tickets, storage: ServerSessionMemoryCache::new(SESSIONS) };
         listeners.insert(name.clone(), sessions.clone());
         Ok(sessions)
     }
@@ -58,7 +59,7 @@ pub fn acceptor(
     name: &Arc<str>,
     tls: &ListenerTls,
     http2: bool,
-    resumption: &Resumption,
+    resumption: &SessionResumption,
 ) -> Result<Acceptor, rustls::Error> {
     let sessions = resumption.of(name, tls)?;
     let provider = CryptoProvider::get_default()
@@ -67,7 +68,7 @@ pub fn acceptor(
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12, &rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(tls)));
+        .with_cert_resolver(Arc::new(CertificateResolver::new(tls)));
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     config.ticketer = sessions.tickets;
     config.session_storage = sessions.storage;
@@ -78,16 +79,16 @@ pub fn acceptor(
 const SESSIONS: usize = 4096;
 
 /// Chooses the certificate by SNI: an exact name before a wildcard, each as first listed.
-struct Resolver {
+struct CertificateResolver {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// By the name below the `*.`.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
     fallback: Option<Arc<CertifiedKey>>,
 }
 
-impl Resolver {
+impl CertificateResolver {
     fn new(tls: &ListenerTls) -> Self {
-        let mut resolver = Resolver { exact: HashMap::new(), wildcard: HashMap::new(), fallback: None };
+        let mut resolver = CertificateResolver { exact: HashMap::new(), wildcard: HashMap::new(), fallback: None };
         for certificate in &tls.certificates {
             for name in &certificate.names {
                 match name.strip_prefix("*.") {
@@ -114,7 +115,7 @@ impl Resolver {
     }
 }
 
-impl ResolvesServerCert for Resolver {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let found = match hello.server_name() {
             Some(name) => self.find(&name.to_ascii_lowercase()),
@@ -124,8 +125,11 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-impl fmt::Debug for Resolver {
+impl fmt::Debug for CertificateResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").field("exact", &self.exact.len()).field("wildcard", &self.wildcard.len()).finish()
+        f.debug_struct("CertificateResolver")
+            .field("exact", &self.exact.len())
+            .field("wildcard", &self.wildcard.len())
+            .finish()
     }
 }

@@ -1,7 +1,8 @@
-//! The byte stream to an endpoint: Pingora's [`peer`], the PROXY protocol header that [`announce`]s the client, the pooled
-//! [`connection`], and the [`tunnel`] of an upgraded request.
+//! The byte stream to an endpoint: Pingora's [`peer`], the PROXY protocol header that announces the client ([`proxy_header`]), the
+//! pooled [`connection`], the [`tunnel`] of an upgraded request, and the connections of [`mirror`]s.
 
-pub mod announce;
 pub mod connection;
+pub mod mirror;
 pub mod peer;
+pub mod proxy_header;
 pub mod tunnel;

@@ -1,23 +1,25 @@
-//! The buckets of all limits, by the limit's scope, so that a reload forgets nobody.
+//! The state of all limits by the limit's scope, so that it survives reloads.
 
-mod buckets;
-mod places;
+mod concurrency;
+mod rate;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::decision::limit::{BucketKey, Key, Limit, LimitResult, Quota};
-use buckets::Buckets;
-pub use places::ConcurrencyGuard;
-use places::Places;
+use concurrency::ConcurrencyCounter;
+pub use concurrency::ConcurrencyGuard;
+use rate::RateBuckets;
 
 /// Keys that the rate limits of a gateway track together, unless told otherwise: about 40 MB at most.
 pub const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 /// The state of every limit in force.
-pub struct Limits {
+pub struct LimitStates {
     max_keys: usize,
     states: Mutex<HashMap<Arc<str>, Arc<LimitState>>>,
 }
@@ -25,29 +27,29 @@ pub struct Limits {
 /// The state of one limit: all its buckets.
 pub struct LimitState {
     key: Key,
-    counted: Counted,
+    counter: LimitCounter,
 }
 
-enum Counted {
-    Rate(Buckets),
-    Concurrent(Places),
+enum LimitCounter {
+    Rate(RateBuckets),
+    Concurrent(ConcurrencyCounter),
 }
 
-impl Limits {
+impl LimitStates {
     /// `max_keys_total` bounds the keys that rate limits track together; each limit gets an equal share of it.
     pub fn new(max_keys_total: usize) -> Self {
-        Limits { max_keys: max_keys_total, states: Mutex::default() }
+        LimitStates { max_keys: max_keys_total, states: Mutex::default() }
     }
 
     /// The state of each of `limits`, in their order. Called when a configuration is published.
     ///
-    /// A scope that was in force before keeps its state. Where its quota changed, a bucket that lacked tokens lacks as
-    /// many of the new ones; where it counts something else now, it begins afresh. The state of scopes that are gone is
-    /// dropped when the last request that uses it ends.
+    /// A scope that was in force before keeps its state. If its quota changed, a bucket that lacked tokens lacks as many of the
+    /// new quota; if its key or kind changed, its state is new. The state of a removed scope is dropped when the last request
+    /// that uses it ends.
     pub fn handles(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
         let rates = limits.iter().filter(|limit| matches!(limit.quota, Quota::Rate(_))).count();
         let share = self.max_keys / rates.max(1);
-        let mut states = lock(&self.states);
+        let mut states = self.states.lock();
         let handles: Vec<_> = limits
             .iter()
             .map(|limit| match states.get(&limit.scope) {
@@ -60,14 +62,14 @@ impl Limits {
     }
 }
 
-impl Limits {
-    /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Limits that
-    /// it has unchanged are counted together; those that it has in another way begin afresh, and nobody keeps them.
+impl LimitStates {
+    /// The state of each of `limits`, in their order, for a configuration that is tried beside the one in force. Unchanged
+    /// limits share their state; a changed one gets new state, which is not kept here.
     pub fn trial(&self, limits: &[Limit]) -> Vec<Arc<LimitState>> {
         let share = self.max_keys / limits.len().max(1);
-        let states = lock(&self.states);
+        let states = self.states.lock();
         let of = |limit: &Limit| match states.get(&limit.scope) {
-            Some(state) if state.is(limit) => Arc::clone(state),
+            Some(state) if state.matches(limit) => Arc::clone(state),
             _ => Arc::new(LimitState::new(limit, share)),
         };
         limits.iter().map(of).collect()
@@ -75,66 +77,60 @@ impl Limits {
 }
 
 impl LimitState {
-    /// Takes `amount` from `bucket` at `now_nanos`, which is monotonic, by the quota in force: all of it or nothing.
+    /// Takes `amount` from `bucket`, all of it or nothing, at `now_nanos`, which is monotonic, by the quota in force.
     ///
-    /// Places of a concurrency limit are held until the guard is dropped.
+    /// A concurrency limit counts the amount until the guard is dropped.
     pub fn take(&self, bucket: BucketKey, now_nanos: u64, amount: u64) -> (LimitResult, Option<ConcurrencyGuard>) {
-        match &self.counted {
-            Counted::Rate(buckets) => (buckets.take(bucket, now_nanos, amount), None),
-            Counted::Concurrent(places) => places.take(bucket, amount),
+        match &self.counter {
+            LimitCounter::Rate(buckets) => (buckets.take(bucket, now_nanos, amount), None),
+            LimitCounter::Concurrent(counter) => counter.take(bucket, amount),
         }
     }
 
-    /// How many requests were counted in a bucket that they share with other newcomers, because the bound on keys was
-    /// reached.
+    /// Requests that were counted in the overflow bucket, because the bound on keys was reached.
     pub fn overflowed(&self) -> u64 {
-        match &self.counted {
-            Counted::Rate(buckets) => buckets.overflowed(),
-            Counted::Concurrent(_) => 0,
+        match &self.counter {
+            LimitCounter::Rate(buckets) => buckets.overflowed(),
+            LimitCounter::Concurrent(_) => 0,
         }
     }
 
-    /// How many keys are tracked. Looks at every shard: for metrics, not for requests.
+    /// How many keys are tracked. Locks every shard: for metrics, not for requests.
     pub fn tracked_keys(&self) -> usize {
-        match &self.counted {
-            Counted::Rate(buckets) => buckets.len(),
-            Counted::Concurrent(_) => 0,
+        match &self.counter {
+            LimitCounter::Rate(buckets) => buckets.len(),
+            LimitCounter::Concurrent(_) => 0,
         }
     }
 
     fn new(limit: &Limit, max_keys: usize) -> Self {
-        let counted = match &limit.quota {
-            Quota::Rate(quota) => Counted::Rate(Buckets::new(quota.clone(), max_keys)),
-            Quota::Concurrent(max) => Counted::Concurrent(Places::new(*max)),
+        let counter = match &limit.quota {
+            Quota::Rate(quota) => LimitCounter::Rate(RateBuckets::new(quota.clone(), max_keys)),
+            Quota::Concurrent(max) => LimitCounter::Concurrent(ConcurrencyCounter::new(*max)),
         };
-        LimitState { key: limit.key.clone(), counted }
+        LimitState { key: limit.key.clone(), counter }
     }
 
-    /// Whether it counts what `limit` counts, by the same quota.
-    fn is(&self, limit: &Limit) -> bool {
+    /// Whether it has the key and the quota of `limit`.
+    fn matches(&self, limit: &Limit) -> bool {
         self.key == limit.key
-            && match (&self.counted, &limit.quota) {
-                (Counted::Rate(buckets), Quota::Rate(quota)) => buckets.quota() == *quota,
-                (Counted::Concurrent(places), Quota::Concurrent(max)) => places.max() == *max,
+            && match (&self.counter, &limit.quota) {
+                (LimitCounter::Rate(buckets), Quota::Rate(quota)) => buckets.quota() == *quota,
+                (LimitCounter::Concurrent(counter), Quota::Concurrent(max)) => counter.max() == *max,
                 _ => false,
             }
     }
 
-    /// Goes on under a limit of the same scope, unless it counts something else.
+    /// Continues under a limit of the same scope. False if its key or kind differs.
     fn adopt(&self, limit: &Limit, max_keys: usize) -> bool {
         if self.key != limit.key {
             return false;
         }
-        match (&self.counted, &limit.quota) {
-            (Counted::Rate(buckets), Quota::Rate(quota)) => buckets.adopt(quota, max_keys),
-            (Counted::Concurrent(places), Quota::Concurrent(max)) => places.adopt(*max),
+        match (&self.counter, &limit.quota) {
+            (LimitCounter::Rate(buckets), Quota::Rate(quota)) => buckets.adopt(quota, max_keys),
+            (LimitCounter::Concurrent(counter), Quota::Concurrent(max)) => counter.adopt(*max),
             _ => return false,
         }
         true
     }
-}
-
-/// Counts stay true if a thread panicked while it held the lock: every change to them is complete or not begun.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,21 +1,21 @@
-//! The access log: one line for each request, formatted and written off the request's thread, bounded, drops counted.
+//! The access log: one line for each request, formatted and written on a thread of its own.
 //!
-//! A request pays for one push into a bounded queue. A thread of the log's own ([`writer`]) turns records into lines
-//! ([`mod@format`]) and hands many of them to the file at once. What does not fit is dropped and counted, because a slow disk
-//! must never slow a request.
+//! A request costs one push into a bounded queue. The writing thread ([`writer`]) formats records ([`mod@format`]) and writes
+//! many lines at once. A record that does not fit into the queue is dropped and counted, because a slow disk must never slow a
+//! request.
 //!
-//! What a client sent is cut ([`cut`]) and credentials in it are replaced ([`redact`]) before it is written.
+//! Values from a client are truncated ([`mod@truncate`]) and credentials in them are replaced ([`redact`]).
 //!
-//! The memory bound is the queue's length times what a record holds. A record's header values may share the buffer of the
-//! request's header, so with an output that stands still the bound is `queue` × `bounds.header_bytes`.
+//! Memory is bounded by the queue's length times the size of a record. The header values of a record may share the buffer of
+//! the request's header, so with a blocked output the bound is `queue` × `bounds.header_bytes`.
 
-mod cut;
 mod escape;
 mod field;
 mod format;
-mod logs;
+mod loggers;
 mod redact;
 mod template;
+mod truncate;
 mod writer;
 
 #[cfg(test)]
@@ -28,98 +28,103 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 pub use field::FIELDS;
-pub use logs::AccessLogs;
-pub use template::Template;
+pub use loggers::AccessLoggers;
+pub use template::LogTemplate;
 
-use self::format::Format;
-use self::writer::{Losses, Message, Shared, Sink, Writer};
-use super::record::Record;
+use self::format::LineFormat;
+use self::writer::{LogSink, LogWriter, LossCounters, QueueMessage, WriterControl};
+use super::record::RequestRecord;
 use crate::config::snapshot;
 
-/// The running access log. Dropping it ends its thread once what is queued is written; [`AccessLog::flush`] waits for that.
+/// A running access log. Dropping it ends its thread once the queued lines are written; [`AccessLogger::flush`] waits for that.
 #[derive(Debug)]
-pub struct AccessLog {
+pub struct AccessLogger {
     /// `None`: the log is off.
-    running: Option<Running>,
+    writer: Option<WriterHandle>,
 }
 
 #[derive(Debug)]
-struct Running {
-    queue: SyncSender<Message>,
-    shared: Arc<Shared>,
-    writer: Thread,
+struct WriterHandle {
+    queue: SyncSender<QueueMessage>,
+    control: Arc<WriterControl>,
+    thread: Thread,
 }
 
-impl AccessLog {
+impl AccessLogger {
     /// Opens the output and starts the writing thread.
     ///
     /// # Errors
     ///
-    /// When the file can't be opened, or the thread can't be started. The message names the file.
-    pub fn start(config: &snapshot::AccessLog) -> io::Result<AccessLog> {
-        AccessLog::counting(config, Arc::default())
+    /// If the file can't be opened, or the thread can't be started. The message names the file.
+    pub fn start(config: &snapshot::AccessLog) -> io::Result<AccessLogger> {
+        AccessLogger::counting(config, Arc::default())
     }
 
-    /// Like [`AccessLog::start`], going on with the counts of logs before it.
-    fn counting(config: &snapshot::AccessLog, losses: Arc<Losses>) -> io::Result<AccessLog> {
-        let Some(sink) = Sink::open(&config.output)? else {
-            return Ok(AccessLog { running: None });
+    /// Like [`AccessLogger::start`], adding to the counts of earlier logs.
+    fn counting(config: &snapshot::AccessLog, losses: Arc<LossCounters>) -> io::Result<AccessLogger> {
+        let Some(sink) = LogSink::open(&config.output)? else {
+            return Ok(AccessLogger { writer: None });
         };
         let format =
-            Format::new(&config.format).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        AccessLog::write_to(sink, format, config.queue.max(1), losses)
+            LineFormat::new(&config.format).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+        AccessLogger::write_to(sink, format, config.queue.max(1), losses)
     }
 
-    fn write_to(sink: Sink, format: Format, capacity: usize, losses: Arc<Losses>) -> io::Result<AccessLog> {
+    fn write_to(
+        sink: LogSink,
+        format: LineFormat,
+        capacity: usize,
+        losses: Arc<LossCounters>,
+    ) -> io::Result<AccessLogger> {
         let (queue, receiver) = mpsc::sync_channel(capacity);
-        let shared = Arc::new(Shared::new(losses));
-        let writer = Writer::new(receiver, Arc::clone(&shared), sink, format, capacity);
+        let control = Arc::new(WriterControl::new(losses));
+        let writer = LogWriter::new(receiver, Arc::clone(&control), sink, format, capacity);
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        Ok(AccessLog { running: Some(Running { queue, shared, writer: thread.thread().clone() }) })
+        Ok(AccessLogger { writer: Some(WriterHandle { queue, control, thread: thread.thread().clone() }) })
     }
 
-    /// Queues the line of a finished request, or counts it as dropped. Never waits.
-    pub fn record(&self, record: Record) {
-        let Some(running) = &self.running else { return };
-        match running.queue.try_send(Message::Line(record)) {
+    /// Queues the record of a finished request, or counts it as dropped. Never blocks.
+    pub fn record(&self, record: RequestRecord) {
+        let Some(writer) = &self.writer else { return };
+        match writer.queue.try_send(QueueMessage::Line(record)) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => running.shared.losses().count_drop(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => writer.control.losses().count_drop(),
         }
     }
 
-    /// Asks the thread to open the file anew, after it was moved away (log rotation). Every line is in the old file or in
-    /// the new one, whole. If the file can't be opened, the old one stays in use.
+    /// Makes the thread reopen the file after it was moved (log rotation). Every line is completely in the old file or in the new
+    /// one. If the file can't be opened, the old one stays in use.
     pub fn reopen(&self) {
-        if let Some(running) = &self.running {
-            running.shared.request_reopen();
-            running.wake();
+        if let Some(writer) = &self.writer {
+            writer.control.request_reopen();
+            writer.wake();
         }
     }
 
-    /// Waits until everything that was recorded before this call is written, at most until `deadline`. `true` if it is.
+    /// Waits until everything that was recorded before this call is written, at most until `deadline`. Returns whether it is.
     pub fn flush(&self, deadline: Instant) -> bool {
-        let Some(running) = &self.running else { return true };
-        let ticket = running.shared.request_flush();
-        running.wake();
-        running.shared.wait_flushed(ticket, deadline)
+        let Some(writer) = &self.writer else { return true };
+        let ticket = writer.control.request_flush();
+        writer.wake();
+        writer.control.wait_flushed(ticket, deadline)
     }
 
-    /// Lines dropped since the start because the queue was full.
+    /// Lines dropped since the start of the process because the queue was full.
     pub fn dropped(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.shared.losses().dropped())
+        self.writer.as_ref().map_or(0, |writer| writer.control.losses().dropped())
     }
 
-    /// Failed attempts to write or to reopen the file since the start. What failed to be written is tried again.
+    /// Failed attempts to write or reopen the file since the start of the process. A failed write is tried again.
     pub fn write_errors(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.shared.losses().write_errors())
+        self.writer.as_ref().map_or(0, |writer| writer.control.losses().write_errors())
     }
 }
 
-impl Running {
-    /// Brings the thread to look at what it was asked for, wherever it waits: for a line, or for time to pass.
+impl WriterHandle {
+    /// Wakes the thread, whether it waits for a line or for a time.
     fn wake(&self) {
-        // A full queue needs no message: the thread is not waiting for one.
-        let _ = self.queue.try_send(Message::Wake);
-        self.writer.unpark();
+        // With a full queue the thread does not wait for a message.
+        let _ = self.queue.try_send(QueueMessage::Wake);
+        self.thread.unpark();
     }
 }

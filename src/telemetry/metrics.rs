@@ -1,44 +1,41 @@
 //! Metrics for Prometheus: names and labels in one registry ([`names`]), handles resolved when the configuration is loaded.
 //!
-//! Labels are bounded: their values are names from the file, causes from the registry, or classes; never what a client
-//! sends. A request that no route took has the route `""`. When a reload removes a route, its series stay until the
-//! process ends, as counters should.
+//! Labels are bounded: their values are names from the configuration, causes from the registry, or classes; never what a
+//! client sends. A request without a route has the route `""`. When a reload removes a route, its series stay until the
+//! process ends, as Prometheus expects of counters.
 
 mod endpoints;
-mod handle;
+mod families;
+mod handles;
 mod mirror;
 pub mod names;
 mod process;
+mod registration;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::core::Collector;
-use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use parking_lot::Mutex;
+use prometheus::{Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 
 pub use self::endpoints::EndpointSample;
-pub use self::handle::{ConnectionRefusal, ListenerMetrics, Open, RouteMetrics, UpstreamMetrics};
+use self::families::MetricFamilies;
+pub use self::handles::{ConnectionRefusal, GaugeGuard, ListenerMetrics, RouteMetrics, UpstreamMetrics};
 pub use self::mirror::{MirrorMetrics, MirrorOutcome};
-use self::names::Spec;
-use self::process::Process;
-
-/// Seconds. From a fixed answer to a slow report; most APIs live in the middle.
-const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-const EXPECT: &str = "BUG: names, labels and buckets are constant and tested";
+use self::process::ProcessMetrics;
+pub use self::registration::set_total;
+use self::registration::{counter, counter_vec, float_gauge, gauge, gauge_vec};
 
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
-    families: Arc<Families>,
-    process: Process,
-    /// Asked at each scrape.
+    families: Arc<MetricFamilies>,
+    process: ProcessMetrics,
+    /// Called at each scrape.
     scrape: Mutex<Vec<OnScrape>>,
 
     /// Keys that shared a bucket because the table of limits was full.
@@ -47,11 +44,11 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     /// Failed writes of the access log.
     pub access_log_write_errors: IntCounter,
-    /// Processes that meant to take over and did not.
+    /// Processes that tried to take over and failed.
     pub handover_failures: IntCounter,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
-    /// How far a drain has come, for how long it has gone on, and what it cut. For [`Metrics::on_scrape`].
+    /// The stage of a drain, its duration, and the requests that it cut. For [`Metrics::on_scrape`].
     pub draining: IntGauge,
     pub drain_seconds: Gauge,
     pub drain_cut: IntCounter,
@@ -67,54 +64,22 @@ pub struct Metrics {
     bounds: [IntCounter; Bound::ALL.len()],
 }
 
-/// How the trial of a configuration ended.
+/// The end of a configuration's trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolloutEnd {
-    /// It serves everyone now.
+    /// It serves every request now.
     Kept,
-    /// It serves nobody.
+    /// It serves no request.
     Reverted,
 }
 
 type OnScrape = Box<dyn Fn(&Metrics) + Send + Sync>;
 
-/// The metrics that have labels: handles draw their children from here.
-#[derive(Debug)]
-struct Families {
-    requests: IntCounterVec,
-    request_duration: HistogramVec,
-    denials: IntCounterVec,
-    failures: IntCounterVec,
-    would_deny: IntCounterVec,
-    limit_refusals: IntCounterVec,
-    upstream_requests: IntCounterVec,
-    upstream_duration: HistogramVec,
-    upstream_connect_failures: IntCounterVec,
-    upstream_retries: IntCounterVec,
-    upstream_fallbacks: IntCounterVec,
-    mirrored: IntCounterVec,
-    upstream_retries_denied: IntCounterVec,
-    upstream_ejections: IntCounterVec,
-    upstream_ejections_withheld: IntCounterVec,
-    endpoints: endpoints::Endpoints,
-    connections: IntGaugeVec,
-    connections_total: IntCounterVec,
-    connections_refused: IntCounterVec,
-    handshake_failures: IntCounterVec,
-    proxy_header_failures: IntCounterVec,
-    address_list_entries: IntGaugeVec,
-    address_list_stale: IntGaugeVec,
-    discovery_stale: IntGaugeVec,
-    discovery_entries: IntGaugeVec,
-    discovery_success: IntGaugeVec,
-    discovery_failures: IntCounterVec,
-}
-
 impl Metrics {
-    /// Registers everything, in a registry of its own. Its time counts as the start of the process.
+    /// Registers every metric in a new registry. The time of this call counts as the start of the process.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let families = Arc::new(Families::new(&registry));
+        let families = Arc::new(MetricFamilies::new(&registry));
         let bounds = counter_vec(&registry, names::BOUND_HITS);
         let reloads = counter_vec(&registry, names::RELOADS);
         let rollouts = counter_vec(&registry, names::ROLLOUTS);
@@ -126,7 +91,7 @@ impl Metrics {
             handover_failures: counter(&registry, names::HANDOVER_FAILURES),
             panics: counter(&registry, names::PANICS),
             draining: gauge(&registry, names::DRAINING),
-            drain_seconds: register(&registry, Gauge::with_opts(opts(names::DRAIN_SECONDS)).expect(EXPECT)),
+            drain_seconds: float_gauge(&registry, names::DRAIN_SECONDS),
             drain_cut: counter(&registry, names::DRAIN_CUT),
             in_flight: gauge(&registry, names::IN_FLIGHT),
             streams: gauge(&registry, names::STREAMS),
@@ -138,7 +103,7 @@ impl Metrics {
             rollout_share: float_gauge(&registry, names::ROLLOUT_SHARE),
             rollouts: ["kept", "reverted"].map(|outcome| rollouts.with_label_values(&[outcome])),
             bounds: std::array::from_fn(|index| bounds.with_label_values(&[Bound::ALL[index].as_str()])),
-            process: Process::new(&registry),
+            process: ProcessMetrics::new(&registry),
             scrape: Mutex::default(),
             families,
             registry,
@@ -165,32 +130,32 @@ impl Metrics {
         ListenerMetrics::new(name, &self.families)
     }
 
-    /// What to count the refusals of the limit `name` with.
+    /// The counter of the refusals of the limit `name`.
     pub fn limit_refusals(&self, name: &str) -> IntCounter {
         self.families.limit_refusals.with_label_values(&[name])
     }
 
     /// Counts a request as being handled until the guard is dropped.
-    pub fn request_in_flight(&self) -> Open {
-        Open::new(&self.in_flight)
+    pub fn request_in_flight(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight)
     }
 
-    /// Counts a tunnel, or an answer without an end, as being open until the guard is dropped.
-    pub fn stream_open(&self) -> Open {
-        Open::new(&self.streams)
+    /// Counts a tunnel, or an answer without an end, as open until the guard is dropped.
+    pub fn stream_open(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.streams)
     }
 
-    /// How many of them are open.
+    /// The number of open tunnels and answers without an end.
     pub fn streams_open(&self) -> i64 {
         self.streams.get()
     }
 
-    /// Counts that a bound of the file bit.
+    /// Counts a request or connection that reached a bound.
     pub fn bound_hit(&self, bound: Bound) {
         self.bounds[bound as usize].inc();
     }
 
-    /// Notes that the configuration `generation` was applied.
+    /// Records that the configuration `generation` was applied.
     pub fn config_applied(&self, generation: u64, at: SystemTime) {
         self.config_generation.set(generation.try_into().unwrap_or(i64::MAX));
         self.reload_success.set(1);
@@ -198,24 +163,24 @@ impl Metrics {
         self.reload_time.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     }
 
-    /// Notes that a configuration was refused, and the one before it goes on.
+    /// Records that a configuration was refused; the one before it stays in force.
     pub fn config_refused(&self) {
         self.reload_success.set(0);
         self.reloads_refused.inc();
     }
 
-    /// Notes that a configuration is tried on `share` of the requests, from 0 to 1.
+    /// Records that a configuration is tried on `share` of the requests, from 0 to 1.
     pub fn rollout_began(&self, share: f64) {
         self.rollout_share.set(share);
     }
 
-    /// Notes how the trial ended.
+    /// Records the end of the trial.
     pub fn rollout_ended(&self, end: RolloutEnd) {
         self.rollout_share.set(0.0);
         self.rollouts[end as usize].inc();
     }
 
-    /// Replaces what is known of all address lists, as (file, entries, stale). For [`Metrics::on_scrape`].
+    /// Replaces the metrics of all address lists, given as (file, entries, stale). For [`Metrics::on_scrape`].
     pub fn set_address_lists<'a>(&self, lists: impl IntoIterator<Item = (&'a str, usize, bool)>) {
         self.families.address_list_entries.reset();
         self.families.address_list_stale.reset();
@@ -226,7 +191,7 @@ impl Metrics {
         }
     }
 
-    /// Replaces what is known of sources of endpoints, as (kind, name, entries, stale, last success). For
+    /// Replaces the metrics of all discovered sources, given as (kind, name, entries, stale, last success). For
     /// [`Metrics::on_scrape`].
     pub fn set_discovery<'a>(
         &self,
@@ -247,20 +212,30 @@ impl Metrics {
         }
     }
 
-    /// Counts a question without a good answer, or a file that can't be used.
+    /// Replaces the metrics of all endpoints. For [`Metrics::on_scrape`].
+    pub fn set_endpoints<'a>(&self, samples: impl IntoIterator<Item = EndpointSample<'a>>) {
+        self.families.endpoints.set(samples);
+    }
+
+    /// Sets the number of selections that passed over a full endpoint of `upstream`. For [`Metrics::on_scrape`].
+    pub fn set_endpoint_full(&self, upstream: &str, total: u64) {
+        self.families.endpoints.set_full(upstream, total);
+    }
+
+    /// Counts a failed lookup, or a file that can't be used.
     pub fn discovery_failed(&self, kind: &str) {
         self.families.discovery_failures.with_label_values(&[kind]).inc();
     }
 
-    /// Registers what is to be asked at each scrape, for values that are kept elsewhere. It must not render or register.
+    /// Registers a callback for each scrape, for values that are counted elsewhere. It must not render or register.
     pub fn on_scrape(&self, callback: impl Fn(&Metrics) + Send + Sync + 'static) {
-        self.scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
+        self.scrape.lock().push(Box::new(callback));
     }
 
     /// The text exposition format, version 0.0.4.
     pub fn render(&self) -> String {
-        // Held to the end, so that scrapes at the same time do not see half-replaced endpoints.
-        let callbacks = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        // Held to the end, so that concurrent scrapes don't see half-replaced endpoints.
+        let callbacks = self.scrape.lock();
         self.process.update();
         for callback in callbacks.iter() {
             callback(self);
@@ -278,45 +253,6 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-/// Brings `counter` to a total that is kept elsewhere.
-pub fn set_total(counter: &IntCounter, total: u64) {
-    counter.inc_by(total.saturating_sub(counter.get()));
-}
-
-impl Families {
-    fn new(registry: &Registry) -> Self {
-        Families {
-            requests: counter_vec(registry, names::REQUESTS),
-            request_duration: histogram_vec(registry, names::REQUEST_DURATION),
-            denials: counter_vec(registry, names::DENIALS),
-            failures: counter_vec(registry, names::FAILURES),
-            would_deny: counter_vec(registry, names::WOULD_DENY),
-            limit_refusals: counter_vec(registry, names::LIMIT_REFUSALS),
-            upstream_requests: counter_vec(registry, names::UPSTREAM_REQUESTS),
-            upstream_duration: histogram_vec(registry, names::UPSTREAM_DURATION),
-            upstream_connect_failures: counter_vec(registry, names::UPSTREAM_CONNECT_FAILURES),
-            upstream_retries: counter_vec(registry, names::UPSTREAM_RETRIES),
-            upstream_fallbacks: counter_vec(registry, names::UPSTREAM_FALLBACKS),
-            mirrored: counter_vec(registry, names::MIRRORED),
-            upstream_retries_denied: counter_vec(registry, names::UPSTREAM_RETRIES_DENIED),
-            upstream_ejections: counter_vec(registry, names::UPSTREAM_EJECTIONS),
-            upstream_ejections_withheld: counter_vec(registry, names::UPSTREAM_EJECTIONS_WITHHELD),
-            endpoints: endpoints::Endpoints::new(registry),
-            connections: gauge_vec(registry, names::CONNECTIONS),
-            connections_total: counter_vec(registry, names::CONNECTIONS_TOTAL),
-            connections_refused: counter_vec(registry, names::CONNECTIONS_REFUSED),
-            handshake_failures: counter_vec(registry, names::HANDSHAKE_FAILURES),
-            proxy_header_failures: counter_vec(registry, names::PROXY_HEADER_FAILURES),
-            address_list_entries: gauge_vec(registry, names::ADDRESS_LIST_ENTRIES),
-            address_list_stale: gauge_vec(registry, names::ADDRESS_LIST_STALE),
-            discovery_stale: gauge_vec(registry, names::DISCOVERY_STALE),
-            discovery_entries: gauge_vec(registry, names::DISCOVERY_ENTRIES),
-            discovery_success: gauge_vec(registry, names::DISCOVERY_SUCCESS),
-            discovery_failures: counter_vec(registry, names::DISCOVERY_FAILURES),
-        }
     }
 }
 
@@ -362,38 +298,4 @@ bounds! {
     Http2ControlFrames = "http2_control_frames",
     CircuitBreaker = "circuit_breaker",
     DnsAddresses = "dns_addresses",
-}
-
-fn counter(registry: &Registry, spec: Spec) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(spec)).expect(EXPECT))
-}
-
-fn counter_vec(registry: &Registry, spec: Spec) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(spec), spec.labels).expect(EXPECT))
-}
-
-fn gauge(registry: &Registry, spec: Spec) -> IntGauge {
-    register(registry, IntGauge::with_opts(opts(spec)).expect(EXPECT))
-}
-
-fn float_gauge(registry: &Registry, spec: Spec) -> Gauge {
-    register(registry, Gauge::with_opts(opts(spec)).expect(EXPECT))
-}
-
-fn gauge_vec(registry: &Registry, spec: Spec) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(opts(spec), spec.labels).expect(EXPECT))
-}
-
-fn histogram_vec(registry: &Registry, spec: Spec) -> HistogramVec {
-    let opts = HistogramOpts::new(spec.name, spec.help).buckets(BUCKETS.to_vec());
-    register(registry, HistogramVec::new(opts, spec.labels).expect(EXPECT))
-}
-
-fn opts(spec: Spec) -> Opts {
-    Opts::new(spec.name, spec.help)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
-    registry.register(Box::new(metric.clone())).expect(EXPECT);
-    metric
 }

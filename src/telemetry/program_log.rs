@@ -1,5 +1,5 @@
-//! The program's own messages: what happens to the gateway, not to one request. They go to stderr. A panic is one of them:
-//! its place, and none of what the request that met it held.
+//! The program log: messages about the gateway rather than one request, on stderr. A panic is logged with its location and
+//! without data of the request.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -16,8 +16,8 @@ use super::timestamp::Rfc3339;
 /// The environment variable that replaces [`DEFAULT_FILTER`], in the form `level` or `target=level`, with commas between.
 pub const VARIABLE: &str = "PORTCULLIS_LOG";
 
-/// Ours from `info`, others' errors, nothing of Pingora's: it writes an error for every failed request and every scanner
-/// that breaks off a handshake, all of which the access log and the metrics tell.
+/// The gateway from `info`, libraries from `error`, Pingora off: it logs an error for every failed request and every aborted
+/// handshake, which the access log and the metrics record already.
 pub const DEFAULT_FILTER: &str = "error,portcullis=info,pingora=off";
 
 /// Installs the logger. Later calls change nothing, so that tests may call it too.
@@ -30,7 +30,7 @@ pub fn init() {
         .try_init();
 }
 
-/// Makes panics messages of this log, in its form, instead of the standard library's lines.
+/// Logs panics to this log, in its format, instead of the standard library's output.
 pub fn report_panics() {
     panic::set_hook(Box::new(report_panic));
 }
@@ -42,10 +42,10 @@ fn report_panic(info: &PanicHookInfo<'_>) {
         message.push_str(": ");
         message.push_str(constant);
     }
-    // Only where RUST_BACKTRACE asks for it; it names functions, never values.
+    // Captured only if RUST_BACKTRACE asks for it. It names functions, never values.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        // A string takes every character.
+        // Writing to a string can't fail.
         let _ = write!(message, "\n{backtrace}");
     }
     error!("{message}");
@@ -54,8 +54,8 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// The message of a panic if it stands in the source as it is. One that was put together may quote what a client sent, as
-/// the standard library's does for a string that is cut within a character: it is said at the level `debug` only.
+/// The message of a panic if it is a constant of the source. A formatted one may quote data of a client, as the standard
+/// library's does for a string that is cut within a character; it is logged at the level `debug` only.
 fn constant_message(payload: &(dyn Any + Send)) -> Option<&'static str> {
     payload.downcast_ref::<&'static str>().copied()
 }
@@ -75,14 +75,14 @@ fn line(now: SystemTime, record: &Record<'_>) -> String {
     line
 }
 
-/// A message may quote what a stranger sent: it must not look like a line of its own, nor steer a terminal.
+/// Escapes control characters, because a message may quote a client: it must not forge a line or control a terminal.
 fn push_message(line: &mut String, message: &str) {
     for character in message.trim_end().chars() {
         match character {
             '\n' => line.push_str("\n    "),
             '\t' => line.push('\t'),
             control if control.is_control() => {
-                // A string takes every character.
+                // Writing to a string can't fail.
                 let _ = write!(line, "\\x{:02x}", u32::from(control));
             }
             plain => line.push(plain),

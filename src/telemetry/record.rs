@@ -1,4 +1,4 @@
-//! What is known about a request when it ends: one [`Record`] a request, on every path.
+//! The facts about a finished request: one [`RequestRecord`] for each request, on every path.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +11,9 @@ use crate::decision::access::Principal;
 use crate::decision::outcome::Cause;
 use crate::decision::request::Scheme;
 
-/// How the gateway decided, for the log's `decision` field.
+/// The gateway's decision, for the log's `decision` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
+pub enum RecordedDecision {
     /// Admitted, and answered by the origin or the route itself.
     Allow,
     /// Refused by a rule.
@@ -22,80 +22,80 @@ pub enum Decision {
     Fail,
 }
 
-impl Decision {
+impl RecordedDecision {
     /// Every decision, in the order of the type.
-    pub const ALL: &[Decision] = &[Decision::Allow, Decision::Deny, Decision::Fail];
+    pub const ALL: &[RecordedDecision] = &[RecordedDecision::Allow, RecordedDecision::Deny, RecordedDecision::Fail];
 
-    /// As the log writes it.
+    /// The value in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Decision::Allow => "allow",
-            Decision::Deny => "deny",
-            Decision::Fail => "fail",
+            RecordedDecision::Allow => "allow",
+            RecordedDecision::Deny => "deny",
+            RecordedDecision::Fail => "fail",
         }
     }
 }
 
-/// One finished request. Holds no credential, and is formatted off the request's thread.
+/// One finished request. It holds no credential, and is formatted on another thread than the request's.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct RequestRecord {
     /// When the request's header was complete.
     pub time: SystemTime,
     /// From then to the last byte of the answer.
     pub duration: Duration,
-    /// The id that the client, the origin and the log share.
+    /// The request's id, which the origin and the client get too.
     pub request_id: String,
-    /// The name of the listener that it came by.
+    /// The name of the listener.
     pub listener: Arc<str>,
-    /// Who is believed to have sent it.
+    /// The client's address, by the rules for trusted proxies.
     pub client: IpAddr,
-    /// The connection's other end, as a PROXY header announced it where one did; differs from `client` behind a trusted proxy.
+    /// The peer of the connection, or the one that a PROXY header announced. Differs from `client` behind a trusted proxy.
     pub peer: SocketAddr,
     /// The load balancer whose PROXY header announced `peer`.
     pub via: Option<SocketAddr>,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub protocol: &'static str,
-    /// Whether it came by TLS.
+    /// The scheme of the client's connection.
     pub scheme: Scheme,
     /// `TLSv1.3`, … for TLS connections.
     pub tls: Option<&'static str>,
-    /// Empty where the request could not be parsed, as are host and path.
+    /// Empty if the request could not be parsed, as are host and path.
     pub method: Method,
     /// The normalised host.
     pub host: String,
-    /// The normalised path; as received where normalising failed.
+    /// The normalised path; as received if normalising failed.
     pub path: String,
-    /// As received; credentials in it are redacted when the line is written.
+    /// As received. Credentials in it are redacted when the line is written.
     pub query: Option<String>,
     /// As received.
     pub user_agent: Option<HeaderValue>,
-    /// As received; credentials in it are redacted when the line is written.
+    /// As received. Credentials in it are redacted when the line is written.
     pub referer: Option<HeaderValue>,
-    /// 0 when no answer was sent.
+    /// 0 if no answer was sent.
     pub status: u16,
     /// Body bytes sent to the client.
     pub bytes_sent: u64,
     /// Body bytes received from the client.
     pub bytes_received: u64,
-    /// The name of the route that took it.
+    /// The name of the matched route.
     pub route: Option<Arc<str>>,
-    /// The number of the configuration that decided.
+    /// The generation of the configuration that decided.
     pub generation: u64,
-    /// How the gateway decided.
-    pub decision: Decision,
+    /// The decision.
+    pub decision: RecordedDecision,
     /// Why it was refused or failed.
     pub cause: Option<Cause>,
-    /// The true reason, in words.
+    /// The reason in words, for operators.
     pub detail: Option<Cow<'static, str>>,
-    /// What a policy in report mode would have refused with.
+    /// The cause with which a policy in report mode would have refused.
     pub would_deny: Option<Cause>,
-    /// Who was recognised.
+    /// The authenticated caller.
     pub principal: Option<Arc<Principal>>,
-    /// `None` where no upstream was asked.
+    /// `None` if no upstream was used.
     pub upstream: Option<UpstreamRecord>,
 }
 
-/// What happened beyond the gateway.
+/// The upstream's part of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamRecord {
     /// The upstream's name.
@@ -104,12 +104,12 @@ pub struct UpstreamRecord {
     pub endpoint: Option<SocketAddr>,
     /// Endpoints tried.
     pub attempts: u32,
-    /// Why it was tried again, the last time that it was.
+    /// The reason of the last retry.
     pub retried: Option<&'static str>,
     /// Whether a pooled connection was used.
     pub reused: bool,
-    /// From choosing the endpoint to a connection.
+    /// From the selection of the endpoint to a connection.
     pub connect: Option<Duration>,
-    /// From the connection to the answer's header.
+    /// From the connection to the header of the answer.
     pub response: Option<Duration>,
 }

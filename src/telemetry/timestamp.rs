@@ -1,4 +1,4 @@
-//! Points in time as logs write them, in UTC.
+//! Timestamps in logs, in UTC.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 /// A time as in RFC 3339 §5.6 with milliseconds: `2026-11-22T03:00:00.123Z`.
 ///
-/// Written digit by digit: each request's line has one, and `format!` costs ten times as much.
+/// Written digit by digit, because each access log line has one and `format!` costs ten times as much.
 pub struct Rfc3339([u8; 24]);
 
 impl Rfc3339 {
@@ -28,7 +28,7 @@ impl Rfc3339 {
     }
 }
 
-/// A time as the NCSA formats write it: `22/Nov/2026:03:00:00 +0000`.
+/// A time in the NCSA format: `22/Nov/2026:03:00:00 +0000`.
 pub struct Ncsa([u8; 26]);
 
 impl Ncsa {

@@ -1,4 +1,4 @@
-//! Accept: how many connections may be open, who is exempt, and how long a connection is used.
+//! Accept: bounds on open connections, exemptions, and requests on one connection.
 
 mod announce;
 mod proxy_protocol;

@@ -1,4 +1,4 @@
-//! Access: who is it, and may they.
+//! Access: authentication and authorization.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn with_token(gateway: &Gateway, path: &str, token: &str) -> Response {
     gateway.get_with(path, &[("Authorization", &jwt::bearer(token))])
 }
 
-/// Asserts a refusal with a challenge, and that the log knows the true cause while the stranger doesn't.
+/// Asserts a refusal with a challenge, and that the log has the true cause while the client does not get it.
 #[track_caller]
 fn challenged(gateway: &Gateway, response: Response, status: u16, error: Option<&str>, cause: &str) {
     let response = response.expect_status(status);

@@ -1,4 +1,4 @@
-//! Address rules: who may come in, by where the client is.
+//! Address rules: access by the client's address.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -138,7 +138,7 @@ fn only_a_trusted_proxy_says_who_the_client_is() {
     let forwarded = [("X-Forwarded-For", "203.0.113.9")];
     let from = |last| connect_from(&gateway, last).request("GET", "/", &forwarded, b"").status;
     assert_eq!([from(1), from(2)], [403, 200]);
-    // What a stranger says does not help it either.
+    // Header fields of an untrusted client have no effect either.
     let gateway = guarded("{ allow: [203.0.113.9] }").start();
     let from = |last| connect_from(&gateway, last).request("GET", "/", &forwarded, b"").status;
     assert_eq!([from(1), from(2)], [200, 403]);

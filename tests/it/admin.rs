@@ -1,4 +1,4 @@
-//! The admin listener: metrics that move and health that tells the truth.
+//! The admin listener: metrics and health.
 
 use std::net::SocketAddr;
 use std::time::Duration;

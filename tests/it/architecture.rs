@@ -1,13 +1,17 @@
-//! The conventions that the compiler does not check: which folder may know which, and what a file may be.
+//! Conventions that the compiler does not check: allowed imports between folders, and properties of files.
 //!
 //! The rules are data. A folder that needs more than its row says is a change of the design: change the row, and the map in
 //! the crate docs, together. Code under `#[cfg(test)]` is exempt, since what a test borrows does not ship.
 
+mod cycles;
+mod names;
 mod paths;
 
 use std::fs;
 use std::path::Path;
 
+use self::cycles::circles;
+use self::names::twins;
 use self::paths::{Path as UsedPath, is_test_file};
 
 /// What the files of one top-level module may use of the crate's other top-level modules.
@@ -23,6 +27,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         may_use: &[
+            "admin::api",
+            "admin::command",
             "app",
             "config",
             "decision",
@@ -79,7 +85,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "handover",
-        may_use: &["service_manager::Terms"],
+        may_use: &["service_manager::NotifySettings"],
         why: "sockets change hands without either side's configuration",
     },
     Layer { name: "runtime_folder", may_use: &[], why: "it is a folder with sockets, whoever listens at them" },
@@ -105,6 +111,37 @@ const LAYERS: &[Layer] = &[
     Layer { name: "manual", may_use: &[], why: "it is words about the others, and uses none of them" },
 ];
 
+const fn room(name: &'static str, may_use: &'static [&'static str], why: &'static str) -> Layer {
+    Layer { name, may_use, why }
+}
+
+/// The same within `proxy`.
+const ROOMS: &[Layer] = &[
+    room(
+        "server",
+        &["connection", "drain", "hooks", "reply", "runtime", "tls", "upkeep", "upstream"],
+        "it wires and starts what serves",
+    ),
+    room(
+        "hooks",
+        &["connection", "drain", "reply", "request_id", "runtime", "upstream"],
+        "a request does not know who accepted it",
+    ),
+    room(
+        "connection",
+        &["drain", "hpack", "reply", "request_id", "runtime"],
+        "a stream does not know what hooks decide",
+    ),
+    room("upkeep", &["runtime", "upstream"], "it works beside requests, on what they share"),
+    room("runtime", &["drain", "reply", "tls", "upstream"], "what all share knows nobody who uses it"),
+    room("upstream", &[], "a connection to an origin does not know for which request it is"),
+    room("reply", &["hpack", "request_id"], "an answer is a value"),
+    room("drain", &[], "everything asks how far it is"),
+    room("hpack", &[], "an encoding"),
+    room("request_id", &[], "a value"),
+    room("tls", &[], "it knows certificates only"),
+];
+
 /// Single files that may use more than their layer.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/proxy/server/admin.rs", "admin", "serves the admin handlers on a socket"),
@@ -120,6 +157,104 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "telemetry::access_log",
         "a template is checked by the parser that will read it when running",
     ),
+];
+
+/// Folders that still have a circle of imports, with the reason.
+const CIRCLES: &[(&str, &str)] = &[
+    ("crate", "telemetry reads the compiled configuration, whose templates it checks"),
+    ("crate::app::reload", "the reload and the roll-out that it may begin"),
+    ("crate::cli::demo", "the tour and the demonstration that it leads through"),
+    ("crate::cli::explain", "the printer and the arguments that it prints"),
+    ("crate::config", "what is compiled may be loaded from further files"),
+    ("crate::config::compile", "the context of compiling and response rules"),
+    ("crate::config::compile::access", "identities and the methods that they are made of"),
+    ("crate::config::compile::route", "patterns are compiled with their route"),
+    ("crate::config::compile::upstream", "an upstream and its parts share the reading of numbers"),
+    ("crate::config::diff", "facts and the guards that weigh them"),
+    ("crate::config::diff::route", "a route and where it leads"),
+    ("crate::config::load", "steps of loading share its bounds"),
+    ("crate::config::raw", "routes and the splits in them"),
+    ("crate::decision", "the stages and the rules that hold what each goes by"),
+    ("crate::decision::access", "methods of identification and their one consumer"),
+    ("crate::decision::access::limit", "a limit and its header fields"),
+    ("crate::decision::proxy_protocol", "the two versions share the header that both give"),
+    ("crate::decision::request", "framing and the head that it is read from"),
+    ("crate::decision::request::path", "a path and its spelling"),
+    ("crate::decision::response", "refusals and their pages"),
+    ("crate::decision::route", "paths and their ambiguity"),
+    ("crate::decision::upstream", "the balancers and what they balance"),
+    ("crate::proxy::hooks", "the context of a request and the steps on it"),
+    ("crate::state::discovery", "lookups and files share their bookkeeping with the folder's file"),
+    ("crate::state::limits", "buckets and their places share their bookkeeping with the folder's file"),
+    ("crate::state::upstreams", "what is kept of endpoints shares its bookkeeping with the folder's file"),
+    ("crate::telemetry::metrics", "the process's own metrics are registered with the others"),
+];
+
+/// Names that more than one type still has.
+const TWINS: &[&str] = &[
+    "AccessLog",
+    "Action",
+    "Addresses",
+    "Admin",
+    "Answer",
+    "Asked",
+    "Change",
+    "Command",
+    "Condition",
+    "Context",
+    "Decision",
+    "Either",
+    "Endpoint",
+    "Entry",
+    "Error",
+    "Facts",
+    "Failed",
+    "Failure",
+    "Field",
+    "Format",
+    "Found",
+    "Framing",
+    "Header",
+    "History",
+    "Key",
+    "Limits",
+    "List",
+    "Lists",
+    "Method",
+    "Mistake",
+    "Node",
+    "Operation",
+    "Origin",
+    "Outcome",
+    "Part",
+    "Place",
+    "Places",
+    "Process",
+    "Progress",
+    "ProxyProtocol",
+    "Reading",
+    "Record",
+    "Request",
+    "Rules",
+    "Running",
+    "Sample",
+    "Search",
+    "Source",
+    "Standing",
+    "State",
+    "Status",
+    "Step",
+    "Sticky",
+    "Tally",
+    "Target",
+    "Template",
+    "Terms",
+    "Text",
+    "Tls",
+    "Trouble",
+    "Verdict",
+    "Watch",
+    "Wrong",
 ];
 
 /// A path of another crate that may only be used in some folders.
@@ -189,8 +324,39 @@ fn folders_use_only_what_stands_below_them() {
 }
 
 #[test]
+fn rooms_of_the_proxy_use_only_what_stands_below_them() {
+    refuse(sources().flat_map(|(file, text)| room_offences(&file, &text)));
+    let files: Vec<String> = sources().map(|(file, _)| file).collect();
+    let rooms = files.iter().filter_map(|file| file.strip_prefix("src/proxy/")).map(layer_name);
+    refuse(
+        rooms
+            .filter(|room| ROOMS.iter().all(|known| known.name != *room))
+            .map(|room| format!("`{room}` has no row in ROOMS")),
+    );
+}
+
+#[test]
 fn crates_are_used_only_where_they_belong() {
     refuse(sources().flat_map(|(file, text)| ban_offences(&file, &text)));
+}
+
+#[test]
+fn no_folder_has_a_circle_of_imports() {
+    let circles = circles(&sources().collect::<Vec<_>>());
+    let known = |folder: &str| CIRCLES.iter().any(|(known, _)| *known == folder);
+    let gone = CIRCLES.iter().filter(|(known, _)| circles.iter().all(|circle| circle.folder != *known));
+    let gone = gone.map(|(folder, _)| format!("{folder} has no circle of imports any more: take it out of CIRCLES"));
+    let new = circles.iter().filter(|circle| !known(&circle.folder)).map(|circle| circle.message.clone());
+    refuse(new.chain(gone));
+}
+
+#[test]
+fn no_two_types_have_one_name() {
+    let twins = twins(&sources().collect::<Vec<_>>());
+    let gone = TWINS.iter().filter(|name| !twins.contains_key(**name));
+    let gone = gone.map(|name| format!("{name} is declared once: take it out of TWINS"));
+    let new = twins.iter().filter(|(name, _)| !TWINS.contains(&name.as_str()));
+    refuse(new.map(|(name, places)| format!("`{name}` is declared at {}", places.join(", "))).chain(gone));
 }
 
 #[test]
@@ -262,7 +428,7 @@ fn layer_offences(file: &str, text: &str) -> Vec<String> {
     let excepted = EXCEPTIONS.iter().filter(|(excepted, ..)| *excepted == file).map(|(_, path, _)| *path);
     let allowed: Vec<&str> = layer.may_use.iter().copied().chain(excepted).collect();
     let mut offences = Vec::new();
-    for UsedPath { line, segments } in paths::paths(file, text) {
+    for UsedPath { line, segments, .. } in paths::paths(file, text) {
         let [root, rest @ ..] = segments.as_slice() else { continue };
         let Some(module) = rest.first().filter(|_| root == "crate") else { continue };
         let foreign = module != layer.name && LAYERS.iter().any(|other| other.name == module);
@@ -275,10 +441,27 @@ fn layer_offences(file: &str, text: &str) -> Vec<String> {
     offences
 }
 
+fn room_offences(file: &str, text: &str) -> Vec<String> {
+    let Some(room) = file.strip_prefix("src/proxy/").map(layer_name) else { return Vec::new() };
+    let Some(Layer { may_use, why, .. }) = ROOMS.iter().find(|known| known.name == room) else { return Vec::new() };
+    let foreign = |segments: &[String]| match segments {
+        [root, layer, other, ..] if root == "crate" && layer == "proxy" && other != room => {
+            ROOMS.iter().any(|known| known.name == other) && !may_use.contains(&other.as_str())
+        }
+        _ => false,
+    };
+    let paths = paths::paths(file, text).into_iter().filter(|path| foreign(&path.segments));
+    paths
+        .map(|UsedPath { line, segments, .. }| {
+            format!("{file}:{line}: `{}`: {room} may use {} of proxy ({why})", segments.join("::"), may_use.join(", "))
+        })
+        .collect()
+}
+
 fn ban_offences(file: &str, text: &str) -> Vec<String> {
     let layer = layer_name(file);
     let mut offences = Vec::new();
-    for UsedPath { line, segments } in paths::paths(file, text) {
+    for UsedPath { line, segments, .. } in paths::paths(file, text) {
         // The first ban that matches decides, so that a narrow one can stand before a wide one.
         let Some(ban) = BANS
             .iter()

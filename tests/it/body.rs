@@ -105,7 +105,7 @@ fn a_body_from_http2_ends_once_for_an_http1_origin() {
             assert_eq!(in_time(answer).await.unwrap().status(), 200, "{end}");
         }
     });
-    // Whoever comes next on the connection is not answered for what was left on it.
+    // The next request on the connection does not get an answer to the remaining bytes.
     gateway.request("PATCH", "/next", &[], b"").expect_status(200);
     assert_eq!(origin.connections(), 1);
     let seen = origin.seen(0).text();

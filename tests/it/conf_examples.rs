@@ -1,4 +1,4 @@
-//! The files in `conf/`: each compiles, starts and does what it says.
+//! The files in `conf/`: each compiles, starts and does what its comments say.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// A file of API keys with one entry, whose key nobody knows.
+/// A file of API keys with one entry, whose key is unknown.
 const KEYS: &str =
     "keys: [{ id: nobody, hash: \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }]\n";
 

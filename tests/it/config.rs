@@ -1,4 +1,4 @@
-//! The file: variables, folders, secrets.
+//! The configuration file: variables, folders, secrets.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The control socket: orders from the command line, for the owner alone.
+//! The control socket: commands from the command line, for the owner only.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use nix::unistd::Uid;
+use portcullis::admin::api::{self, AdminError, ConfigOrigin, ErrorCode, GatewayStatus, ReloadResult, Versioned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::support::gateway::{output_in_time, portcullis};
@@ -57,6 +59,39 @@ fn the_status_is_for_people_and_for_programs() {
     assert_eq!(status["pid"], gateway.pid());
     assert_eq!(status["configuration"]["generation"], 1);
     assert_eq!(status["start"]["arguments"][0], "run");
+}
+
+#[test]
+fn programs_read_answers_and_errors_by_their_types() {
+    fn read<T: DeserializeOwned>(output: &Output) -> T {
+        let answer: Versioned<T> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer.api, api::VERSION);
+        answer.answer
+    }
+    let gateway = Gateway::start(FIXED);
+    rewrite(&gateway, "body: one", "body: two");
+    let reload: ReloadResult = read(&gateway.order(&["reload", "--json"]));
+    assert_eq!((reload.generation, reload.changes.len(), reload.rollout), (2, 1, None));
+    assert_eq!(gateway.order(&["reload", "--canary", "100%", "--for", "1h"]).status.code(), Some(0));
+    let error: AdminError = read(&gateway.order(&["reload", "--json"]));
+    assert_eq!(error.code, ErrorCode::RolloutRunning);
+    assert_eq!(gateway.order(&["rollout", "keep"]).status.code(), Some(0));
+    assert_eq!(gateway.order(&["rollback"]).status.code(), Some(0));
+
+    let status: GatewayStatus = read(&gateway.order(&["status", "--json"]));
+    let history = status.configuration.history.iter().map(|entry| (entry.generation, entry.origin, entry.from));
+    assert_eq!(
+        history.collect::<Vec<_>>(),
+        [
+            (1, Some(ConfigOrigin::Start), None),
+            (2, Some(ConfigOrigin::Reload), None),
+            (4, Some(ConfigOrigin::Canary), Some(3)),
+            (5, Some(ConfigOrigin::Rollback), Some(2)),
+        ]
+    );
+    rewrite(&gateway, "access: public", "acces: public");
+    let error: AdminError = read(&gateway.order(&["reload", "--json"]));
+    assert_eq!((error.code, error.generation), (ErrorCode::ConfigurationInvalid, Some(5)));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Crash safety: whatever kills the process, the next one starts clean.
+//! Crash safety: after a kill, the next process starts without leftovers.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

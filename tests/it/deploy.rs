@@ -1,4 +1,4 @@
-//! What `deploy/` ships: its configurations are valid, its parts agree with one another, and what they name exists.
+//! The files in `deploy/`: configurations are valid, files are consistent, and what they name exists.
 
 mod metrics;
 mod promql;

@@ -1,4 +1,4 @@
-//! Discovery: endpoints that are found rather than written, by DNS or in files, and what stays when they can't be.
+//! Discovery: endpoints from DNS and from files, and the last known ones after a failure.
 
 mod file;
 

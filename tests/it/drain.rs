@@ -1,4 +1,4 @@
-//! Drain: the process stops taking requests, loses none, and leaves as soon as the last is done.
+//! Drain: the process stops accepting requests, loses none, and exits after the last one.
 
 mod http1;
 mod http2;
@@ -51,7 +51,7 @@ fn ask(gateway: &Gateway, origin: &RawOrigin) -> Client {
     client
 }
 
-/// The connection has ended in order, with nothing before the end.
+/// The connection is closed properly, without further bytes.
 #[track_caller]
 fn assert_closed(client: &mut Client) {
     let read = client.stream().read(&mut [0; 64]);

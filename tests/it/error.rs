@@ -1,4 +1,4 @@
-//! Errors: what a refused stranger reads.
+//! Errors: the bodies of refusals.
 
 use crate::support::{Answer, Gateway, Origin, Response, Setup};
 

@@ -1,4 +1,4 @@
-//! Read: where a message of HTTP/1 begins and ends has one answer, and what has two is refused.
+//! Read: the framing of HTTP/1 messages. Ambiguous framing is refused.
 
 use crate::support::{Answer, Gateway, Origin};
 

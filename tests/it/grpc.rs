@@ -262,7 +262,7 @@ response_headers: { set: { X-Frame-Options: DENY } }
             assert_eq!(answer.headers()["x-frame-options"], "DENY");
             assert!(!answer.headers()["grpc-message"].is_empty());
             assert!(answer.body().is_end_stream(), "{method}: Trailers-Only is one block of fields");
-            // Whoever reads the log looks for what it is.
+            // Operators search the log for it.
             let line = gateway.eventually_logged(|line| line["cause"] == cause);
             assert_eq!((&line["status"], &line["decision"] != "allow"), (&http.into(), true), "{line}");
         }

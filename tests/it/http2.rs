@@ -1,4 +1,4 @@
-//! HTTP/2 from the wrong hands: floods, stalls, and requests that are none.
+//! HTTP/2 attacks: floods, stalls, and malformed requests.
 
 mod flood;
 mod malformed;

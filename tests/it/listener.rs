@@ -1,4 +1,4 @@
-//! Accept: HTTP/1.1, HTTPS with certificates by name, HTTP/2, IPv6; and a start that fails fails at once.
+//! Accept: HTTP/1.1, HTTPS with certificates by name, HTTP/2, IPv6; a start that can't succeed fails at once.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};

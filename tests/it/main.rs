@@ -1,6 +1,6 @@
-//! The gateway as its users meet it: the real binary on real sockets, with real TLS and real origins.
+//! End-to-end tests: the real binary on real sockets, with real TLS and real origins.
 //!
-//! One module a stage of a request's way. `support` starts gateways, origins and clients; every test owns what it
+//! One module for each stage of the pipeline. `support` starts gateways, origins and clients; every test owns what it
 //! starts, so that all of them may run at the same time.
 
 #![allow(clippy::print_stderr, reason = "a failed test shows what its gateway said")]

@@ -1,4 +1,4 @@
-//! Mirror: copies of requests for another upstream, which nobody waits for.
+//! Mirror: copies of requests for another upstream, without effect on the originals.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -384,7 +384,7 @@ fn a_mirror_that_is_dead_or_breaks_off_or_answers_garbage_changes_nothing() {
         let gateway = mirroring(real.address(), address, "methods: [GET, POST], concurrent: 10000").start();
         unharmed(&gateway, 5);
         wait::until_true(&format!("the copies to have failed ({name})"), || mirrored(&gateway, "failed") == 10);
-        // Nobody counts them as requests of the mirror's upstream.
+        // They don't count as requests of the mirror's upstream.
         assert_eq!(gateway.metrics().sum("portcullis_upstream_requests_total", &[("upstream", "next")]), 0.0);
         assert_eq!(gateway.metrics().sum("portcullis_upstream_connect_failures_total", &[]), 0.0);
     }

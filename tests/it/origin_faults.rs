@@ -1,5 +1,5 @@
-//! Origins that misbehave: what is not an answer is 502, what is cut off is never ended as if it were whole, and a
-//! connection on which something was wrong carries no further request.
+//! Faulty origins: what is not an answer is 502, a cut-off answer is never ended as complete, and a faulty connection is not
+//! reused.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -236,7 +236,7 @@ fn an_early_answer_reaches_an_http2_client_too() {
         let answer = in_time(answer).await.unwrap();
         assert_eq!(answer.status(), 403);
         h2_script::expect(&mut answer.into_body(), b"early").await;
-        // The connection goes on.
+        // The connection continues.
         let request = http::Request::get(format!("http://{}/", gateway.address())).body(()).unwrap();
         let Call { answer, body: _body } = begin(&sender, request, true).await;
         assert_eq!(in_time(answer).await.unwrap().status(), 403);
@@ -278,7 +278,7 @@ fn what_follows_an_answer_never_becomes_the_next_one() {
             let mut client = gateway.connect();
             client.request(method, "/first", &[], b"");
             for n in 0..3 {
-                // What comes while a request is under way is its answer, whatever the origin meant.
+                // Bytes that arrive during a request are its answer, whatever the origin intended.
                 thread::sleep(pause * 3);
                 let path = format!("/next{n}");
                 let response = client.get(&path);

@@ -1,4 +1,4 @@
-//! Paths: however a request spells its path, what was matched is what the origin sees.
+//! Paths: the origin gets the path that was matched, in every spelling of a request.
 
 use crate::support::h2_client::H2;
 use crate::support::{Gateway, Origin, Response, Setup};

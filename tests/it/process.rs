@@ -1,4 +1,4 @@
-//! The process: whom it runs as, and what it says about keys that others can read.
+//! The process: its user, and warnings about keys that others can read.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

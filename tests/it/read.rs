@@ -1,4 +1,4 @@
-//! Read: one normal form of host, path and client, and bounds on what one client may send.
+//! Read: one normal form of host, path and client, and bounds on requests.
 
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ fn a_trusted_proxy_says_where_the_client_is() {
     ];
     gateway.get_with("/", &said).expect_status(200);
     let request = origin.only_request();
-    // The nearest address that no trusted proxy has; what stands before it was said by a stranger.
+    // The rightmost address that is not a trusted proxy; everything before it came from the client.
     assert_eq!(gateway.logged(1)[0]["client"], "203.0.113.9");
     assert_eq!(request.values("X-Forwarded-For").join(", "), "198.51.100.1, 203.0.113.9, 10.1.2.3, 127.0.0.1");
     assert_eq!(request.header("X-Forwarded-Proto"), Some("https"));

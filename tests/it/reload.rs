@@ -1,4 +1,4 @@
-//! Reload: what is written anew is served whole or not at all, and nobody in progress notices.
+//! Reload: a new configuration is applied completely or not at all, without effect on requests in progress.
 
 use std::fs;
 use std::sync::Arc;
@@ -192,7 +192,7 @@ fn certificates_change_for_the_next_handshake() {
     kept.get("/").expect_status(200);
     next.get("/").expect_status(200);
 
-    // A key that does not fit is refused, and what was good goes on.
+    // A key that does not match is refused, and the running configuration stays.
     fs::write(gateway.dir().join("edge.key"), authority.issue(&["a.test"]).key_pem).unwrap();
     assert_eq!(gateway.hang_up(), "refused");
     let (_, third) = Client::tls(gateway.address(), &tls).expect("a handshake");
@@ -270,7 +270,7 @@ fn the_access_log_moves_and_no_line_is_lost() {
     let two = fs::read_to_string(gateway.dir().join("two.log")).unwrap();
     assert!(two.contains("\"GET / HTTP/1.1\" 200"), "{two}");
 
-    // A log that can't be opened refuses the file, and the old one goes on.
+    // A log that can't be opened is an error, and the old one stays in use.
     gateway.rewrite(&yaml("{ output: { file: <dir>/no/such/folder.log } }"));
     assert_eq!(gateway.hang_up(), "refused");
     gateway.get("/").expect_status(200);

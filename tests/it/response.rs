@@ -1,4 +1,4 @@
-//! Respond: every answer carries the declared headers, whoever made it.
+//! Respond: every answer carries the declared headers, also generated ones.
 //!
 //! Pingora runs its hooks for some kinds of answers only; there is one test for each kind, so that none can lose the
 //! headers unnoticed.

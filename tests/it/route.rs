@@ -1,4 +1,4 @@
-//! Route: which route takes a request, and what it does to it.
+//! Route: which route matches a request, and its effects.
 
 use crate::support::{Gateway, Origin};
 

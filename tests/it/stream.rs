@@ -1,5 +1,4 @@
-//! What HTTP has besides a request and its answer: pieces that must not wait, interim answers, ranges, trailers, and
-//! answers without a body.
+//! Further HTTP features: streaming without delay, interim answers, ranges, trailers, and answers without a body.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -58,7 +57,7 @@ impl Raw {
 
 #[test]
 fn what_the_origin_has_sent_is_not_held_back() {
-    // The origin goes on only when the test says that the first half has arrived.
+    // The origin continues only after the test has received the first half.
     let (arrived, go_on) = mpsc::channel::<()>();
     let go_on = Mutex::new(go_on);
     let origin = RawOrigin::start(move |wire| {
@@ -172,7 +171,7 @@ fn answers_without_a_body_have_none() {
         while let Some(head) = wire.head() {
             match head.contains("/304") {
                 true => wire.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nETag: \"v\"\r\n\r\n"),
-                // What it says about a body is not true: there is none, whatever it says.
+                // A 204 has no body, and its length is invalid (RFC 9110 §8.6).
                 false => wire.send("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"),
             };
         }

@@ -1,4 +1,4 @@
-//! What the tests stand on: a gateway process, scripted origins, plain clients, certificates and tokens.
+//! Support for the tests: a gateway process, scripted origins, clients, certificates and tokens.
 
 pub mod certs;
 pub mod client;

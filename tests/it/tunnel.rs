@@ -1,4 +1,4 @@
-//! Tunnels (WebSocket): begun whole, never held back, ended when silent.
+//! Tunnels (WebSocket): the handshake, data without buffering, and the idle bound.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

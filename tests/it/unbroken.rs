@@ -1,4 +1,4 @@
-//! Nothing that an operator does, and no endpoint that dies, costs a client a request.
+//! Changes by an operator and killed endpoints fail no request of a client.
 
 use crate::support::load::Report;
 use crate::support::scene::{Scene, configuration};

@@ -1,4 +1,4 @@
-//! Binary upgrade: another process takes the gateway's place, and nobody outside notices.
+//! Binary upgrade: a new process takes over the sockets, and no request fails.
 
 mod failing;
 mod supervised;
@@ -243,7 +243,7 @@ fn lines_and_messages_go_where_those_of_the_old_process_went() {
     gateway.logged_path("/after");
     gateway.logged_path("/before");
     assert!(gateway.stderr().contains(&format!("process {new} has taken over")), "{}", gateway.stderr());
-    // What the new process says from now on.
+    // The output of the new process from now on.
     assert!(crate::support::gateway::kill(new, "TERM"));
     ends(new);
     assert_eq!(gateway.stderr().matches("no request cut").count(), 2, "{}", gateway.stderr());

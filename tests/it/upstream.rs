@@ -1,4 +1,4 @@
-//! Upstream: which endpoint takes a request, and what is said when none does.
+//! Upstream: which endpoint gets a request, and the answer if none can be used.
 
 mod balance;
 mod bounds;
@@ -144,7 +144,7 @@ fn a_slow_answer_is_504() {
 
 #[test]
 fn a_handshake_that_never_ends_is_504() {
-    // Accepts, and waits for a plain request for ever.
+    // Accepts, and waits for a plain request without a bound.
     let origin = Origin::saying("unused");
     let gateway = before_all(
         &[&origin],

@@ -1,4 +1,4 @@
-//! `run --watch`: changes of the configuration, and of the files that it names, are served as they come.
+//! `run --watch`: reloads when the configuration, or a file that it names, changes.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,45 +1,42 @@
-//! The loop around the notices; the notices themselves are tried on the running gateway.
+//! The loop around the notifications; those themselves are tested on the running gateway.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::StatusCode;
-use serde_json::json;
-
 use super::*;
-use crate::admin::control::Outcome;
+use crate::admin::api::{AdminError, CommandAnswer, RollbackResult};
 use crate::config::load::SystemEnvironment;
 
-/// Counts what it is asked, and reads the configuration if it has one.
+/// Counts reloads, and reads the configuration if it has one.
 #[derive(Default)]
 struct Counter {
     reloads: AtomicUsize,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
 }
 
-impl Control for Counter {
-    fn handle(&self, command: Command) -> Outcome {
-        assert_eq!(command, Command::Reload(None));
+impl CommandHandler for Counter {
+    fn handle(&self, command: AdminCommand) -> Result<CommandAnswer, AdminError> {
+        assert_eq!(command, AdminCommand::Reload(None));
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        self.source.as_ref().map(Source::open);
-        Outcome { status: StatusCode::OK, body: json!({}) }
+        self.source.as_ref().map(ConfigSource::open);
+        Ok(CommandAnswer::Rollback(RollbackResult { generation: 2 }))
     }
 }
 
-/// A watch without the system's help on a file of its own, which was read once.
-fn watch(reads: bool) -> (tempfile::TempDir, Arc<Counter>, Watch) {
+/// A watcher without notifications of the system, of a file of its own that was read once.
+fn watch(reads: bool) -> (tempfile::TempDir, Arc<Counter>, ConfigWatcher) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.yaml");
     fs::write(&file, "version: 1").unwrap();
-    let source = Source::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
+    let source = ConfigSource::new(file.to_str().unwrap(), Arc::new(SystemEnvironment));
     source.open();
     let counter = Arc::new(Counter { source: reads.then(|| source.clone()), ..Counter::default() });
-    let control = counter.clone();
-    (folder, counter, Watch { source, control, notices: Notices::without_system(), tried: None })
+    let (commands, notifier) = (counter.clone(), ChangeNotifier::without_system());
+    (folder, counter, ConfigWatcher { source, commands, notifier, attempted: None })
 }
 
 #[test]
-fn without_notices_changes_are_found_by_looking() {
+fn without_notifications_changes_are_found_by_looking() {
     let (folder, counter, mut watch) = watch(true);
     fs::write(folder.path().join("f.yaml"), "version: 2").unwrap();
     watch.step();

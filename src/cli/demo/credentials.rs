@@ -1,4 +1,4 @@
-//! A token and an API key for the demo, made fresh at every start.
+//! A token and an API key for the demo, new at every start.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
-use crate::cli::keys::{self, New};
+use crate::cli::keys::{self, NewKey};
 
-/// What a caller of the demo shows.
+/// The credentials of the callers of the demo.
 pub struct Credentials {
     pub token: String,
     pub token_file: PathBuf,
@@ -33,7 +33,7 @@ pub fn make(folder: &Path) -> Result<Credentials, String> {
     let public = pair.public_key().as_der().map_err(|_| failed("public key"))?;
     let token = sign(pkcs8.as_ref())?;
     let partner =
-        New { id: "demo-partner".into(), scopes: vec!["orders.read".into()], roles: Vec::new(), expires: None };
+        NewKey { id: "demo-partner".into(), scopes: vec!["orders.read".into()], roles: Vec::new(), expires: None };
     let (api_key, entry) = keys::make(&partner)?;
 
     Ok(Credentials {

@@ -1,4 +1,4 @@
-//! A small origin that sends the headers an owner would not want, and tells what reached it.
+//! A small origin that sends unwanted headers, and answers with what it received.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,40 +6,40 @@ use std::thread;
 
 use clap::Args;
 
-use crate::cli::output::{Printer, Status};
+use crate::cli::output::{ExitStatus, Printer};
 
 #[derive(Debug, Args)]
 pub struct OriginArgs {
-    /// What it calls itself in its answers.
+    /// Its name in its answers.
     name: String,
     address: SocketAddr,
 }
 
 /// Serves until standard input closes.
-pub fn serve(args: OriginArgs, printer: &mut Printer) -> Status {
+pub fn serve(args: OriginArgs, printer: &mut Printer) -> ExitStatus {
     let socket = match TcpListener::bind(args.address) {
         Ok(socket) => socket,
         Err(error) => {
-            printer.words(format_args!("origin {} cannot bind {}: {error}", args.name, args.address));
-            return Status::Unavailable;
+            printer.message(format_args!("origin {} cannot bind {}: {error}", args.name, args.address));
+            return ExitStatus::Unavailable;
         }
     };
     thread::spawn(move || {
         for stream in socket.incoming().flatten() {
             let name = args.name.clone();
-            // A connection that breaks ends its own thread and nothing else.
+            // The error of a connection ends its thread.
             thread::spawn(move || answer_all(stream, &name));
         }
     });
     let _ = io::stdin().read_to_end(&mut Vec::new());
-    Status::Success
+    ExitStatus::Success
 }
 
 fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
-    while let Some(request) = Request::read(&mut reader)? {
+    while let Some(request) = OriginRequest::read(&mut reader)? {
         let body = format!("origin {name} saw: {}\n{}", request.line, request.told);
         write!(
             writer,
@@ -52,19 +52,19 @@ fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-struct Request {
+struct OriginRequest {
     line: String,
     /// The headers that the gateway adds, a line each.
     told: String,
 }
 
-impl Request {
-    fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+impl OriginRequest {
+    fn read(reader: &mut impl BufRead) -> io::Result<Option<OriginRequest>> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        let mut request = Request { line: line.trim_end().to_owned(), told: String::new() };
+        let mut request = OriginRequest { line: line.trim_end().to_owned(), told: String::new() };
         let mut length = 0;
         loop {
             let mut header = String::new();

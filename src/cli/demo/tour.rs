@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::Origin;
+use super::DemoOrigin;
 use super::credentials::Credentials;
 
 /// The tour, for the addresses and credentials of this run.
-pub fn text(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials, origins: &[Origin; 2]) -> String {
+pub fn text(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials, origins: &[DemoOrigin; 2]) -> String {
     let [first, second] = origins;
     let token = credentials.token_file.display();
     let api_key = &credentials.api_key;

@@ -7,14 +7,14 @@ use clap::Parser;
 use super::*;
 
 #[derive(Parser)]
-struct Program {
+struct ParsedExplainArgs {
     #[command(flatten)]
     args: ExplainArgs,
 }
 
-fn parsed(url: &str, more: &[&str]) -> Result<Request, String> {
+fn parsed(url: &str, more: &[&str]) -> Result<ExplainedRequest, String> {
     let args = [&["explain", "gateway.yaml", "GET", url], more].concat();
-    request(&Program::try_parse_from(args).unwrap().args)
+    request(&ParsedExplainArgs::try_parse_from(args).unwrap().args)
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn headers_are_added_and_a_given_host_wins() {
     assert!(parsed("/", &["-H", "a b: c"]).is_err());
 }
 
-fn explained(args: &[&str]) -> (Status, String, String) {
+fn explained(args: &[&str]) -> (ExitStatus, String, String) {
     explained_by(CONFIGURATION, args)
 }
 
-fn explained_by(configuration: &str, args: &[&str]) -> (Status, String, String) {
+fn explained_by(configuration: &str, args: &[&str]) -> (ExitStatus, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
     let folder_name = folder.path().to_str().unwrap();
@@ -56,18 +56,18 @@ fn explained_by(configuration: &str, args: &[&str]) -> (Status, String, String) 
     std::fs::write(folder.path().join("claims.json"), r#"{"sub": "ann", "scope": "orders.read"}"#).unwrap();
     let args: Vec<String> = args.iter().map(|arg| arg.replace("FOLDER", folder_name)).collect();
     let all = ["explain".to_owned(), file.to_str().unwrap().to_owned()].into_iter().chain(args);
-    let (data, words) = (Shared::default(), Shared::default());
+    let (data, words) = (SharedOutput::default(), SharedOutput::default());
     let mut printer = Printer::new(data.clone(), words.clone());
-    let status = explain(&Program::parse_from(all).args, &mut printer);
-    let text = |shared: &Shared| String::from_utf8(shared.0.borrow().clone()).unwrap().replace(folder_name, "");
+    let status = explain(&ParsedExplainArgs::parse_from(all).args, &mut printer);
+    let text = |shared: &SharedOutput| String::from_utf8(shared.0.borrow().clone()).unwrap().replace(folder_name, "");
     (status, text(&data), text(&words))
 }
 
 /// Keeps what a printer writes.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+struct SharedOutput(Rc<RefCell<Vec<u8>>>);
 
-impl Write for Shared {
+impl Write for SharedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -109,7 +109,7 @@ routes:
 #[test]
 fn a_refusal_is_explained_with_its_line() {
     let (status, text, words) = explained(&["GET", "https://api.example.com/v1/../v1/orders/7"]);
-    assert_eq!(status, Status::Success, "{words}");
+    assert_eq!(status, ExitStatus::Success, "{words}");
     insta::assert_snapshot!(text, @r#"
     host       api.example.com
     path       /v1/orders/7
@@ -134,7 +134,7 @@ fn an_admitted_request_is_explained_to_the_origin() {
         "--client-ip",
         "192.0.2.7",
     ]);
-    assert_eq!(status, Status::Success, "{words}");
+    assert_eq!(status, ExitStatus::Success, "{words}");
     insta::assert_snapshot!(text, @r#"
     host       api.example.com
     path       /v1/orders/7
@@ -221,6 +221,16 @@ fn a_path_is_explained_as_the_route_reads_it() {
 }
 
 #[test]
+fn a_declared_body_over_the_bound_is_explained_as_it_is_answered() {
+    let configuration = CONFIGURATION.replace("    respond: {body: ok}\n", "    respond: {body: ok}\n    body: 1KiB\n");
+    let of = |length: &str| {
+        explained_by(&configuration, &["POST", "http://x.example/health", "-H", &format!("Content-Length: {length}")]).1
+    };
+    assert!(of("1024").contains("verdict    allow\n"), "{}", of("1024"));
+    assert!(of("1025").contains("verdict    refuse: 413 body_too_large: the request body exceeds 1024 bytes"));
+}
+
+#[test]
 fn scripts_read_json() {
     let (_, text, _) = explained(&["GET", "http://x.example/health", "--format", "json"]);
     let report: Value = serde_json::from_str(&text).unwrap();
@@ -231,15 +241,31 @@ fn scripts_read_json() {
 }
 
 #[test]
+fn the_json_is_a_versioned_report_that_programs_read_back() {
+    let urls =
+        ["https://api.example.com/v1/orders/7", "http://x.example/health", "http://x.example/files/a", "http://x/"];
+    for url in urls {
+        let args = ["GET", url, "--claims", "FOLDER/claims.json"];
+        let text = explained(&args).1;
+        let json = explained(&[&args[..], &["--format", "json"]].concat()).1;
+        let report: ExplainReport = serde_json::from_str(&json).expect("a report");
+        assert_eq!(report.version, report::VERSION);
+        // Each run has its own folder, which is part of the places; `explained_by` has removed it from both.
+        assert_eq!(report.to_string(), text);
+        assert_eq!(serde_json::to_string_pretty(&report).unwrap() + "\n", json);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_said() {
     let (status, text, words) = explained(&["GET", "nonsense"]);
-    assert_eq!((status, text.as_str()), (Status::Failure, ""));
+    assert_eq!((status, text.as_str()), (ExitStatus::Failure, ""));
     assert!(words.contains("http://"));
-    assert_eq!(explained(&["GET", "/", "--claims", "FOLDER/none.json"]).0, Status::Failure);
+    assert_eq!(explained(&["GET", "/", "--claims", "FOLDER/none.json"]).0, ExitStatus::Failure);
 }
 
 #[test]
 fn a_broken_configuration_is_reported_and_not_explained() {
-    let args = Program::parse_from(["explain", "/nonexistent/gateway.yaml", "GET", "/"]).args;
-    assert_eq!(explain(&args, &mut Printer::new(io::sink(), io::sink())), Status::Configuration);
+    let args = ParsedExplainArgs::parse_from(["explain", "/nonexistent/gateway.yaml", "GET", "/"]).args;
+    assert_eq!(explain(&args, &mut Printer::new(io::sink(), io::sink())), ExitStatus::Configuration);
 }

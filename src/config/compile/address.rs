@@ -43,7 +43,7 @@ impl Lists {
     }
 
     fn load(&mut self, ctx: &mut Context, path: &DocPath, file: &str) -> Option<ListId> {
-        let content = ctx.read_living_file(path, file)?;
+        let content = ctx.read_watched_file(path, file)?;
         let parsed = match list::parse(&content) {
             Ok(parsed) => parsed,
             Err(mistakes) => {

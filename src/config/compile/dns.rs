@@ -83,7 +83,7 @@ fn server(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::config::compile::Environment;
-    use crate::config::load::Places;
+    use crate::config::load::SourceMap;
 
     struct Nothing;
     impl Environment for Nothing {
@@ -97,7 +97,7 @@ mod tests {
 
     fn compile(yaml: &str) -> (Dns, Vec<String>) {
         let raw: raw::Config = serde_yaml::from_str(&format!("version: 1\ndns: {{{yaml}}}")).unwrap();
-        let places = Places::default();
+        let places = SourceMap::default();
         let mut ctx = Context::new(&places, &Nothing);
         let dns = dns(&mut ctx, &raw);
         let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));

@@ -18,7 +18,7 @@ pub use self::parent::warn_of_open_parents;
 use self::pattern::Wrong;
 use super::{Context, DocPath};
 use crate::config::raw;
-use crate::config::raw::route::{Path, Value};
+use crate::config::raw::matching::{PathMatch, ValueMatch};
 use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
@@ -113,10 +113,10 @@ fn each<T, C>(
     (compiled.len() == items.len()).then_some(compiled)
 }
 
-fn path_pattern(written: &Path, kept_separators: bool) -> Result<PathPattern, Wrong> {
+fn path_pattern(written: &PathMatch, kept_separators: bool) -> Result<PathPattern, Wrong> {
     match written {
-        Path::Pattern(text) => pattern::path(text, kept_separators),
-        Path::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
+        PathMatch::Pattern(text) => pattern::path(text, kept_separators),
+        PathMatch::Regex(text) => pattern::regex(text).map(PathPattern::Regex),
     }
 }
 
@@ -134,7 +134,7 @@ fn method(text: &str) -> Result<Method, Wrong> {
     }
 }
 
-fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(FieldName, Condition)>> {
+fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, ValueMatch)]) -> Option<Vec<(FieldName, Condition)>> {
     let mut conditions: Vec<(FieldName, Condition)> = Vec::with_capacity(written.len());
     for (text, value) in written {
         let path = path.key(text);
@@ -153,7 +153,7 @@ fn headers(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Op
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn query(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Option<Vec<(String, Condition)>> {
+fn query(ctx: &mut Context, path: &DocPath, written: &[(String, ValueMatch)]) -> Option<Vec<(String, Condition)>> {
     let mut conditions = Vec::with_capacity(written.len());
     for (name, value) in written {
         match condition(value) {
@@ -164,15 +164,15 @@ fn query(ctx: &mut Context, path: &DocPath, written: &[(String, Value)]) -> Opti
     (conditions.len() == written.len()).then_some(conditions)
 }
 
-fn condition(written: &Value) -> Result<Condition, Wrong> {
+fn condition(written: &ValueMatch) -> Result<Condition, Wrong> {
     match written {
-        Value::Present(wanted) => Ok(Condition::Present(*wanted)),
-        Value::Regex(text) => pattern::regex(text).map(Condition::Regex),
-        Value::Exact(text) if text.trim_ascii() != text => Err(Wrong::new(
+        ValueMatch::Present(wanted) => Ok(Condition::Present(*wanted)),
+        ValueMatch::Regex(text) => pattern::regex(text).map(Condition::Regex),
+        ValueMatch::Exact(text) if text.trim_ascii() != text => Err(Wrong::new(
             "no value begins or ends with a space: they are dropped when a request is read",
             format!("write `{}`", text.trim_ascii()),
         )),
-        Value::Exact(text) => HeaderValue::from_bytes(text.as_bytes())
+        ValueMatch::Exact(text) => HeaderValue::from_bytes(text.as_bytes())
             .map(Condition::Exact)
             .map_err(|_| Wrong::new("the value contains a control character", "write a value without it")),
     }

@@ -11,7 +11,7 @@ use crate::config::raw::units::Count;
 use crate::config::snapshot::{AccessLog, Admin, LogFormat, LogOutput};
 use crate::decision::rules::defaults;
 use crate::secret::Secret;
-use crate::telemetry::access_log::Template;
+use crate::telemetry::access_log::LogTemplate;
 
 /// Most lines that may wait: some hundred MiB of memory when the disk stands still.
 const MAX_QUEUE: u64 = 1 << 20;
@@ -28,7 +28,7 @@ pub fn access_log(ctx: &mut Context, raw: &raw::Config) -> AccessLog {
         Format::Json => LogFormat::Json,
         Format::Combined => LogFormat::Combined,
         Format::Template(template) => {
-            if let Err(wrong) = Template::parse(template) {
+            if let Err(wrong) = LogTemplate::parse(template) {
                 ctx.error(&path.key("format").key("template"), "invalid_template", wrong);
             }
             LogFormat::Template(template.clone())

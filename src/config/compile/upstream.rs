@@ -88,8 +88,8 @@ fn upstream(ctx: &mut Context, path: &DocPath, name: &str, raw: &raw::upstream::
             defaults::HTTP2_STREAMS,
         ),
         proxy_protocol: raw.proxy_protocol.map(|version| match version {
-            raw::upstream::ProxyProtocol::V1 => proxy_protocol::Version::V1,
-            raw::upstream::ProxyProtocol::V2 => proxy_protocol::Version::V2,
+            raw::upstream::ProxyProtocolVersion::V1 => proxy_protocol::Version::V1,
+            raw::upstream::ProxyProtocolVersion::V2 => proxy_protocol::Version::V2,
         }),
     }
 }
@@ -147,7 +147,7 @@ fn service(ctx: &mut Context, path: &DocPath, name: &str) -> Option<Arc<str>> {
 }
 
 fn file(ctx: &mut Context, path: &DocPath, name: &str) -> Option<EndpointFile> {
-    let content = ctx.read_living_file(path, name)?;
+    let content = ctx.read_watched_file(path, name)?;
     match endpoints_in_file(name, &content) {
         Ok(loaded) => Some(EndpointFile { file: name.into(), loaded: loaded.into() }),
         Err(found) => {

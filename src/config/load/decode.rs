@@ -1,27 +1,33 @@
-//! Decode: from plain values to what they say, such as a [`raw::Config`](crate::config::raw::Config), reporting everything
-//! that does not fit in one run.
+//! Decode: from plain values to a type such as [`raw::Config`](crate::config::raw::Config), reporting every value that does not
+//! fit in one run.
 //!
-//! serde stops at the first mistake. So the mistake is reported, what is wrong is taken out of the document, and the
-//! rest is tried again; a mistake that only exists because of what was taken out is not reported.
+//! serde stops at the first mistake. So the mistake is reported, the wrong value is removed, and the rest is decoded again; a
+//! mistake that is a consequence of the removal is not reported. To keep the cost of a large file with many
+//! mistakes linear in its size, each item of a list (a route) and each named thing (an upstream) is decoded by itself.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
+use std::mem;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::MAX_MISTAKES;
-use super::places::Places;
-use super::words::{self, Mistake};
-use crate::config::compile::DocPath;
+use super::merge::{LISTS, NAMED};
+use super::report::MAX_MISTAKES;
+use super::serde_message::{self, ShapeError};
+use super::source_map::SourceMap;
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 
-/// How often the document is tried: mistakes and what they drag along.
+/// How often decoding may fail: by mistakes, and by the consequences of removals.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
 
 pub(super) struct Decoded<T> {
     pub config: T,
-    pub places: Places,
+    pub places: SourceMap,
     /// Paths, as written, that the configuration lacks because of mistakes.
     pub lacking: Vec<String>,
 }
@@ -29,88 +35,175 @@ pub(super) struct Decoded<T> {
 /// Decodes `value`, or gives up on too many mistakes. `failed` are paths whose mistake is already reported.
 pub(super) fn decode<T: DeserializeOwned>(
     value: Value,
-    places: Places,
+    places: SourceMap,
     failed: Vec<String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Decoded<T>> {
-    let mut decoder = Decoder { value, places, lacking: failed.into_iter().collect(), diagnostics, mistakes: 0 };
-    let config = decoder.run()?;
+    let mut decoder = Decoder::new(value, places, failed, diagnostics);
+    let config = decoder.run().ok()?;
     Some(Decoded { config, places: decoder.places, lacking: decoder.lacking.into_iter().collect() })
 }
 
 struct Decoder<'a> {
-    value: Value,
-    places: Places,
+    /// What is being decoded: the whole document, or one part of it.
+    document: Value,
+    /// For a part that is the only item of its list: how deep in `document` the list stands (0 or 1), and the item's index in
+    /// the whole list.
+    offset: Option<(usize, usize)>,
+    places: SourceMap,
     lacking: HashSet<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
     mistakes: usize,
+    rounds: usize,
 }
 
 /// One step into the document.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+enum PathStep {
     Key(String),
     Index(usize),
 }
 
-impl Decoder<'_> {
-    fn run<T: DeserializeOwned>(&mut self) -> Option<T> {
-        for _ in 0..MAX_ROUNDS {
-            match serde_path_to_error::deserialize::<_, T>(&self.value) {
-                Ok(config) => return Some(config),
+/// There are too many mistakes to go on.
+struct TooManyMistakes;
+
+impl<'a> Decoder<'a> {
+    fn new(document: Value, places: SourceMap, failed: Vec<String>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        let lacking = failed.into_iter().collect();
+        Decoder { document, offset: None, places, lacking, diagnostics, mistakes: 0, rounds: 0 }
+    }
+
+    fn run<T: DeserializeOwned>(&mut self) -> Result<T, TooManyMistakes> {
+        // Nearly always nothing is wrong.
+        if let Ok(decoded) = T::deserialize(&self.document) {
+            return Ok(decoded);
+        }
+        match mem::take(&mut self.document) {
+            Value::Object(entries) => self.prune_entries::<T>(entries)?,
+            Value::Array(items) => self.document = self.prune_items::<T>(items)?,
+            other => self.document = other,
+        }
+        self.prune()
+    }
+
+    /// Prunes a document that is a mapping: first the entries that are not divided, together; then the parts of the others, each
+    /// beside the scalars alone, which hold all that a document must have.
+    fn prune_entries<T: DeserializeOwned>(&mut self, entries: Map<String, Value>) -> Result<(), TooManyMistakes> {
+        let (divided, undivided) = entries.into_iter().partition(|(key, value)| is_divided(key, value));
+        self.document = Value::Object(undivided);
+        self.prune::<T>()?;
+        let mut whole = mem::take(&mut self.document);
+        let scalars =
+            whole.as_object().into_iter().flatten().filter(|(_, value)| !value.is_array() && !value.is_object());
+        self.document = scalars.map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (key, value) in divided {
+            if let Some(value) = self.prune_entry::<T>(&key, value)? {
+                whole[key] = value;
+            }
+        }
+        self.document = whole;
+        Ok(())
+    }
+
+    /// Prunes the entry `key` of the document, part by part. `None`: it was removed as a whole.
+    fn prune_entry<T: DeserializeOwned>(&mut self, key: &str, value: Value) -> Result<Option<Value>, TooManyMistakes> {
+        let mut pruned: Option<Value> = None;
+        for part in parts(value) {
+            let before = match &pruned {
+                Some(Value::Array(items)) => items.len(),
+                _ => 0,
+            };
+            self.offset = part.is_array().then_some((1, before));
+            self.document[key] = part;
+            self.prune::<T>()?;
+            let left = self.document.as_object_mut().and_then(|entries| entries.shift_remove(key));
+            match (&mut pruned, left) {
+                (_, None) => {
+                    self.offset = None;
+                    return Ok(None);
+                }
+                (Some(Value::Array(items)), Some(Value::Array(mut more))) => items.append(&mut more),
+                (Some(Value::Object(entries)), Some(Value::Object(mut more))) => entries.append(&mut more),
+                (pruned, left) => *pruned = left,
+            }
+        }
+        self.offset = None;
+        Ok(pruned)
+    }
+
+    /// Prunes a document that is a list, item by item.
+    fn prune_items<T: DeserializeOwned>(&mut self, items: Vec<Value>) -> Result<Value, TooManyMistakes> {
+        let mut pruned = Vec::new();
+        for item in items {
+            self.offset = Some((0, pruned.len()));
+            self.document = Value::Array(vec![item]);
+            self.prune::<T>()?;
+            if let Value::Array(left) = &mut self.document {
+                pruned.append(left);
+            }
+        }
+        self.offset = None;
+        Ok(Value::Array(pruned))
+    }
+
+    /// Removes from the document what can't be decoded, until the rest can be.
+    fn prune<T: DeserializeOwned>(&mut self) -> Result<T, TooManyMistakes> {
+        loop {
+            match serde_path_to_error::deserialize::<_, T>(&self.document) {
+                Ok(decoded) => return Ok(decoded),
                 Err(error) => {
                     let steps = self.existing(error.path());
                     self.mistake(steps, &error.inner().to_string());
                 }
             }
-            if self.mistakes >= MAX_MISTAKES {
-                break;
+            self.rounds += 1;
+            if self.mistakes >= MAX_MISTAKES || self.rounds >= MAX_ROUNDS {
+                let message = format!("more than {MAX_MISTAKES} mistakes; the rest is not shown");
+                self.report(self.places.find(""), String::new(), "too_many_mistakes", message, None);
+                return Err(TooManyMistakes);
             }
         }
-        let message = format!("more than {MAX_MISTAKES} mistakes; the rest is not shown");
-        self.report(self.places.find(""), String::new(), "too_many_mistakes", message, None);
-        None
     }
 
-    /// Reports the mistake at `steps`, unless another one caused it, and takes it out of the document.
-    fn mistake(&mut self, mut steps: Vec<Step>, message: &str) {
+    /// Reports the mistake at `steps`, unless it is a consequence of another one, and removes the value from the document.
+    fn mistake(&mut self, mut steps: Vec<PathStep>, message: &str) {
         let parent = self.written(&steps);
-        match words::read(message) {
-            Mistake::UnknownField { field, expected } => {
-                if steps.last() != Some(&Step::Key(field.clone())) {
-                    steps.push(Step::Key(field.clone()));
+        match serde_message::read(message) {
+            ShapeError::UnknownField { field, expected } => {
+                if steps.last() != Some(&PathStep::Key(field.clone())) {
+                    steps.push(PathStep::Key(field.clone()));
                 }
                 let path = self.written(&steps);
                 let nearest = nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
                 if let Some(nearest) = &nearest {
-                    // What was meant is not missing on top of it.
+                    // The field that was meant is not reported as missing as well.
                     self.lacking.insert(self.written(&steps[..steps.len() - 1]).key(nearest).0);
                 }
                 let help = match nearest {
                     Some(nearest) => Some(format!("did you mean `{nearest}`?")),
                     None if expected.is_empty() => None,
-                    None => Some(format!("the fields here are {}", words::list(&expected))),
+                    None => Some(format!("the fields here are {}", serde_message::list(&expected))),
                 };
                 let place = self.places.find_key(&path.0);
                 self.report(place, path.0, "unknown_field", format!("unknown field `{field}`"), help);
                 self.remove(&steps);
             }
-            Mistake::MissingField { field } => {
+            ShapeError::MissingField { field } => {
                 if !self.lacking.contains(&parent.key(&field).0) {
                     let place = self.places.find(&parent.0);
                     let message = format!("the field `{field}` is missing");
                     let help = (field == "version").then(|| "begin the file with `version: 1`".to_owned());
                     self.report(place, parent.0.clone(), "missing_field", message, help);
                 }
-                match (&mut self.value, steps.is_empty()) {
-                    // Without the root nothing is left to check: give what is missing instead.
+                match (&mut self.document, steps.is_empty()) {
+                    // Removing the root would leave nothing to check: the field is added instead.
                     (Value::Object(root), true) => {
                         root.insert(field, Value::from(1));
                     }
                     _ => self.take_out(&steps, parent.0),
                 }
             }
-            Mistake::Invalid { message, help } => {
+            ShapeError::Invalid { message, help } => {
                 let known = self.lacking.contains(&parent.0) || self.lacks_child(&parent.0);
                 if !known {
                     let place = self.places.find(&parent.0);
@@ -133,24 +226,24 @@ impl Decoder<'_> {
         self.diagnostics.push(Diagnostic { code, severity: Severity::Error, place, path, message, help });
     }
 
-    fn take_out(&mut self, steps: &[Step], written: String) {
+    fn take_out(&mut self, steps: &[PathStep], written: String) {
         self.lacking.insert(written);
         self.remove(steps);
     }
 
-    /// Removes what stands at `steps`; at the root, everything.
-    fn remove(&mut self, steps: &[Step]) {
+    /// Removes the value at `steps`; at the root, everything.
+    fn remove(&mut self, steps: &[PathStep]) {
         let Some((last, before)) = steps.split_last() else {
-            self.value = Value::Object(Default::default());
+            self.document = Value::Object(Default::default());
             return;
         };
         let (list, item) = (self.written(before).0, self.written(steps).0);
-        match (find(&mut self.value, before), last) {
-            (Some(Value::Object(entries)), Step::Key(key)) => {
+        match (find(&mut self.document, before), last) {
+            (Some(Value::Object(entries)), PathStep::Key(key)) => {
                 // Not `remove`, which would change the order of the others.
                 entries.shift_remove(key);
             }
-            (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
+            (Some(Value::Array(items)), PathStep::Index(index)) if *index < items.len() => {
                 items.remove(*index);
                 if let Ok(index) = item[list.len()..].trim_matches(['[', ']']).parse() {
                     self.places.remove(&list, index);
@@ -161,13 +254,13 @@ impl Decoder<'_> {
     }
 
     /// `path` as far as it exists in the document.
-    fn existing(&self, path: &serde_path_to_error::Path) -> Vec<Step> {
+    fn existing(&self, path: &serde_path_to_error::Path) -> Vec<PathStep> {
         let mut steps = Vec::new();
-        let mut value = &self.value;
+        let mut value = &self.document;
         for segment in path {
             let (step, next) = match segment {
-                Segment::Seq { index } => (Step::Index(*index), value.get(index)),
-                Segment::Map { key } | Segment::Enum { variant: key } => (Step::Key(key.clone()), value.get(key)),
+                Segment::Seq { index } => (PathStep::Index(*index), value.get(index)),
+                Segment::Map { key } | Segment::Enum { variant: key } => (PathStep::Key(key.clone()), value.get(key)),
                 Segment::Unknown => break,
             };
             let Some(next) = next else { break };
@@ -178,18 +271,35 @@ impl Decoder<'_> {
     }
 
     /// `steps` as a path in the file.
-    fn written(&self, steps: &[Step]) -> DocPath {
-        let path = steps.iter().fold(DocPath::root(), |path, step| match step {
-            Step::Key(key) => path.key(key),
-            Step::Index(index) => path.index(*index),
+    fn written(&self, steps: &[PathStep]) -> DocPath {
+        let path = steps.iter().enumerate().fold(DocPath::root(), |path, (depth, step)| match (step, self.offset) {
+            (PathStep::Key(key), _) => path.key(key),
+            (PathStep::Index(index), Some((list, offset))) if list == depth => path.index(index + offset),
+            (PathStep::Index(index), _) => path.index(*index),
         });
         DocPath(self.places.as_written(&path.0).into_owned())
     }
 }
 
-fn find<'v>(value: &'v mut Value, steps: &[Step]) -> Option<&'v mut Value> {
+/// Whether the document's entry `key` has items or named things that are decoded each by itself.
+fn is_divided(key: &str, value: &Value) -> bool {
+    value.is_array() && LISTS.contains(&key) || value.is_object() && NAMED.contains(&key)
+}
+
+/// The parts of a divided entry, each with one item or named thing; one empty part if there are none.
+fn parts(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) if !items.is_empty() => items.into_iter().map(|item| Value::Array(vec![item])).collect(),
+        Value::Object(entries) if !entries.is_empty() => {
+            entries.into_iter().map(|entry| Value::Object(Map::from_iter([entry]))).collect()
+        }
+        empty => vec![empty],
+    }
+}
+
+fn find<'v>(value: &'v mut Value, steps: &[PathStep]) -> Option<&'v mut Value> {
     steps.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.get_mut(key),
-        Step::Index(index) => value.get_mut(*index),
+        PathStep::Key(key) => value.get_mut(key),
+        PathStep::Index(index) => value.get_mut(*index),
     })
 }

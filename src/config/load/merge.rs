@@ -4,51 +4,54 @@
 //! files is a mistake, because neither file shows which one counts.
 
 use std::collections::HashMap;
+use std::mem;
 
 use serde_json::Value;
 
-use super::Part;
-use super::places::{Children, Node};
-use crate::config::compile::DocPath;
+use super::file::ParsedFile;
+use super::source_map::{NodeChildren, SourceNode};
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Severity};
 
-/// The lists that concatenate.
-const LISTS: [&str; 4] = ["listeners", "trusted_proxies", "limits", "routes"];
-/// The mappings whose entries are things of their own: each stands in one file.
-const NAMED: [&str; 3] = ["upstreams", "identities", "error_pages"];
+/// The lists of the document, which are concatenated.
+pub(super) const LISTS: [&str; 4] = ["listeners", "trusted_proxies", "limits", "routes"];
+/// The mappings of named things, each of which is defined in one file.
+pub(super) const NAMED: [&str; 3] = ["upstreams", "identities", "error_pages"];
 
 /// Adds `part` to `whole`.
-pub(super) fn merge(whole: &mut Part, part: Part, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn merge(whole: &mut ParsedFile, part: ParsedFile, diagnostics: &mut Vec<Diagnostic>) {
     mapping(&DocPath::root(), &mut whole.value, &mut whole.node, part.value, part.node, diagnostics);
 }
 
 fn mapping(
     path: &DocPath,
     into: &mut Value,
-    into_node: &mut Node,
+    into_node: &mut SourceNode,
     from: Value,
-    from_node: Node,
+    from_node: SourceNode,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let (Value::Object(into), Value::Object(from)) = (into, from) else { return };
-    if !matches!(into_node.children, Children::Keyed(_)) {
-        into_node.children = Children::Keyed(Vec::new());
+    if !matches!(into_node.children, NodeChildren::Keyed(_)) {
+        into_node.children = NodeChildren::Keyed(Vec::new());
     }
-    let Children::Keyed(into_nodes) = &mut into_node.children else { return };
-    let mut from_nodes: HashMap<String, Node> = match from_node.children {
-        Children::Keyed(nodes) => nodes.into_iter().collect(),
-        Children::None | Children::Listed(_) => HashMap::new(),
+    let NodeChildren::Keyed(into_nodes) = &mut into_node.children else { return };
+    let mut from_nodes: HashMap<String, SourceNode> = match from_node.children {
+        NodeChildren::Keyed(nodes) => nodes.into_iter().collect(),
+        NodeChildren::None | NodeChildren::Listed(_) => HashMap::new(),
     };
 
     for (key, value) in from {
         // Below an alias, the alias is the nearest place there is.
-        let node = from_nodes.remove(&key).unwrap_or_else(|| Node::leaf(from_node.value.clone()));
+        let mut node = from_nodes.remove(&key).unwrap_or_else(|| SourceNode::leaf(from_node.value.clone()));
         let existing = into.get_mut(&key).filter(|existing| !existing.is_null());
         let position = existing.as_ref().and_then(|_| into_nodes.iter().position(|(name, _)| *name == key));
         let (Some(existing), Some(position)) = (existing, position) else {
-            into_nodes.retain(|(name, _)| *name != key);
-            into_nodes.push((key.clone(), node));
-            into.insert(key, value);
+            // What was null, or came from an alias, may have a place already.
+            if into.insert(key.clone(), value).is_some() {
+                into_nodes.retain(|(name, _)| *name != key);
+            }
+            into_nodes.push((key, node));
             continue;
         };
         let existing_node = &mut into_nodes[position].1;
@@ -57,8 +60,8 @@ fn mapping(
             (_, Value::Null) => {}
             (Value::Array(items), Value::Array(more)) if path.0.is_empty() && LISTS.contains(&key.as_str()) => {
                 let mut nodes = listed(existing_node, items.len());
-                nodes.extend(listed(&node, more.len()));
-                existing_node.children = Children::Listed(nodes);
+                nodes.extend(listed(&mut node, more.len()));
+                existing_node.children = NodeChildren::Listed(nodes);
                 items.extend(more);
             }
             (Value::Object(_), value @ Value::Object(_)) if !NAMED.contains(&path.0.as_str()) => {
@@ -77,10 +80,10 @@ fn mapping(
     }
 }
 
-/// The places of a list's items.
-fn listed(node: &Node, count: usize) -> Vec<Node> {
-    match &node.children {
-        Children::Listed(nodes) if nodes.len() == count => nodes.clone(),
-        _ => vec![Node::leaf(node.value.clone()); count],
+/// Takes the places of a list's `count` items.
+fn listed(node: &mut SourceNode, count: usize) -> Vec<SourceNode> {
+    match &mut node.children {
+        NodeChildren::Listed(nodes) if nodes.len() == count => mem::take(nodes),
+        _ => vec![SourceNode::leaf(node.value.clone()); count],
     }
 }

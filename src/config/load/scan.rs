@@ -1,55 +1,55 @@
-//! Scan: where every value of a YAML file stands, and what the values alone no longer show (duplicate keys, tags).
+//! Scan: the place of every value of a YAML file, and the mistakes that the values alone no longer show (duplicate keys, tags).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScanError, Span, Tag};
 
-use super::places::{Children, Node};
-use super::{MAX_MISTAKES, end_of};
-use crate::config::compile::DocPath;
+use super::report::{MAX_MISTAKES, end_of};
+use super::source_map::{NodeChildren, SourceNode};
+use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
-/// How deep collections may stand in each other. The deepest setting stands at 8.
+/// Largest nesting depth of collections. The deepest setting is at depth 8.
 const MAX_DEPTH: usize = 64;
 
-pub(super) struct Scanned {
+pub(super) struct ScannedFile {
     /// `None` for an empty file.
-    pub node: Option<Node>,
+    pub node: Option<SourceNode>,
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether a mistake leaves nothing to go on with.
+    /// Whether the file can't be processed further.
     pub refused: bool,
 }
 
 /// Reads the structure of `text`.
-pub(super) fn scan(file: &Arc<str>, text: &str) -> Scanned {
+pub(super) fn scan(file: &Arc<str>, text: &str) -> ScannedFile {
     let end = end_of(file, text.as_bytes());
     let mut scanner = Scanner { file, end, frames: Vec::new(), root: None, diagnostics: Vec::new() };
     let refused = scanner.run(text).is_err();
-    Scanned { node: scanner.root, diagnostics: scanner.diagnostics, refused }
+    ScannedFile { node: scanner.root, diagnostics: scanner.diagnostics, refused }
 }
 
 /// The file is refused; the reason is among the diagnostics.
-struct Refused;
+struct FileRefused;
 
 struct Scanner<'f> {
     file: &'f Arc<str>,
-    /// The parser counts a line behind the last one where that has no line feed.
+    /// End of the text. The parser reports one line more if the last line has no line feed.
     end: Place,
     /// The collections that are still open, outermost first.
-    frames: Vec<Frame>,
-    root: Option<Node>,
+    frames: Vec<OpenCollection>,
+    root: Option<SourceNode>,
     diagnostics: Vec<Diagnostic>,
 }
 
-enum Frame {
+enum OpenCollection {
     List {
         place: Place,
-        items: Vec<Node>,
+        items: Vec<SourceNode>,
     },
     Mapping {
         place: Place,
-        entries: Vec<(String, Node)>,
+        entries: Vec<(String, SourceNode)>,
         /// Where each key was seen first.
         seen: HashMap<String, Place>,
         /// The key whose value comes next.
@@ -58,7 +58,7 @@ enum Frame {
 }
 
 impl Scanner<'_> {
-    fn run(&mut self, text: &str) -> Result<(), Refused> {
+    fn run(&mut self, text: &str) -> Result<(), FileRefused> {
         let mut documents = 0;
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| self.syntax(&error))?;
@@ -76,21 +76,23 @@ impl Scanner<'_> {
                 }
                 Event::Scalar(text, _, _, tag) => {
                     self.check_tag(tag.as_deref(), &place);
-                    self.complete(Some(&text), place, Children::None);
+                    self.complete(Some(&text), place, NodeChildren::None);
                 }
-                Event::Alias(_) => self.complete(None, place, Children::None),
+                Event::Alias(_) => self.complete(None, place, NodeChildren::None),
                 Event::SequenceStart(_, tag) => {
                     self.check_tag(tag.as_deref(), &place);
-                    self.open(Frame::List { place, items: Vec::new() })?;
+                    self.open(OpenCollection::List { place, items: Vec::new() })?;
                 }
                 Event::MappingStart(_, tag) => {
                     self.check_tag(tag.as_deref(), &place);
-                    self.open(Frame::Mapping { place, entries: Vec::new(), seen: HashMap::new(), key: None })?;
+                    self.open(OpenCollection::Mapping { place, entries: Vec::new(), seen: HashMap::new(), key: None })?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => match self.frames.pop() {
-                    Some(Frame::List { place, items }) => self.complete(None, place, Children::Listed(items)),
-                    Some(Frame::Mapping { place, entries, .. }) => {
-                        self.complete(None, place, Children::Keyed(entries));
+                    Some(OpenCollection::List { place, items }) => {
+                        self.complete(None, place, NodeChildren::Listed(items))
+                    }
+                    Some(OpenCollection::Mapping { place, entries, .. }) => {
+                        self.complete(None, place, NodeChildren::Keyed(entries));
                     }
                     None => {}
                 },
@@ -100,9 +102,9 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn open(&mut self, frame: Frame) -> Result<(), Refused> {
+    fn open(&mut self, frame: OpenCollection) -> Result<(), FileRefused> {
         if self.frames.len() == MAX_DEPTH {
-            let (Frame::List { place, .. } | Frame::Mapping { place, .. }) = frame;
+            let (OpenCollection::List { place, .. } | OpenCollection::Mapping { place, .. }) = frame;
             return Err(self.refuse(place, "too_deep", "lists and mappings stand too deep in each other"));
         }
         self.frames.push(frame);
@@ -110,25 +112,29 @@ impl Scanner<'_> {
     }
 
     /// A value is complete: it is the next item, key or value of the innermost open collection.
-    fn complete(&mut self, scalar: Option<&str>, place: Place, children: Children) {
-        let path = self.path();
-        let node = Node { key: None, value: place.clone(), children };
-        match self.frames.last_mut() {
-            None => self.root = Some(node),
-            Some(Frame::List { items, .. }) => items.push(node),
-            Some(Frame::Mapping { entries, seen, key, .. }) => match (key.take(), scalar) {
+    fn complete(&mut self, scalar: Option<&str>, place: Place, children: NodeChildren) {
+        let node = SourceNode { key: None, value: place.clone(), children };
+        let Some(frame) = self.frames.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        match frame {
+            OpenCollection::List { items, .. } => items.push(node),
+            OpenCollection::Mapping { entries, seen, key, .. } => match (key.take(), scalar) {
                 (None, Some(text)) => *key = Some((text.to_owned(), place)),
                 (None, None) => {
                     *key = Some(("?".to_owned(), place.clone()));
+                    let path = self.innermost();
                     self.report(place, &path, "invalid_key", "a key must be plain text".to_owned());
                 }
                 (Some((name, key_place)), _) => match seen.get(&name) {
                     None => {
                         seen.insert(name.clone(), key_place.clone());
-                        entries.push((name, Node { key: Some(key_place), ..node }));
+                        entries.push((name, SourceNode { key: Some(key_place), ..node }));
                     }
                     Some(first) => {
                         let message = format!("the key `{name}` was already given at {first}");
+                        let path = self.innermost().key(&name);
                         self.report(key_place, &path, "duplicate_key", message);
                     }
                 },
@@ -136,13 +142,14 @@ impl Scanner<'_> {
         }
     }
 
+    /// The path of the innermost open collection.
+    fn innermost(&self) -> DocPath {
+        next_below(&self.frames[..self.frames.len().saturating_sub(1)])
+    }
+
     /// The path of the value that comes next.
     fn path(&self) -> DocPath {
-        self.frames.iter().fold(DocPath::root(), |path, frame| match frame {
-            Frame::List { items, .. } => path.index(items.len()),
-            Frame::Mapping { key: Some((name, _)), .. } => path.key(name),
-            Frame::Mapping { key: None, .. } => path,
-        })
+        next_below(&self.frames)
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, place: &Place) {
@@ -152,15 +159,15 @@ impl Scanner<'_> {
         }
     }
 
-    fn syntax(&mut self, error: &ScanError) -> Refused {
+    fn syntax(&mut self, error: &ScanError) -> FileRefused {
         let place = self.place(&Span::empty(*error.marker()));
         self.refuse(place, "yaml_syntax", error.info())
     }
 
-    fn refuse(&mut self, place: Place, code: &'static str, message: &str) -> Refused {
+    fn refuse(&mut self, place: Place, code: &'static str, message: &str) -> FileRefused {
         let path = self.path();
         self.report(place, &path, code, message.to_owned());
-        Refused
+        FileRefused
     }
 
     fn report(&mut self, place: Place, path: &DocPath, code: &'static str, message: String) {
@@ -177,4 +184,13 @@ impl Scanner<'_> {
         let (line, column) = (small(span.start.line()), small(span.start.col()).saturating_add(1));
         Place { file: self.file.clone(), line, column }.min(self.end.clone())
     }
+}
+
+/// The path of the value that comes next in the last of `frames`, each of which is part of the one before.
+fn next_below(frames: &[OpenCollection]) -> DocPath {
+    frames.iter().fold(DocPath::root(), |path, frame| match frame {
+        OpenCollection::List { items, .. } => path.index(items.len()),
+        OpenCollection::Mapping { key: Some((name, _)), .. } => path.key(name),
+        OpenCollection::Mapping { key: None, .. } => path,
+    })
 }

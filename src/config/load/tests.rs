@@ -7,6 +7,7 @@ use std::io;
 
 use super::*;
 use crate::config::compile::compile;
+use crate::config::raw::MAX_FILE_BYTES;
 use crate::config::raw::shape::OneOrMany;
 use crate::config::raw::upstream::{Balance, HashKey};
 

@@ -1,6 +1,6 @@
 //! Values: a YAML file as JSON values, where a mapping with one key can be read as an enum.
 //!
-//! `serde_yaml` reads enums only from tags (`!header X`), which nobody wants to write; JSON's data model is also
+//! `serde_yaml` reads enums only from tags (`!header X`), which the loader refuses; JSON's data model is also
 //! smaller.
 
 use std::cell::Cell;
@@ -9,29 +9,29 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// What all values together may weigh. Aliases can make a small file large; this is more than any file within
-/// [`super::MAX_FILE_BYTES`] can weigh without them.
-const MAX_WEIGHT: usize = 160 << 20;
-/// What a value weighs beside its text.
-const VALUE_WEIGHT: usize = 64;
+/// Estimated memory of all values together, in bytes. Aliases can expand a small file to a large document; a file within
+/// [`MAX_FILE_BYTES`](crate::config::raw::MAX_FILE_BYTES) does not reach this without them.
+const MAX_MEMORY: usize = 160 << 20;
+/// Estimated memory of a value beside its text, in bytes.
+const VALUE_BYTES: usize = 64;
 
 /// Reads the one document of `text`. Of a key that is given twice, the first counts: the scanner reports it.
 pub(super) fn values(text: &str) -> Result<Value, serde_yaml::Error> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    let allowance = Cell::new(MAX_WEIGHT);
-    Reader { allowance: &allowance }.deserialize(serde_yaml::Deserializer::from_str(text))
+    let allowance = Cell::new(MAX_MEMORY);
+    ValueReader { allowance: &allowance }.deserialize(serde_yaml::Deserializer::from_str(text))
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'a> {
+struct ValueReader<'a> {
     allowance: &'a Cell<usize>,
 }
 
-impl Reader<'_> {
-    fn weigh<E: Error>(self, text: usize) -> Result<(), E> {
-        match self.allowance.get().checked_sub(VALUE_WEIGHT + text) {
+impl ValueReader<'_> {
+    fn account<E: Error>(self, text: usize) -> Result<(), E> {
+        match self.allowance.get().checked_sub(VALUE_BYTES + text) {
             Some(left) => {
                 self.allowance.set(left);
                 Ok(())
@@ -41,19 +41,19 @@ impl Reader<'_> {
     }
 
     fn text<E: Error>(self, text: String) -> Result<Value, E> {
-        self.weigh(text.len())?;
+        self.account(text.len())?;
         Ok(Value::String(text))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
+impl<'de> DeserializeSeed<'de> for ValueReader<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
+impl<'de> Visitor<'de> for ValueReader<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -61,26 +61,26 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        self.weigh(0)?;
+        self.account(0)?;
         Ok(Value::Null)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        self.weigh(0)?;
+        self.account(0)?;
         Ok(Value::Bool(value))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        self.weigh(0)?;
+        self.account(0)?;
         Ok(number.into())
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        self.weigh(0)?;
+        self.account(0)?;
         Ok(number.into())
     }
 
-    // Numbers that JSON can't hold stay as text: no setting takes them, and each says so in its own words.
+    // Numbers that JSON can't represent become text: no setting accepts them, and each reports its own mistake.
     fn visit_u128<E: Error>(self, number: u128) -> Result<Value, E> {
         self.text(number.to_string())
     }
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
         match Number::from_f64(number) {
-            Some(number) => self.weigh(0).map(|()| Value::Number(number)),
+            Some(number) => self.account(0).map(|()| Value::Number(number)),
             None => self.text(number.to_string()),
         }
     }
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        self.weigh(0)?;
+        self.account(0)?;
         let mut items = Vec::new();
         while let Some(item) = list.next_element_seed(self)? {
             items.push(item);
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Value, A::Error> {
-        self.weigh(0)?;
+        self.account(0)?;
         let mut entries = Map::new();
         while let Some(key) = mapping.next_key_seed(self)? {
             let key = match key {

@@ -1,33 +1,34 @@
 //! Variables: `${NAME}` and `${NAME:-default}` in the values of the document; `$${` is a literal `${`.
 //!
-//! They are put in after parsing, so that no variable can add a setting; the result is always text.
+//! They are substituted after parsing, so that no variable can add a setting; the result is always text.
 
 use serde_json::Value;
 
-use super::places::Places;
-use crate::config::compile::{DocPath, Environment};
+use super::source_map::SourceMap;
+use crate::config::doc_path::DocPath;
+use crate::config::environment::Environment;
 use crate::diagnostics::{Diagnostic, Severity};
 
-/// Puts the variables into every text of `value`. Returns the paths whose variable was missing.
+/// Substitutes the variables in every text of `value`. Returns the paths whose variable was missing.
 pub(super) fn expand(
     value: &mut Value,
-    places: &Places,
+    places: &SourceMap,
     environment: &dyn Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<String> {
-    let mut walk = Walk { places, environment, diagnostics, failed: Vec::new() };
+    let mut walk = VariableExpansion { places, environment, diagnostics, failed: Vec::new() };
     walk.value(&DocPath::root(), value);
     walk.failed
 }
 
-struct Walk<'a> {
-    places: &'a Places,
+struct VariableExpansion<'a> {
+    places: &'a SourceMap,
     environment: &'a dyn Environment,
     diagnostics: &'a mut Vec<Diagnostic>,
     failed: Vec<String>,
 }
 
-impl Walk<'_> {
+impl VariableExpansion<'_> {
     fn value(&mut self, path: &DocPath, value: &mut Value) {
         match value {
             Value::String(text) if text.contains("${") => match substitute(text, self.environment) {
@@ -48,14 +49,14 @@ impl Walk<'_> {
         }
     }
 
-    fn report(&mut self, path: &DocPath, fault: Fault) {
+    fn report(&mut self, path: &DocPath, fault: VariableError) {
         let (code, message, help) = match fault {
-            Fault::Unset(name) => (
+            VariableError::Unset(name) => (
                 "variable_unset",
                 format!("the environment variable `{name}` is not set"),
                 format!("set it, or give a default: `${{{name}:-…}}`"),
             ),
-            Fault::Syntax(why) => (
+            VariableError::Syntax(why) => (
                 "variable_syntax",
                 why.to_owned(),
                 "write `${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`".to_owned(),
@@ -74,12 +75,12 @@ impl Walk<'_> {
 }
 
 #[derive(Debug, PartialEq)]
-enum Fault {
+enum VariableError {
     Unset(String),
     Syntax(&'static str),
 }
 
-fn substitute(text: &str, environment: &dyn Environment) -> Result<String, Fault> {
+fn substitute(text: &str, environment: &dyn Environment) -> Result<String, VariableError> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -91,7 +92,7 @@ fn substitute(text: &str, environment: &dyn Environment) -> Result<String, Fault
             continue;
         }
         result.push_str(before);
-        let (reference, tail) = after.split_once('}').ok_or(Fault::Syntax("`${` has no closing `}`"))?;
+        let (reference, tail) = after.split_once('}').ok_or(VariableError::Syntax("`${` has no closing `}`"))?;
         result.push_str(&resolve(reference, environment)?);
         rest = tail;
     }
@@ -99,23 +100,23 @@ fn substitute(text: &str, environment: &dyn Environment) -> Result<String, Fault
     Ok(result)
 }
 
-/// The value of `NAME` or `NAME:-default`. As in a shell, the default also stands in for an empty value.
-fn resolve(reference: &str, environment: &dyn Environment) -> Result<String, Fault> {
+/// The value of `NAME` or `NAME:-default`. As in a shell, the default also replaces an empty value.
+fn resolve(reference: &str, environment: &dyn Environment) -> Result<String, VariableError> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || !name.bytes().all(plain) || name.as_bytes()[0].is_ascii_digit() {
-        return Err(Fault::Syntax("the name of a variable has only letters, digits and `_`, no digit first"));
+        return Err(VariableError::Syntax("the name of a variable has only letters, digits and `_`, no digit first"));
     }
     if default.is_some_and(|default| default.contains("${")) {
-        return Err(Fault::Syntax("a default can't hold another variable"));
+        return Err(VariableError::Syntax("a default can't hold another variable"));
     }
     match (environment.variable(name), default) {
         (Some(value), default) if !value.is_empty() || default.is_none() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (_, None) => Err(Fault::Unset(name.to_owned())),
+        (_, None) => Err(VariableError::Unset(name.to_owned())),
     }
 }
 
@@ -159,9 +160,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(substitute("${UNSET}", &Fake), Err(Fault::Unset("UNSET".into())));
+        assert_eq!(substitute("${UNSET}", &Fake), Err(VariableError::Unset("UNSET".into())));
         for text in ["${SET", "${}", "${A B}", "${1A}", "${UNSET:-${SET}}", "${SET-x}"] {
-            assert!(matches!(substitute(text, &Fake), Err(Fault::Syntax(_))), "{text}");
+            assert!(matches!(substitute(text, &Fake), Err(VariableError::Syntax(_))), "{text}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub use self::jwt::{Jwt, JwtKeys};
 
 use super::shape::{Entries, FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 
-/// One way to recognise a caller.
+/// One method of recognising callers.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Identity {
@@ -24,37 +24,37 @@ pub enum Identity {
 /// Who may use a route: `public`, or a mapping with `identity`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
-    /// Everyone, recognised or not.
+    /// Every caller, authenticated or not.
     Public,
-    /// Only recognised callers.
+    /// Only authenticated callers.
     Identified(Identified),
 }
 
-/// Only callers that one of these identities recognises.
+/// Only callers that one of the named identity providers authenticates.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identified {
-    /// Names from `identities`; any of them will do.
+    /// Names from `identities`. One of them must authenticate the caller. Required.
     pub identity: OneOrMany<String>,
-    /// What a recognised caller must have; all of it.
+    /// What an authenticated caller must have in addition; every condition must hold. Default: nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow: Allow,
-    /// Show the origin the caller's credentials too. Default false: they are removed.
+    /// Whether the origin receives the caller's credentials. Default false: the gateway removes them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forward_credentials: bool,
 }
 
-/// What a recognised caller must have. Every condition given must hold.
+/// What an authenticated caller must have. Every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
-    /// Scopes; all of them.
+    /// Required scopes; the caller must have all of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scope: OneOrMany<String>,
-    /// Roles; any one of them.
+    /// Accepted roles; the caller must have one of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub role: OneOrMany<String>,
-    /// Claims by name, each with the accepted values; any value, every claim.
+    /// Required claims by name, each with its accepted values. Every claim must be present with one of its values.
     #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<OneOrMany<String>>,
 }

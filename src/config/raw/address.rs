@@ -6,20 +6,21 @@ use serde::{Deserialize, Serialize};
 use super::limit::Mode;
 use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 
-/// Which client addresses may come in. `deny` goes before `allow`.
+/// Which client addresses are accepted. `deny` takes precedence over `allow`.
 ///
-/// Each entry is an address (`192.0.2.1`, `2001:db8::1`), a range (`10.0.0.0/8`, `2001:db8::/32`) or a list file (`{file:
-/// PATH}`). An IPv4 client is one however it connects: IPv6 ranges, `::/0` included, do not name it.
+/// Each entry is an address (`192.0.2.1`, `2001:db8::1`), a range (`10.0.0.0/8`, `2001:db8::/32`) or a list file
+/// (`{file: PATH}`). An IPv4 client that connects over IPv6 (an IPv4-mapped address) is matched by IPv4 ranges only;
+/// IPv6 ranges, `::/0` included, do not match it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Addresses {
-    /// Only clients at these addresses. Default: all that `deny` does not name.
+    /// Accepted client addresses. Default: every address that `deny` does not contain.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow: Option<OneOrMany<AddressSource>>,
-    /// Clients at these addresses are refused, also where `allow` names them.
+    /// Refused client addresses, even if `allow` contains them. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deny: OneOrMany<AddressSource>,
-    /// On a route: `enforce` (default), or `report`: decide, log and count, but let the request pass.
+    /// On a route: `enforce` (default) refuses the request; `report` logs and counts it and lets it pass.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
 }
@@ -37,10 +38,9 @@ pub enum AddressSource {
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressFile {
-    /// A file with one address or range a line; `#` begins a comment. At most 16MiB. A change takes effect without a
-    /// restart, once the file has kept still for a second or has been changing for five. A file that is gone or wrong
-    /// changes nothing: what it held before stays in force, a warning is logged, and `portcullis_address_list_stale`
-    /// becomes 1.
+    /// A file with one address or range a line; `#` begins a comment. At most 16MiB. A changed file is read again
+    /// without a reload, once it has not changed for one second, or after five seconds of changes. If it is missing or
+    /// invalid, the previous content stays in force, a warning is logged, and `portcullis_address_list_stale` is 1.
     file: String,
 }
 

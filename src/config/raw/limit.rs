@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 use super::shape::{FromWord, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Rate};
 
-/// One limit: a rate (with a burst) or a number of requests at the same time.
+/// One limit: a rate, with a burst, or a number of concurrent requests.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// 1 to 64 letters, digits, `.`, `_` and `-`; unique within its list. A route's limit replaces the inherited one of
-    /// the same name.
+    /// The name of the limit: 1 to 64 letters, digits, `.`, `_` and `-`, unique within its list. On a route, it
+    /// replaces the inherited limit of the same name.
     pub name: String,
-    /// What is counted separately. Default `client_address`.
+    /// What has its own count: `client_address` (default), `principal`, `route`, `gateway` or `{header: NAME}`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub key: Option<Key>,
-    /// Requests per time, refilled evenly, such as `50/s`.
+    /// Requests per period, such as `50/s`. Tokens are refilled evenly over the period.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rate: Option<Rate>,
-    /// How many may come at once before the rate binds. Default: the rate's number.
+    /// Number of requests that may arrive at once before the rate limits them. Default: the number of the rate.
     #[serde(default, skip_serializing_if = "is_default")]
     pub burst: Option<Count>,
-    /// Requests in progress at the same time.
+    /// Number of requests in progress at the same time.
     #[serde(default, skip_serializing_if = "is_default")]
     pub concurrent: Option<Count>,
-    /// When it counts a request: `before_identity`, so that requests with bad credentials count too, or `after_identity`,
-    /// so that only those count which identity and authorization let pass. Default: `after_identity` for `principal`,
-    /// `before_identity` for every other key.
+    /// When the limit counts a request: `before_identity`, so that requests with bad credentials count too, or
+    /// `after_identity`, so that only requests count which identity and authorization let pass. Default: `after_identity`
+    /// for the key `principal`, `before_identity` for every other key.
     #[serde(default, skip_serializing_if = "is_default")]
     pub phase: Option<Phase>,
-    /// `enforce` (default), or `report`: decide, log and count, but let the request pass.
+    /// `enforce` (default) refuses the request; `report` logs and counts it and lets it pass.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
-    /// On a route: switches the inherited limit of this name off, for this reason.
+    /// On a route: disables the inherited limit of this name, with this reason.
     #[serde(default, skip_serializing_if = "is_default")]
     pub off: Option<String>,
 }
@@ -42,43 +42,43 @@ pub struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Before anyone asks who the caller is.
+    /// Before the caller is identified.
     BeforeIdentity,
-    /// Once identity and authorization have let it pass.
+    /// After identity and authorization.
     AfterIdentity,
 }
 
-/// What happens to a request that is to be refused.
+/// What happens to a request that a rule refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Refuse it.
+    /// The request is refused.
     #[default]
     Enforce,
-    /// Log and count it, and let it pass.
+    /// The request is logged and counted, and passes.
     Report,
 }
 
 /// What a limit counts separately.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Key {
-    /// Each client address; an IPv6 client by its /64.
+    /// Each client address; for IPv6, each /64 network.
     ClientAddress,
-    /// Each recognised caller. Needs an `identity` on the route.
+    /// Each authenticated caller. The route must have an `identity`.
     Principal,
-    /// Each value of this request header; a request without it is counted by its client address.
+    /// Each value of this request header. A request without the header is counted by its client address.
     Header(String),
     /// Each route.
     Route,
-    /// Everything together.
+    /// All requests together.
     Gateway,
 }
 
-/// A key taken from the request.
+/// A key that is taken from the request.
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RequestKey {
-    /// Each value of this request header; a request without it is counted by its client address.
+    /// Each value of this request header. A request without the header is counted by its client address.
     Header(String),
 }
 

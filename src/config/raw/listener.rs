@@ -11,40 +11,40 @@ use super::units::{Count, Size, Span, Speed};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// Used in logs and metrics. Unique; 1 to 100 printable characters.
+    /// The name of the listener in logs and metrics. Unique; 1 to 100 printable characters.
     pub name: String,
     /// IP address and port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:443`.
     pub address: String,
-    /// Makes this an HTTPS listener.
+    /// TLS settings; with them the listener serves HTTPS. Default: no TLS.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tls: Option<Tls>,
-    /// HTTP/2. With `tls` it is offered by ALPN (default true); without, `true` accepts HTTP/2 with prior knowledge (h2c,
-    /// default false) beside HTTP/1.1.
+    /// Whether HTTP/2 is served beside HTTP/1.1. With `tls` it is negotiated by ALPN (default true); without `tls` it
+    /// is accepted with prior knowledge (h2c, default false).
     #[serde(default, skip_serializing_if = "is_default")]
     pub http2: Option<bool>,
-    /// Which addresses may connect. The others are disconnected before TLS, without an answer, and counted in
-    /// `portcullis_connections_refused_total`. Default: all. Where a PROXY header announces the client, its address is
-    /// what counts; where an HTTP proxy stands in front, the proxy's, and clients are told apart by the `addresses` of routes.
+    /// Which addresses may connect. A connection from another address is closed before the TLS handshake, without a
+    /// response, and counted in `portcullis_connections_refused_total`. Default: all. With `proxy_protocol`, the
+    /// address in the PROXY header is checked. Behind an HTTP proxy, the proxy's address is checked; use the
+    /// `addresses` of routes for client addresses.
     #[serde(default, skip_serializing_if = "is_default")]
     pub addresses: Option<Addresses>,
-    /// Which load balancers announce their clients by the PROXY protocol, version 1 or 2, before TLS or HTTP begins. Default:
-    /// none.
+    /// Load balancers that send a PROXY protocol header, version 1 or 2, before TLS or HTTP. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// Load balancers that announce their clients by the PROXY protocol.
+/// Load balancers that send the client's address by the PROXY protocol.
 ///
-/// A connection from one of them must begin with a complete header within `bounds.handshake`, or it is closed and counted.
-/// The announced address is the client's from then on: for limits, `trusted_proxies`, rules, logs and `X-Forwarded-For`. A
-/// connection that the load balancer opens for itself (`LOCAL`, `UNKNOWN`) keeps its own address, which the listener's
-/// `addresses` must let in too.
+/// A connection from one of them must begin with a complete header within `bounds.handshake`; otherwise it is closed
+/// and counted. The address in the header is the client's address for limits, `trusted_proxies`, rules, logs and
+/// `X-Forwarded-For`. A connection that the load balancer opens on its own behalf (`LOCAL`, `UNKNOWN`) keeps its own
+/// address, which the listener's `addresses` must accept too.
 ///
-/// Everyone else is served without a header; one that they send is refused like any other malformed request.
+/// Other peers are served without a header. A PROXY header from one of them is refused as a malformed request.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {
-    /// Addresses or CIDR ranges, at least one.
+    /// Addresses or CIDR ranges of the load balancers. At least one.
     pub from: Vec<String>,
 }
 
@@ -52,31 +52,32 @@ pub struct ProxyProtocol {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The certificates. A client's server name picks the first whose names match, an exact name before a wildcard.
+    /// The certificates. The first whose names match the client's server name (SNI) is used; an exact name takes
+    /// precedence over a wildcard. At least one.
     pub certificates: Vec<Certificate>,
-    /// What a client gets that asks for a name which no certificate has, or for none: `first` (default) or `refuse`.
+    /// What happens if no certificate matches the server name, or the client sends none: `first` (default) or `refuse`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unknown_name: UnknownName,
 }
 
-/// What a client gets that asks for a name which no certificate has, or for none.
+/// What happens if no certificate matches the client's server name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownName {
-    /// The first certificate of the list.
+    /// The first certificate of the list is used.
     #[default]
     First,
     /// The handshake fails.
     Refuse,
 }
 
-/// A certificate chain and its private key, both PEM files. The names come from the certificate.
+/// A certificate chain and its private key, both PEM files. The server names are those of the certificate.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// The chain, the server's own certificate first.
+    /// The chain, beginning with the server's certificate.
     pub cert: String,
-    /// The private key: PKCS#8, PKCS#1 or SEC1.
+    /// The private key, as PKCS#8, PKCS#1 or SEC1.
     pub key: String,
 }
 
@@ -97,9 +98,9 @@ pub struct Bounds {
     /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<Size>,
-    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request (HTTP/1). Beyond: the
-    /// connection is closed. On HTTP/2 the preface is due within `header_time`, and a request within `keepalive`. Default
-    /// 30s.
+    /// From a connection's beginning (after the TLS handshake) until the first byte of its first request: on HTTP/2, which
+    /// begins with a preface that is due within `header_time`, until its first HEADERS frame. Beyond: the connection is closed.
+    /// Default 30s.
     #[serde(default, skip_serializing_if = "is_default")]
     pub first_request: Option<Span>,
     /// From a request's first byte until its header is complete. Beyond: 408 (HTTP/1), and the connection is closed. Default
@@ -158,40 +159,42 @@ pub struct Bounds {
     pub http2_control_frames: Option<Count>,
 }
 
-/// The process itself. Changes of `threads` and `user` need `portcullis upgrade`.
+/// Settings of the process. A change of `threads` or `user` takes effect by `portcullis upgrade`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// Worker threads of a listener. Default: one a core.
+    /// Worker threads of each listener. 1 to 1024; default: one for each CPU core.
     #[serde(default, skip_serializing_if = "is_default")]
     pub threads: Option<Count>,
-    /// After SIGTERM, SIGINT or SIGQUIT: how long requests in flight may take to finish, counted from when the listeners close.
-    /// The process ends as soon as the last is done. What is not done by then is cut and logged as `shut_down`, and the exit
-    /// code is 75 instead of 0; a second signal does that at once. Default 30s.
+    /// After SIGTERM, SIGINT or SIGQUIT: the time for requests in progress to complete, counted from when the listeners
+    /// close. The process ends as soon as the last request has ended. Requests that have not ended by then are aborted
+    /// and logged as `shut_down`, and the exit code is 75 instead of 0; a second signal does that at once. Default
+    /// `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drain: Option<Span>,
-    /// How long before that `/readyz` fails while new connections are still accepted, so that load balancers have time to see
-    /// it: the interval of their probe, times how often it must fail, and in Kubernetes a few seconds for the endpoint to be
-    /// taken off everywhere. Meanwhile each connection is told at some moment that it is the last one (`Connection: close`,
-    /// GOAWAY). Whoever ends the process must wait for this, `drain` and two seconds. Default 0s.
+    /// Time before `drain` begins, in which `/readyz` fails while new connections are still accepted, so that load
+    /// balancers stop sending requests. It should be the interval of their probe times the failures that they require;
+    /// in Kubernetes, add a few seconds for the removal of the endpoint. In this time each connection is asked to close
+    /// (`Connection: close`, GOAWAY). A supervisor must wait for this time, `drain` and two seconds. Default `0s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drain_notice: Option<Span>,
-    /// When the listeners have closed: how long an idle HTTP/1 connection may still bring a request, which is answered with
-    /// `Connection: close`. Then it is closed. Default 500ms.
+    /// After the listeners have closed: the time in which an idle HTTP/1 connection may still send a request, which is
+    /// answered with `Connection: close`. Then the connection is closed. Default `500ms`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drain_idle: Option<Span>,
-    /// When the listeners have closed: how long tunnels (WebSocket) and answers without an end (`text/event-stream`,
-    /// `multipart/x-mixed-replace`, gRPC) may go on. Then they are ended in order and logged as `stream_ended`. At most
+    /// After the listeners have closed: the time for tunnels (WebSocket) and unbounded responses (`text/event-stream`,
+    /// `multipart/x-mixed-replace`, gRPC) to end. Then they are ended in order and logged as `stream_ended`. At most
     /// `drain`, which is the default.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drain_streams: Option<Span>,
-    /// How many configurations before the one in force `portcullis rollback` can put back, at most 100. Default 5.
+    /// Number of earlier configurations that `portcullis rollback` can restore. 0 to 100; default 5.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history: Option<Count>,
-    /// Whom the process becomes once its ports are bound and its certificates and keys are read, before it accepts anything:
-    /// `portcullis` or `portcullis:web`, names or numbers. It keeps no other group, and can't become root again. Needs a
-    /// start as root, unless it is that user already. A log file is opened by this user, who must be able to write to it,
-    /// and to its folder if a rotated log is to be made anew on SIGUSR1. Default: whoever starts it.
+    /// The user that the process changes to after it has bound its ports and read its certificates and keys, before it
+    /// accepts connections: `portcullis` or `portcullis:web` (user and group), as names or numbers. The process drops
+    /// all other groups and cannot become root again. It must be started as root or as that user. The log file is
+    /// opened by this user, who needs write access to it, and to its folder if SIGUSR1 is to create a rotated log anew.
+    /// Default: the user that starts it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: Option<String>,
 }

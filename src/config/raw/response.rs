@@ -9,45 +9,45 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::shape::{Entries, Off, OneOrMany, is_default};
 
-/// Operations on the headers of an answer, applied in this order: remove, rename, replace, default, set, append.
+/// Operations on the header fields of a response, applied in this order: remove, rename, replace, default, set, append.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Headers {
-    /// Take these away.
+    /// Names of fields that are removed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub remove: Vec<String>,
-    /// Give a header another name: `old: new`.
+    /// Fields that get another name: `old: new`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rename: Entries<String>,
-    /// Set the value, but only if the header is present.
+    /// Fields whose value is set if the response has the field.
     #[serde(default, skip_serializing_if = "is_default")]
     pub replace: Entries<String>,
-    /// Set the value, but only if the header is absent.
+    /// Fields whose value is set if the response does not have the field.
     #[serde(default, skip_serializing_if = "is_default")]
     pub default: Entries<String>,
-    /// Set the value, whatever the origin sent, however often.
+    /// Fields whose value is set in any case; it replaces every value from the origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub set: Entries<String>,
-    /// Add a further value.
+    /// Fields that get a further value.
     #[serde(default, skip_serializing_if = "is_default")]
     pub append: Entries<OneOrMany<String>>,
-    /// On a route: inherited operations to switch off, by header name, each with the reason.
+    /// On a route: names of fields whose inherited operations are disabled, each with the reason.
     #[serde(default, skip_serializing_if = "is_default")]
     pub off: Entries<String>,
 }
 
-/// Who may put the answers into a frame.
+/// Which sites may show responses in a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Framing {
-    /// Nobody.
+    /// None.
     Deny,
     /// Pages of the same origin.
     SameOrigin,
     /// Pages of these origins, such as `https://portal.example.com`; `same_origin` may be among them.
     Origins(Vec<String>),
-    /// Left to the origin and to `response_headers`; on a route this needs a reason.
+    /// The gateway does not set the protection; the origin and `response_headers` may. A route must give the reason.
     Off {
-        /// Why the protection is switched off.
+        /// Why the protection is disabled.
         reason: Option<String>,
     },
 }
@@ -112,17 +112,17 @@ impl JsonSchema for Framing {
     }
 }
 
-/// An answer's body in the owner's own words. Give `body` or `file`.
+/// The body of an error response. Give `body` or `file`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorPage {
-    /// The text. `{status}`, `{code}`, `{title}` and `{request_id}` are filled in.
+    /// The text. `{status}`, `{code}`, `{title}` and `{request_id}` are replaced by their values. At most 256KiB.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<String>,
-    /// A file with the text, read at load.
+    /// A file with the text, which is read when the configuration is loaded. At most 256KiB.
     #[serde(default, skip_serializing_if = "is_default")]
     pub file: Option<String>,
-    /// Default `text/html; charset=utf-8`.
+    /// The `Content-Type` of the response. Default `text/html; charset=utf-8`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub content_type: Option<String>,
 }

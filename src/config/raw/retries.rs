@@ -10,107 +10,110 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Rate, Share, Span};
 
-/// `off`, or when the requests to an upstream are sent once more.
+/// `off`, or when requests to an upstream are retried.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Retries {
-    /// Nothing is tried again.
+    /// No request is retried.
     Off,
     /// As written.
     On(Box<UpstreamRetries>),
 }
 
-/// `off`, or what a route says otherwise than its upstream.
+/// `off`, or the settings that differ from those of the upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteRetries {
-    /// Nothing is tried again.
+    /// No request is retried.
     Off,
     /// As written.
     On(Box<OwnRetries>),
 }
 
-/// When the requests to an upstream are sent once more.
+/// When requests to an upstream are retried.
 ///
-/// Whatever stands here: a request that may have had its effect is only repeated if its method is idempotent (GET, HEAD, OPTIONS,
-/// PUT, DELETE) or its route vouches for it (`unsafe`); nothing is repeated once something of an answer has reached the
-/// client, nor a request of which more than 64 KiB of body were read. An endpoint that was not tried comes before one that
-/// was. What an HTTP/2 origin refuses unprocessed (`REFUSED_STREAM`, `GOAWAY`) is repeated whatever its method. The last
-/// failure is the one that the client sees.
+/// Regardless of these settings: a request that the origin may have processed is retried only if its method is
+/// idempotent (GET, HEAD, OPTIONS, PUT, DELETE) or its route permits it (`unsafe`). A request is not retried once a
+/// part of the response has reached the client, or once more than 64 KiB of its body have been read. An endpoint that
+/// was not tried takes precedence over one that was. A request that an HTTP/2 origin has not processed
+/// (`REFUSED_STREAM`, `GOAWAY`) is retried whatever its method. The client receives the last failure.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamRetries {
-    /// Tries of one request in all; 1 means no second try. Default 3, at most 10.
+    /// Number of attempts for one request, the first included; 1 disables retries. 1 to 10; default 3.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Option<Count>,
-    /// What is worth another try: `connect` (no connection could be made: nothing was sent, so any method may go to another
-    /// endpoint), `reset` (the connection broke before an answer), `timeout` (no answer within `try_timeout` or
-    /// `timeouts.response`), and statuses from 400 to 599 of the origin's answer. Default `[connect]`; a pooled connection that the
-    /// origin had closed is made good in any case.
+    /// Failures that are retried: `connect` (no connection was made, nothing was sent, so requests of any method go to
+    /// another endpoint), `reset` (the connection broke before a response), `timeout` (no response within `try_timeout`
+    /// or `timeouts.response`), and response statuses from 400 to 599. Default `[connect]`. A request that fails
+    /// because the origin had closed a pooled connection is sent again in any case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on: Option<OneOrMany<RetryOn>>,
-    /// Retries that send an origin more than it was asked, as a share of the upstream's requests in the last ten seconds.
-    /// Beyond: the failure is the answer. Default `20%`.
+    /// Largest number of retries that repeat a request to an origin, as a share of the upstream's requests in the last
+    /// ten seconds. Beyond it, the client receives the failure. Default `20%`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub budget: Option<Share>,
-    /// Retries that are allowed whatever the share. Default `3/s`.
+    /// Rate of retries that is permitted whatever `budget` says. Default `3/s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub budget_floor: Option<Rate>,
-    /// The wait before a retry that sends an origin more than it was asked.
+    /// The delay before a retry that repeats a request to an origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
-    /// From an endpoint's choice to the header of its answer, for one try. Over HTTP/2 it bounds the silence within the
-    /// answer's body too. Default: none; `timeouts.response` bounds the silence.
+    /// Time for one attempt, from the choice of the endpoint to the header of its response. Over HTTP/2 it also bounds
+    /// the time between two reads of the response body. Default: none; `timeouts.response` bounds the time between two
+    /// reads.
     #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
 }
 
-/// What a route says otherwise than its upstream, by name.
+/// The settings of a route that differ from those of its upstream.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnRetries {
-    /// Tries of one request in all; 1 means no second try. At most 10.
+    /// Number of attempts for one request, the first included; 1 disables retries. 1 to 10.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Option<Count>,
-    /// What is worth another try: `connect`, `reset`, `timeout`, and statuses from 400 to 599.
+    /// Failures that are retried: `connect`, `reset`, `timeout`, and response statuses from 400 to 599.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on: Option<OneOrMany<RetryOn>>,
-    /// The wait before a retry that sends an origin more than it was asked.
+    /// The delay before a retry that repeats a request to an origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
-    /// From an endpoint's choice to the header of its answer, for one try.
+    /// Time for one attempt, from the choice of the endpoint to the header of its response.
     #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
-    /// Only requests of these methods are repeated after they may have had an effect. Default: the idempotent ones, and with
-    /// `unsafe` all.
+    /// Methods of requests that are retried after the origin may have processed them. Default: the idempotent methods;
+    /// with `unsafe`, all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub methods: OneOrMany<String>,
-    /// By `true` you vouch that the origin can be sent any request of this route twice, POST included, because it tells
-    /// repeated ones by an idempotency key or has no effects. Default false.
+    /// Whether the origin accepts any request of this route twice, POST included, because it detects repetitions by an
+    /// idempotency key or has no effects. Default false.
     #[serde(default, rename = "unsafe", skip_serializing_if = "is_default")]
     pub vouched: bool,
 }
 
-/// The wait between two tries: any time between nothing and a bound that begins with `first` and doubles up to `longest`.
+/// The delay between two attempts: a random time between zero and a bound that begins with `first` and doubles up to
+/// `longest`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
-    /// Default 25ms.
+    /// The bound of the first delay. Default `25ms`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub first: Option<Span>,
-    /// An origin that asks for a longer wait by `Retry-After` is not tried again. Default 250ms, at most 10s.
+    /// The largest bound of a delay. An origin that asks for a longer delay by `Retry-After` is not tried again.
+    /// Default `250ms`, at most `10s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub longest: Option<Span>,
 }
 
-/// What is worth another try.
+/// A failure that is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryOn {
     /// No connection could be made.
     Connect,
-    /// The connection broke before an answer.
+    /// The connection broke before a response.
     Reset,
-    /// No answer came in time.
+    /// No response came in time.
     Timeout,
-    /// The origin answered with this status.
+    /// The origin responded with this status.
     Status(u64),
 }
 

@@ -6,56 +6,57 @@ use serde::{Deserialize, Serialize};
 use super::access::Access;
 use super::address::Addresses;
 use super::limit::Limit;
+use super::matching::Match;
 use super::response::{ErrorPage, Framing, Headers};
 use super::retries::RouteRetries;
-use super::shape::{Entries, FromWord, OneOrMany, OrOff, WordOrMap, is_default, word_or_map};
+use super::shape::{Entries, OrOff, is_default};
 use super::split::{Destination, Mirror};
 use super::units::{Count, Size, Span, Speed};
 
-/// A set of requests and what happens to them. Exactly one of `upstream`, `respond` and `redirect`.
+/// A set of requests and how they are handled. Exactly one of `upstream`, `respond` and `redirect`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// Used in logs, metrics and messages. Unique.
+    /// The name of the route in logs, metrics and messages. Unique; 1 to 100 printable characters.
     pub name: String,
-    /// Which requests. Default: all.
+    /// The requests that the route takes. Default: all.
     #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub matches: Match,
-    /// Which client addresses may use it. The others get 403 (`address_denied`) before anyone asks who they are. A client
-    /// behind one of the `trusted_proxies` counts by the address that the proxy names. Default: all.
+    /// Client addresses that may use the route. Other clients get 403 (`address_denied`), before authentication. Behind
+    /// a proxy in `trusted_proxies`, the address that the proxy announces is checked. Default: all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub addresses: Option<Addresses>,
-    /// Who may use it. Required: write `public` to let everyone in.
+    /// Who may use the route. Required; `public` admits every caller.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Option<Access>,
-    /// Added to the inherited limits; one of the same name replaces the inherited.
+    /// Limits in addition to the inherited ones. A limit replaces the inherited limit of the same name.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Vec<Limit>,
-    /// Forward to this upstream, or to several by `{split: […]}`, as for a canary.
+    /// The upstream that requests are forwarded to, or several by `{split: […]}`, as for a canary.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstream: Option<Destination>,
-    /// When its requests are sent to the origin once more, or `off`. What is not written is as the upstream says.
+    /// When requests are retried, or `off`. Fields that are not given are those of the upstream.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Option<RouteRetries>,
-    /// Send copies of the admitted requests to another upstream too, whose answers nobody sees.
+    /// Sends copies of admitted requests to another upstream, whose responses are discarded. Default: no copies.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: Option<Mirror>,
-    /// Answer without an origin.
+    /// A fixed response, without an origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub respond: Option<Respond>,
-    /// Send the client elsewhere.
+    /// A redirect response.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redirect: Option<Redirect>,
-    /// What the origin sees instead of the client's host and path.
+    /// Changes of host and path in the request that the origin receives. Default: no changes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rewrite: Option<Rewrite>,
-    /// Overrides the inherited operations by header name.
+    /// Header operations. They override the inherited operations on the same header.
     #[serde(default, skip_serializing_if = "is_default")]
     pub response_headers: Headers,
-    /// Who may put the answers into a frame. Default: as the file says.
+    /// Which sites may show responses in a frame. Default: the file's `framing`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub framing: Option<Framing>,
-    /// Overrides the inherited pages by key.
+    /// Error bodies. They override the inherited ones of the same key.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error_pages: Entries<ErrorPage>,
     /// Largest request body. Default: `bounds.body`.
@@ -65,200 +66,85 @@ pub struct Route {
     /// long. Default: `bounds.body_idle`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body_idle: Option<OrOff<Span>>,
-    /// Slowest request body, or `{off: reason}`. On HTTP/2 `bounds.body_rate` holds for every route whose `body_idle` is not off.
-    /// Default: `bounds.body_rate`.
+    /// Slowest request body, or `{off: reason}`. Default: `bounds.body_rate`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body_rate: Option<OrOff<Speed>>,
-    /// What becomes of a path with encoded separators, such as `/files/a%2Fb`. Default `reject`, since some origins take
-    /// `%2F` and `%5C` for separators and others do not. Dot segments between them are refused whatever this says.
+    /// How a path with encoded separators (`%2F`, `%5C`), such as `/files/a%2Fb`, is handled. Default `reject`, because
+    /// origins differ in whether they decode them to separators. Encoded dot segments between them are refused in any
+    /// case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoded_separators: EncodedSeparators,
 }
 
-/// What becomes of a path with encoded separators (`%2F`, `%5C`).
+/// How a path with encoded separators (`%2F`, `%5C`) is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodedSeparators {
-    /// Answer 400.
+    /// The request is refused with 400.
     #[default]
     Reject,
-    /// Match and forward them encoded, so that a `{parameter}` may hold them. By this you vouch that the origin never takes
-    /// them for separators: one that does would serve `/files/admin/x` to whoever may ask for `/files/{name}`.
+    /// The path is matched and forwarded with the encoded separators, so a `{parameter}` may contain them. Only for
+    /// origins that do not decode them to separators: otherwise a client that may request `/files/{name}` could read
+    /// `/files/admin/x`.
     Keep,
-    /// Match and forward the path with each `%2F` as `/`. A path with `%5C` or with an escape of an escape (`%252F`) is
-    /// refused.
+    /// The path is matched and forwarded with each `%2F` as `/`. A path with `%5C` or with a double encoding (`%252F`)
+    /// is refused.
     Decode,
 }
 
-/// Which requests a route takes. Everything given must match.
-///
-/// Where several routes match, the more specific one wins: host (exact, then wildcard, then any), path (exact, then with
-/// parameters, then regular expression, then prefix; a longer prefix first), methods given before any method, more header
-/// conditions, more query conditions. Two routes that tie are refused when the file is loaded.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Match {
-    /// `api.example.com`, or `*.example.com` for every name below it. Default: any host.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub host: OneOrMany<String>,
-    /// `/exact`, `/v1/orders/{id}` (a parameter is one whole segment), `/static/*` (everything below), or
-    /// `{regex: "…"}` for the whole path. Default: any path.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub path: OneOrMany<Path>,
-    /// Default: any method.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub methods: OneOrMany<String>,
-    /// By header name.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub headers: Entries<Value>,
-    /// By name of the query parameter.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub query: Entries<Value>,
-}
-
-/// A path pattern.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Path {
-    /// `/exact`, `/with/{parameter}` or `/prefix/*`.
-    Pattern(String),
-    /// A regular expression for the whole normalised path.
-    Regex(String),
-}
-
-/// A regular expression for the whole path.
-#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegexPath {
-    /// Must match the whole normalised path.
-    regex: String,
-}
-
-impl FromWord for Path {
-    const EXPECTING: &'static str = "a path such as `/v1/orders/{id}` or `/static/*`, or `{regex: …}`";
-    fn from_word(word: &str) -> Result<Self, String> {
-        Ok(Path::Pattern(word.to_owned()))
-    }
-}
-
-impl From<RegexPath> for Path {
-    fn from(form: RegexPath) -> Self {
-        Path::Regex(form.regex)
-    }
-}
-
-impl From<&Path> for WordOrMap<RegexPath> {
-    fn from(value: &Path) -> Self {
-        match value {
-            Path::Pattern(pattern) => WordOrMap::word(pattern),
-            Path::Regex(regex) => WordOrMap::Map(RegexPath { regex: regex.clone() }),
-        }
-    }
-}
-
-word_or_map!(Path, RegexPath);
-
-/// A condition on a header or a query parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Exactly this value.
-    Exact(String),
-    /// A regular expression for the whole value.
-    Regex(String),
-    /// Present with any value, or (false) absent.
-    Present(bool),
-}
-
-/// A condition other than an exact value.
-#[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ValueCondition {
-    /// Must match the whole value.
-    Regex(String),
-    /// `true`: present with any value; `false`: absent.
-    Present(bool),
-}
-
-impl FromWord for Value {
-    const EXPECTING: &'static str = "a value, `{regex: …}` or `{present: true}`";
-    fn from_word(word: &str) -> Result<Self, String> {
-        Ok(Value::Exact(word.to_owned()))
-    }
-}
-
-impl From<ValueCondition> for Value {
-    fn from(form: ValueCondition) -> Self {
-        match form {
-            ValueCondition::Regex(pattern) => Value::Regex(pattern),
-            ValueCondition::Present(wanted) => Value::Present(wanted),
-        }
-    }
-}
-
-impl From<&Value> for WordOrMap<ValueCondition> {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Exact(text) => WordOrMap::word(text),
-            Value::Regex(regex) => WordOrMap::Map(ValueCondition::Regex(regex.clone())),
-            Value::Present(wanted) => WordOrMap::Map(ValueCondition::Present(*wanted)),
-        }
-    }
-}
-
-word_or_map!(Value, ValueCondition);
-
-/// A fixed answer.
+/// A fixed response.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
-    /// Default 200.
+    /// The status. Default 200.
     #[serde(default, skip_serializing_if = "is_default")]
     pub status: Option<Count>,
-    /// Default empty.
+    /// The body. Default: empty.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<String>,
-    /// Default `text/plain; charset=utf-8`.
+    /// The `Content-Type`. Default `text/plain; charset=utf-8`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub content_type: Option<String>,
 }
 
-/// A redirect. Give `to`, or any of `scheme`, `host`, `path`; what is not given stays as in the request.
+/// A redirect. Give `to`, or any of `scheme`, `host` and `path`; the others stay as in the request.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
-    /// 301, 302, 303, 307 or 308 (default).
+    /// The status: 301, 302, 303, 307 or 308. Default 308.
     #[serde(default, skip_serializing_if = "is_default")]
     pub status: Option<Count>,
     /// The whole target, such as `https://www.example.com/`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub to: Option<String>,
-    /// `http` or `https`.
+    /// The scheme of the target: `http` or `https`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scheme: Option<String>,
-    /// Host, and port if it is not the scheme's own.
+    /// The host of the target, with a port if it is not the default of the scheme.
     #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<String>,
-    /// The path; `{parameter}` of the match is filled in.
+    /// The path of the target. Each `{parameter}` of the matched path is replaced by its value.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
-    /// Keep the query. Default true.
+    /// Whether the target keeps the query of the request. Default true.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep_query: Option<bool>,
 }
 
-/// What the origin sees instead of the client's host and path.
+/// Changes of host and path in the request that the origin receives.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
-    /// Take this prefix (whole segments) off the path.
+    /// A prefix of whole segments that is removed from the path.
     #[serde(default, skip_serializing_if = "is_default")]
     pub strip_prefix: Option<String>,
-    /// Put this prefix before the path (after `strip_prefix`).
+    /// A prefix that is added to the path, after `strip_prefix` is removed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub add_prefix: Option<String>,
-    /// The whole path instead; `{parameter}` of the match is filled in.
+    /// The whole path. Each `{parameter}` of the matched path is replaced by its value.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
-    /// The `Host` that the origin sees. Default: the client's.
+    /// The `Host` that the origin receives. Default: the client's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<String>,
 }

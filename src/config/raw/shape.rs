@@ -85,11 +85,11 @@ pub enum OrOff<T> {
     Off(String),
 }
 
-/// `{off: reason}`
+/// A protection that is disabled.
 #[derive(PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Off {
-    /// Why the protection is switched off.
+    /// The reason why the protection is disabled.
     pub off: String,
 }
 
@@ -238,13 +238,13 @@ macro_rules! word_or_map {
 }
 pub(crate) use word_or_map;
 
-/// Where a secret is kept. Secrets never stand in the file itself.
+/// Where a secret is kept. The configuration itself never contains a secret.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretSource {
     /// The name of an environment variable.
     Env(String),
-    /// A file; a trailing line feed is not part of the secret.
+    /// A file; one trailing line feed is not part of the secret.
     File(String),
 }
 
@@ -268,7 +268,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry::<Key, V>()? {
+                while let Some(entry) = map.next_entry::<EntryName, V>()? {
                     entries.push((entry.0.0, entry.1));
                 }
                 Ok(Entries(entries))
@@ -294,21 +294,21 @@ impl<V: Serialize> Serialize for Entries<V> {
 
 /// A mapping's key as text: `404:` is a number in YAML.
 #[derive(PartialEq)]
-struct Key(String);
+struct EntryName(String);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for EntryName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
         impl Visitor<'_> for Text {
-            type Value = Key;
+            type Value = EntryName;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a name")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
-                Ok(Key(text.to_owned()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<EntryName, E> {
+                Ok(EntryName(text.to_owned()))
             }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Key, E> {
-                Ok(Key(number.to_string()))
+            fn visit_u64<E: Error>(self, number: u64) -> Result<EntryName, E> {
+                Ok(EntryName(number.to_string()))
             }
         }
         deserializer.deserialize_any(Text)

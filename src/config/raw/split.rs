@@ -3,52 +3,52 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::route::Value;
+use super::matching::ValueMatch;
 use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Share, Size, Span};
 
-/// Where a route's requests go.
+/// The upstream or upstreams of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Destination {
-    /// All of them to the upstream of this name.
+    /// All requests go to the upstream of this name.
     Upstream(String),
-    /// Each to one of several.
+    /// Each request goes to one of several upstreams.
     Split(Split),
 }
 
-/// Several upstreams, of which each request goes to one.
+/// Several upstreams, one of which each request goes to.
 ///
-/// A condition of `when` decides first; the sides are asked in the order of the file. What no condition claims is shared
-/// out: the sides with a `share` lie one after the other, in the order of the file, and the rest takes what is left. With
-/// `sticky_by` a caller has a fixed place there, the same on every gateway, after every restart and on every route. So a
-/// share that grows keeps those that it had; to move nobody between other sides, change the last one.
+/// The conditions of `when` decide first, in the order of the file. Requests that no condition matches are divided by
+/// `share`; the upstream without a `share` takes the rest. With `sticky_by`, a caller has a fixed position in the order
+/// of the shares, which is the same on every gateway, after every restart and on every route. A share that grows keeps
+/// the callers that it had. To move no caller between other upstreams, change the last share.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// The sides. Exactly one of them has no `share`: it is the rest.
+    /// The upstreams. Exactly one of them has no `share` and takes the rest.
     pub split: Vec<Side>,
-    /// What keeps a caller on one side: `principal` (needs an `identity`), `client_address` (an IPv6 client by its /64),
-    /// `{header: NAME}` or `{cookie: NAME}`; a request without that header or cookie goes by its client address. Default
-    /// `none`: chance decides for each request.
+    /// What determines a caller's position: `principal` (needs an `identity`), `client_address` (for IPv6, the /64
+    /// network), `{header: NAME}` or `{cookie: NAME}`; a request without that header or cookie is placed by its client
+    /// address. Default `none`: each request is placed at random.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sticky_by: StickyBy,
-    /// What happens to a request whose side can't be used: every endpoint is unhealthy, unknown to DNS, or was tried and
-    /// gave no connection. Default `rest`.
+    /// What happens to a request whose upstream is not usable: every endpoint is unhealthy, cannot be resolved, or was
+    /// tried and refused the connection. `rest` (default) or `refuse`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub when_unavailable: WhenUnavailable,
 }
 
-/// A side of a split.
+/// One upstream of a split.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Side {
     /// The name of the upstream.
     pub upstream: String,
-    /// Its share of the requests that no condition claims, from `0%` to `100%`. Without it, the side is the rest.
+    /// Share of the requests that no condition matches, from `0%` to `100%`. The upstream without it takes the rest.
     #[serde(default, skip_serializing_if = "is_default")]
     pub share: Option<Share>,
-    /// Requests that go here whatever the shares say: any one of the conditions is enough. Whoever knows a condition can
-    /// fulfil it; where that matters, ask for it in the `match` of a route with its own `access` instead.
+    /// Conditions; a request that fulfils one of them goes to this upstream whatever the shares. A client that knows a
+    /// condition can fulfil it. To restrict who may do so, use the `match` of a separate route with its own `access`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub when: Vec<When>,
 }
@@ -63,31 +63,32 @@ pub struct When {
     /// The name of a cookie.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cookie: Option<String>,
-    /// `"1"`, `{regex: …}` or `{present: false}`. One that is sent twice has no value. Default `{present: true}`.
+    /// `"1"`, `{regex: …}` or `{present: false}`. A header or cookie that is sent twice has no value. Default
+    /// `{present: true}`.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub value: Option<Value>,
+    pub value: Option<ValueMatch>,
 }
 
-/// What happens to a request whose side of a split can't be used.
+/// What happens to a request whose upstream of a split is not usable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenUnavailable {
-    /// It goes to the rest of the split, and is counted (`portcullis_upstream_fallbacks_total`).
+    /// The request goes to the upstream that takes the rest, and is counted in `portcullis_upstream_fallbacks_total`.
     #[default]
     Rest,
-    /// It is answered as if the side were the only upstream, with 502, 503 or 504: for sides that must not be confused.
+    /// The request is answered with 502, 503 or 504, as if the upstream were the only one.
     Refuse,
 }
 
-/// What keeps a caller on one side.
+/// What determines a caller's position in a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum StickyBy {
-    /// Nothing: chance decides for each request.
+    /// Nothing: each request is placed at random.
     #[default]
     None,
-    /// The recognised caller.
+    /// The authenticated caller.
     Principal,
-    /// The client's address; an IPv6 client by its /64.
+    /// The client address; for IPv6, its /64 network.
     ClientAddress,
     /// The value of this request header.
     Header(String),
@@ -95,7 +96,7 @@ pub enum StickyBy {
     Cookie(String),
 }
 
-/// What keeps a caller on one side, taken from the request.
+/// What determines a caller's position in a split, taken from the request.
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StickyByValue {
@@ -105,32 +106,32 @@ pub enum StickyByValue {
     Cookie(String),
 }
 
-/// Copies of admitted requests for another upstream. They never delay, fail or change the real ones.
+/// Copies of admitted requests for another upstream. They do not delay, fail or change the original requests.
 ///
-/// A copy has the headers that the origin is shown, with `X-Portcullis-Mirror: 1` and `-mirror` after the request's id, and
-/// the whole body. It is tried once, and its answer is read and thrown away; how it ended, `portcullis_mirrored_total` says.
-/// Upgrades and requests with `Expect` are never copied, nor is what goes to the mirror's upstream anyway.
+/// A copy has the header and the body that the origin receives, with `X-Portcullis-Mirror: 1` and `-mirror` after the
+/// request id. It is sent once, and its response is read and discarded. `portcullis_mirrored_total` counts the copies
+/// by result. Upgrades and requests with `Expect` are not copied, nor is a request whose own upstream is the mirror's.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
-    /// The name of the upstream that gets the copies.
+    /// The name of the upstream that receives the copies.
     pub upstream: String,
-    /// Which share of the requests is copied. Default `100%`.
+    /// Share of the requests that is copied. Default `100%`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub share: Option<Share>,
-    /// Which methods. Default `[GET, HEAD, OPTIONS]`, which change nothing. A POST that is copied is carried out twice: name
-    /// it only where the mirror's upstream has data of its own.
+    /// Methods of requests that are copied. Default `[GET, HEAD, OPTIONS]`. A copied POST is executed twice: name such
+    /// methods only if the mirror's upstream has its own data.
     #[serde(default, skip_serializing_if = "is_default")]
     pub methods: OneOrMany<String>,
-    /// Requests with larger bodies are not copied. Copies wait in memory: `concurrent` times this much at most. Default
-    /// 64KiB, at most 16MiB.
+    /// Largest body of a request that is copied. Copies are held in memory: up to `concurrent` times this size. Default
+    /// `64KiB`, at most `16MiB`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: Option<Size>,
-    /// For a copy and its whole answer. Default 5s.
+    /// Time for a copy and its whole response. Default `5s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Span>,
-    /// Copies of this route at a time, those whose body is still coming among them; a request that comes beyond is not
-    /// copied. Default 100, at most 10000.
+    /// Number of copies of this route at the same time, those whose body is still being received included. Further
+    /// requests are not copied. 1 to 10,000; default 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub concurrent: Option<Count>,
 }

@@ -10,34 +10,35 @@ use super::units::{Count, Span};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessLog {
-    /// `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
+    /// The format of a line: `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub format: Format,
-    /// `stdout` (default), `off`, or `{file: path}`; a file is reopened on SIGUSR1.
+    /// Where the lines are written: `stdout` (default), `off`, or `{file: PATH}`. A file is reopened on SIGUSR1.
     #[serde(default, skip_serializing_if = "is_default")]
     pub output: Output,
-    /// How many lines may wait to be written; beyond, lines are dropped and counted. Default 8192.
+    /// Number of lines that may wait to be written. Further lines are dropped and counted. 1 to 1,048,576; default
+    /// 8192.
     #[serde(default, skip_serializing_if = "is_default")]
     pub queue: Option<Count>,
 }
 
-/// How a request becomes a line.
+/// The format of a line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {
     /// One JSON object.
     #[default]
     Json,
-    /// The `combined` format of NCSA and Apache.
+    /// The `combined` format of NCSA and Apache httpd.
     Combined,
-    /// Text with `{field}` places.
+    /// Text with `{field}` placeholders.
     Template(String),
 }
 
-/// A template of named fields.
+/// A line made of text and named fields.
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
-    /// Text with `{field}` places, such as `{client} {method} {path} {status}`. `{{` is a brace.
+    /// Text with `{field}` placeholders, such as `{client} {method} {path} {status}`. `{{` is a literal brace.
     template: String,
 }
 
@@ -73,15 +74,15 @@ impl From<&Format> for WordOrMap<Template> {
 
 word_or_map!(Format, Template);
 
-/// Where the lines go.
+/// Where the lines are written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Output {
     /// Standard output.
     #[default]
     Stdout,
-    /// Nowhere.
+    /// No access log.
     Off,
-    /// The end of this file.
+    /// Lines are appended to this file.
     File(String),
 }
 
@@ -89,7 +90,7 @@ pub enum Output {
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOutput {
-    /// Appended to; its folder must exist.
+    /// The path of the file that lines are appended to. Its folder must exist.
     file: String,
 }
 
@@ -129,17 +130,17 @@ word_or_map!(Output, FileOutput);
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// IP address and port. Any other than loopback needs a `token`.
+    /// IP address and port. An address other than loopback needs a `token`.
     pub address: String,
-    /// What `/metrics` and everything but `/livez` and `/readyz` asks for, as `Authorization: Bearer …`; visible ASCII, at least
-    /// 16 characters. Without it the listener has no authentication. It is plain HTTP: keep it within a network that you
-    /// trust. Health stays open for probes, which without the token learn no reasons.
+    /// The token that `/metrics` and every other path but `/livez` and `/readyz` requires as `Authorization: Bearer …`.
+    /// Visible ASCII, at least 16 characters. Without it the listener has no authentication. The listener is plain
+    /// HTTP: use it in a trusted network only. `/livez` and `/readyz` need no token, but state reasons only with it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub token: Option<SecretSource>,
-    /// Connections at a time. Beyond: the one that has been open for the longest is closed. Default 100.
+    /// Open connections. Beyond, the connection that has been open the longest is closed. 1 to 10,000; default 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connections: Option<Count>,
-    /// For one request and its answer. Beyond: the connection is closed. Default 10s.
+    /// Time for one request and its response. Beyond, the connection is closed. Default `10s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub time: Option<Span>,
 }

@@ -1,6 +1,6 @@
 //! What is written loads to the same value, and what has no written form is refused.
 
-mod strategy;
+pub(in crate::config) mod strategy;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -46,6 +46,17 @@ proptest! {
     fn what_is_written_loads_to_the_same_value(config in strategy::configuration()) {
         let text = to_yaml(&config).expect("it was read, so it can be written");
         prop_assert_eq!(loaded(&text), config, "{}", text);
+        let written: Value = serde_yaml::from_str(&text).expect("YAML");
+        prop_assert!(!has_null(&written), "a field is written that equals its default: {}", text);
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(entries) => entries.values().any(has_null),
+        _ => false,
     }
 }
 

@@ -12,102 +12,104 @@ use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Span};
 pub use source::{EndpointFile, EndpointSource, Services};
 
-/// A named group of endpoints that serve the same thing.
+/// A named group of endpoints that provide the same service.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Where the service runs, one or a list of: `host:port` with an IP address or a DNS name, which stands for all its
-    /// addresses; `{srv: NAME}` for what DNS names with ports and weights; `{file: PATH}` for what a file lists.
+    /// The addresses of the service, one or a list of: `host:port` with an IP address or a DNS name, which stands for
+    /// all its addresses; `{srv: NAME}` for SRV records; `{file: PATH}` for a file that lists them. Required.
     pub endpoints: OneOrMany<EndpointSource>,
-    /// How an endpoint is chosen. Default `round_robin`.
+    /// How an endpoint is chosen: `round_robin` (default), `random`, `least_requests`, or `consistent_hash: KEY`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub balance: Balance,
-    /// Probes that find out which endpoints work. Default: none, every endpoint counts as healthy.
+    /// Active health checks. Default: none; every endpoint counts as healthy.
     #[serde(default, skip_serializing_if = "is_default")]
     pub health: Option<Health>,
-    /// What to do when every endpoint is unhealthy or left out (`ejection`). Drained endpoints are not used in any case.
-    /// Default `use_all`.
+    /// What happens when every endpoint is unhealthy or ejected: `use_all` (default) or `refuse`. Drained endpoints are
+    /// not used in any case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub all_unhealthy: AllUnhealthy,
-    /// Leaves endpoints out for a while that fail requests; `off` for never. Default: 5 connections in a row that could not be
-    /// made leave an endpoint out for 10s, and nothing else does. What else fails is counted once `ejection` is written.
+    /// Excludes failing endpoints for a time; `off` disables it. Default: five failed connection attempts in a row
+    /// exclude an endpoint for 10s, and other failures do not count. They count once `ejection` is given.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ejection: Option<resilience::Ejection>,
-    /// How long an endpoint takes to get its whole share, beginning with a tenth of it, when it joins: new in the file or by DNS
-    /// while the upstream is in use, healthy or let in again, restored. `consistent_hash` does not heed it, since keys would
-    /// move twice. Default: none, it gets its share at once.
+    /// Time in which the share of requests of an endpoint grows from a tenth to its full share. It applies to an
+    /// endpoint that is added by the file or by DNS while the upstream is in use, that becomes healthy, or that returns
+    /// from ejection or draining. `consistent_hash` ignores it, because keys would move twice. Default: none; an
+    /// endpoint has its full share at once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub slow_start: Option<Span>,
-    /// Bounds on what the endpoints are asked at the same time. Default: none.
+    /// Bounds on concurrent requests to the upstream. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub circuit_breaker: resilience::CircuitBreaker,
-    /// The zone that this gateway runs in, such as `${ZONE}`. Within a priority, endpoints of this zone come first: those of
-    /// other zones get requests once less than five sevenths of its weight is sound, in proportion to what is missing.
-    /// Endpoints without a zone count as the gateway's own. Default: zones do not matter.
+    /// The zone of this gateway, such as `${ZONE}`. Within a priority, endpoints of the same zone are preferred: the
+    /// other zones get requests when less than five sevenths of its weight is healthy, in proportion to what is
+    /// missing. Endpoints without a zone count as being in the gateway's zone. Default: zones are ignored.
     #[serde(default, skip_serializing_if = "is_default")]
     pub zone: Option<String>,
-    /// Leads a client back to its endpoint by a signed cookie. Default: none.
+    /// Binds a client to one endpoint by a signed cookie. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sticky: Option<sticky::Sticky>,
-    /// Bounds on waiting for an endpoint.
+    /// Timeouts of connections and requests to endpoints.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: Timeouts,
-    /// When a request is sent once more, or `off`. Default: to another endpoint when connecting fails, up to three tries.
+    /// When requests are retried, or `off`. Default: on another endpoint if the connection fails, up to three attempts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Option<Retries>,
-    /// Speak TLS to the endpoints, with verification.
+    /// TLS to the endpoints, with verification of the certificate. Default: no TLS.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub tls: Option<Tls>,
-    /// Speak HTTP/2 to the endpoints: by ALPN with `tls`, with prior knowledge without. Default false.
+    pub tls: Option<UpstreamTls>,
+    /// Whether HTTP/2 is used to the endpoints: negotiated by ALPN with `tls`, with prior knowledge without. Default
+    /// false.
     #[serde(default, skip_serializing_if = "is_default")]
     pub http2: bool,
-    /// How many requests share one HTTP/2 connection at a time. Default 100.
+    /// Concurrent requests on one HTTP/2 connection. 1 to 10,000; default 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub http2_streams: Option<Count>,
-    /// Begin each connection with a PROXY header of this version, `v1` or `v2`, that announces the request's client, before
-    /// TLS. A connection is reused only for the same client, so expect more of them. Health probes announce nobody
-    /// (`LOCAL`, `UNKNOWN`). Default: none.
+    /// Sends a PROXY protocol header of this version, `v1` or `v2`, before TLS on each connection, with the client's
+    /// address. A connection is reused only for the same client, so there are more connections. Health checks send a
+    /// header without an address (`LOCAL`, `UNKNOWN`). Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub proxy_protocol: Option<ProxyProtocol>,
+    pub proxy_protocol: Option<ProxyProtocolVersion>,
 }
 
 /// A version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ProxyProtocol {
+pub enum ProxyProtocolVersion {
     /// One line of text.
     V1,
     /// Binary.
     V2,
 }
 
-/// One address of an upstream, written `host:port` or with a weight.
+/// One address of an upstream, with its weight, priority and zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// `host:port`
     pub address: String,
-    /// Its share among the endpoints, 1 to 1000. Default 1.
+    /// Its weight among the endpoints, 1 to 1000. Default 1.
     pub weight: Option<Count>,
-    /// The tier that it stands in.
+    /// The priority of the endpoint; endpoints with the lowest number are used first.
     pub priority: Option<Count>,
-    /// Where it runs.
+    /// The zone of the endpoint.
     pub zone: Option<String>,
 }
 
-/// An endpoint with its weight.
+/// One address of an upstream, with its weight, priority and zone.
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedEndpoint {
-    /// `host:port`
+    /// `host:port`.
     address: String,
-    /// Its share among the endpoints, 1 to 1000. Default 1.
+    /// Its weight among the endpoints: twice the weight gets twice the requests. 1 to 1000; default 1.
     #[serde(default, skip_serializing_if = "is_default")]
     weight: Option<Count>,
-    /// The tier that it stands in, 0 to 100; those with 0 come first. A tier takes the requests that those before it leave: all
-    /// of them while at least five sevenths of its weight is sound, and less in proportion below. Default 0.
+    /// The priority of the endpoint, 0 to 100; 0 is used first. A priority gets the requests that the lower numbers
+    /// leave: none while at least five sevenths of their weight is healthy, and a growing share below. Default 0.
     #[serde(default, skip_serializing_if = "is_default")]
     priority: Option<Count>,
-    /// The zone that it runs in, compared with the upstream's `zone`. Default: none.
+    /// The zone of the endpoint, compared with the upstream's `zone`. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     zone: Option<String>,
 }
@@ -140,18 +142,18 @@ word_or_map!(Endpoint, WeightedEndpoint);
 /// How an endpoint is chosen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Balance {
-    /// Each in turn, as often as its weight says.
+    /// In turn, in proportion to the weights.
     #[default]
     RoundRobin,
-    /// Any, as likely as its weight says.
+    /// At random, in proportion to the weights.
     Random,
-    /// The less busy of two random ones.
+    /// The one with fewer requests in progress of two random endpoints.
     LeastRequests,
-    /// The same one for the same key.
+    /// The same endpoint for the same key.
     ConsistentHash(HashKey),
 }
 
-/// What the hash is made of, so that equal values meet the same endpoint.
+/// The key of the hash: requests with equal keys go to the same endpoint.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HashKey {
@@ -165,11 +167,11 @@ pub enum HashKey {
     Path,
 }
 
-/// `consistent_hash` with its key.
+/// Consistent hashing, with its key.
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HashBalance {
-    /// Ketama: what the hash is made of, such as `{header: X-User}`, `{cookie: sid}`, `client_address` or `path`.
+    /// The key of a Ketama hash: `{header: X-User}`, `{cookie: sid}`, `client_address` or `path`.
     consistent_hash: HashKey,
 }
 
@@ -211,14 +213,15 @@ impl From<&Balance> for WordOrMap<HashBalance> {
 
 word_or_map!(Balance, HashBalance);
 
-/// What to do when every endpoint is unhealthy or left out.
+/// What happens when every endpoint is unhealthy or ejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllUnhealthy {
-    /// Balance over all of them as if all were healthy: a wrong probe does not take the service down.
+    /// Requests are balanced over all endpoints as if all were healthy, so that a wrong health check does not stop the
+    /// service.
     #[default]
     UseAll,
-    /// Answer 503.
+    /// Requests are refused with 503.
     Refuse,
 }
 
@@ -226,83 +229,85 @@ pub enum AllUnhealthy {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Health {
-    /// A GET that must answer with an expected status.
+    /// A GET request whose response must have an expected status.
     Http(HttpProbe),
-    /// A connection that must open.
+    /// A connection that must be established.
     Tcp(Probe),
 }
 
-/// When and how often to probe.
+/// Interval, timeout and thresholds of health checks.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Between two probes of an endpoint. Default 5s.
+    /// Time between two checks of an endpoint. Default `5s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub interval: Option<Span>,
-    /// For one probe. Default 2s.
+    /// Time for one check; at most `interval`. Default `2s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Span>,
-    /// Successes in a row that make an unhealthy endpoint healthy. Default 2.
+    /// Successes in a row after which an unhealthy endpoint is healthy. 1 to 1000; default 2.
     #[serde(default, skip_serializing_if = "is_default")]
     pub healthy_after: Option<Count>,
-    /// Failures in a row that make a healthy endpoint unhealthy. Default 3.
+    /// Failures in a row after which a healthy endpoint is unhealthy. 1 to 1000; default 3.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unhealthy_after: Option<Count>,
 }
 
-/// A GET that must answer with an expected status.
+/// A GET request whose response must have an expected status.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpProbe {
-    /// Default `/`.
+    /// The path of the request. Default `/`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
-    /// The `Host` to ask for. Default: the first endpoint's `host:port`.
+    /// The `Host` of the request. Default: `host:port` of the first endpoint.
     #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<String>,
-    /// The statuses that count as healthy. Default `[200]`.
+    /// Statuses that count as healthy, from 100 to 599. Default `[200]`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expected_status: Option<Vec<Count>>,
-    /// Between two probes of an endpoint. Default 5s.
+    /// Time between two checks of an endpoint. Default `5s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub interval: Option<Span>,
-    /// For one probe. Default 2s.
+    /// Time for one check; at most `interval`. Default `2s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Span>,
-    /// Successes in a row that make an unhealthy endpoint healthy. Default 2.
+    /// Successes in a row after which an unhealthy endpoint is healthy. 1 to 1000; default 2.
     #[serde(default, skip_serializing_if = "is_default")]
     pub healthy_after: Option<Count>,
-    /// Failures in a row that make a healthy endpoint unhealthy. Default 3.
+    /// Failures in a row after which a healthy endpoint is unhealthy. 1 to 1000; default 3.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unhealthy_after: Option<Count>,
 }
 
-/// Bounds on waiting for an endpoint. Every one has a default.
+/// Timeouts of connections and requests to endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
-    /// Opening a connection, TLS included. Beyond: another endpoint, or 504. Default 2s.
+    /// Time to establish a connection, TLS included. Beyond: another endpoint, or 504. Default `2s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connect: Option<Span>,
-    /// Between two reads of the answer, its first byte included. Beyond: 504. Default 30s.
+    /// Time between two reads of the response, and before its first byte. Beyond: 504. Default `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub response: Option<Span>,
-    /// Between two writes of the request. Beyond: 504. Default 30s.
+    /// Time between two writes of the request. Beyond: 504. Default `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub send: Option<Span>,
-    /// How long an unused connection is kept. Set it below the service's own keep-alive. Default 30s.
+    /// Time that an unused connection is kept. It should be shorter than the keep-alive timeout of the service. Default
+    /// `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle: Option<Span>,
-    /// How long an HTTP/1 connection may have been unused to carry a request that can't be repeated (see `retries`), such as a
-    /// POST. An origin may end the connection at the moment at which the request is sent on it. Where the kernel can tell that
-    /// none of the request had arrived by then, it is sent again; where the origin's machine had taken it and nobody has read
-    /// it, nobody can know. So write what is well below the service's own keep-alive. An origin that is seen to end connections
-    /// sooner gets no such request on a used connection for ten minutes. `0s`: always on a new connection, which rules it out. A
-    /// request with a body of more than 64 KiB always gets one. Default 1s.
+    /// Longest time that an HTTP/1 connection may have been unused to carry a request that must not be repeated (see
+    /// `retries`), such as a POST. An origin may close the connection at the moment when the request is sent. If the
+    /// kernel shows that no byte of the request had arrived, the request is sent again; otherwise it is unknown whether
+    /// the origin has processed it. The value should be well below the keep-alive timeout of the service. An origin
+    /// that closes connections sooner gets such requests on new connections only, for ten minutes. `0s`: always on a
+    /// new connection, which excludes the problem. A request with a body of more than 64 KiB always gets a new
+    /// connection. Default `1s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle_unsafe: Option<Span>,
-    /// From the first try to the header of the answer, over all tries and the waits between them. Beyond: 504. Default: none,
-    /// each try is bounded by `connect`, `response` and `retries.try_timeout`.
+    /// Time from the first attempt to the header of the response, over all attempts and the delays between them.
+    /// Beyond: 504. Default: none; each attempt is bounded by `connect`, `response` and `retries.try_timeout`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub request: Option<Span>,
 }
@@ -310,13 +315,13 @@ pub struct Timeouts {
 /// TLS to the endpoints. The certificate and its name are always verified.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// The name to ask for and to verify.
+pub struct UpstreamTls {
+    /// The server name that is sent (SNI) and that the certificate must have. Required.
     pub sni: String,
-    /// A PEM file with the authorities to trust instead of the system's.
+    /// A PEM file with the certificate authorities that are trusted. Default: those of the system.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ca: Option<String>,
-    /// What to show an endpoint that asks for a client certificate.
+    /// The client certificate for endpoints that ask for one. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub client_certificate: Option<super::listener::Certificate>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::body::ResponseBody;
+use super::content::ResponseBody;
 use crate::decision::outcome::Cause;
 
 /// The pages of one level, inheritance already resolved.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::accept::prefers_html;
-use super::body::ResponseBody;
+use super::content::ResponseBody;
 use super::page::{Escape, PageValues};
 use super::rules::ResponseRules;
 use crate::decision::limit::retry_after_seconds;

@@ -8,8 +8,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use async_trait::async_trait;
+use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -18,17 +20,18 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::farewell::{Farewell, LINGER, PARTING};
-use super::h2_seal::Sealer;
-use super::h2_watch::{Overdue, Watch};
-use super::incoming::Incoming;
-use super::outgoing::Outgoing;
-use super::patience::{Awaited, Late, Patience};
-use super::{ConnectionInfo, Phase};
+use super::answer_writer::AnswerWriter;
+use super::client::ClientConnection;
+use super::control::{RequestControl, RequestPhase};
+use super::http2::header_injection::ResponseHeaderInjector;
+use super::http2::monitor::{Http2End, Http2Monitor};
+use super::lingering_close::{LingeringClose, MAX_LINGER, MAX_LINGER_RETIRED};
+use super::message_reader::MessageReader;
+use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
 use crate::config::snapshot::Bounds;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::rules::Pacing;
-use crate::proxy::drain::Ending;
+use crate::proxy::drain::DrainEnding;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
 const HEAD_MEMORY: usize = 512;
@@ -37,53 +40,62 @@ const HEAD_MEMORY: usize = 512;
 const REQUEST_LINE_REST: usize = 64;
 
 /// A client connection as Pingora sees it.
-pub struct Connection {
+pub struct ClientStream {
     inner: Stream,
-    info: Arc<ConnectionInfo>,
+    client: Arc<ClientConnection>,
+    control: Arc<RequestControl>,
     digest: Arc<ProxyDigest>,
     bounds: Bounds,
-    incoming: Incoming,
-    patience: Patience,
+    began: Instant,
+    reader: MessageReader,
+    deadlines: ReadDeadlines,
     /// The beginning of the head that Pingora has, for the log line of a request that Pingora refuses itself.
     head: Vec<u8>,
-    outgoing: Outgoing,
+    writer: AnswerWriter,
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
-    farewell: Option<Farewell>,
+    lingering_close: Option<LingeringClose>,
     /// Why reading has failed for good. Every further read fails with it.
     failed: Option<Denial>,
     /// An HTTP/2 connection is ended: what Pingora still writes is dropped.
     cut_off: bool,
     /// These two exist on an HTTP/2 connection.
-    sealer: Option<Sealer>,
-    watch: Option<Box<Watch>>,
+    injector: Option<ResponseHeaderInjector>,
+    monitor: Option<Box<Http2Monitor>>,
 }
 
-impl Connection {
-    pub fn new(inner: Stream, info: Arc<ConnectionInfo>) -> Self {
-        let serving = info.listener.shared.store.load();
+impl ClientStream {
+    pub fn new(inner: Stream, client: Arc<ClientConnection>) -> Self {
+        let serving = client.listener.runtime.store.load();
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
         let max_line = read.max_uri + REQUEST_LINE_REST;
-        let incoming = Incoming::new(max_line, max_line + read.max_header_bytes);
+        let reader = MessageReader::new(max_line, max_line + read.max_header_bytes);
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
-        let mut connection = Connection {
+        let control = Arc::new(RequestControl::http1(client.clone()));
+        let began = Instant::now();
+        // The digest's response header belongs to a use of Pingora's that we don't have.
+        let unused = ResponseHeader::build_no_case(200, Some(0)).expect("BUG: 200 is a valid status");
+        let unused = Box::new(unused);
+        let mut connection = ClientStream {
             inner,
-            digest: info_digest(&info),
+            digest: control.clone().into_digest(unused),
+            control,
             bounds,
-            incoming,
-            patience: Patience::default(),
+            began,
+            reader,
+            deadlines: ReadDeadlines::new(began),
             head: Vec::new(),
-            outgoing: Outgoing::new(answer, info.listener.shared.metrics.clone()),
-            info,
+            writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone()),
+            client,
             replaced: false,
-            farewell: None,
+            lingering_close: None,
             failed: None,
             cut_off: false,
-            sealer: None,
-            watch: None,
+            injector: None,
+            monitor: None,
         };
         if http2 {
             connection.become_http2();
@@ -93,82 +105,82 @@ impl Connection {
 
     /// Takes note of what is handed over to Pingora.
     fn handed_over(&mut self, bytes: &[u8]) {
-        match self.info.phase() {
-            Phase::Idle if !bytes.is_empty() => {
-                self.info.set_phase(Phase::Head);
+        match self.control.phase() {
+            RequestPhase::Idle if !bytes.is_empty() => {
+                self.control.set_phase(RequestPhase::Head);
                 self.head.clear();
                 self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD_MEMORY)]);
-                self.patience.message_began();
+                self.deadlines.message_began();
             }
-            _ => self.patience.moved(bytes.len()),
+            _ => self.deadlines.moved(bytes.len()),
         }
     }
 
     /// What the client is waited for.
-    fn awaited(&self) -> Awaited {
-        match self.info.phase() {
-            _ if self.incoming.awaits_head() => match self.incoming.partial_head() {
-                [] => Awaited::Request,
-                _ => Awaited::Head,
+    fn awaited(&self) -> AwaitedInput {
+        match self.control.phase() {
+            _ if self.reader.awaits_head() => match self.reader.partial_head() {
+                [] => AwaitedInput::Request,
+                _ => AwaitedInput::Head,
             },
-            Phase::Claimed if self.incoming.awaits_body() => Awaited::Body,
-            _ => Awaited::Nothing,
+            RequestPhase::Claimed if self.reader.awaits_body() => AwaitedInput::Body,
+            _ => AwaitedInput::Nothing,
         }
     }
 
     /// Ends the wait for a client that took too long.
-    fn too_late(&mut self, cx: &mut Context<'_>, late: Late) -> Poll<io::Result<()>> {
-        self.count(late);
-        if late == Late::Parting {
-            self.part();
-            return self.poll_farewell(cx);
+    fn too_late(&mut self, cx: &mut Context<'_>, missed: MissedDeadline) -> Poll<io::Result<()>> {
+        self.count(missed);
+        if missed == MissedDeadline::DrainIdle {
+            self.close_idle();
+            return self.poll_close(cx);
         }
-        if late == Late::Head && !is_blank(self.incoming.partial_head()) {
+        if missed == MissedDeadline::Head && !is_blank(self.reader.partial_head()) {
             return self.refuse(cx, Denial::new(Cause::RequestTimeout, "the request's head was not complete in time"));
         }
-        if matches!(late, Late::Body(_)) {
+        if matches!(missed, MissedDeadline::Body(_)) {
             return self.fail(Denial::new(Cause::RequestTimeout, "the request's body came too slowly"));
         }
         // No request was begun: the connection ends as if the client had ended it.
         Poll::Ready(Ok(()))
     }
 
-    fn count(&self, late: Late) {
-        if let Some(bound) = late.bound() {
-            self.info.listener.shared.metrics.bound_hit(bound);
+    fn count(&self, missed: MissedDeadline) {
+        if let Some(bound) = missed.bound() {
+            self.client.listener.runtime.metrics.bound_hit(bound);
         }
     }
 
     /// Takes no further request: what is left is to close in order. To Pingora it looks as if the client left.
-    fn part(&mut self) {
+    fn close_idle(&mut self) {
         self.replaced = true;
-        self.info.set_phase(Phase::Closing);
+        self.control.set_phase(RequestPhase::Closing);
     }
 
     /// Ends what a drain does not wait for any longer. `None`: it goes on.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
-        let ending = self.info.ending()?;
-        Some(match self.info.phase() {
-            Phase::Claimed => self.fail(ending.denial()),
-            Phase::Tunnel => {
+        let ending = self.control.ending()?;
+        Some(match self.control.phase() {
+            RequestPhase::Claimed => self.fail(ending.denial()),
+            RequestPhase::Tunnel => {
                 // As if the client had ended it, so that Pingora closes both sides in order.
-                self.info.set_phase(Phase::TunnelEnded);
+                self.control.set_phase(RequestPhase::TunnelEnded);
                 Poll::Ready(Ok(()))
             }
-            Phase::TunnelEnded => Poll::Ready(Ok(())),
-            Phase::Idle if !is_blank(self.incoming.partial_head()) => self.refuse(cx, ending.denial()),
-            Phase::Idle => {
-                self.part();
-                self.poll_farewell(cx)
+            RequestPhase::TunnelEnded => Poll::Ready(Ok(())),
+            RequestPhase::Idle if !is_blank(self.reader.partial_head()) => self.refuse(cx, ending.denial()),
+            RequestPhase::Idle => {
+                self.close_idle();
+                self.poll_close(cx)
             }
-            Phase::Head | Phase::Closing | Phase::Http2 => return None,
+            RequestPhase::Head | RequestPhase::Closing | RequestPhase::Http2 => return None,
         })
     }
 
     /// The same, for a client that does not take what it is sent.
     fn poll_taken<T>(&mut self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match self.info.ending() {
-            Some(ending @ Ending::Request) if poll.is_pending() && self.failed.is_none() => {
+        match self.control.ending() {
+            Some(ending @ DrainEnding::Request) if poll.is_pending() && self.failed.is_none() => {
                 Poll::Ready(Err(self.end(io::ErrorKind::ConnectionAborted, ending.denial())))
             }
             _ => poll,
@@ -177,7 +189,7 @@ impl Connection {
 
     /// What arrived is no request, or no body of one.
     fn malformed(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
-        if self.info.phase() == Phase::Idle {
+        if self.control.phase() == RequestPhase::Idle {
             return self.refuse(cx, denial);
         }
         self.fail(denial)
@@ -196,52 +208,45 @@ impl Connection {
 
     /// Refuses a head that Pingora never sees. To Pingora it looks as if the client left.
     fn refuse(&mut self, cx: &mut Context<'_>, denial: Denial) -> Poll<io::Result<()>> {
-        let head = self.incoming.partial_head();
-        let answer = self.info.seal(denial, &head[..head.len().min(HEAD_MEMORY)]);
+        let head = self.reader.partial_head();
+        let answer = self.client.refuse_head(denial, &head[..head.len().min(HEAD_MEMORY)]);
         self.close_with(&answer);
-        self.poll_farewell(cx)
+        self.poll_close(cx)
     }
 
-    /// Puts a sealed refusal in place of the answer that Pingora gives before any hook.
+    /// Puts a refusal with the declared headers in place of the answer that Pingora gives before any hook.
     fn replace(&mut self, answer: &[u8]) {
         let denial = match answer.get(9..12) {
             Some(b"405") => Denial::new(Cause::ConnectRefused, "CONNECT is not supported"),
             _ => Denial::new(Cause::MalformedRequest, "the request's head could not be parsed"),
         };
-        let answer = self.info.seal(denial, &self.head);
+        let answer = self.client.refuse_head(denial, &self.head);
         self.close_with(&answer);
     }
 
     /// Nothing else than `answer` will be sent on this connection.
     fn close_with(&mut self, answer: &[u8]) {
-        self.outgoing.extend(answer);
+        self.writer.extend(answer);
         self.replaced = true;
-        self.info.set_phase(Phase::Closing);
+        self.control.set_phase(RequestPhase::Closing);
     }
 
     /// Sends what is gathered, and closes in a way that lets the client read it.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         // On HTTP/2 this is also how a connection ends that had as many requests as it may have.
-        let parts = self.info.parts() || self.sealer.is_some();
-        if self.incoming.is_settled() && !parts {
-            return self.outgoing.poll_shutdown(&mut self.inner, cx);
+        let retires = self.client.is_closing() || self.injector.is_some();
+        if self.reader.is_settled() && !retires {
+            return self.writer.poll_shutdown(&mut self.inner, cx);
         }
-        let linger = if parts { PARTING } else { LINGER };
-        self.farewell.get_or_insert_with(|| Farewell::new(linger)).poll(&mut self.inner, cx).map(Ok)
+        let linger = if retires { MAX_LINGER_RETIRED } else { MAX_LINGER };
+        self.lingering_close.get_or_insert_with(|| LingeringClose::new(linger)).poll(&mut self.inner, cx).map(Ok)
     }
 
     /// Sends what is gathered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.outgoing.poll_send(&mut self.inner, cx)
+        self.writer.poll_send(&mut self.inner, cx)
     }
-}
-
-fn info_digest(info: &Arc<ConnectionInfo>) -> Arc<ProxyDigest> {
-    // The digest is the only thing that both an HTTP/1 session and an HTTP/2 stream carry from their connection; its
-    // response header belongs to a use of Pingora's that we don't have.
-    let unused = pingora::http::ResponseHeader::build_no_case(200, Some(0)).expect("BUG: 200 is a valid status");
-    Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(info.clone()))))
 }
 
 /// Empty lines before a request line are no request (RFC 9112 §2.2).
@@ -249,11 +254,11 @@ fn is_blank(head: &[u8]) -> bool {
     head.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.replaced {
-            return this.poll_farewell(cx);
+            return this.poll_close(cx);
         }
         if let Some(denial) = &this.failed {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, denial.clone())));
@@ -264,43 +269,44 @@ impl AsyncRead for Connection {
         if let Some(ended) = this.poll_ending(cx) {
             return ended;
         }
-        match this.info.phase() {
-            Phase::Idle => this.incoming.next_message(),
-            Phase::Tunnel => this.incoming.become_raw(),
+        match this.control.phase() {
+            RequestPhase::Idle => this.reader.next_message(),
+            RequestPhase::Tunnel => this.reader.become_raw(),
             _ => {}
         }
         let before = buf.filled().len();
-        match this.incoming.poll_read(&mut this.inner, cx, buf) {
+        match this.reader.poll_read(&mut this.inner, cx, buf) {
             Poll::Ready(Ok(Ok(()))) => {
                 let arrived = &buf.filled()[before..];
-                if let Some(watch) = &mut this.watch
-                    && let Err(abuse) = watch.received(arrived, &this.info)
+                if let Some(monitor) = &mut this.monitor
+                    && let Err(violation) = monitor.received(arrived, &this.client)
                 {
-                    return this.leave_http2(cx, abuse);
+                    return this.end_http2(cx, violation);
                 }
                 this.handed_over(arrived);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(Err(denial))) => this.malformed(cx, denial),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-            Poll::Pending if this.watch.is_some() => {
-                match this.watch.as_mut().map(|watch| watch.poll_overdue(cx, &this.info)) {
-                    Some(Poll::Ready(Overdue::Abuse(abuse))) => this.leave_http2(cx, abuse),
+            Poll::Pending if this.monitor.is_some() => {
+                match this.monitor.as_mut().map(|monitor| monitor.poll_end(cx, &this.client)) {
+                    Some(Poll::Ready(Http2End::Violation(violation))) => this.end_http2(cx, violation),
                     // As if the client had left: nothing of it is lost.
-                    Some(Poll::Ready(Overdue::Quiet)) => Poll::Ready(Ok(())),
+                    Some(Poll::Ready(Http2End::Drained)) => Poll::Ready(Ok(())),
                     _ => Poll::Pending,
                 }
             }
             Poll::Pending => {
                 let awaited = this.awaited();
-                let info = &this.info;
-                let parting = |since| info.listener.shared.drain.idle_until(since);
-                if let Poll::Ready(late) = this.patience.poll(awaited, &this.bounds, || info.pacing(), parting, cx) {
-                    return this.too_late(cx, late);
+                let (control, drain) = (&this.control, &this.client.listener.runtime.drain);
+                if let Poll::Ready(missed) =
+                    this.deadlines.poll(awaited, &this.bounds, || control.pacing(), |since| drain.idle_until(since), cx)
+                {
+                    return this.too_late(cx, missed);
                 }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
-                if !this.outgoing.is_flushed() {
-                    let _ = this.outgoing.poll_flush(&mut this.inner, cx)?;
+                if !this.writer.is_flushed() {
+                    let _ = this.writer.poll_flush(&mut this.inner, cx)?;
                 }
                 Poll::Pending
             }
@@ -308,20 +314,20 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.sealer.is_some() {
+        if this.injector.is_some() {
             return this.poll_write_http2(cx, &[IoSlice::new(bytes)]);
         }
-        if this.info.phase() == Phase::Head {
+        if this.control.phase() == RequestPhase::Head {
             // The status line of Pingora's answer, which comes in one piece.
             this.replace(bytes);
         }
         if this.replaced {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = this.outgoing.poll_write(&mut this.inner, cx, bytes);
+        let written = this.writer.poll_write(&mut this.inner, cx, bytes);
         this.poll_taken(written)
     }
 
@@ -331,7 +337,7 @@ impl AsyncWrite for Connection {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.sealer.is_some() {
+        if this.injector.is_some() {
             return this.poll_write_http2(cx, bufs);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
@@ -339,38 +345,38 @@ impl AsyncWrite for Connection {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.sealer.is_some()
+        self.injector.is_some()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = this.outgoing.poll_flush(&mut this.inner, cx);
-        if this.sealer.is_some() { flushed } else { this.poll_taken(flushed) }
+        let flushed = this.writer.poll_flush(&mut this.inner, cx);
+        if this.injector.is_some() { flushed } else { this.poll_taken(flushed) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(sealer) = &mut this.sealer {
-            this.outgoing.extend(sealer.finish());
-            if this.info.is_retired() && !this.cut_off {
+        if let Some(injector) = &mut this.injector {
+            this.writer.extend(injector.finish());
+            if this.client.is_retired() && !this.cut_off {
                 // Its last frames (window updates, the acknowledgement of a PING) may still be on their way.
-                return this.poll_farewell(cx);
+                return this.poll_close(cx);
             }
         }
-        this.outgoing.poll_shutdown(&mut this.inner, cx)
+        this.writer.poll_shutdown(&mut this.inner, cx)
     }
 }
 
-impl Drop for Connection {
+impl Drop for ClientStream {
     fn drop(&mut self) {
         let left = |head| {
             let gone = || Denial::new(Cause::ClientClosed, "the client left within its request's head");
-            self.info.lost(head, self.info.ending().map_or_else(gone, Ending::denial));
+            self.client.record_unanswered(head, self.control.ending().map_or_else(gone, DrainEnding::denial));
         };
-        match self.info.phase() {
-            Phase::Head => left(&self.head),
-            Phase::Idle if !is_blank(self.incoming.partial_head()) => {
-                let head = self.incoming.partial_head();
+        match self.control.phase() {
+            RequestPhase::Head => left(&self.head),
+            RequestPhase::Idle if !is_blank(self.reader.partial_head()) => {
+                let head = self.reader.partial_head();
                 left(&head[..head.len().min(HEAD_MEMORY)]);
             }
             _ => {}
@@ -379,23 +385,23 @@ impl Drop for Connection {
 }
 
 #[async_trait]
-impl Shutdown for Connection {
+impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        if self.sealer.is_none() {
-            let _ = std::future::poll_fn(|cx| self.poll_farewell(cx)).await;
+        if self.injector.is_none() {
+            let _ = std::future::poll_fn(|cx| self.poll_close(cx)).await;
             return;
         }
         let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
     }
 }
 
-impl UniqueID for Connection {
+impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
         self.inner.id()
     }
 }
 
-impl Ssl for Connection {
+impl Ssl for ClientStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.inner.get_ssl_digest()
     }
@@ -405,27 +411,30 @@ impl Ssl for Connection {
     }
 }
 
-impl GetTimingDigest for Connection {
+impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         // Nobody reads it, and a list for each request costs.
         Vec::new()
     }
 }
 
-impl GetProxyDigest for Connection {
+impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         Some(self.digest.clone())
     }
 }
 
-impl GetSocketDigest for Connection {
+impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner.get_socket_digest()
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for ClientStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("peer", &self.info.peer).field("phase", &self.info.phase()).finish()
+        f.debug_struct("ClientStream")
+            .field("peer", &self.client.facts.peer)
+            .field("phase", &self.control.phase())
+            .finish()
     }
 }

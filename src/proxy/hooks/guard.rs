@@ -27,8 +27,7 @@ impl Panicked {
     /// # Errors
     /// Always.
     pub fn fail<T>(self, ctx: &mut Context) -> Result<T> {
-        ctx.panicked();
-        Error::e_explain(ErrorType::InternalError, "a fault in the gateway's own code")
+        Error::e_because(ErrorType::InternalError, "a fault in the gateway's own code", ctx.panicked())
     }
 }
 

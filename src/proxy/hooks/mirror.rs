@@ -4,16 +4,11 @@
 //! once the body is whole. Nothing waits for it: what it can't have at once (a place, room for the body, an endpoint) ends it,
 //! and how it ended is a count, nothing else.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderName, HeaderValue, Version};
 use log::debug;
-use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
@@ -21,68 +16,15 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
-use super::context::Context;
-use super::request::view;
-use crate::decision::rules::{Action, RouteId, Rules};
+use super::forward::UpstreamContext;
+use crate::decision::rules::Action;
 use crate::decision::upstream::mirror::Mirror;
-use crate::proxy::runtime::Serving;
-use crate::proxy::upstream::announce::announced;
-use crate::telemetry::metrics::{Metrics, MirrorMetrics, MirrorOutcome};
+use crate::proxy::request_id::REQUEST_ID;
+use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};
+use crate::telemetry::metrics::MirrorOutcome;
 
 /// Marks a copy. Nothing that begins with `X-Portcullis-` passes from a client, so that an origin may go by it.
 const MARK: HeaderName = HeaderName::from_static("x-portcullis-mirror");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Idle connections to mirrors' upstreams that are kept.
-const IDLE: usize = 128;
-
-/// What mirrors need that outlives a configuration.
-#[derive(Default)]
-pub struct Mirroring {
-    /// Made with the first mirror: it reads the system's authorities.
-    connector: OnceLock<Arc<Connector>>,
-    /// Copies in flight, by route.
-    in_flight: Mutex<HashMap<Arc<str>, Arc<AtomicU32>>>,
-}
-
-/// What the copies of one route need.
-pub struct Handle {
-    connector: Arc<Connector>,
-    in_flight: Arc<AtomicU32>,
-    metrics: MirrorMetrics,
-}
-
-impl Mirroring {
-    /// For each route in its order: what its mirror needs, if it has one. Called when a configuration is published, and blocks
-    /// for as long as reading the system's authorities takes.
-    pub fn handles(&self, rules: &Rules, metrics: &Metrics) -> Vec<Option<Handle>> {
-        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let handles = rules.routes.iter().map(|route| {
-            let Action::Forward { mirror: Some(_), .. } = &route.action else { return None };
-            let connector = self.connector.get_or_init(|| Arc::new(Connector::new(Some(ConnectorOptions::new(IDLE)))));
-            Some(Handle {
-                connector: Arc::clone(connector),
-                in_flight: Arc::clone(in_flight.entry(route.name.clone()).or_default()),
-                metrics: metrics.mirror(&route.name),
-            })
-        });
-        let handles: Vec<_> = handles.collect();
-        in_flight.retain(|name, _| rules.routes.iter().any(|route| route.name == *name));
-        handles
-    }
-}
-
-/// The most connections that the mirrors of `rules` may have at a time.
-pub fn connections(rules: &Rules) -> u64 {
-    let copies = rules.routes.iter().filter_map(|route| match &route.action {
-        Action::Forward { mirror, .. } => mirror.as_ref().map(|mirror| u64::from(mirror.concurrent)),
-        Action::Respond(_) | Action::Redirect(_) => None,
-    });
-    match copies.sum() {
-        0 => 0,
-        copies => copies + IDLE as u64,
-    }
-}
 
 /// What became of a request's copy so far.
 #[derive(Default)]
@@ -100,100 +42,59 @@ pub enum Progress {
 pub struct Copy {
     header: RequestHeader,
     body: BytesMut,
-    flight: Flight,
-}
-
-/// A copy's place among those in flight. Gives it back and counts the outcome when it is dropped, however that comes.
-struct Flight {
-    in_flight: Arc<AtomicU32>,
-    metrics: MirrorMetrics,
-    outcome: MirrorOutcome,
-}
-
-impl Handle {
-    /// A place, unless `most` are taken.
-    fn fly(&self, most: u32) -> Option<Flight> {
-        let more = |taken| (taken < most).then_some(taken + 1);
-        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Flight {
-            in_flight: Arc::clone(&self.in_flight),
-            metrics: self.metrics.clone(),
-            outcome: MirrorOutcome::Abandoned,
-        })
-    }
-}
-
-impl Flight {
-    /// What to count, unless something else follows.
-    fn ends(&mut self, outcome: MirrorOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.count(self.outcome);
-    }
+    slot: MirrorSlot,
 }
 
 /// Begins the copy of a request, if there is to be one, with what the origin is `shown`.
-pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
-    let Some(id) = ctx.route.filter(|id| ctx.serving.mirrors[id.0 as usize].is_some()) else { return };
-    let serving = ctx.serving.clone();
-    let Some((rules, handle)) = mirror(&serving, id) else { return };
-    match &mut ctx.mirror {
+pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
+    let Some((rules, handle)) = mirror(ctx) else { return };
+    match progress {
         Progress::Undecided => {}
         // The request is tried again, and its body comes again from the beginning.
         Progress::Taking(copy) => return copy.body.clear(),
         Progress::Over => return,
     }
-    ctx.mirror = Progress::Over;
-    let (Some(permit), Some(normal), Some(upstream), Some(connection)) =
-        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.connection)
-    else {
-        return;
-    };
+    *progress = Progress::Over;
     let request = session.req_header();
-    let view = view(request, normal, &connection.facts);
-    if !rules.wants(permit, &view, upstream, fastrand::u64(..)) {
+    if !rules.wants(&ctx.admitted.permit, &ctx.view(request), ctx.tries.upstream, fastrand::u64(..)) {
         return;
     }
     let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > rules.body as u64) {
         return handle.metrics.count(MirrorOutcome::TooLarge);
     }
-    let Some(flight) = handle.fly(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
-    let copy = Box::new(Copy { header: marked(shown, &ctx.request_id), body: BytesMut::new(), flight });
+    let Some(slot) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
+    let copy = Box::new(Copy { header: marked(shown, ctx.request_id), body: BytesMut::new(), slot });
     if session.as_mut().is_body_empty() {
         send(copy, rules, handle, session, ctx);
     } else {
-        ctx.mirror = Progress::Taking(copy);
+        *progress = Progress::Taking(copy);
     }
 }
 
 /// Takes a piece of the body along, and sends the copy off with the last one.
-pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Context) {
-    let (Progress::Taking(_), Some(id)) = (&ctx.mirror, ctx.route) else { return };
-    let Progress::Taking(mut copy) = std::mem::replace(&mut ctx.mirror, Progress::Over) else { return };
-    let serving = ctx.serving.clone();
-    let Some((rules, handle)) = mirror(&serving, id) else { return };
+pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
+    let Progress::Taking(_) = progress else { return };
+    let Progress::Taking(mut copy) = std::mem::replace(progress, Progress::Over) else { return };
+    let Some((rules, handle)) = mirror(ctx) else { return };
     let piece = piece.map_or(&[][..], |piece| piece);
     if copy.body.len() + piece.len() > rules.body {
-        return copy.flight.ends(MirrorOutcome::TooLarge);
+        return copy.slot.set_outcome(MirrorOutcome::TooLarge);
     }
     copy.body.extend_from_slice(piece);
     if last {
         send(copy, rules, handle, session, ctx);
     } else {
-        ctx.mirror = Progress::Taking(copy);
+        *progress = Progress::Taking(copy);
     }
 }
 
-/// The mirror of a route.
-fn mirror(serving: &Serving, id: RouteId) -> Option<(&Mirror, &Handle)> {
+/// The mirror of the request's route.
+fn mirror<'a>(ctx: &UpstreamContext<'a>) -> Option<(&'a Mirror, &'a RouteMirror)> {
+    let (serving, id) = (ctx.serving, ctx.admitted.route);
+    let handle = serving.mirrors[id.0 as usize].as_ref()?;
     let Action::Forward { mirror: Some(mirror), .. } = &serving.route(id).action else { return None };
-    Some((mirror, serving.mirrors[id.0 as usize].as_ref()?))
+    Some((mirror, handle))
 }
 
 /// What the origin is shown, as a copy with an id of its own.
@@ -207,23 +108,22 @@ fn marked(shown: &RequestHeader, request_id: &HeaderValue) -> RequestHeader {
 }
 
 /// Sends the whole copy in a task of its own. Requests don't hold on to it, and neither does the process when it drains.
-fn send(copy: Box<Copy>, rules: &Mirror, handle: &Handle, session: &Session, ctx: &Context) {
-    let Copy { mut header, body, mut flight } = *copy;
-    flight.ends(MirrorOutcome::Failed);
-    let (Some(permit), Some(normal), Some(connection)) = (&ctx.permit, &ctx.normal, &ctx.connection) else { return };
-    let request = session.req_header();
-    let view = view(request, normal, &connection.facts);
+fn send(copy: Box<Copy>, rules: &Mirror, handle: &RouteMirror, session: &Session, ctx: &UpstreamContext<'_>) {
+    let Copy { mut header, body, mut slot } = *copy;
+    slot.set_outcome(MirrorOutcome::Failed);
+    let (permit, view) = (&ctx.admitted.permit, ctx.view(session.req_header()));
     let upstream = ctx.serving.upstream(rules.upstream);
     let Some(endpoint) = upstream.state.choose_for_copy(permit, &view, fastrand::u64(..), ctx.started) else { return };
-    let peer = upstream.peer.to(endpoint.address, || announced(session, connection, normal.client));
+    let client = ctx.admitted.request.client;
+    let peer = upstream.peer.to(endpoint.address, || ctx.control.connection().announced(session, client));
     if frame(&mut header, body.len()).is_err() {
         return;
     }
-    let (connector, timeout) = (Arc::clone(&handle.connector), rules.timeout);
+    let (connector, timeout) = (handle.connector(), rules.timeout);
     tokio::spawn(async move {
-        flight.ends(MirrorOutcome::Abandoned);
+        slot.set_outcome(MirrorOutcome::Abandoned);
         let exchanged = tokio::time::timeout(timeout, exchange(&connector, &peer, header, body.freeze())).await;
-        flight.ends(match exchanged {
+        slot.set_outcome(match exchanged {
             Ok(Ok(())) => MirrorOutcome::Answered,
             Ok(Err(e)) => {
                 debug!("a copy for {} failed: {e}", endpoint.name);

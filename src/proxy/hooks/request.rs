@@ -12,38 +12,37 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use smallvec::SmallVec;
 
-use super::context::{Context, begin_record, request_id_value};
+use super::context::{Claim, Context, Places, State};
+use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
 use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, Step, body_too_large};
+use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
+use crate::decision::request::RawRequest;
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::{Normal, RawRequest, RequestView, Scheme};
 use crate::faults::{self, Place};
-use crate::proxy::connection::ConnectionInfo;
-use crate::proxy::reply::Reply;
-use crate::proxy::runtime::{Serving, Shared};
-use crate::state::addresses::AddressList;
-use crate::state::limits::ConcurrencyGuard;
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::begin_record;
+use crate::proxy::request_id::request_id_value;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::state::address_lists::AddressList;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
-    let Some(connection) = connection_of(session) else { return };
-    connection.request_began();
-    // The log line is owed from here on, whatever goes wrong.
+    let Some(control) = RequestControl::of(session) else { return };
+    control.began();
     let header = session.req_header();
-    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut record =
-        begin_record(&connection, header.method.clone(), b"", protocol(header.version), scheme, SystemTime::now());
+    let connection = control.connection();
+    let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
-    ctx.target = header.uri.path_and_query().cloned();
     ctx.request_id = request_id_value(&record.request_id);
-    ctx.record = Some(Box::new(record));
-    ctx.connection = Some(connection);
+    // The log line is owed from here on, whatever goes wrong.
+    let target = header.uri.path_and_query().cloned();
+    ctx.claim = Some(Claim { record: Box::new(record), control, target });
 
     let bounds = ctx.serving.snapshot.bounds;
     if is_http2(session.req_header()) {
@@ -66,51 +65,47 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
-/// ([`crate::proxy::connection::h2_session`]).
+/// ([`crate::proxy::connection::http2::session`]).
 pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_2
 }
 
 /// Lets the body of a request come as slowly as its route says.
-pub fn pace_body(session: &mut Session, ctx: &Context) {
-    let Some(pacing) = ctx.route.map(|id| ctx.serving.route(id).body_pacing) else { return };
-    if is_http2(session.req_header()) {
-        session.set_read_timeout(pacing.idle);
-    } else if let Some(connection) = &ctx.connection {
-        connection.pace_body(pacing);
+pub fn pace_body(ctx: &Context) {
+    if let (Some(id), Some(claim)) = (ctx.route(), &ctx.claim) {
+        claim.control.pace_body(ctx.serving.route(id).body_pacing);
     }
 }
 
-/// What the connection knows about itself. It travels in the digest because an HTTP/2 stream can't see its connection.
-pub fn connection_of(session: &pingora::protocols::http::ServerSession) -> Option<Arc<ConnectionInfo>> {
-    let proxy = session.digest()?.proxy_digest.as_ref()?;
-    proxy.user_data.as_ref()?.downcast_ref::<Arc<ConnectionInfo>>().cloned()
-}
-
-/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs.
+/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs. Gives the route's own answer, if
+/// it has one.
 ///
 /// What is known of the request by then stays in the context, whichever way this ends.
-pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<Reply>, Denial> {
-    let serving = ctx.serving.clone();
-    let (Some(now), Some(connection)) = (ctx.record.as_ref().map(|record| record.time), ctx.connection.clone()) else {
+///
+/// # Errors
+/// The refusal.
+pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
+    let (State::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
+    let now = record.time;
     let inputs = Inputs {
-        rules: &serving.snapshot.rules,
-        lists: serving.address_lists.as_slice(),
+        rules: &ctx.serving.snapshot.rules,
+        lists: ctx.serving.address_lists.as_slice(),
         hasher: &ctx.shared.bucket_hasher,
-        request: raw(request, &connection.facts),
+        request: raw(request, &control.connection().facts),
         now,
     };
-    let outside =
-        Outside { serving: &serving, shared: &ctx.shared, now, now_nanos: nanos_since(ctx.shared.epoch, ctx.started) };
-    let (decision, verified) = run(inputs, &mut ctx.findings, &outside, &mut ctx.concurrency).await;
+    let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
+    let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
+    faults::panic_after_wait_at(Place::Fact, &request.headers).await;
+    let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
         ctx.shared.state.tokens.insert(digest, principal);
     }
-    let done = ctx.settle(decision);
+    let settled = ctx.settle(decision);
     faults::panic_at(Place::Request, &request.headers);
-    done
+    settled
 }
 
 /// A credential that was verified on the way.
@@ -121,7 +116,7 @@ async fn run(
     inputs: Inputs<'_, [Arc<AddressList>]>,
     findings: &mut Findings,
     outside: &Outside<'_>,
-    places: &mut SmallVec<[ConcurrencyGuard; 2]>,
+    places: &mut Places,
 ) -> (Decision, Option<Verified>) {
     let mut pipeline = Pipeline::new(inputs, findings);
     let mut fact = Fact::Start;
@@ -135,15 +130,15 @@ async fn run(
 
 /// Where facts come from.
 struct Outside<'a> {
-    serving: &'a Serving,
-    shared: &'a Shared,
+    serving: &'a ActiveConfig,
+    shared: &'a Runtime,
     now: SystemTime,
     now_nanos: u64,
 }
 
 impl Outside<'_> {
     /// Answers what is at hand at once. What has to be fetched is awaited here, with a bound of its own.
-    async fn answer(&self, need: Need, places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> Fact {
+    async fn answer(&self, need: Need, places: &mut Places) -> Fact {
         match need {
             Need::RememberedToken(digest) => Fact::RememberedToken(self.shared.state.tokens.get(&digest, self.now)),
             Need::Limits(requests) => Fact::Limits(self.take(&requests, places)),
@@ -152,7 +147,7 @@ impl Outside<'_> {
     }
 
     /// Takes from the limits in their order, until an enforcing one refuses.
-    fn take(&self, requests: &[LimitRequest], places: &mut SmallVec<[ConcurrencyGuard; 2]>) -> LimitResults {
+    fn take(&self, requests: &[LimitRequest], places: &mut Places) -> LimitResults {
         let mut results = LimitResults::new();
         for request in requests {
             let index = request.limit.0 as usize;
@@ -171,14 +166,16 @@ impl Outside<'_> {
 }
 
 /// Counts request body bytes against the route's bound, for bodies that do not say their length beforehand.
-pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
-    ctx.body_seen += length as u64;
-    let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
-    if ctx.body_seen <= route.max_body {
+///
+/// # Errors
+/// The body is larger.
+pub fn bound_body(ctx: &mut UpstreamContext<'_>, length: usize) -> Result<()> {
+    ctx.tries.body_seen += length as u64;
+    let bound = ctx.route().max_body;
+    if ctx.tries.body_seen <= bound {
         return Ok(());
     }
-    ctx.denial = Some(body_too_large(route.max_body));
-    Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
+    Error::e_because(ErrorType::HTTPStatus(413), "request body over its bound", body_too_large(bound))
 }
 
 fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRequest<'a> {
@@ -190,11 +187,6 @@ fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRe
         version: request.version,
         connection,
     }
-}
-
-/// The request as rules see it.
-pub fn view<'a>(request: &'a RequestHeader, normal: &'a Normal, connection: &'a ConnectionFacts) -> RequestView<'a> {
-    RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection }
 }
 
 /// Limits count time in nanoseconds since the process began.

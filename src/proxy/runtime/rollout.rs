@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Serving;
+use super::active_config::ActiveConfig;
 use crate::decision::outcome::Cause;
 use crate::decision::rollout::Sample;
-use crate::state::rollout::{Ending, Tally};
-use crate::telemetry::record::{Decision, Record};
+use crate::state::rollout::{RolloutCounters, RolloutOutcome};
+use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 /// Two configurations side by side.
 pub struct Rollout {
-    pub next: Arc<Serving>,
+    pub next: Arc<ActiveConfig>,
     /// Of 2^64 requests, how many try it.
     share: u64,
-    old_tally: Tally,
-    next_tally: Tally,
+    old_tally: RolloutCounters,
+    next_tally: RolloutCounters,
 }
 
 /// A request that a roll-out counts.
-pub struct Tried {
+pub struct CanarySample {
     pub rollout: Arc<Rollout>,
     /// Whether it was served by the new configuration.
     pub next: bool,
@@ -27,10 +27,10 @@ pub struct Tried {
 
 impl Rollout {
     /// `share` is of all requests, from 0 to 1.
-    pub fn new(next: Arc<Serving>, share: f64) -> Self {
+    pub fn new(next: Arc<ActiveConfig>, share: f64) -> Self {
         // The cast saturates: a share of 1 is all requests.
         let share = (share * 2f64.powi(64)) as u64;
-        Rollout { next, share, old_tally: Tally::default(), next_tally: Tally::default() }
+        Rollout { next, share, old_tally: RolloutCounters::default(), next_tally: RolloutCounters::default() }
     }
 
     /// What the old and the new configuration did so far.
@@ -43,18 +43,18 @@ impl Rollout {
     }
 }
 
-impl Tried {
+impl CanarySample {
     /// Counts the finished request of `record`.
-    pub fn count(&self, record: &Record) {
+    pub fn count(&self, record: &RequestRecord) {
         if record.cause == Some(Cause::ClientClosed) {
             // It says something about the client, and nothing about the configuration.
             return;
         }
         let ending = match record.decision {
-            Decision::Deny => Ending::Refused,
-            Decision::Fail => Ending::Failed,
-            Decision::Allow if record.status >= 500 => Ending::Failed,
-            Decision::Allow => Ending::Answered,
+            RecordedDecision::Deny => RolloutOutcome::Refused,
+            RecordedDecision::Fail => RolloutOutcome::Failed,
+            RecordedDecision::Allow if record.status >= 500 => RolloutOutcome::Failed,
+            RecordedDecision::Allow => RolloutOutcome::Answered,
         };
         // A tunnel lasts for as long as its ends have something to say.
         let duration = if record.status == 101 { Duration::ZERO } else { record.duration };

@@ -13,91 +13,88 @@ use log::{debug, warn};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::listener::Listener;
-use crate::state::connections::Place;
-use crate::telemetry::metrics::Bound;
-use crate::telemetry::seldom::Seldom;
-use header::Unannounced;
+use crate::proxy::connection::client::{ConnectionAddresses, ListenerContext};
+use crate::state::connections::ConnectionSlot;
+use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::{Bound, ConnectionRefusal};
+use header::ProxyHeaderError;
 
 /// Lets the connections of one listener in, or turns them away.
-pub struct Gate {
-    listener: Arc<Listener>,
-    full: Seldom,
-    crowded: Seldom,
-    unannounced: Seldom,
+pub struct Admission {
+    listener: Arc<ListenerContext>,
+    full: LogThrottle,
+    crowded: LogThrottle,
+    without_header: LogThrottle,
 }
 
 /// A connection that may stay, for as long as its place is held.
-pub struct Admitted {
-    pub ends: Ends,
+pub struct AdmittedConnection {
+    pub addresses: ConnectionAddresses,
     /// Whether its first bytes must be a PROXY header.
     announces: bool,
-    pub place: Place,
+    pub place: ConnectionSlot,
 }
 
-/// The two ends of a client's connection, as far as they are known.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The client, or the last proxy before this one that speaks HTTP.
-    pub peer: SocketAddr,
-    /// The load balancer whose PROXY header announced `peer`: the socket's true other end.
-    pub via: Option<SocketAddr>,
-    /// Where the PROXY header says that `peer` connected to.
-    pub destination: Option<SocketAddr>,
-}
-
-impl Gate {
-    pub fn new(listener: Arc<Listener>) -> Self {
-        let (full, crowded, unannounced) = (Seldom::new(), Seldom::new(), Seldom::new());
-        Gate { listener, full, crowded, unannounced }
+impl Admission {
+    pub fn new(listener: Arc<ListenerContext>) -> Self {
+        let (full, crowded, without_header) = (LogThrottle::new(), LogThrottle::new(), LogThrottle::new());
+        Admission { listener, full, crowded, without_header }
     }
 
     /// Whether a connection from `peer` may stay, before anything of it is read. `announcers` are the peers whose
     /// connections must begin with a PROXY header, and `most` is how many connections may be open.
-    pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<Admitted> {
-        let shared = &self.listener.shared;
-        let Some(place) = shared.state.connections.enter(most) else {
-            shared.metrics.bound_hit(Bound::Connections);
+    pub fn admit(&self, peer: SocketAddr, announcers: &[IpNet], most: u32) -> Option<AdmittedConnection> {
+        let runtime = &self.listener.runtime;
+        let Some(place) = runtime.state.connections.acquire(most) else {
+            runtime.metrics.bound_hit(Bound::Connections);
             if let Some(count) = self.full.count() {
                 warn!("{count} connections closed: {most} are open, as many as `bounds.connections` allows");
             }
             return None;
         };
-        let ends = Ends { peer, via: None, destination: None };
-        let mut admitted = Admitted { ends, announces: contains(announcers, peer.ip()), place };
+        let addresses = ConnectionAddresses { peer, via: None, destination: None };
+        let mut admitted = AdmittedConnection { addresses, announces: contains(announcers, peer.ip()), place };
         // Whose connection a load balancer brings is not known yet.
-        (admitted.announces || self.client_known(&mut admitted)).then_some(admitted)
+        (admitted.announces || self.check_client(&mut admitted)).then_some(admitted)
     }
 
     /// Reads the PROXY header, where one is due. False when the connection is to be closed.
     ///
     /// Nothing beyond the header is read: that belongs to TLS or HTTP.
-    pub async fn identify(&self, socket: &mut TcpStream, admitted: &mut Admitted, deadline: Instant) -> bool {
+    pub async fn read_proxy_header(
+        &self,
+        socket: &mut TcpStream,
+        admitted: &mut AdmittedConnection,
+        deadline: Instant,
+    ) -> bool {
         if !admitted.announces {
             return true;
         }
-        let balancer = admitted.ends.peer;
+        let balancer = admitted.addresses.peer;
         let failed = match tokio::time::timeout_at(deadline, header::read(socket)).await {
             Ok(Ok(header)) => {
                 if let Some(announced) = header.announced {
-                    admitted.ends =
-                        Ends { peer: announced.client, via: Some(balancer), destination: Some(announced.destination) };
+                    admitted.addresses = ConnectionAddresses {
+                        peer: announced.client,
+                        via: Some(balancer),
+                        destination: Some(announced.destination),
+                    };
                 }
-                return self.client_known(admitted);
+                return self.check_client(admitted);
             }
-            Ok(Err(Unannounced::Silent)) => {
+            Ok(Err(ProxyHeaderError::Silent)) => {
                 // Load balancers look in this way whether anybody listens.
                 debug!("{balancer} left listener {} without a word", self.listener.name);
                 return false;
             }
             Ok(Err(failed)) => failed,
             Err(_) => {
-                self.listener.shared.metrics.bound_hit(Bound::Handshake);
-                Unannounced::Late
+                self.listener.runtime.metrics.bound_hit(Bound::Handshake);
+                ProxyHeaderError::Late
             }
         };
         self.listener.metrics.proxy_header_failed();
-        if let Some(count) = self.unannounced.count() {
+        if let Some(count) = self.without_header.count() {
             let name = &self.listener.name;
             warn!(
                 "listener {name}: {count} connections closed without a PROXY header, the last from {balancer}: {failed}"
@@ -106,20 +103,38 @@ impl Gate {
         false
     }
 
+    /// Whether a client at `address` may connect, by the listener's `addresses`. A refusal is counted and logged; what is
+    /// left is to close the connection.
+    fn allows(&self, address: IpAddr) -> bool {
+        let listener = &self.listener;
+        let serving = listener.runtime.store.load();
+        let rules = match serving.snapshot.listener(&listener.name) {
+            Some(listener) => listener.addresses.as_ref(),
+            // A configuration without this listener does not know who may use it.
+            None => return false,
+        };
+        let Some(Err(denial)) = rules.map(|rules| rules.check(address, serving.address_lists.as_slice())) else {
+            return true;
+        };
+        listener.metrics.refused(ConnectionRefusal::Address);
+        debug!("listener {} refused a connection: {}", listener.name, denial.detail);
+        false
+    }
+
     /// The address of the connection's client is known from here on, from the socket or from a PROXY header: what depends
     /// on nothing else is decided here, once for each connection. False when it is to be closed.
-    fn client_known(&self, admitted: &mut Admitted) -> bool {
-        let shared = &self.listener.shared;
-        let peer = admitted.ends.peer;
+    fn check_client(&self, admitted: &mut AdmittedConnection) -> bool {
+        let runtime = &self.listener.runtime;
+        let peer = admitted.addresses.peer;
         // A load balancer brings many clients, and its own probes besides.
-        let speaks_for_itself = admitted.announces && admitted.ends.via.is_none();
-        if !self.listener.admits(peer.ip()) {
+        let speaks_for_itself = admitted.announces && admitted.addresses.via.is_none();
+        if !self.allows(peer.ip()) {
             return false;
         }
         if speaks_for_itself {
             return true;
         }
-        let serving = shared.store.load();
+        let serving = runtime.store.load();
         if contains(&serving.snapshot.rules.read.trusted_proxies, peer.ip()) {
             return true;
         }
@@ -127,7 +142,7 @@ impl Gate {
         if admitted.place.count_for(peer.ip(), most) {
             return true;
         }
-        shared.metrics.bound_hit(Bound::ConnectionsPerAddress);
+        runtime.metrics.bound_hit(Bound::ConnectionsPerAddress);
         if let Some(count) = self.crowded.count() {
             let address = peer.ip();
             warn!(

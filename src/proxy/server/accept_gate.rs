@@ -1,60 +1,61 @@
 //! When listeners begin to accept: at once, or only when this process may follow another one.
 
 use std::future::Future;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-/// The doors of all listeners, which open together.
+/// Holds all listeners back until it opens.
 #[derive(Debug)]
-pub struct Opening {
+pub struct AcceptGate {
     open: watch::Sender<bool>,
-    /// How many doors there are that nobody stands at yet.
-    closed: Mutex<usize>,
-    stepped: Condvar,
+    /// How many listeners do not accept yet.
+    waiting: Mutex<usize>,
+    accepting: Condvar,
 }
 
-/// One listener's door.
+/// One listener's place at the gate.
 #[derive(Debug)]
-pub struct Entrance {
-    opening: Arc<Opening>,
+pub struct AcceptGateEntry {
+    gate: Arc<AcceptGate>,
 }
 
-impl Opening {
-    /// With doors that are open, or that wait for [`Opening::open`].
-    pub fn new(open: bool) -> Arc<Opening> {
-        Arc::new(Opening { open: watch::Sender::new(open), closed: Mutex::new(0), stepped: Condvar::new() })
+impl AcceptGate {
+    /// A gate that is open, or that waits for [`AcceptGate::open`].
+    pub fn new(open: bool) -> Arc<AcceptGate> {
+        Arc::new(AcceptGate { open: watch::Sender::new(open), waiting: Mutex::new(0), accepting: Condvar::new() })
     }
 
-    /// One more door.
-    pub(in crate::proxy) fn entrance(self: &Arc<Self>) -> Entrance {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Entrance { opening: self.clone() }
+    /// One more listener.
+    pub(in crate::proxy) fn entry(self: &Arc<Self>) -> AcceptGateEntry {
+        *self.waiting.lock() += 1;
+        AcceptGateEntry { gate: self.clone() }
     }
 
-    /// Opens the doors and waits until everybody accepts, for `patience` at most. `false`: somebody does not.
-    pub fn open(&self, patience: Duration) -> bool {
+    /// Opens, and waits until all listeners accept, for `timeout` at most. `false`: one does not.
+    pub fn open(&self, timeout: Duration) -> bool {
         self.open.send_replace(true);
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.stepped.wait_timeout_while(closed, patience, |closed| *closed > 0);
-        let (closed, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *closed == 0
+        let deadline = Instant::now() + timeout;
+        let mut waiting = self.waiting.lock();
+        self.accepting.wait_while_until(&mut waiting, |waiting| *waiting > 0, deadline);
+        *waiting == 0
     }
 }
 
-impl Entrance {
+impl AcceptGateEntry {
     /// Waits until this listener may accept. `false`: the process `drains` before that.
     pub(in crate::proxy) async fn opens(self, drains: impl Future<Output = ()>) -> bool {
-        let mut open = self.opening.open.subscribe();
+        let mut open = self.gate.open.subscribe();
         tokio::select! {
             biased;
             opened = open.wait_for(|open| *open) => if opened.is_err() { return false },
             () = drains => return false,
         }
-        let mut closed = self.opening.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        *closed = closed.saturating_sub(1);
-        self.opening.stepped.notify_all();
+        let mut waiting = self.gate.waiting.lock();
+        *waiting = waiting.saturating_sub(1);
+        self.gate.accepting.notify_all();
         true
     }
 }
@@ -64,16 +65,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn doors_open_together_and_a_drain_passes_none() {
-        let opening = Opening::new(false);
-        let entrances: Vec<_> = (0..2).map(|_| opening.entrance()).collect();
-        assert!(!opening.open(Duration::ZERO), "nobody has come yet");
-        for entrance in entrances {
-            assert!(entrance.opens(std::future::pending()).await);
+    async fn listeners_accept_together_and_none_does_in_a_drain() {
+        let gate = AcceptGate::new(false);
+        let entries: Vec<_> = (0..2).map(|_| gate.entry()).collect();
+        assert!(!gate.open(Duration::ZERO), "no listener accepts yet");
+        for entry in entries {
+            assert!(entry.opens(std::future::pending()).await);
         }
-        assert!(opening.open(Duration::ZERO));
+        assert!(gate.open(Duration::ZERO));
 
-        let waiting = Opening::new(false).entrance();
+        let waiting = AcceptGate::new(false).entry();
         assert!(!waiting.opens(std::future::ready(())).await);
     }
 }

@@ -1,5 +1,5 @@
-//! Carries a drain out: [`attend`] serves one connection until it may leave, and [`conduct`] leads the process through the stages
+//! Carries a drain out: [`serve`] serves one connection until it may leave, and [`run`] leads the process through the stages
 //! of [`crate::proxy::drain`].
 
-pub mod attend;
-pub mod conduct;
+pub mod run;
+pub mod serve;

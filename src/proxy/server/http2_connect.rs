@@ -7,27 +7,26 @@ use http::header::ACCEPT;
 use pingora::protocols::http::ServerSession;
 
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::Scheme;
-use crate::proxy::hooks::context::begin_record;
-use crate::proxy::hooks::request::connection_of;
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::record::begin_record;
 use crate::proxy::reply;
 
 /// Answers 405 with the owner's headers, and writes the log line.
 pub async fn refuse(mut session: ServerSession) {
-    let Some(connection) = connection_of(&session) else { return };
+    let Some(control) = RequestControl::of(&session) else { return };
+    let connection = control.connection();
     let denial = Denial::new(Cause::ConnectRefused, "CONNECT is not supported");
-    let serving = connection.listener.shared.store.load();
+    let serving = connection.listener.runtime.store.load();
     let rules = &serving.snapshot.rules.response;
     let header = session.req_header();
-    let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
     let target = header.raw_path();
-    let mut record = begin_record(&connection, header.method.clone(), target, "HTTP/2", scheme, SystemTime::now());
+    let mut record = begin_record(connection, header.method.clone(), target, "HTTP/2", SystemTime::now());
 
     let accept = header.headers.get(ACCEPT).map(HeaderValue::as_bytes);
-    let reply = reply::sealed_refusal(rules, &denial, accept, &record.request_id);
+    let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id);
     record.status = denial.cause.status().as_u16();
     record.bytes_sent = reply.body.len() as u64;
-    #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the header is sealed above")]
+    #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the declared headers are set above")]
     let sent = session.write_response_header(Box::new(reply.header)).await;
     if sent.is_ok() {
         let _ = session.write_response_body(reply.body, true).await;

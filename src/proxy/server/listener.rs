@@ -5,7 +5,7 @@
 //! anything starts ([`bind`]), and accepted here.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -28,47 +28,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::accept::{Admitted, Gate};
-use super::accept_gate::Entrance;
-use super::drain::attend::{Held, Unserved, attend, attend_request};
+use super::accept::{Admission, AdmittedConnection};
+use super::accept_gate::AcceptGateEntry;
+use super::drain::serve::{CountedConnection, PendingClient, serve_request_until_drained, serve_until_drained};
 use super::http2_connect;
 use crate::config::snapshot;
-use crate::decision::request::ReadRules;
-use crate::proxy::connection::h2_session::paced;
-use crate::proxy::connection::{Connection, ConnectionInfo};
-use crate::proxy::drain::{ListenerOpen, Stage};
+use crate::decision::request::connection::TlsFacts;
+use crate::proxy::connection::ClientStream;
+use crate::proxy::connection::client::{ClientConnection, ListenerContext};
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::http2::monitor::max_header_list;
+use crate::proxy::connection::http2::session::paced;
+use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::hooks::gateway::Gateway;
-use crate::proxy::hooks::request::connection_of;
-use crate::proxy::runtime::Shared;
-use crate::proxy::upkeep::watchdog::Pulse;
-use crate::telemetry::metrics::{Bound, ConnectionRefusal, ListenerMetrics};
-use crate::telemetry::seldom::Seldom;
-
-/// What the connections of one listener share.
-pub struct Listener {
-    pub name: Arc<str>,
-    pub shared: Arc<Shared>,
-    pub metrics: ListenerMetrics,
-}
-
-impl Listener {
-    /// Whether a client at `address` may connect, by the listener's `addresses`. A refusal is counted and logged; what is
-    /// left is to close the connection.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        let serving = self.shared.store.load();
-        let rules = match serving.snapshot.listener(&self.name) {
-            Some(listener) => listener.addresses.as_ref(),
-            // A configuration without this listener does not know who may use it.
-            None => return false,
-        };
-        let Some(Err(denial)) = rules.map(|rules| rules.check(address, serving.address_lists.as_slice())) else {
-            return true;
-        };
-        self.metrics.refused(ConnectionRefusal::Address);
-        debug!("listener {} refused a connection: {}", self.name, denial.detail);
-        false
-    }
-}
+use crate::proxy::runtime::Runtime;
+use crate::proxy::upkeep::watchdog::Watchdog;
+use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::Bound;
 
 /// Binds `address` now, so that a taken port ends the start and not the service.
 pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
@@ -86,74 +62,77 @@ const BACKLOG: i32 = 4096;
 
 /// Serves one bound socket. What its connections are bound by is looked up as they come: a reload changes it.
 pub struct ListenerService {
-    listener: Arc<Listener>,
-    gate: Arc<Gate>,
-    accept_failures: Seldom,
+    listener: Arc<ListenerContext>,
+    admission: Arc<Admission>,
+    accept_failures: LogThrottle,
     /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
     socket: Option<Arc<StdListener>>,
-    entrance: Option<Entrance>,
-    pulse: Option<(Arc<Pulse>, usize)>,
+    entry: Option<AcceptGateEntry>,
+    watchdog: Option<(Arc<Watchdog>, usize)>,
     proxy: Arc<HttpProxy<Gateway>>,
     open: Option<ListenerOpen>,
 }
 
 impl ListenerService {
     pub fn new(
-        listener: Arc<Listener>,
+        listener: Arc<ListenerContext>,
         socket: Arc<StdListener>,
-        entrance: Entrance,
+        entry: AcceptGateEntry,
         proxy: Arc<HttpProxy<Gateway>>,
     ) -> Self {
         ListenerService {
-            gate: Arc::new(Gate::new(listener.clone())),
-            open: Some(listener.shared.drain.listener()),
+            admission: Arc::new(Admission::new(listener.clone())),
+            open: Some(listener.runtime.drain.listener()),
             listener,
-            accept_failures: Seldom::new(),
+            accept_failures: LogThrottle::new(),
             socket: Some(socket),
-            entrance: Some(entrance),
-            pulse: None,
+            entry: Some(entry),
+            watchdog: None,
             proxy,
         }
     }
 
-    /// Has `pulse` watch the threads of this listener.
-    pub fn watched_by(mut self, pulse: Option<&Arc<Pulse>>) -> Self {
-        self.pulse = pulse.map(|pulse| (pulse.clone(), pulse.member()));
+    /// Has `watchdog` watch the threads of this listener.
+    pub fn watched_by(mut self, watchdog: Option<&Arc<Watchdog>>) -> Self {
+        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.register()));
         self
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr) {
-        let serving = self.listener.shared.store.load();
+        let serving = self.listener.runtime.store.load();
         // A configuration without this listener does not know who may use it.
         let Some((settings, tls)) = serving.listener(&self.listener.name) else { return };
         let bounds = serving.snapshot.bounds;
-        let Some(mut admitted) = self.gate.admit(peer, &settings.proxy_protocol, bounds.connections) else { return };
+        let Some(mut admitted) = self.admission.admit(peer, &settings.proxy_protocol, bounds.connections) else {
+            return;
+        };
         let listener = self.listener.clone();
-        let gate = self.gate.clone();
+        let admission = self.admission.clone();
         let tls = tls.cloned();
         let app = self.app(settings, &bounds);
         let handshake = bounds.handshake;
         let open = listener.metrics.accepted();
         pingora_runtime::current_handle().spawn(async move {
             // Boxed: an idle connection must not carry the room that its handshake needed.
-            let drain = listener.shared.drain.clone();
-            let client = Unserved::new(&drain);
-            let establish = Box::pin(establish(socket, &gate, &mut admitted, tls.as_deref(), handshake, &listener));
-            let established = client.before_leaving(establish).await;
-            drop(gate);
-            let Admitted { ends, place, .. } = admitted;
-            let place = Held::new(place, &drain);
-            let Some((stream, version)) = established else { return };
-            let info = Arc::new(ConnectionInfo::new(listener, ends, version));
-            let retirement = info.retirement();
-            let connection: Stream = Box::new(Connection::new(stream, info.clone()));
+            let drain = listener.runtime.drain.clone();
+            let pending = PendingClient::new(&drain);
+            let establish =
+                Box::pin(establish(socket, &admission, &mut admitted, tls.as_deref(), handshake, &listener));
+            let established = pending.before_leaving(establish).await;
+            drop(admission);
+            let AdmittedConnection { addresses, place, .. } = admitted;
+            let place = CountedConnection::new(place, &drain);
+            let Some((stream, tls)) = established else { return };
+            let client = Arc::new(ClientConnection::new(listener, addresses, tls));
+            let retirement = client.retirement();
+            let connection: Stream = Box::new(ClientStream::new(stream, client.clone()));
             let serve = async {
                 let mut next = app.process_new(connection, &retirement).await;
                 while let Some(stream) = next {
                     next = app.process_new(stream, &retirement).await;
                 }
             };
-            attend(&info, pin!(serve)).await;
+            serve_until_drained(&client, pin!(serve)).await;
             drop((open, place));
         });
     }
@@ -183,26 +162,26 @@ impl ListenerService {
         options.h2_idle_timeout = Some(bounds.keepalive);
         // Pingora counts how often a connection may be used again.
         options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
-        Arc::new(HttpApp { proxy: self.proxy.clone(), options, shared: self.listener.shared.clone() })
+        Arc::new(HttpApp { proxy: self.proxy.clone(), options, runtime: self.listener.runtime.clone() })
     }
 }
 
 /// Reads the PROXY header where one is due, and shakes hands if this is a TLS listener, both within `bound`.
 async fn establish(
     mut socket: TcpStream,
-    gate: &Gate,
-    admitted: &mut Admitted,
+    admission: &Admission,
+    admitted: &mut AdmittedConnection,
     tls: Option<&Acceptor>,
     bound: Duration,
-    listener: &Listener,
-) -> Option<(Stream, Option<&'static str>)> {
+    listener: &ListenerContext,
+) -> Option<(Stream, Option<TlsFacts>)> {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = socket.set_nodelay(true);
     let deadline = Instant::now() + bound;
-    if !gate.identify(&mut socket, admitted, deadline).await {
+    if !admission.read_proxy_header(&mut socket, admitted, deadline).await {
         return None;
     }
-    let peer = admitted.ends.peer;
+    let peer = admitted.addresses.peer;
     let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
     let _ = digest.peer_addr.set(Some(peer.into()));
     let mut stream = L4Stream::from(socket);
@@ -210,8 +189,8 @@ async fn establish(
     let Some(acceptor) = tls else { return Some((Box::new(stream), None)) };
     match tokio::time::timeout_at(deadline, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) => {
-            let version = stream.get_ssl_digest().map(|digest| tls_version(&digest.version));
-            Some((Box::new(stream), version))
+            let facts = tls_facts(&stream);
+            Some((Box::new(stream), Some(facts)))
         }
         Ok(Err(e)) => {
             listener.metrics.handshake_failed();
@@ -220,27 +199,35 @@ async fn establish(
         }
         Err(_) => {
             listener.metrics.handshake_failed();
-            listener.shared.metrics.bound_hit(Bound::Handshake);
+            listener.runtime.metrics.bound_hit(Bound::Handshake);
             None
         }
     }
 }
 
-fn tls_version(version: &str) -> &'static str {
-    if version.contains('3') { "TLSv1.3" } else { "TLSv1.2" }
+/// What the handshake of `stream` settled.
+fn tls_facts(stream: &impl Ssl) -> TlsFacts {
+    let tls = stream.get_ssl();
+    let version = tls.and_then(|tls| tls.version()).unwrap_or_default();
+    TlsFacts {
+        version: if version.ends_with('3') { "TLSv1.3" } else { "TLSv1.2" },
+        // Host names have no case (RFC 4343); rules compare them as they are.
+        sni: tls.and_then(|tls| tls.server_name()).map(|name| name.to_ascii_lowercase().into()),
+        client_certificate: tls.and_then(|tls| tls.peer_certificate_der()).map(Into::into),
+    }
 }
 
 #[async_trait]
 impl Service for ListenerService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let (Some(held), Some(entrance)) = (self.socket.take(), self.entrance.take()) else { return };
+        let (Some(held), Some(entry)) = (self.socket.take(), self.entry.take()) else { return };
         let open = self.open.take();
-        if let Some((pulse, member)) = self.pulse.take() {
-            tokio::spawn(pulse.watch(member));
+        if let Some((watchdog, member)) = self.watchdog.take() {
+            tokio::spawn(watchdog.watch(member));
         }
-        let drain = self.listener.shared.drain.clone();
+        let drain = self.listener.runtime.drain.clone();
         let mut stages = drain.stages();
-        if !entrance.opens(leaving(&mut stages)).await {
+        if !entry.opens(leaving(&mut stages)).await {
             return;
         }
         let socket = match held.try_clone().and_then(TcpListener::from_std) {
@@ -280,8 +267,8 @@ impl Service for ListenerService {
     }
 }
 
-pub(in crate::proxy) async fn leaving(stages: &mut watch::Receiver<Stage>) {
-    let _ = stages.wait_for(|stage| *stage >= Stage::Leaving).await;
+pub(in crate::proxy) async fn leaving(stages: &mut watch::Receiver<DrainStage>) {
+    let _ = stages.wait_for(|stage| *stage >= DrainStage::Leaving).await;
 }
 
 /// Whether the process or the machine is out of descriptors or memory.
@@ -297,7 +284,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct HttpApp {
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
 }
 
 // Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request of HTTP/1.
@@ -322,26 +309,26 @@ impl HttpServerApp for HttpApp {
             // Without a bound of Pingora's own: the connection knows how long to wait, to the millisecond.
             session.set_keepalive(Some(0));
         }
-        let Some(connection) = session.is_http2().then(|| connection_of(&session)).flatten() else {
+        let Some(control) = session.is_http2().then(|| RequestControl::of(&session)).flatten() else {
             return self.proxy.process_new_http(session, shutdown);
         };
-        connection.http2_request_began();
-        let pacing = self.shared.store.load().snapshot.bounds.body_pacing();
-        let session = paced(session, pacing, &self.shared);
-        Box::pin(attend_request(connection, self.proxy.process_new_http(session, shutdown)))
+        let connection = control.connection().clone();
+        connection.http2_request_arrived();
+        let session = paced(session, &connection);
+        Box::pin(serve_request_until_drained(connection, self.proxy.process_new_http(session, shutdown)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        let serving = self.shared.store.load();
+        let serving = self.runtime.store.load();
         let mut options = default_h2_options();
-        let list = header_list(&serving.snapshot.rules.read);
+        let list = max_header_list(&serving.snapshot.rules.read);
         options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));
         options.max_concurrent_streams(serving.snapshot.bounds.http2_streams);
         options.initial_window_size(STREAM_WINDOW);
         options.initial_connection_window_size(CONNECTION_WINDOW);
         options.max_send_buffer_size(SEND_BUFFER);
         // What the library bounds by itself stays as it is: resets of requests that are not taken up yet (20), its own resets
-        // (1024), CONTINUATION frames, small DATA frames. The connection's guard is stricter where that matters.
+        // (1024), CONTINUATION frames, small DATA frames. The connection's monitor is stricter where that matters.
         Some(options)
     }
 
@@ -366,11 +353,5 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Answer bytes that may wait in a stream until its client takes them; the library's default is 400 KiB, and there may be a
 /// hundred streams.
 const SEND_BUFFER: usize = 64 << 10;
-
-/// The longest header list that can be within the bounds, as RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target
-/// is a field too.
-pub(in crate::proxy) fn header_list(read: &ReadRules) -> usize {
-    read.max_header_bytes + read.max_uri + 32 * read.max_header_count
-}
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

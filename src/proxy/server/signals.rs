@@ -4,25 +4,32 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Runtime as TokioRuntime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Lifecycle;
-use super::drain::conduct::conduct;
+use super::drain::run::run_drain;
 use crate::admin::Readiness;
-use crate::admin::control::{Command, Control};
-use crate::proxy::drain::Reason;
-use crate::proxy::runtime::Shared;
+use crate::admin::command::{AdminCommand, CommandHandler};
+use crate::proxy::drain::DrainReason;
+use crate::proxy::runtime::Runtime;
+
+/// What the process around the server does at its turning points.
+pub trait ShutdownHooks: Send + Sync {
+    /// A signal has begun the drain.
+    fn drain_began(&self);
+    /// The process ends now.
+    fn exiting(&self);
+}
 
 /// SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log.
 pub struct Signals {
-    pub shared: Arc<Shared>,
+    pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
-    pub control: Arc<dyn Control>,
+    pub commands: Arc<dyn CommandHandler>,
     /// Becomes true when another process has followed this one.
     pub followed: watch::Receiver<bool>,
-    pub lifecycle: Arc<dyn Lifecycle>,
+    pub shutdown_hooks: Arc<dyn ShutdownHooks>,
 }
 
 /// The reason for not being ready.
@@ -41,35 +48,35 @@ impl Signals {
     /// # Errors
     /// When the operating system has no thread or no descriptor left.
     pub fn watch(self) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let streams = Streams::open(&runtime)?;
+        let tokio = Builder::new_current_thread().enable_all().build()?;
+        let streams = SignalStreams::open(&tokio)?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::spawn(drain(self.shared.clone(), self.readiness.clone(), self.lifecycle.clone()));
+            tokio.block_on(async {
+                tokio::spawn(drain(self.runtime.clone(), self.readiness.clone(), self.shutdown_hooks.clone()));
                 self.obey(streams).await;
             });
         })?;
         Ok(())
     }
 
-    async fn obey(&self, mut streams: Streams) {
+    async fn obey(&self, mut streams: SignalStreams) {
         let mut told = false;
-        let (shared, mut followed) = (self.shared.clone(), self.followed.clone());
+        let (runtime, mut followed) = (self.runtime.clone(), self.followed.clone());
         tokio::spawn(async move {
             if followed.wait_for(|followed| *followed).await.is_ok() {
-                shared.drain.begin(Reason::HandedOver);
+                runtime.drain.begin(DrainReason::HandedOver);
             }
         });
         loop {
             let name = tokio::select! {
                 _ = streams.reopen.recv() => {
-                    self.shared.state.access_logs.reopen();
+                    self.runtime.state.access_logs.reopen();
                     continue;
                 }
                 _ = streams.hangup.recv() => {
-                    let control = self.control.clone();
+                    let commands = self.commands.clone();
                     // What came of it, the log says.
-                    tokio::task::spawn_blocking(move || control.handle(Command::Reload(None)));
+                    tokio::task::spawn_blocking(move || commands.handle(AdminCommand::Reload(None)));
                     continue;
                 }
                 _ = streams.terminate.recv() => "SIGTERM",
@@ -79,9 +86,9 @@ impl Signals {
             // A drain that an operator or a successor has begun is not hurried by the first: supervisors send it as a matter of
             // course.
             if std::mem::replace(&mut told, true) {
-                self.shared.drain.hurry();
+                self.runtime.drain.force();
             } else {
-                self.shared.drain.begin(Reason::Signal(name));
+                self.runtime.drain.begin(DrainReason::Signal(name));
             }
         }
     }
@@ -89,19 +96,19 @@ impl Signals {
 
 /// Waits for a drain to begin, and ends the process when it is done.
 #[expect(clippy::exit, reason = "Pingora would sleep through its whole grace period instead")]
-async fn drain(shared: Arc<Shared>, readiness: Arc<Readiness>, lifecycle: Arc<dyn Lifecycle>) {
-    shared.drain.begins().await;
-    if shared.drain.reason() != Some(Reason::HandedOver) {
-        lifecycle.drains();
+async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, shutdown_hooks: Arc<dyn ShutdownHooks>) {
+    runtime.drain.begins().await;
+    if runtime.drain.reason() != Some(DrainReason::HandedOver) {
+        shutdown_hooks.drain_began();
     }
     readiness.block(DRAINING);
-    let cut = conduct(&shared).await;
-    shared.state.access_logs.flush(Instant::now() + FLUSH);
-    lifecycle.ends();
+    let cut = run_drain(&runtime).await;
+    runtime.state.access_logs.flush(Instant::now() + FLUSH);
+    shutdown_hooks.exiting();
     std::process::exit(if cut == 0 { 0 } else { CUT })
 }
 
-struct Streams {
+struct SignalStreams {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
@@ -109,10 +116,10 @@ struct Streams {
     reopen: Signal,
 }
 
-impl Streams {
-    fn open(runtime: &Runtime) -> io::Result<Streams> {
-        let _within = runtime.enter();
-        Ok(Streams {
+impl SignalStreams {
+    fn open(tokio: &TokioRuntime) -> io::Result<SignalStreams> {
+        let _within = tokio.enter();
+        Ok(SignalStreams {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use crate::config::compile::upstream::endpoints_in_file;
 use crate::config::snapshot::{Dns, Endpoint};
-use crate::proxy::runtime::{Serving, Shared};
-use crate::state::discovery::dns::{Addresses, Failure, Resolver, Resolving, Services};
-use crate::state::discovery::{Discovery, FileChange, GIVE_UP, Heard, Question};
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::state::discovery::dns::{AddressAnswer, DnsFailure, DnsResolver, ReloadingResolver, SrvAnswer};
+use crate::state::discovery::{Discovery, DnsQuestion, EndpointFileChange, LookupOutcome, QUESTION_LEASE};
 use crate::state::upstreams::UpstreamState;
 use crate::telemetry::metrics::Bound;
 
@@ -27,12 +28,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUESTIONS: usize = 32;
 /// Targets of one SRV name that are looked up at a time.
 const TARGETS: usize = 16;
-/// Addresses of an upstream that the log names.
+/// AddressAnswer of an upstream that the log names.
 const NAMED: usize = 20;
 
 /// What discovery has under way.
 pub struct DiscoveryUpkeep {
-    resolving: Arc<Resolving>,
+    resolving: Arc<ReloadingResolver>,
     /// The settings that the last look was for.
     settings: Option<Dns>,
     next_look: Option<Instant>,
@@ -57,32 +58,32 @@ impl Default for DiscoveryUpkeep {
 
 impl DiscoveryUpkeep {
     /// Does what is due. Never waits.
-    pub fn run(&mut self, shared: &Arc<Shared>) {
-        let servings = shared.servings();
+    pub fn run(&mut self, runtime: &Arc<Runtime>) {
+        let servings = runtime.active_configs();
         let now = Instant::now();
-        self.tell(shared, &servings, now);
+        self.tell(runtime, &servings, now);
         // How to ask, the configuration in force says.
-        self.look(shared, &servings[0], now);
-        self.ask(shared, &servings[0], now);
+        self.look(runtime, &servings[0], now);
+        self.ask(runtime, &servings[0], now);
     }
 
     /// Whether every question that the configurations in use ask was answered, well or not, and the upstreams know.
-    pub fn is_settled(&self, shared: &Shared) -> bool {
-        let servings = shared.servings();
+    pub fn is_settled(&self, runtime: &Runtime) -> bool {
+        let servings = runtime.active_configs();
         let upstreams = servings.iter().flat_map(|serving| &serving.snapshot.upstreams);
-        self.told == Some((generations(&servings), shared.state.discovery.version()))
-            && shared.state.discovery.has_asked(upstreams)
+        self.told == Some((generations(&servings), runtime.state.discovery.version()))
+            && runtime.state.discovery.has_answered(upstreams)
     }
 
     /// Brings the upstreams up to date with what is known, and what is to be known with the upstreams.
-    fn tell(&mut self, shared: &Shared, servings: &[Arc<Serving>], now: Instant) {
-        let discovery = &shared.state.discovery;
+    fn tell(&mut self, runtime: &Runtime, servings: &[Arc<ActiveConfig>], now: Instant) {
+        let discovery = &runtime.state.discovery;
         // Read before the work: what changes meanwhile is told next time.
         let seen = (generations(servings), discovery.version());
         if self.told.as_ref() == Some(&seen) {
             return;
         }
-        discovery.want(servings.iter().flat_map(|serving| &serving.snapshot.upstreams), now);
+        discovery.track(servings.iter().flat_map(|serving| &serving.snapshot.upstreams), now);
         for upstream in servings.iter().flat_map(|serving| &serving.upstreams) {
             if upstream.state.discover(discovery) {
                 announce(&upstream.state);
@@ -91,9 +92,9 @@ impl DiscoveryUpkeep {
         self.told = Some(seen);
     }
 
-    fn look(&mut self, shared: &Arc<Shared>, serving: &Serving, now: Instant) {
-        let discovery = &shared.state.discovery;
-        let (asks, has_files) = (discovery.asks(), discovery.has_files());
+    fn look(&mut self, runtime: &Arc<Runtime>, serving: &ActiveConfig, now: Instant) {
+        let discovery = &runtime.state.discovery;
+        let (asks, has_files) = (discovery.tracks_names(), discovery.has_files());
         // A file system that hangs costs one thread, not one more every second.
         let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
         let dns = &serving.snapshot.dns;
@@ -104,25 +105,25 @@ impl DiscoveryUpkeep {
         self.next_look = Some(now + LOOK);
         let dns = asks.then(|| dns.clone());
         self.settings.clone_from(&dns);
-        let (shared, resolving) = (shared.clone(), self.resolving.clone());
+        let (runtime, resolving) = (runtime.clone(), self.resolving.clone());
         self.looking = Some(tokio::task::spawn_blocking(move || {
             if let Some(dns) = dns {
-                renew(&resolving, &dns, &shared.state.discovery);
+                renew(&resolving, &dns, &runtime.state.discovery);
             }
-            for (file, change) in shared.state.discovery.look_at_files(parse) {
-                report(&shared, &file, &change);
+            for (file, change) in runtime.state.discovery.poll_files(parse) {
+                report(&runtime, &file, &change);
             }
         }));
     }
 
-    fn ask(&self, shared: &Arc<Shared>, serving: &Serving, now: Instant) {
+    fn ask(&self, runtime: &Arc<Runtime>, serving: &ActiveConfig, now: Instant) {
         let Some(resolver) = self.resolving.current() else { return };
-        for question in shared.state.discovery.due(now, self.room.available_permits()) {
+        for question in runtime.state.discovery.due(now, self.room.available_permits()) {
             // This is the only place that takes any.
             let Ok(permit) = self.room.clone().try_acquire_owned() else { return };
-            let (shared, resolver, dns) = (shared.clone(), resolver.clone(), serving.snapshot.dns.clone());
+            let (runtime, resolver, dns) = (runtime.clone(), resolver.clone(), serving.snapshot.dns.clone());
             tokio::spawn(async move {
-                answer(&shared, &resolver, &dns, question).await;
+                answer(&runtime, &resolver, &dns, question).await;
                 drop(permit);
             });
         }
@@ -132,35 +133,35 @@ impl DiscoveryUpkeep {
 /// Which configurations are in use: the one in force, and one that is tried.
 type Generations = SmallVec<[u64; 2]>;
 
-fn generations(servings: &[Arc<Serving>]) -> Generations {
+fn generations(servings: &[Arc<ActiveConfig>]) -> Generations {
     servings.iter().map(|serving| serving.generation).collect()
 }
 
 /// Asks `question` and learns the answer.
-async fn answer(shared: &Shared, resolver: &Arc<Resolver>, dns: &Dns, question: Question) {
-    let discovery = &shared.state.discovery;
-    let (kind, name, heard) = match question {
-        Question::Addresses(name) => {
-            let answer = timeout(GIVE_UP, resolver.addresses(&name)).await.unwrap_or(Err(Failure::Timeout));
-            let heard = discovery.learn_addresses(&name, answer, dns, Instant::now(), fastrand::u64(..));
-            ("addresses", name, heard)
+async fn answer(runtime: &Runtime, resolver: &Arc<DnsResolver>, dns: &Dns, question: DnsQuestion) {
+    let discovery = &runtime.state.discovery;
+    let (kind, name, outcome) = match question {
+        DnsQuestion::Addresses(name) => {
+            let answer = timeout(QUESTION_LEASE, resolver.addresses(&name)).await.unwrap_or(Err(DnsFailure::Timeout));
+            let outcome = discovery.learn_addresses(&name, answer, dns, Instant::now(), fastrand::u64(..));
+            ("addresses", name, outcome)
         }
-        Question::Services(name) => {
-            let asked = timeout(GIVE_UP, services(resolver, discovery, &name)).await;
-            let (answer, targets) = asked.unwrap_or((Err(Failure::Timeout), Vec::new()));
-            let heard = discovery.learn_services(&name, answer, targets, dns, Instant::now(), fastrand::u64(..));
-            ("services", name, heard)
+        DnsQuestion::Services(name) => {
+            let asked = timeout(QUESTION_LEASE, services(resolver, discovery, &name)).await;
+            let (answer, targets) = asked.unwrap_or((Err(DnsFailure::Timeout), Vec::new()));
+            let outcome = discovery.learn_services(&name, answer, targets, dns, Instant::now(), fastrand::u64(..));
+            ("services", name, outcome)
         }
     };
-    record(shared, kind, &name, &heard);
+    record(runtime, kind, &name, &outcome);
 }
 
 /// The records of an SRV name, and the addresses of their targets as far as they are not known yet.
 async fn services(
-    resolver: &Arc<Resolver>,
+    resolver: &Arc<DnsResolver>,
     discovery: &Discovery,
     name: &str,
-) -> (Result<Services, Failure>, Vec<(Arc<str>, Result<Addresses, Failure>)>) {
+) -> (Result<SrvAnswer, DnsFailure>, Vec<(Arc<str>, Result<AddressAnswer, DnsFailure>)>) {
     let answer = resolver.services(name).await;
     let mut unknown: Vec<Arc<str>> = answer
         .iter()
@@ -185,28 +186,28 @@ async fn services(
     (answer, targets)
 }
 
-fn record(shared: &Shared, kind: &str, name: &str, heard: &Heard) {
-    if heard.cut {
-        shared.metrics.bound_hit(Bound::DnsAddresses);
+fn record(runtime: &Runtime, kind: &str, name: &str, outcome: &LookupOutcome) {
+    if outcome.cut {
+        runtime.metrics.bound_hit(Bound::DnsAddresses);
     }
-    if heard.recovered {
+    if outcome.recovered {
         info!("`{name}` ({kind}) is answered again");
     }
-    if let Some(failure) = &heard.failure {
-        shared.metrics.discovery_failed(kind);
-        if heard.say {
+    if let Some(failure) = &outcome.failure {
+        runtime.metrics.discovery_failed(kind);
+        if outcome.report {
             warn!("`{name}` ({kind}) cannot be resolved: {failure}; what was known of it stays in use");
         }
     }
 }
 
-fn renew(resolving: &Resolving, dns: &Dns, discovery: &Discovery) {
+fn renew(resolving: &ReloadingResolver, dns: &Dns, discovery: &Discovery) {
     match resolving.refresh(dns) {
         Ok(false) => {}
-        Ok(true) => discovery.ask_again(Instant::now()),
+        Ok(true) => discovery.refresh_names(Instant::now()),
         Err(trouble) => {
             error!("dns: {trouble}");
-            discovery.ask_again(Instant::now());
+            discovery.refresh_names(Instant::now());
         }
     }
 }
@@ -215,11 +216,11 @@ fn parse(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
     endpoints_in_file(file, content).map_err(|found| found.iter().map(ToString::to_string).collect())
 }
 
-fn report(shared: &Shared, file: &str, change: &FileChange) {
+fn report(runtime: &Runtime, file: &str, change: &EndpointFileChange) {
     match change {
-        FileChange::Replaced { endpoints } => info!("endpoints file {file}: {endpoints} endpoints are listed"),
-        FileChange::Kept(troubles) => {
-            shared.metrics.discovery_failed("file");
+        EndpointFileChange::Replaced { endpoints } => info!("endpoints file {file}: {endpoints} endpoints are listed"),
+        EndpointFileChange::Kept(troubles) => {
+            runtime.metrics.discovery_failed("file");
             for trouble in troubles {
                 warn!("endpoints file {file}: {trouble}");
             }

@@ -17,14 +17,14 @@ use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
 use super::lists::ListUpkeep;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
-use crate::proxy::runtime::Shared;
-use crate::proxy::upstream::announce::Announcer;
+use crate::proxy::runtime::Runtime;
 use crate::proxy::upstream::peer::PeerTemplate;
-use crate::state::upstreams::{Endpoint, HealthChange, UpstreamState};
+use crate::proxy::upstream::proxy_header::ProxyHeaderConnector;
+use crate::state::upstreams::{EndpointState, HealthChange, UpstreamState};
 
 /// Probes endpoints, finds those that are not written and keeps address lists current for as long as the process runs.
-pub struct Upkeep {
-    pub shared: Arc<Shared>,
+pub struct UpkeepService {
+    pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
 }
 
@@ -32,19 +32,19 @@ pub struct Upkeep {
 const TICK: Duration = Duration::from_millis(100);
 
 #[async_trait]
-impl BackgroundService for Upkeep {
+impl BackgroundService for UpkeepService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut schedule = Schedule::default();
+        let mut schedule = ProbeSchedule::default();
         let mut lists = ListUpkeep::default();
         let mut discovery = DiscoveryUpkeep::default();
         let began = Instant::now();
         let mut starting = true;
         loop {
-            discovery.run(&self.shared);
-            schedule.run(&self.shared);
-            lists.run(&self.shared);
+            discovery.run(&self.runtime);
+            schedule.run(&self.runtime);
+            lists.run(&self.runtime);
             // A name without an answer costs its own upstream (503), not the others their readiness.
-            if starting && (discovery.is_settled(&self.shared) || began.elapsed() > FIRST_ANSWERS) {
+            if starting && (discovery.is_settled(&self.runtime) || began.elapsed() > FIRST_ANSWERS) {
                 self.readiness.clear(STARTING);
                 starting = false;
             }
@@ -65,24 +65,24 @@ pub const STARTING: &str = "starting";
 
 /// When each upstream is due, by name, so that a reload keeps the rhythm.
 #[derive(Default)]
-struct Schedule {
-    probe: HashMap<Key, Instant>,
+struct ProbeSchedule {
+    probe: HashMap<ProbeKey, Instant>,
     /// Checks keep connections and templates; made again for each configuration.
-    checks: HashMap<Key, (u64, Arc<Checker>)>,
+    checks: HashMap<ProbeKey, (u64, Arc<EndpointChecker>)>,
 }
 
-/// An upstream's name, and whether it is that of a configuration that is only tried.
-type Key = (Arc<str>, bool);
+/// An upstream's name, and whether it is that of a canary configuration.
+type ProbeKey = (Arc<str>, bool);
 
-impl Schedule {
-    fn run(&mut self, shared: &Arc<Shared>) {
-        let servings = shared.servings();
+impl ProbeSchedule {
+    fn run(&mut self, runtime: &Arc<Runtime>) {
+        let servings = runtime.active_configs();
         let now = Instant::now();
         let mut probed = HashSet::new();
-        for (tried, serving) in [false, true].into_iter().zip(&servings) {
+        for (canary, serving) in [false, true].into_iter().zip(&servings) {
             for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
                 let Some(health) = &upstream.health else { continue };
-                let (key, state) = ((upstream.name.clone(), tried), &serving_upstream.state);
+                let (key, state) = ((upstream.name.clone(), canary), &serving_upstream.state);
                 let is_due = due(&mut self.probe, &key, health.interval, now);
                 let checker = is_due.then(|| self.checker(key, serving.generation, upstream, health));
                 for endpoint in &state.endpoints().endpoints {
@@ -97,7 +97,13 @@ impl Schedule {
         }
     }
 
-    fn checker(&mut self, key: Key, generation: u64, upstream: &Upstream, health: &Health) -> Arc<Checker> {
+    fn checker(
+        &mut self,
+        key: ProbeKey,
+        generation: u64,
+        upstream: &Upstream,
+        health: &Health,
+    ) -> Arc<EndpointChecker> {
         match self.checks.get(&key) {
             Some((known, checker)) if *known == generation => checker.clone(),
             _ => {
@@ -109,7 +115,7 @@ impl Schedule {
     }
 }
 
-fn due(schedule: &mut HashMap<Key, Instant>, name: &Key, interval: Duration, now: Instant) -> bool {
+fn due(schedule: &mut HashMap<ProbeKey, Instant>, name: &ProbeKey, interval: Duration, now: Instant) -> bool {
     match schedule.get_mut(name) {
         Some(next) if *next > now => false,
         Some(next) => {
@@ -123,7 +129,12 @@ fn due(schedule: &mut HashMap<Key, Instant>, name: &Key, interval: Duration, now
     }
 }
 
-async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<Endpoint>, timeout: Duration) {
+async fn probe(
+    checker: Arc<EndpointChecker>,
+    state: Arc<UpstreamState>,
+    endpoint: Arc<EndpointState>,
+    timeout: Duration,
+) {
     let Ok(backend) = Backend::new(&endpoint.address.to_string()) else { return };
     let result = tokio::time::timeout(timeout, checker.check(&backend)).await;
     let ok = matches!(result, Ok(Ok(())));
@@ -143,9 +154,9 @@ async fn probe(checker: Arc<Checker>, state: Arc<UpstreamState>, endpoint: Arc<E
 }
 
 /// Pingora's check, for one upstream. It keeps connections and a template of the peer.
-type Checker = Box<dyn HealthCheck + Send + Sync>;
+type EndpointChecker = Box<dyn HealthCheck + Send + Sync>;
 
-fn checker(upstream: &Upstream, health: &Health) -> Checker {
+fn checker(upstream: &Upstream, health: &Health) -> EndpointChecker {
     match &health.probe {
         Probe::Tcp => {
             let mut check = TcpHealthCheck::default();
@@ -153,7 +164,7 @@ fn checker(upstream: &Upstream, health: &Health) -> Checker {
             check.peer_template.sni = upstream.tls.as_ref().map_or(String::new(), |tls| tls.sni.clone());
             check.peer_template.options.custom_l4 = upstream
                 .proxy_protocol
-                .map(|version| -> Arc<dyn L4Connect + Send + Sync> { Announcer::local(version) });
+                .map(|version| -> Arc<dyn L4Connect + Send + Sync> { ProxyHeaderConnector::local(version) });
             Box::new(check)
         }
         Probe::Http { path, host, expected } => {

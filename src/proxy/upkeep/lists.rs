@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use tokio::task::JoinHandle;
 
-use crate::proxy::runtime::Shared;
-use crate::state::addresses::{AddressList, Change};
+use crate::proxy::runtime::Runtime;
+use crate::state::address_lists::{AddressList, AddressListChange};
 
 /// Between two looks at the list files.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ pub struct ListUpkeep {
 
 impl ListUpkeep {
     /// Looks at the list files in force if it is time.
-    pub fn run(&mut self, shared: &Arc<Shared>) {
+    pub fn run(&mut self, runtime: &Arc<Runtime>) {
         let now = Instant::now();
         // A file system that hangs costs one thread, not one more every second.
         let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
@@ -29,7 +29,7 @@ impl ListUpkeep {
             return;
         }
         self.next = Some(now + LOOK);
-        let lists = shared.store.load().address_lists.clone();
+        let lists = runtime.store.load().address_lists.clone();
         if !lists.is_empty() {
             self.looking = Some(tokio::task::spawn_blocking(move || lists.iter().for_each(|list| look(list))));
         }
@@ -38,9 +38,11 @@ impl ListUpkeep {
 
 fn look(list: &AddressList) {
     match list.refresh() {
-        Some(Change::Replaced { entries }) => info!("address list {}: {entries} entries are in force", list.file()),
-        Some(Change::Kept(trouble)) => {
-            warn!("address list {}: {trouble}; its last good content stays in force", list.file());
+        Some(AddressListChange::Replaced { entries }) => {
+            info!("address list {}: {entries} entries are in force", list.file())
+        }
+        Some(AddressListChange::Kept(error)) => {
+            warn!("address list {}: {error}; its last good content stays in force", list.file());
         }
         None => {}
     }

@@ -1,40 +1,40 @@
 //! Whether the threads that serve still do: what the service manager's watchdog hears.
 //!
-//! At each beat every listener has its runtime run a task on one of its threads, by chance, and waits for it as long as it
-//! takes. A thread that hangs is met sooner or later, and then there is no beat any more: the service manager starts the
-//! process anew.
+//! At each interval every listener has its runtime run a task on a random thread, and waits for it without a bound. A thread that
+//! hangs is chosen sooner or later; from then on the service manager is not notified, and it restarts the process.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-/// Says that the process is well whenever all of its listeners have been found so.
-pub struct Pulse {
+/// Notifies that the process works whenever all of its listeners have been found to work.
+pub struct Watchdog {
     every: Duration,
-    say: Box<dyn Fn() + Send + Sync>,
-    found: Mutex<Found>,
+    notify: Box<dyn Fn() + Send + Sync>,
+    round: Mutex<WatchdogRound>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct WatchdogRound {
     watched: usize,
-    well: HashSet<usize>,
+    working: HashSet<usize>,
 }
 
-impl Pulse {
-    /// Calls `say` `every` so often.
-    pub fn new(every: Duration, say: impl Fn() + Send + Sync + 'static) -> Arc<Pulse> {
-        Arc::new(Pulse { every, say: Box::new(say), found: Mutex::default() })
+impl Watchdog {
+    /// Calls `notify` at every interval of the length `every`.
+    pub fn new(every: Duration, notify: impl Fn() + Send + Sync + 'static) -> Arc<Watchdog> {
+        Arc::new(Watchdog { every, notify: Box::new(notify), round: Mutex::default() })
     }
 
     /// One more listener to watch.
-    pub(in crate::proxy) fn member(&self) -> usize {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.watched += 1;
-        found.watched - 1
+    pub(in crate::proxy) fn register(&self) -> usize {
+        let mut round = self.round.lock();
+        round.watched += 1;
+        round.watched - 1
     }
 
     /// Watches the runtime that it is called on, in the name of `member`, until the process ends.
@@ -44,25 +44,25 @@ impl Pulse {
         loop {
             ticks.tick().await;
             if pingora_runtime::current_handle().spawn(async {}).await.is_ok() {
-                self.is_well(member);
+                self.works(member);
             }
         }
     }
 
-    fn is_well(&self, member: usize) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.well.insert(member);
-        if found.well.len() == found.watched {
-            found.well.clear();
-            drop(found);
-            (self.say)();
+    fn works(&self, member: usize) {
+        let mut round = self.round.lock();
+        round.working.insert(member);
+        if round.working.len() == round.watched {
+            round.working.clear();
+            drop(round);
+            (self.notify)();
         }
     }
 }
 
-impl fmt::Debug for Pulse {
+impl fmt::Debug for Watchdog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pulse").field("every", &self.every).field("found", &self.found).finish_non_exhaustive()
+        f.debug_struct("Watchdog").field("every", &self.every).field("round", &self.round).finish_non_exhaustive()
     }
 }
 
@@ -73,19 +73,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_must_be_well_for_a_beat() {
-        let beats = Arc::new(AtomicUsize::new(0));
-        let counted = beats.clone();
-        let pulse = Pulse::new(Duration::from_secs(1), move || {
+    fn all_must_work_for_a_notification() {
+        let notifications = Arc::new(AtomicUsize::new(0));
+        let counted = notifications.clone();
+        let watchdog = Watchdog::new(Duration::from_secs(1), move || {
             counted.fetch_add(1, Ordering::Relaxed);
         });
-        let members = [pulse.member(), pulse.member()];
-        pulse.is_well(members[0]);
-        pulse.is_well(members[0]);
-        assert_eq!(beats.load(Ordering::Relaxed), 0);
-        pulse.is_well(members[1]);
-        assert_eq!(beats.load(Ordering::Relaxed), 1);
-        pulse.is_well(members[1]);
-        assert_eq!(beats.load(Ordering::Relaxed), 1);
+        let members = [watchdog.register(), watchdog.register()];
+        watchdog.works(members[0]);
+        watchdog.works(members[0]);
+        assert_eq!(notifications.load(Ordering::Relaxed), 0);
+        watchdog.works(members[1]);
+        assert_eq!(notifications.load(Ordering::Relaxed), 1);
+        watchdog.works(members[1]);
+        assert_eq!(notifications.load(Ordering::Relaxed), 1);
     }
 }

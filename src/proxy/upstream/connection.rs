@@ -17,10 +17,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{Shutdown, shutdown};
+use parking_lot::{Mutex, MutexGuard};
 use pingora::protocols::l4::ext::get_tcp_info;
 use pingora::upstreams::peer::{HttpPeer, Tracer, Tracing};
 use tokio::task::JoinHandle;
@@ -35,44 +36,44 @@ const SHARDS: usize = 16;
 
 /// The open connections that may be looked at, by descriptor.
 #[derive(Default)]
-pub struct Wires {
-    shards: [Mutex<HashMap<RawFd, Arc<Wire>>>; SHARDS],
+pub struct UpstreamConnections {
+    shards: [Mutex<HashMap<RawFd, Arc<UpstreamConnection>>>; SHARDS],
 }
 
 /// One connection.
-pub struct Wire {
-    wires: Arc<Wires>,
+pub struct UpstreamConnection {
+    connections: Arc<UpstreamConnections>,
     /// Of an origin that is to keep its connections as long as requests that can't be repeated may use them.
     keeps: Option<Arc<UpstreamState>>,
-    state: Mutex<State>,
+    state: Mutex<UseState>,
 }
 
 #[derive(Default)]
-struct State {
+struct UseState {
     /// `None` before it is connected and once it is closed.
     descriptor: Option<RawFd>,
     /// Counts exchanges, so that one that is over can't touch the next.
     exchanges: u64,
-    current: Option<Current>,
+    current: Option<CurrentUse>,
 }
 
 /// The exchange that uses the connection.
-struct Current {
+struct CurrentUse {
     number: u64,
     /// When it began.
-    before: Option<Counts>,
-    end: End,
+    before: Option<TcpCounts>,
+    end: UseEnd,
 }
 
 #[derive(Clone, Copy, Default)]
-struct End {
+struct UseEnd {
     cut: bool,
     unread: bool,
 }
 
 /// Bytes of the connection's whole life, as the kernel counts them.
 #[derive(Clone, Copy)]
-struct Counts {
+struct TcpCounts {
     established: bool,
     /// Sent by us, and acknowledged.
     acknowledged: u64,
@@ -81,65 +82,66 @@ struct Counts {
 }
 
 /// A request's use of a connection; dropping it ends the use.
-pub struct Exchange {
-    wire: Arc<Wire>,
+pub struct ConnectionUse {
+    connection: Arc<UpstreamConnection>,
     number: u64,
 }
 
 /// Cuts an exchange when its time is over, unless it is dropped before.
-pub struct Overdue(JoinHandle<()>);
+pub struct CutTimer(JoinHandle<()>);
 
-impl Wires {
+impl UpstreamConnections {
     /// Makes `peer` say what becomes of the connection that may be made to it. With `keeps`, the upstream is to learn when the
     /// origin ends the connection while it is unused.
-    pub fn watch(self: &Arc<Self>, peer: &mut HttpPeer, keeps: Option<&Arc<UpstreamState>>) -> Arc<Wire> {
-        let wire = Arc::new(Wire { wires: self.clone(), keeps: keeps.cloned(), state: Mutex::default() });
-        peer.options.tracer = Some(Tracer(Box::new(Watch(wire.clone()))));
-        wire
+    pub fn watch(self: &Arc<Self>, peer: &mut HttpPeer, keeps: Option<&Arc<UpstreamState>>) -> Arc<UpstreamConnection> {
+        let connection =
+            Arc::new(UpstreamConnection { connections: self.clone(), keeps: keeps.cloned(), state: Mutex::default() });
+        peer.options.tracer = Some(Tracer(Box::new(CloseTracer(connection.clone()))));
+        connection
     }
 
-    /// `wire` was connected, and has this descriptor.
-    pub fn connected(&self, descriptor: RawFd, wire: &Arc<Wire>) {
+    /// `connection` was connected, and has this descriptor.
+    pub fn connected(&self, descriptor: RawFd, connection: &Arc<UpstreamConnection>) {
         // A connection that is no socket has none.
         if descriptor >= 0 {
-            wire.state().descriptor = Some(descriptor);
-            self.shard(descriptor).insert(descriptor, wire.clone());
+            connection.state().descriptor = Some(descriptor);
+            self.shard(descriptor).insert(descriptor, connection.clone());
         }
     }
 
     /// The open connection with this descriptor, if it may be looked at.
-    pub fn find(&self, descriptor: RawFd) -> Option<Arc<Wire>> {
+    pub fn find(&self, descriptor: RawFd) -> Option<Arc<UpstreamConnection>> {
         self.shard(descriptor).get(&descriptor).cloned()
     }
 
-    fn shard(&self, descriptor: RawFd) -> MutexGuard<'_, HashMap<RawFd, Arc<Wire>>> {
-        lock(&self.shards[descriptor.unsigned_abs() as usize % SHARDS])
+    fn shard(&self, descriptor: RawFd) -> MutexGuard<'_, HashMap<RawFd, Arc<UpstreamConnection>>> {
+        self.shards[descriptor.unsigned_abs() as usize % SHARDS].lock()
     }
 }
 
-impl Wire {
+impl UpstreamConnection {
     /// Begins an exchange on a connection that was just made.
-    pub fn begin(self: &Arc<Self>) -> Exchange {
+    pub fn begin(self: &Arc<Self>) -> ConnectionUse {
         let mut state = self.state();
-        let counts = state.descriptor.and_then(Counts::of);
+        let counts = state.descriptor.and_then(TcpCounts::of);
         self.begin_with(&mut state, counts)
     }
 
     /// Begins an exchange on a pooled connection; `None` if the origin has ended it.
-    pub fn begin_again(self: &Arc<Self>) -> Option<Exchange> {
+    pub fn begin_again(self: &Arc<Self>) -> Option<ConnectionUse> {
         let mut state = self.state();
-        let counts = state.descriptor.and_then(Counts::of).filter(|counts| counts.established);
+        let counts = state.descriptor.and_then(TcpCounts::of).filter(|counts| counts.established);
         if counts.is_none() {
             self.ended_early();
         }
         counts.map(|counts| self.begin_with(&mut state, Some(counts)))
     }
 
-    fn begin_with(self: &Arc<Self>, state: &mut State, before: Option<Counts>) -> Exchange {
+    fn begin_with(self: &Arc<Self>, state: &mut UseState, before: Option<TcpCounts>) -> ConnectionUse {
         state.exchanges += 1;
         let number = state.exchanges;
-        state.current = Some(Current { number, before, end: End::default() });
-        Exchange { wire: self.clone(), number }
+        state.current = Some(CurrentUse { number, before, end: UseEnd::default() });
+        ConnectionUse { connection: self.clone(), number }
     }
 
     fn ended_early(&self) {
@@ -165,8 +167,8 @@ impl Wire {
     fn closing(&self) {
         let mut state = self.state();
         let Some(descriptor) = state.descriptor.take() else { return };
-        self.wires.shard(descriptor).remove(&descriptor);
-        let Some(now) = Counts::of(descriptor) else { return };
+        self.connections.shard(descriptor).remove(&descriptor);
+        let Some(now) = TcpCounts::of(descriptor) else { return };
         let early = match &mut state.current {
             None => !now.established,
             Some(current) => {
@@ -180,14 +182,14 @@ impl Wire {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn state(&self) -> MutexGuard<'_, UseState> {
+        self.state.lock()
     }
 }
 
-impl Counts {
-    fn of(descriptor: RawFd) -> Option<Counts> {
-        get_tcp_info(descriptor).ok().map(|info| Counts {
+impl TcpCounts {
+    fn of(descriptor: RawFd) -> Option<TcpCounts> {
+        get_tcp_info(descriptor).ok().map(|info| TcpCounts {
             established: info.tcpi_state == ESTABLISHED,
             acknowledged: info.tcpi_bytes_acked,
             received: info.tcpi_bytes_received,
@@ -196,18 +198,18 @@ impl Counts {
 
     /// Whether the origin has ended the connection without a byte of what was sent since `before` having reached it. A reset
     /// alone says nothing: its acknowledgement is not looked at by the kernel.
-    fn is_fin_unread_since(&self, before: &Counts) -> bool {
+    fn is_fin_unread_since(&self, before: &TcpCounts) -> bool {
         !self.established && self.acknowledged == before.acknowledged && self.received > before.received
     }
 }
 
-impl Exchange {
+impl ConnectionUse {
     /// Cuts the connection after `time`.
-    pub fn cut_after(&self, time: Duration) -> Overdue {
-        let (wire, number) = (self.wire.clone(), self.number);
-        Overdue(tokio::spawn(async move {
+    pub fn cut_after(&self, time: Duration) -> CutTimer {
+        let (connection, number) = (self.connection.clone(), self.number);
+        CutTimer(tokio::spawn(async move {
             tokio::time::sleep(time).await;
-            wire.cut(number);
+            connection.cut(number);
         }))
     }
 
@@ -221,32 +223,32 @@ impl Exchange {
         self.end().unread
     }
 
-    fn end(&self) -> End {
-        let state = self.wire.state();
+    fn end(&self) -> UseEnd {
+        let state = self.connection.state();
         let current = state.current.as_ref().filter(|current| current.number == self.number);
         current.map(|current| current.end).unwrap_or_default()
     }
 }
 
-impl Drop for Exchange {
+impl Drop for ConnectionUse {
     fn drop(&mut self) {
-        let mut state = self.wire.state();
+        let mut state = self.connection.state();
         if state.current.as_ref().is_some_and(|current| current.number == self.number) {
             state.current = None;
         }
     }
 }
 
-impl Drop for Overdue {
+impl Drop for CutTimer {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Hears from Pingora that a connection is about to be closed.
-struct Watch(Arc<Wire>);
+struct CloseTracer(Arc<UpstreamConnection>);
 
-impl Tracing for Watch {
+impl Tracing for CloseTracer {
     fn on_connected(&self) {}
 
     fn on_disconnected(&self) {
@@ -254,19 +256,14 @@ impl Tracing for Watch {
     }
 
     fn boxed_clone(&self) -> Box<dyn Tracing> {
-        Box::new(Watch(self.0.clone()))
+        Box::new(CloseTracer(self.0.clone()))
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for CloseTracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watch")
+        f.write_str("CloseTracer")
     }
-}
-
-/// A panic under the lock leaves what was there before, which is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -279,20 +276,21 @@ mod tests {
 
     /// A connection with an exchange that is about to begin, and the origin's end of it.
     struct Pair {
-        wires: Arc<Wires>,
+        connections: Arc<UpstreamConnections>,
         ours: TcpStream,
         theirs: TcpStream,
     }
 
     impl Pair {
-        fn new() -> (Pair, Arc<Wire>) {
+        fn new() -> (Pair, Arc<UpstreamConnection>) {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (theirs, _) = listener.accept().unwrap();
-            let wires = Arc::new(Wires::default());
-            let wire = Arc::new(Wire { wires: wires.clone(), keeps: None, state: Mutex::default() });
-            wires.connected(ours.as_raw_fd(), &wire);
-            (Pair { wires, ours, theirs }, wire)
+            let connections = Arc::new(UpstreamConnections::default());
+            let connection =
+                Arc::new(UpstreamConnection { connections: connections.clone(), keeps: None, state: Mutex::default() });
+            connections.connected(ours.as_raw_fd(), &connection);
+            (Pair { connections, ours, theirs }, connection)
         }
 
         /// One request and its answer, so that the connection is a used one.
@@ -307,7 +305,7 @@ mod tests {
     /// Waits until the kernel knows that the connection has ended.
     fn wait_for_end(stream: &TcpStream) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while Counts::of(stream.as_raw_fd()).unwrap().established {
+        while TcpCounts::of(stream.as_raw_fd()).unwrap().established {
             assert!(Instant::now() < deadline, "the end never came");
             std::thread::yield_now();
         }
@@ -315,9 +313,10 @@ mod tests {
 
     #[test]
     fn a_request_that_crosses_the_end_of_its_connection_was_not_read() {
-        let (mut pair, wire) = Pair::new();
+        let (mut pair, connection) = Pair::new();
         pair.use_once();
-        let exchange = pair.wires.find(pair.ours.as_raw_fd()).and_then(|wire| wire.begin_again()).unwrap();
+        let exchange =
+            pair.connections.find(pair.ours.as_raw_fd()).and_then(|connection| connection.begin_again()).unwrap();
         let Pair { mut ours, theirs, .. } = pair;
         drop(theirs);
         wait_for_end(&ours);
@@ -325,53 +324,53 @@ mod tests {
         let _ = ours.write_all(b"POST");
         let _ = ours.write_all(b"more");
         assert_eq!(ours.read(&mut [0; 1]).unwrap_or(0), 0);
-        wire.closing();
+        connection.closing();
         assert!(exchange.was_unread());
     }
 
     #[test]
     fn a_request_that_was_taken_may_have_been_read() {
         for read in [true, false] {
-            let (mut pair, wire) = Pair::new();
+            let (mut pair, connection) = Pair::new();
             pair.use_once();
-            let exchange = wire.begin_again().unwrap();
+            let exchange = connection.begin_again().unwrap();
             pair.ours.write_all(b"POST").unwrap();
             if read {
                 pair.theirs.read_exact(&mut [0; 4]).unwrap();
             } else {
                 pair.theirs.peek(&mut [0; 4]).unwrap();
             }
-            let Pair { wires, ours, theirs } = pair;
+            let Pair { connections, ours, theirs } = pair;
             drop(theirs);
             wait_for_end(&ours);
-            wire.closing();
+            connection.closing();
             assert!(!exchange.was_unread(), "read: {read}");
-            assert!(wires.find(ours.as_raw_fd()).is_none());
+            assert!(connections.find(ours.as_raw_fd()).is_none());
         }
     }
 
     #[test]
     fn no_exchange_begins_on_a_connection_that_has_ended() {
-        let (mut pair, wire) = Pair::new();
+        let (mut pair, connection) = Pair::new();
         pair.use_once();
         let Pair { ours, theirs, .. } = pair;
         drop(theirs);
         wait_for_end(&ours);
-        assert!(wire.begin_again().is_none());
+        assert!(connection.begin_again().is_none());
     }
 
     #[test]
     fn an_exchange_that_is_over_can_not_cut_the_next() {
-        let (pair, wire) = Pair::new();
-        let first = wire.begin();
-        let second = wire.begin_again().unwrap();
-        wire.cut(first.number);
-        assert!(!second.was_cut() && Counts::of(pair.ours.as_raw_fd()).unwrap().established);
+        let (pair, connection) = Pair::new();
+        let first = connection.begin();
+        let second = connection.begin_again().unwrap();
+        connection.cut(first.number);
+        assert!(!second.was_cut() && TcpCounts::of(pair.ours.as_raw_fd()).unwrap().established);
         drop(first);
-        wire.cut(second.number);
+        connection.cut(second.number);
         assert!(second.was_cut());
         wait_for_end(&pair.ours);
-        wire.closing();
+        connection.closing();
         assert!(second.was_cut() && !second.was_unread());
     }
 }

@@ -8,7 +8,7 @@ use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 
-use super::announce::Announcer;
+use super::proxy_header::ProxyHeaderConnector;
 use crate::config::snapshot::{Upstream, UpstreamTls};
 use crate::decision::proxy_protocol::{Announced, Version};
 
@@ -55,7 +55,7 @@ impl PeerTemplate {
         if let Some(version) = self.announces {
             let client = client();
             peer.group_key = self.hasher.hash_one((peer.group_key, client));
-            peer.options.custom_l4 = Some(Announcer::client(version, client));
+            peer.options.custom_l4 = Some(ProxyHeaderConnector::client(version, client));
         }
         peer
     }
@@ -64,7 +64,7 @@ impl PeerTemplate {
     pub fn probing(self) -> HttpPeer {
         let mut peer = self.peer;
         if let Some(version) = self.announces {
-            peer.options.custom_l4 = Some(Announcer::local(version));
+            peer.options.custom_l4 = Some(ProxyHeaderConnector::local(version));
         }
         peer
     }

@@ -18,12 +18,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::ALPN;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -42,15 +43,15 @@ pub struct Tunnel {
     timed_out: AtomicBool,
     /// Of the task that reads what is held back, or waits for the origin.
     reader: Mutex<Option<Waker>>,
-    /// Silence that is borne before the origin has accepted the tunnel.
+    /// Longest silence before the origin has accepted the tunnel.
     response: Duration,
-    /// Silence that is borne after that.
+    /// Longest silence after that.
     idle: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-enum Stage {
+enum TunnelStage {
     /// The connection is being made; nothing is held back or timed.
     Connecting,
     /// The request's head is on its way. Nothing of the answer is read.
@@ -67,7 +68,7 @@ impl Tunnel {
     /// Makes `peer` one for a tunnel: a connection of its own, never pooled, which speaks HTTP/1.
     pub fn through(peer: &mut HttpPeer, response: Duration, idle: Duration) -> Arc<Tunnel> {
         let tunnel = Arc::new(Tunnel {
-            stage: AtomicU8::new(Stage::Connecting as u8),
+            stage: AtomicU8::new(TunnelStage::Connecting as u8),
             timed_out: AtomicBool::new(false),
             reader: Mutex::new(None),
             response,
@@ -83,25 +84,25 @@ impl Tunnel {
         peer.group_key = fastrand::u64(..);
         let inner = peer.options.custom_l4.take();
         let connect = peer.options.connection_timeout;
-        peer.options.custom_l4 = Some(Arc::new(Connector { tunnel: tunnel.clone(), inner, timeout: connect }));
+        peer.options.custom_l4 = Some(Arc::new(TunnelConnector { tunnel: tunnel.clone(), inner, timeout: connect }));
         tunnel
     }
 
     /// The head is about to be written. `upgrade`: it still asks for an upgrade.
     pub fn asking(&self, upgrade: bool) {
-        self.advance(if upgrade { Stage::Asking } else { Stage::Asked });
+        self.advance(if upgrade { TunnelStage::Asking } else { TunnelStage::Asked });
     }
 
     /// The request's end is about to be handed to the connection.
     pub fn request_ended(&self) {
-        if self.stage() == Stage::Asking as u8 {
-            self.advance(Stage::Ending);
+        if self.stage() == TunnelStage::Asking as u8 {
+            self.advance(TunnelStage::Ending);
         }
     }
 
     /// The origin has accepted the tunnel.
     pub fn opened(&self) {
-        self.advance(Stage::Open);
+        self.advance(TunnelStage::Open);
     }
 
     /// Whether the connection was ended because nothing moved on it for too long.
@@ -113,50 +114,50 @@ impl Tunnel {
         self.stage.load(Ordering::Acquire)
     }
 
-    fn advance(&self, stage: Stage) {
+    fn advance(&self, stage: TunnelStage) {
         self.stage.store(stage as u8, Ordering::Release);
         // The reader may wait for this, or have a longer deadline than it should have from now on.
-        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(reader) = self.reader.lock().take() {
             reader.wake();
         }
     }
 
     fn wait(&self, cx: &Context<'_>) {
-        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *self.reader.lock() = Some(cx.waker().clone());
     }
 
     fn holds_back(&self) -> bool {
-        (Stage::Asking as u8..Stage::Asked as u8).contains(&self.stage())
+        (TunnelStage::Asking as u8..TunnelStage::Asked as u8).contains(&self.stage())
     }
 
     /// How long the connection may be silent now.
     fn bound(&self) -> Option<Duration> {
         match self.stage() {
-            stage if stage == Stage::Connecting as u8 => None,
-            stage if stage == Stage::Open as u8 => Some(self.idle),
+            stage if stage == TunnelStage::Connecting as u8 => None,
+            stage if stage == TunnelStage::Open as u8 => Some(self.idle),
             _ => Some(self.response),
         }
     }
 }
 
-/// Connects as the peer would have been connected to, and puts the connection into a [`Socket`].
-struct Connector {
+/// Connects as the peer would have been connected to, and puts the connection into a [`TunnelSocket`].
+struct TunnelConnector {
     tunnel: Arc<Tunnel>,
     inner: Option<Arc<dyn Connect + Send + Sync>>,
     timeout: Option<Duration>,
 }
 
 #[async_trait]
-impl Connect for Connector {
+impl Connect for TunnelConnector {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
         let connect = async {
             match (&self.inner, address.as_inet()) {
-                (Some(inner), _) => Ok(Box::new(inner.connect(address).await?) as Box<dyn Wire>),
+                (Some(inner), _) => Ok(Box::new(inner.connect(address).await?) as Box<dyn TunnelIo>),
                 (None, Some(inet)) => {
                     let stream = TcpStream::connect(inet).await.map_err(connect_error)?;
                     // What is written is written whole: waiting for more would only delay it.
                     let _ = stream.set_nodelay(true);
-                    Ok(Box::new(stream) as Box<dyn Wire>)
+                    Ok(Box::new(stream) as Box<dyn TunnelIo>)
                 }
                 (None, None) => Error::e_explain(ErrorType::ConnectError, "a tunnel goes to an IP address"),
             }
@@ -167,14 +168,14 @@ impl Connect for Connector {
                 .await
                 .map_err(|_| Error::explain(ErrorType::ConnectTimedout, "connecting for a tunnel"))??,
         };
-        let socket = Socket { stream, tunnel: self.tunnel.clone(), moved: Instant::now(), deadline: None };
+        let socket = TunnelSocket { stream, tunnel: self.tunnel.clone(), moved: Instant::now(), deadline: None };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }
 }
 
-impl fmt::Debug for Connector {
+impl fmt::Debug for TunnelConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("tunnel", &self.tunnel).finish_non_exhaustive()
+        f.debug_struct("TunnelConnector").field("tunnel", &self.tunnel).finish_non_exhaustive()
     }
 }
 
@@ -189,13 +190,13 @@ fn connect_error(error: io::Error) -> Box<Error> {
 }
 
 /// What bytes go over: a TCP connection, or what another connector made.
-trait Wire: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> Wire for T {}
+trait TunnelIo: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> TunnelIo for T {}
 
 /// The connection of one tunnel.
 #[derive(Debug)]
-struct Socket {
-    stream: Box<dyn Wire>,
+struct TunnelSocket {
+    stream: Box<dyn TunnelIo>,
     tunnel: Arc<Tunnel>,
     /// When a byte last passed in either direction.
     moved: Instant,
@@ -203,7 +204,7 @@ struct Socket {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
+impl TunnelSocket {
     /// Ready when nothing has moved for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(bound) = self.tunnel.bound() else { return Poll::Pending };
@@ -223,7 +224,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for TunnelSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // Before the stage is looked at, so that no change of it is missed.
@@ -243,7 +244,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for TunnelSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -256,8 +257,8 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
-        if flushed.is_ready() && this.tunnel.stage() == Stage::Ending as u8 {
-            this.tunnel.advance(Stage::Asked);
+        if flushed.is_ready() && this.tunnel.stage() == TunnelStage::Ending as u8 {
+            this.tunnel.advance(TunnelStage::Asked);
         }
         flushed
     }
@@ -267,7 +268,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-impl VirtualSocket for Socket {
+impl VirtualSocket for TunnelSocket {
     fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
         Ok(())
     }

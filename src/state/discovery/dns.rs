@@ -1,11 +1,11 @@
-//! Questions to DNS: by the name servers of the file or of the system, with `/etc/hosts` before them.
+//! The DNS resolver: `/etc/hosts` first, then the name servers of the configuration or of the system.
 //!
-//! Nothing is remembered here: how long an answer is used, and what a failure means, is for [`super::Discovery`] to say.
+//! It has no cache: [`super::Discovery`] decides how long an answer is used and what a failure means.
 
-mod search;
+mod search_list;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -16,36 +16,37 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, TokioResolver, system_conf};
+use parking_lot::Mutex;
 
-use self::search::Search;
-use super::service::Record;
+use self::search_list::SearchList;
+use super::srv::SrvRecord;
 use crate::config::snapshot::{Dns, Family};
-use crate::state::watch::Watch;
+use crate::state::file_watch::FileWatch;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// What `/etc/hosts` says holds until that file changes.
+/// Entries of `/etc/hosts` are valid until that file changes.
 const FOR_EVER: Duration = Duration::MAX;
 
-/// The addresses of a name; never none.
+/// The addresses of a name, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct AddressAnswer {
     pub found: Vec<IpAddr>,
     pub ttl: Duration,
-    /// The family that was not answered, and why.
-    pub lost: Option<(Family, Failure)>,
+    /// The address family whose lookup failed, and why.
+    pub lost: Option<(Family, DnsFailure)>,
 }
 
-/// The records of an SRV name; never none.
+/// The records of an SRV name, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Services {
-    pub records: Vec<Record>,
+pub struct SrvAnswer {
+    pub records: Vec<SrvRecord>,
     pub ttl: Duration,
 }
 
-/// Why there is no good answer. Displayed without the name.
+/// Why a lookup failed. Displayed without the name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum DnsFailure {
     #[error("the name does not exist")]
     NoSuchName,
     #[error("the name has no such record")]
@@ -56,66 +57,66 @@ pub enum Failure {
     NotOffered,
     #[error("no answer in time")]
     Timeout,
-    /// What the server answered, or why it could not be asked.
+    /// The server's response code, or why it could not be reached.
     #[error("{0}")]
     Server(String),
 }
 
-/// Asks DNS. To be used within a tokio runtime.
-pub struct Resolver {
+/// Resolves names. To be used within a tokio runtime.
+pub struct DnsResolver {
     inner: TokioResolver,
     hosts: Hosts,
-    search: Search,
+    search: SearchList,
     family: Family,
 }
 
-/// The resolver in use, made again when the settings or the system's files are others.
+/// The resolver in use, rebuilt when the settings or the system's files change.
 #[derive(Default)]
-pub struct Resolving {
-    current: ArcSwapOption<Resolver>,
-    made: Mutex<Made>,
+pub struct ReloadingResolver {
+    current: ArcSwapOption<DnsResolver>,
+    inputs: Mutex<ResolverInputs>,
 }
 
-/// What the resolver in use was made of.
+/// What the resolver in use was built from.
 #[derive(Default)]
-struct Made {
+struct ResolverInputs {
     settings: Option<Dns>,
-    hosts: Watch,
-    resolv_conf: Watch,
+    hosts: FileWatch,
+    resolv_conf: FileWatch,
 }
 
-impl Resolving {
-    /// The resolver in use. `None` before the first [`Resolving::refresh`].
-    pub fn current(&self) -> Option<Arc<Resolver>> {
+impl ReloadingResolver {
+    /// The resolver in use. `None` before the first [`ReloadingResolver::refresh`].
+    pub fn current(&self) -> Option<Arc<DnsResolver>> {
         self.current.load_full()
     }
 
-    /// Makes the resolver again if `settings`, `/etc/hosts` or `/etc/resolv.conf` are others than it was made of. Says
-    /// whether one was replaced. Blocks on the file system; to be called about every second.
+    /// Rebuilds the resolver if `settings`, `/etc/hosts` or `/etc/resolv.conf` have changed. Returns whether a resolver was
+    /// replaced. Blocks on the file system; to be called about every second.
     ///
     /// # Errors
-    /// What of the system's files can't be used. Without them, the name server of this machine is asked.
+    /// If a file of the system can't be used. The resolver then asks the name server of this machine.
     pub fn refresh(&self, settings: &Dns) -> Result<bool, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = &mut *made;
-        let others = made.settings.as_ref() != Some(settings);
-        // A file that is missing is no change: either it never was there, or what it held is the best there is.
-        let changed = made.hosts.look(HOSTS).unwrap_or(false) | made.resolv_conf.look(RESOLV_CONF).unwrap_or(false);
+        let mut inputs = self.inputs.lock();
+        let inputs = &mut *inputs;
+        let others = inputs.settings.as_ref() != Some(settings);
+        // A missing file is no change: it never existed, or its last content is the best there is.
+        let changed = inputs.hosts.poll(HOSTS).unwrap_or(false) | inputs.resolv_conf.poll(RESOLV_CONF).unwrap_or(false);
         if !others && !changed {
             return Ok(false);
         }
-        made.hosts.accept(HOSTS);
-        made.resolv_conf.accept(RESOLV_CONF);
-        made.settings = Some(settings.clone());
-        let (resolver, trouble) = Resolver::new(settings)?;
+        inputs.hosts.accept(HOSTS);
+        inputs.resolv_conf.accept(RESOLV_CONF);
+        inputs.settings = Some(settings.clone());
+        let (resolver, trouble) = DnsResolver::new(settings)?;
         let before = self.current.swap(Some(Arc::new(resolver)));
         trouble.map_or(Ok(before.is_some()), Err)
     }
 }
 
-impl Resolver {
-    /// Reads the system's files. With what of them can't be used.
-    fn new(settings: &Dns) -> Result<(Resolver, Option<String>), String> {
+impl DnsResolver {
+    /// Reads the system's files. Returns the error of one that can't be used, beside the resolver.
+    fn new(settings: &Dns) -> Result<(DnsResolver, Option<String>), String> {
         let mut trouble = None;
         let (config, mut options) = match settings.servers.as_slice() {
             [] => system_conf::read_system_conf().unwrap_or_else(|error| {
@@ -129,9 +130,9 @@ impl Resolver {
                 (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
             }
         };
-        let search = Search::new(&config, options.ndots);
+        let search = SearchList::new(&config, options.ndots);
         options.timeout = settings.timeout;
-        // What hickory counts comes after the first attempt.
+        // hickory counts the attempts after the first.
         options.attempts = settings.attempts.saturating_sub(1) as usize;
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
@@ -139,49 +140,49 @@ impl Resolver {
         *builder.options_mut() = options;
         let inner = builder.build().map_err(|error| error.to_string())?;
         let hosts = Hosts::from_system().unwrap_or_default();
-        Ok((Resolver { inner, hosts, search, family: settings.family }, trouble))
+        Ok((DnsResolver { inner, hosts, search, family: settings.family }, trouble))
     }
 
     /// The addresses of `name`.
     ///
     /// # Errors
-    /// [`Failure`], when no family has an address, or neither could be asked.
-    pub async fn addresses(&self, name: &str) -> Result<Addresses, Failure> {
+    /// [`DnsFailure`], if no address family has an address, or both lookups failed.
+    pub async fn addresses(&self, name: &str) -> Result<AddressAnswer, DnsFailure> {
         let name = parse(name)?;
         if let Some(found) = self.in_hosts(&name) {
-            return Ok(Addresses { found, ttl: FOR_EVER, lost: None });
+            return Ok(AddressAnswer { found, ttl: FOR_EVER, lost: None });
         }
-        let mut answer = Err(Failure::NoSuchName);
+        let mut answer = Err(DnsFailure::NoSuchName);
         for candidate in self.search.candidates(&name) {
             answer = self.addresses_of(candidate).await;
             match &answer {
-                Err(Failure::NoSuchName | Failure::Empty) => {}
-                // A server that fails must not make a name mean another one further down the list.
+                Err(DnsFailure::NoSuchName | DnsFailure::Empty) => {}
+                // After a server failure the search stops: the next candidate may be a different host.
                 _ => break,
             }
         }
         answer
     }
 
-    /// The records of the SRV name `name`, without those that name no target.
+    /// The records of the SRV name `name`, without those that have no target.
     ///
     /// # Errors
-    /// [`Failure`], when there is none.
-    pub async fn services(&self, name: &str) -> Result<Services, Failure> {
+    /// [`DnsFailure`], if there is none.
+    pub async fn services(&self, name: &str) -> Result<SrvAnswer, DnsFailure> {
         let name = parse(name)?;
-        let mut answer = Err(Failure::NoSuchName);
+        let mut answer = Err(DnsFailure::NoSuchName);
         for candidate in self.search.candidates(&name) {
             answer =
                 self.inner.lookup(candidate, RecordType::SRV).await.map_err(failure).and_then(|found| records(&found));
             match &answer {
-                Err(Failure::NoSuchName | Failure::Empty) => {}
+                Err(DnsFailure::NoSuchName | DnsFailure::Empty) => {}
                 _ => break,
             }
         }
         answer
     }
 
-    async fn addresses_of(&self, name: Name) -> Result<Addresses, Failure> {
+    async fn addresses_of(&self, name: Name) -> Result<AddressAnswer, DnsFailure> {
         let (a, aaaa) = tokio::join!(
             self.of_family(name.clone(), Family::Ipv4, RecordType::A),
             self.of_family(name, Family::Ipv6, RecordType::AAAA),
@@ -189,19 +190,19 @@ impl Resolver {
         both(a, aaaa)
     }
 
-    /// The addresses of one family. One that is not used has none.
+    /// The addresses of one family; [`DnsFailure::Empty`] for a family that is not used.
     async fn of_family(
         &self,
         name: Name,
         family: Family,
         kind: RecordType,
-    ) -> Result<(Vec<IpAddr>, Duration), Failure> {
+    ) -> Result<(Vec<IpAddr>, Duration), DnsFailure> {
         if self.family != family && self.family != Family::Both {
-            return Err(Failure::Empty);
+            return Err(DnsFailure::Empty);
         }
         let found = self.inner.lookup(name, kind).await.map_err(failure)?;
         let addresses: Vec<IpAddr> = found.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
-        if addresses.is_empty() { Err(Failure::Empty) } else { Ok((addresses, ttl(&found))) }
+        if addresses.is_empty() { Err(DnsFailure::Empty) } else { Ok((addresses, ttl(&found))) }
     }
 
     fn in_hosts(&self, name: &Name) -> Option<Vec<IpAddr>> {
@@ -217,30 +218,30 @@ impl Resolver {
     }
 }
 
-type OfFamily = Result<(Vec<IpAddr>, Duration), Failure>;
+type FamilyAnswer = Result<(Vec<IpAddr>, Duration), DnsFailure>;
 
-/// Joins the answers for both families. One that fails, rather than having no address, is lost.
-fn both(a: OfFamily, aaaa: OfFamily) -> Result<Addresses, Failure> {
-    let none = |failure: &Failure| matches!(failure, Failure::NoSuchName | Failure::Empty);
+/// Joins the answers for both families. A family whose lookup failed, rather than having no address, is lost.
+fn both(a: FamilyAnswer, aaaa: FamilyAnswer) -> Result<AddressAnswer, DnsFailure> {
+    let none = |failure: &DnsFailure| matches!(failure, DnsFailure::NoSuchName | DnsFailure::Empty);
     match (a, aaaa) {
         (Ok((mut found, a_ttl)), Ok((more, aaaa_ttl))) => {
             found.extend(more);
-            Ok(Addresses { found, ttl: a_ttl.min(aaaa_ttl), lost: None })
+            Ok(AddressAnswer { found, ttl: a_ttl.min(aaaa_ttl), lost: None })
         }
         (Ok((found, ttl)), Err(failure)) => {
-            Ok(Addresses { found, ttl, lost: (!none(&failure)).then_some((Family::Ipv6, failure)) })
+            Ok(AddressAnswer { found, ttl, lost: (!none(&failure)).then_some((Family::Ipv6, failure)) })
         }
         (Err(failure), Ok((found, ttl))) => {
-            Ok(Addresses { found, ttl, lost: (!none(&failure)).then_some((Family::Ipv4, failure)) })
+            Ok(AddressAnswer { found, ttl, lost: (!none(&failure)).then_some((Family::Ipv4, failure)) })
         }
-        // That one family has nothing says more than that the name does not exist for the other one.
-        (Err(Failure::NoSuchName), Err(other)) | (Err(other), Err(Failure::NoSuchName)) => Err(other),
-        (Err(Failure::Empty), Err(other)) | (Err(other), Err(_)) => Err(other),
+        // "No such record" is more precise than "no such name", and a failure outweighs both.
+        (Err(DnsFailure::NoSuchName), Err(other)) | (Err(other), Err(DnsFailure::NoSuchName)) => Err(other),
+        (Err(DnsFailure::Empty), Err(other)) | (Err(other), Err(_)) => Err(other),
     }
 }
 
 /// The usable records of an answer.
-fn records(found: &Lookup) -> Result<Services, Failure> {
+fn records(found: &Lookup) -> Result<SrvAnswer, DnsFailure> {
     let written = found.answers().iter().filter_map(|record| match &record.data {
         RData::SRV(srv) => Some(srv),
         _ => None,
@@ -248,19 +249,20 @@ fn records(found: &Lookup) -> Result<Services, Failure> {
     let written: Vec<_> = written.collect();
     // RFC 2782: a target of `.` "means that the service is decidedly not available at this domain".
     if !written.is_empty() && written.iter().all(|srv| srv.target.is_root()) {
-        return Err(Failure::NotOffered);
+        return Err(DnsFailure::NotOffered);
     }
     let usable = written.into_iter().filter(|srv| srv.port != 0);
-    let records: Vec<Record> = usable
+    let records: Vec<SrvRecord> = usable
         .filter_map(|srv| {
             let (priority, weight, port) = (srv.priority, srv.weight, srv.port);
-            Some(Record { priority, weight, port, target: target(&srv.target)? })
+            Some(SrvRecord { priority, weight, port, target: target(&srv.target)? })
         })
         .collect();
-    if records.is_empty() { Err(Failure::Empty) } else { Ok(Services { records, ttl: ttl(found) }) }
+    if records.is_empty() { Err(DnsFailure::Empty) } else { Ok(SrvAnswer { records, ttl: ttl(found) }) }
 }
 
-/// The name of a host, absolute. `None` for what no host is called: it would end up in logs and metrics.
+/// The name of a host, absolute. `None` for a name with characters that host names don't have: it would get into logs and
+/// metrics.
 fn target(name: &Name) -> Option<Arc<str>> {
     let mut text = name.to_lowercase().to_ascii();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -273,14 +275,14 @@ fn target(name: &Name) -> Option<Arc<str>> {
     Some(text.into())
 }
 
-/// Until the first record ends, CNAMEs included.
+/// The smallest TTL of the answer's records, CNAMEs included.
 fn ttl(found: &Lookup) -> Duration {
     let ttl = found.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
     Duration::from_secs(ttl.into())
 }
 
-fn parse(name: &str) -> Result<Name, Failure> {
-    Name::from_ascii(name).map_err(|error| Failure::Server(error.to_string()))
+fn parse(name: &str) -> Result<Name, DnsFailure> {
+    Name::from_ascii(name).map_err(|error| DnsFailure::Server(error.to_string()))
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {
@@ -289,32 +291,34 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
     server
 }
 
-fn failure(error: NetError) -> Failure {
+fn failure(error: NetError) -> DnsFailure {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain => {
-            Failure::NoSuchName
+            DnsFailure::NoSuchName
         }
-        NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NoError => Failure::Empty,
+        NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NoError => {
+            DnsFailure::Empty
+        }
         NetError::Dns(DnsError::NoRecordsFound(none)) => refused(none.response_code),
         NetError::Dns(DnsError::ResponseCode(code)) => refused(code),
-        NetError::Timeout => Failure::Timeout,
-        other => Failure::Server(other.to_string()),
+        NetError::Timeout => DnsFailure::Timeout,
+        other => DnsFailure::Server(other.to_string()),
     }
 }
 
-fn refused(code: ResponseCode) -> Failure {
-    Failure::Server(format!("the name server answers {code}"))
+fn refused(code: ResponseCode) -> DnsFailure {
+    DnsFailure::Server(format!("the name server answers {code}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn v4() -> OfFamily {
+    fn v4() -> FamilyAnswer {
         Ok((vec![IpAddr::from([10, 0, 0, 1])], Duration::from_secs(9)))
     }
 
-    fn v6() -> OfFamily {
+    fn v6() -> FamilyAnswer {
         Ok((vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])], Duration::from_secs(5)))
     }
 
@@ -322,20 +326,20 @@ mod tests {
     fn a_family_without_addresses_is_fine_and_one_that_fails_is_lost() {
         let found = both(v4(), v6()).unwrap();
         assert_eq!((found.found.len(), found.ttl, found.lost), (2, Duration::from_secs(5), None));
-        assert_eq!(both(v4(), Err(Failure::Empty)).unwrap().lost, None);
-        assert_eq!(both(v4(), Err(Failure::Timeout)).unwrap().lost, Some((Family::Ipv6, Failure::Timeout)));
-        assert_eq!(both(Err(Failure::Timeout), v6()).unwrap().lost, Some((Family::Ipv4, Failure::Timeout)));
+        assert_eq!(both(v4(), Err(DnsFailure::Empty)).unwrap().lost, None);
+        assert_eq!(both(v4(), Err(DnsFailure::Timeout)).unwrap().lost, Some((Family::Ipv6, DnsFailure::Timeout)));
+        assert_eq!(both(Err(DnsFailure::Timeout), v6()).unwrap().lost, Some((Family::Ipv4, DnsFailure::Timeout)));
     }
 
     #[test]
     fn a_failure_is_not_taken_for_a_name_without_addresses() {
         for (a, aaaa, expected) in [
-            (Failure::NoSuchName, Failure::NoSuchName, Failure::NoSuchName),
-            (Failure::NoSuchName, Failure::Empty, Failure::Empty),
-            (Failure::Empty, Failure::NoSuchName, Failure::Empty),
-            (Failure::Empty, Failure::Timeout, Failure::Timeout),
-            (Failure::Timeout, Failure::Empty, Failure::Timeout),
-            (Failure::NoSuchName, Failure::Timeout, Failure::Timeout),
+            (DnsFailure::NoSuchName, DnsFailure::NoSuchName, DnsFailure::NoSuchName),
+            (DnsFailure::NoSuchName, DnsFailure::Empty, DnsFailure::Empty),
+            (DnsFailure::Empty, DnsFailure::NoSuchName, DnsFailure::Empty),
+            (DnsFailure::Empty, DnsFailure::Timeout, DnsFailure::Timeout),
+            (DnsFailure::Timeout, DnsFailure::Empty, DnsFailure::Timeout),
+            (DnsFailure::NoSuchName, DnsFailure::Timeout, DnsFailure::Timeout),
         ] {
             assert_eq!(both(Err(a), Err(aaaa)).unwrap_err(), expected);
         }

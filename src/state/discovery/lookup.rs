@@ -1,78 +1,78 @@
-//! One thing that is asked for again and again: its last good answer, and when the next question is due.
+//! A question that is asked periodically: its last answer, and when it is due again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Status;
+use super::status::SourceStatus;
 use crate::config::snapshot::Dns;
 
-/// Longest pause after failures.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Between two words about the same failure.
-const SILENCE: Duration = Duration::from_secs(600);
+/// Longest wait after failures.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Between two log lines about the same failure.
+const REPORT_INTERVAL: Duration = Duration::from_secs(600);
 
-/// What is known of one name.
+/// The state of one name.
 #[derive(Debug)]
-pub(super) struct Lookup<A> {
-    /// The last good one.
+pub(super) struct CachedLookup<A> {
+    /// The last successful one.
     answer: Option<A>,
     due: Instant,
-    /// Since the last good answer.
+    /// Since the last successful answer.
     failures: u32,
-    settled: bool,
+    answered: bool,
     success: Option<SystemTime>,
-    /// When a failure was told last, since the last good answer.
-    told: Option<Instant>,
+    /// When a failure was last logged, since the last successful answer.
+    reported: Option<Instant>,
 }
 
-impl<A> Lookup<A> {
-    /// Nothing is known, and it is due.
+impl<A> CachedLookup<A> {
+    /// Without an answer, and due.
     pub fn new(now: Instant) -> Self {
-        Lookup { answer: None, due: now, failures: 0, settled: false, success: None, told: None }
+        CachedLookup { answer: None, due: now, failures: 0, answered: false, success: None, reported: None }
     }
 
     pub fn answer(&self) -> Option<&A> {
         self.answer.as_ref()
     }
 
-    /// Whether any question has come to an end, good or bad.
-    pub fn settled(&self) -> bool {
-        self.settled
+    /// Whether any question was answered, successfully or not.
+    pub fn answered(&self) -> bool {
+        self.answered
     }
 
-    /// Whether it is time to ask. If so, it is not again for `give_up`.
-    pub fn take_due(&mut self, now: Instant, give_up: Duration) -> bool {
+    /// Whether it is due. If so, it is not due again for `lease`.
+    pub fn take_due(&mut self, now: Instant, lease: Duration) -> bool {
         let due = self.due <= now;
         if due {
-            self.due = now + give_up;
+            self.due = now + lease;
         }
         due
     }
 
-    pub fn ask_again(&mut self, now: Instant) {
+    pub fn make_due(&mut self, now: Instant) {
         self.due = now;
     }
 
-    /// Notes a good answer, which is due again at `due`. Says whether it is another one, and whether it ends failures that
-    /// were told.
+    /// Records a successful answer; the question is due again at `due`. Returns whether the answer changed, and whether it ends
+    /// failures that were logged.
     pub fn succeeded(&mut self, answer: A, due: Instant) -> (bool, bool)
     where
         A: PartialEq,
     {
         let changed = self.answer.as_ref() != Some(&answer);
-        let recovered = self.told.is_some();
-        *self = Lookup {
+        let recovered = self.reported.is_some();
+        *self = CachedLookup {
             answer: Some(answer),
             due,
             failures: 0,
-            settled: true,
+            answered: true,
             success: Some(SystemTime::now()),
-            told: None,
+            reported: None,
         };
         (changed, recovered)
     }
 
-    /// Uses an answer that is good only in part: a failure is to follow. Says whether it is another one.
+    /// Uses a partial answer; the call of [`CachedLookup::failed`] follows. Returns whether the answer changed.
     pub fn replace(&mut self, answer: A) -> bool
     where
         A: PartialEq,
@@ -82,20 +82,20 @@ impl<A> Lookup<A> {
         changed
     }
 
-    /// Notes a failure, after which the pause grows. Says whether it deserves a word.
+    /// Records a failure, after which the wait grows. Returns whether it is to be logged.
     pub fn failed(&mut self, rules: &Dns, now: Instant, random: u64) -> bool {
-        self.due = now + pause(self.failures, rules, random);
+        self.due = now + backoff(self.failures, rules, random);
         self.failures = self.failures.saturating_add(1);
-        self.settled = true;
-        let say = self.told.is_none_or(|told| now.saturating_duration_since(told) >= SILENCE);
-        if say {
-            self.told = Some(now);
+        self.answered = true;
+        let report = self.reported.is_none_or(|at| now.saturating_duration_since(at) >= REPORT_INTERVAL);
+        if report {
+            self.reported = Some(now);
         }
-        say
+        report
     }
 
-    pub fn status(&self, kind: &'static str, name: &Arc<str>, entries: impl Fn(&A) -> usize) -> Status {
-        Status {
+    pub fn status(&self, kind: &'static str, name: &Arc<str>, entries: impl Fn(&A) -> usize) -> SourceStatus {
+        SourceStatus {
             kind,
             name: name.clone(),
             entries: self.answer.as_ref().map_or(0, entries),
@@ -105,21 +105,21 @@ impl<A> Lookup<A> {
     }
 }
 
-/// How long an answer with this TTL is used. A little longer than the TTL, so that a cache between has let go of it too, and
-/// names that were asked for together are not for ever.
+/// How long an answer with this TTL is used. A little longer than the TTL, so that caches in between have dropped it too; by a
+/// random time, so that names that were asked for at once are not for ever.
 pub(super) fn until_next(ttl: Duration, rules: &Dns, random: u64) -> Duration {
     let used = ttl.clamp(rules.shortest, rules.longest);
     used + fraction((used / 20).min(Duration::from_secs(1)), random)
 }
 
-/// How long to wait after one more failure than `before`: half of a span that doubles, and a random part of the other half.
-fn pause(before: u32, rules: &Dns, random: u64) -> Duration {
-    let longest = LONGEST_PAUSE.min(rules.longest).max(rules.shortest);
+/// The wait after `before` earlier failures: half of a span that doubles with each, and a random part of the other half.
+fn backoff(before: u32, rules: &Dns, random: u64) -> Duration {
+    let longest = MAX_BACKOFF.min(rules.longest).max(rules.shortest);
     let span = rules.shortest.saturating_mul(1 << before.min(20)).min(longest);
     span / 2 + fraction(span / 2, random)
 }
 
-/// The part of `span` at which `random` stands among all u64.
+/// `span` times `random` / 2^64.
 fn fraction(span: Duration, random: u64) -> Duration {
     let nanos = (span.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -135,21 +135,21 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn failures_are_told_once_in_a_while_and_asked_about_less_and_less() {
+    fn failures_are_reported_once_and_the_backoff_grows() {
         let mut now = Instant::now();
-        let mut lookup = Lookup::<u8>::new(now);
-        let mut pauses = Vec::new();
-        let mut told = 0;
+        let mut lookup = CachedLookup::<u8>::new(now);
+        let mut waits = Vec::new();
+        let mut reports = 0;
         for _ in 0..8 {
             assert!(lookup.take_due(now, SECOND));
             assert!(!lookup.take_due(now, SECOND));
-            told += u32::from(lookup.failed(&rules(), now, u64::MAX));
-            pauses.push(lookup.due.duration_since(now).as_secs_f64().round());
+            reports += u32::from(lookup.failed(&rules(), now, u64::MAX));
+            waits.push(lookup.due.duration_since(now).as_secs_f64().round());
             now = lookup.due;
         }
-        assert_eq!(pauses, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
-        assert_eq!(told, 1);
-        assert!(lookup.failed(&rules(), now + SILENCE, 0));
+        assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
+        assert_eq!(reports, 1);
+        assert!(lookup.failed(&rules(), now + REPORT_INTERVAL, 0));
         assert_eq!(lookup.succeeded(1, now), (true, true));
         assert_eq!(lookup.succeeded(1, now), (false, false));
     }
@@ -164,9 +164,9 @@ mod tests {
         }
 
         #[test]
-        fn a_pause_is_bounded(before: u32, random: u64) {
-            let pause = pause(before, &rules(), random);
-            prop_assert!(pause >= SECOND / 2 && pause <= LONGEST_PAUSE);
+        fn the_backoff_is_bounded(before: u32, random: u64) {
+            let backoff = backoff(before, &rules(), random);
+            prop_assert!(backoff >= SECOND / 2 && backoff <= MAX_BACKOFF);
         }
     }
 }

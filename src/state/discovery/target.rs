@@ -1,38 +1,37 @@
-//! From what is known to the addresses that an upstream balances over.
+//! The addresses that an upstream balances over, computed from its configuration and the discovered sources.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::service::{self, Record};
+use super::srv::{self, SrvRecord};
 use crate::config::snapshot::{Endpoint, Upstream};
 
 /// One address to balance over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// As it is written, or as SRV records and files say; a name stands for several targets.
+pub struct ResolvedTarget {
+    /// As written, or from SRV records and files. A name stands for several targets.
     pub endpoint: Endpoint,
-    /// Where it is.
     pub address: SocketAddr,
-    /// 0 comes first. SRV records count up from there in the order of their own priorities.
+    /// 0 comes first. The priorities of SRV records are numbered 0, 1, 2 … in their order.
     pub priority: u32,
 }
 
-/// The targets of `upstream`, in the order of its file, each once: `host:port` at an address.
+/// The targets of `upstream`, in the order of its configuration, each pair of `host:port` and address once.
 pub(super) fn targets<'k>(
     upstream: &Upstream,
     list: impl Fn(&str) -> Option<Arc<[Endpoint]>>,
-    records: impl Fn(&str) -> &'k [Record],
+    records: impl Fn(&str) -> &'k [SrvRecord],
     addresses: impl Fn(&str) -> &'k [IpAddr],
-) -> Vec<Target> {
-    let mut found = Found { targets: Vec::new(), seen: HashSet::new() };
-    let written = |found: &mut Found, endpoint: &Endpoint| match endpoint.host.parse() {
+) -> Vec<ResolvedTarget> {
+    let mut found = TargetList { targets: Vec::new(), seen: HashSet::new() };
+    let written = |found: &mut TargetList, endpoint: &Endpoint| match endpoint.host.parse() {
         Ok(ip) => found.add(endpoint.clone(), &[ip], endpoint.priority),
         Err(_) => found.add(endpoint.clone(), addresses(&endpoint.host), endpoint.priority),
     };
     upstream.endpoints.iter().for_each(|endpoint| written(&mut found, endpoint));
     for name in &upstream.services {
-        for (priority, tier) in (0..).zip(service::tiers(records(name))) {
+        for (priority, tier) in (0..).zip(srv::tiers(records(name))) {
             for (record, weight) in tier {
                 let host = record.target.trim_end_matches('.').to_owned();
                 let endpoint = Endpoint { host, port: record.port, weight, priority, zone: None };
@@ -47,17 +46,17 @@ pub(super) fn targets<'k>(
     found.targets
 }
 
-struct Found {
-    targets: Vec<Target>,
+struct TargetList {
+    targets: Vec<ResolvedTarget>,
     seen: HashSet<(String, SocketAddr)>,
 }
 
-impl Found {
+impl TargetList {
     fn add(&mut self, endpoint: Endpoint, addresses: &[IpAddr], priority: u32) {
         for ip in addresses {
             let address = SocketAddr::new(*ip, endpoint.port);
             if self.seen.insert((endpoint.host.clone(), address)) {
-                self.targets.push(Target { endpoint: endpoint.clone(), address, priority });
+                self.targets.push(ResolvedTarget { endpoint: endpoint.clone(), address, priority });
             }
         }
     }

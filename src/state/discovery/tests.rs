@@ -1,7 +1,8 @@
 use std::fs;
 
+use super::srv::SrvRecord;
 use super::*;
-use crate::config::snapshot::{EndpointFile, RetryBudget, Timeouts};
+use crate::config::snapshot::{EndpointFile, Family, RetryBudget, Timeouts};
 use crate::decision::upstream::{Balance, retry};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,28 +54,28 @@ fn upstream(endpoints: &[(&str, u16)], services: &[&str], files: Vec<EndpointFil
     }
 }
 
-fn found(addresses: &[&str], ttl: u64) -> Result<Addresses, Failure> {
+fn found(addresses: &[&str], ttl: u64) -> Result<AddressAnswer, DnsFailure> {
     let found = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-    Ok(Addresses { found, ttl: Duration::from_secs(ttl), lost: None })
+    Ok(AddressAnswer { found, ttl: Duration::from_secs(ttl), lost: None })
 }
 
-fn record(priority: u16, weight: u16, port: u16, target: &str) -> Record {
-    Record { priority, weight, port, target: target.into() }
+fn record(priority: u16, weight: u16, port: u16, target: &str) -> SrvRecord {
+    SrvRecord { priority, weight, port, target: target.into() }
 }
 
-fn names(questions: Vec<Question>) -> Vec<String> {
+fn names(questions: Vec<DnsQuestion>) -> Vec<String> {
     let mut names: Vec<String> = questions
         .into_iter()
         .map(|question| match question {
-            Question::Addresses(name) => name.to_string(),
-            Question::Services(name) => format!("SRV {name}"),
+            DnsQuestion::Addresses(name) => name.to_string(),
+            DnsQuestion::Services(name) => format!("SRV {name}"),
         })
         .collect();
     names.sort();
     names
 }
 
-/// Those that come first, as `address weight`.
+/// The targets of priority 0, as `address weight`.
 fn targets(discovery: &Discovery, upstream: &Upstream) -> Vec<String> {
     let targets = discovery.targets(upstream);
     let first = targets.iter().map(|target| target.priority).min();
@@ -85,7 +86,7 @@ fn targets(discovery: &Discovery, upstream: &Upstream) -> Vec<String> {
         .collect()
 }
 
-fn status(discovery: &Discovery, name: &str) -> Status {
+fn status(discovery: &Discovery, name: &str) -> SourceStatus {
     discovery.statuses().into_iter().find(|status| &*status.name == name).unwrap()
 }
 
@@ -94,7 +95,7 @@ fn a_name_is_asked_for_when_its_answer_ends_however_many_name_it() {
     let (discovery, start) = (Discovery::new(), Instant::now());
     let one = upstream(&[("a.internal", 80), ("b.internal", 80), ("10.0.0.1", 80)], &[], Vec::new());
     let two = upstream(&[("a.internal", 81)], &[], Vec::new());
-    discovery.want([&one, &two], start);
+    discovery.track([&one, &two], start);
     assert_eq!(names(discovery.due(start, 1)).len(), 1);
     assert_eq!(names(discovery.due(start, 9)).len(), 1);
     assert!(discovery.due(start, 9).is_empty());
@@ -103,30 +104,36 @@ fn a_name_is_asked_for_when_its_answer_ends_however_many_name_it() {
     assert!(discovery.due(start + 4 * SECOND, 9).is_empty());
     assert_eq!(names(discovery.due(start + 5 * SECOND, 9)), ["a.internal"]);
     assert!(discovery.due(start + 6 * SECOND, 9).is_empty(), "it is being asked for");
-    assert_eq!(names(discovery.due(start + 5 * SECOND + GIVE_UP, 9)), ["a.internal"], "the question was lost");
+    assert_eq!(names(discovery.due(start + 5 * SECOND + QUESTION_LEASE, 9)), ["a.internal"], "the question was lost");
     assert_eq!(names(discovery.due(start + 300 * SECOND, 9)), ["a.internal", "b.internal"]);
     assert_eq!(targets(&discovery, &two), ["10.0.0.2:81 1"]);
-    // What nobody needs any more is forgotten.
-    discovery.want([&two], start);
+    // A source that no upstream needs is dropped.
+    discovery.track([&two], start);
     assert_eq!(discovery.statuses().len(), 1);
-    assert_eq!(discovery.learn_addresses("b.internal", found(&["10.0.0.9"], 1), &rules(), start, 0), Heard::default());
+    assert_eq!(
+        discovery.learn_addresses("b.internal", found(&["10.0.0.9"], 1), &rules(), start, 0),
+        LookupOutcome::default()
+    );
 }
 
 #[test]
 fn a_failure_keeps_the_last_good_answer() {
     let (discovery, now) = (Discovery::new(), Instant::now());
     let orders = upstream(&[("a.internal", 80)], &[], Vec::new());
-    discovery.want([&orders], now);
-    assert!(!discovery.has_asked([&orders]));
-    let heard = discovery.learn_addresses("a.internal", Err(Failure::NoSuchName), &rules(), now, 0);
-    assert_eq!(heard, Heard { failure: Some(Failure::NoSuchName), say: true, ..Heard::default() });
-    assert!(discovery.has_asked([&orders]) && targets(&discovery, &orders).is_empty());
+    discovery.track([&orders], now);
+    assert!(!discovery.has_answered([&orders]));
+    let outcome = discovery.learn_addresses("a.internal", Err(DnsFailure::NoSuchName), &rules(), now, 0);
+    assert_eq!(
+        outcome,
+        LookupOutcome { failure: Some(DnsFailure::NoSuchName), report: true, ..LookupOutcome::default() }
+    );
+    assert!(discovery.has_answered([&orders]) && targets(&discovery, &orders).is_empty());
     assert_eq!(status(&discovery, "a.internal").success, None);
     assert!(discovery.learn_addresses("a.internal", found(&["10.0.0.2", "10.0.0.1"], 5), &rules(), now, 0).recovered);
     let version = discovery.version();
-    let heard = discovery.learn_addresses("a.internal", Err(Failure::Timeout), &rules(), now, 0);
-    assert_eq!((heard.say, discovery.version()), (true, version));
-    assert!(!discovery.learn_addresses("a.internal", Err(Failure::Timeout), &rules(), now, 0).say);
+    let outcome = discovery.learn_addresses("a.internal", Err(DnsFailure::Timeout), &rules(), now, 0);
+    assert_eq!((outcome.report, discovery.version()), (true, version));
+    assert!(!discovery.learn_addresses("a.internal", Err(DnsFailure::Timeout), &rules(), now, 0).report);
     assert_eq!(targets(&discovery, &orders), ["10.0.0.1:80 1", "10.0.0.2:80 1"]);
     let stale = status(&discovery, "a.internal");
     assert_eq!((stale.kind, stale.entries, stale.stale, stale.success.is_some()), ("addresses", 2, true, true));
@@ -136,16 +143,16 @@ fn a_failure_keeps_the_last_good_answer() {
 fn a_family_that_fails_keeps_its_addresses() {
     let (discovery, now) = (Discovery::new(), Instant::now());
     let orders = upstream(&[("a.internal", 80)], &[], Vec::new());
-    discovery.want([&orders], now);
+    discovery.track([&orders], now);
     let lost = |addresses| {
-        found(addresses, 100).map(|found| Addresses { lost: Some((Family::Ipv6, Failure::Timeout)), ..found })
+        found(addresses, 100).map(|found| AddressAnswer { lost: Some((Family::Ipv6, DnsFailure::Timeout)), ..found })
     };
-    // Never known, never missed.
-    let heard = discovery.learn_addresses("a.internal", lost(&["10.0.0.1"]), &rules(), now, 0);
-    assert_eq!((heard.failure, status(&discovery, "a.internal").stale), (None, false));
+    // Its addresses were never known, so the failure changes nothing.
+    let outcome = discovery.learn_addresses("a.internal", lost(&["10.0.0.1"]), &rules(), now, 0);
+    assert_eq!((outcome.failure, status(&discovery, "a.internal").stale), (None, false));
     discovery.learn_addresses("a.internal", found(&["10.0.0.1", "::1"], 100), &rules(), now, 0);
-    let heard = discovery.learn_addresses("a.internal", lost(&["10.0.0.2"]), &rules(), now, 0);
-    assert_eq!((heard.failure, status(&discovery, "a.internal").stale), (Some(Failure::Timeout), true));
+    let outcome = discovery.learn_addresses("a.internal", lost(&["10.0.0.2"]), &rules(), now, 0);
+    assert_eq!((outcome.failure, status(&discovery, "a.internal").stale), (Some(DnsFailure::Timeout), true));
     assert_eq!(targets(&discovery, &orders), ["10.0.0.2:80 1", "[::1]:80 1"]);
     discovery.learn_addresses("a.internal", found(&["10.0.0.2"], 100), &rules(), now, 0);
     assert_eq!(targets(&discovery, &orders), ["10.0.0.2:80 1"]);
@@ -155,7 +162,7 @@ fn a_family_that_fails_keeps_its_addresses() {
 fn answers_are_bounded() {
     let (discovery, now) = (Discovery::new(), Instant::now());
     let orders = upstream(&[("a.internal", 80)], &[], Vec::new());
-    discovery.want([&orders], now);
+    discovery.track([&orders], now);
     let many = ["10.0.0.5", "10.0.0.4", "10.0.0.3", "10.0.0.2", "10.0.0.1"];
     assert!(discovery.learn_addresses("a.internal", found(&many, 5), &rules(), now, 0).cut);
     let kept = ["10.0.0.1:80 1", "10.0.0.2:80 1", "10.0.0.3:80 1", "10.0.0.4:80 1"];
@@ -166,48 +173,48 @@ fn answers_are_bounded() {
 fn services_have_ports_shares_and_priorities() {
     let (discovery, now) = (Discovery::new(), Instant::now());
     let orders = upstream(&[], &["_http._tcp.orders"], Vec::new());
-    discovery.want([&orders], now);
+    discovery.track([&orders], now);
     assert_eq!(names(discovery.due(now, 9)), ["SRV _http._tcp.orders"]);
     let records = vec![record(1, 10, 81, "a."), record(1, 30, 82, "b."), record(2, 0, 83, "c.")];
-    let services = |records: &[Record]| Ok(Services { records: records.to_vec(), ttl: 10 * SECOND });
+    let services = |records: &[SrvRecord]| Ok(SrvAnswer { records: records.to_vec(), ttl: 10 * SECOND });
     let known = vec![
         ("a.".into(), found(&["10.0.0.1", "10.0.0.2"], 60)),
         ("b.".into(), found(&["10.0.0.3"], 60)),
-        ("c.".into(), Err(Failure::Timeout)),
+        ("c.".into(), Err(DnsFailure::Timeout)),
     ];
-    let heard = discovery.learn_services("_http._tcp.orders", services(&records), known, &rules(), now, 0);
-    assert_eq!(heard, Heard::default());
-    assert!(discovery.has_asked([&orders]));
+    let outcome = discovery.learn_services("_http._tcp.orders", services(&records), known, &rules(), now, 0);
+    assert_eq!(outcome, LookupOutcome::default());
+    assert!(discovery.has_answered([&orders]));
     let both = ["10.0.0.1:81 334", "10.0.0.2:81 334", "10.0.0.3:82 1000"];
     assert_eq!(targets(&discovery, &orders), both);
     assert_eq!(discovery.targets(&orders)[0].endpoint.host, "a");
-    // Targets are asked for like any other name, each at its own time.
-    discovery.want([&orders], now);
+    // Targets are looked up like any other name, each when it is due.
+    discovery.track([&orders], now);
     assert_eq!(names(discovery.due(now + SECOND, 9)), ["c."]);
     discovery.learn_addresses("c.", found(&["10.0.0.4"], 60), &rules(), now, 0);
     assert_eq!(targets(&discovery, &orders), both, "a lower priority is for when there is no other");
     let spare = discovery.targets(&orders).pop().unwrap();
     assert_eq!((spare.address, spare.priority), ("10.0.0.4:83".parse().unwrap(), 1));
-    // The last good answer is kept, also when no new target can be found.
-    let gone = vec![("d.".into(), Err(Failure::NoSuchName))];
-    let heard =
+    // The last successful answer stays in use, also if no new target has an address.
+    let gone = vec![("d.".into(), Err(DnsFailure::NoSuchName))];
+    let outcome =
         discovery.learn_services("_http._tcp.orders", services(&[record(1, 1, 80, "d.")]), gone, &rules(), now, 0);
-    assert_eq!(heard.failure, Some(Failure::NoTarget));
+    assert_eq!(outcome.failure, Some(DnsFailure::NoTarget));
     assert_eq!(targets(&discovery, &orders), both);
     assert!(status(&discovery, "_http._tcp.orders").stale);
     discovery.learn_services("_http._tcp.orders", services(&records[2..]), Vec::new(), &rules(), now, 0);
     assert_eq!(targets(&discovery, &orders), ["10.0.0.4:83 1"]);
 }
 
-struct World {
+struct FileFixture {
     dir: tempfile::TempDir,
     discovery: Discovery,
     orders: Upstream,
 }
 
-impl World {
-    /// A file that lists `host:port` a line.
-    fn new(content: &str) -> World {
+impl FileFixture {
+    /// A file with one `host:port` on each line.
+    fn new(content: &str) -> FileFixture {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("orders");
         fs::write(&file, content).unwrap();
@@ -215,8 +222,8 @@ impl World {
         let file = EndpointFile { file: file.display().to_string().into(), loaded: listed.into() };
         let (discovery, orders) = (Discovery::new(), upstream(&[], &[], vec![file]));
         discovery.adopt(std::slice::from_ref(&orders), true);
-        discovery.want([&orders], Instant::now());
-        let world = World { dir, discovery, orders };
+        discovery.track([&orders], Instant::now());
+        let world = FileFixture { dir, discovery, orders };
         assert_eq!(world.looks(), []);
         world
     }
@@ -225,10 +232,10 @@ impl World {
         fs::write(&*self.orders.files[0].file, content).unwrap();
     }
 
-    /// What is said in as many looks as a file needs to come to rest.
-    fn looks(&self) -> Vec<FileChange> {
-        let said: Vec<_> = (0..6).flat_map(|_| self.discovery.look_at_files(parse)).collect();
-        self.discovery.want([&self.orders], Instant::now());
+    /// The changes in as many polls as a changed file needs to be read.
+    fn looks(&self) -> Vec<EndpointFileChange> {
+        let said: Vec<_> = (0..6).flat_map(|_| self.discovery.poll_files(parse)).collect();
+        self.discovery.track([&self.orders], Instant::now());
         said.into_iter().map(|(_, change)| change).collect()
     }
 
@@ -250,30 +257,30 @@ fn parse(_: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<String>> {
 
 #[test]
 fn a_changed_file_is_used_and_a_wrong_one_is_told_once() {
-    let world = World::new("10.0.0.1:80\n");
+    let world = FileFixture::new("10.0.0.1:80\n");
     assert_eq!((world.targets(), world.is_stale()), (vec!["10.0.0.1:80 1".to_owned()], false));
     world.write("10.0.0.2:80\n10.0.0.3:80\n");
-    assert_eq!(world.looks(), [FileChange::Replaced { endpoints: 2 }]);
+    assert_eq!(world.looks(), [EndpointFileChange::Replaced { endpoints: 2 }]);
     let two = ["10.0.0.2:80 1", "10.0.0.3:80 1"];
     assert_eq!(world.targets(), two);
     world.write("nowhere");
-    assert_eq!(world.looks(), [FileChange::Kept(vec!["wrong".to_owned()])]);
+    assert_eq!(world.looks(), [EndpointFileChange::Kept(vec!["wrong".to_owned()])]);
     assert_eq!(world.looks(), []);
     assert!(world.is_stale());
     assert_eq!(world.targets(), two);
     fs::remove_file(&*world.orders.files[0].file).unwrap();
-    assert!(matches!(&world.looks()[..], [FileChange::Kept(_)]));
+    assert!(matches!(&world.looks()[..], [EndpointFileChange::Kept(_)]));
     assert_eq!(world.targets(), two);
-    // Back to what is in use: that it is mended is worth saying.
+    // Back to the content in use: the recovery is reported.
     world.write("10.0.0.2:80\n10.0.0.3:80\n");
-    assert_eq!(world.looks(), [FileChange::Replaced { endpoints: 2 }]);
+    assert_eq!(world.looks(), [EndpointFileChange::Replaced { endpoints: 2 }]);
     assert!(!world.is_stale());
 }
 
 #[test]
 fn a_link_that_is_swapped_is_noticed() {
-    let world = World::new("10.0.0.1:80\n");
-    // As Kubernetes does with a ConfigMap: a folder behind a link that is replaced at once.
+    let world = FileFixture::new("10.0.0.1:80\n");
+    // As Kubernetes updates a ConfigMap: a folder behind a link that is replaced atomically.
     let path = |name: &str| world.dir.path().join(name);
     for (version, content) in [("v1", "10.0.0.1:80\n"), ("v2", "10.0.0.2:80\n")] {
         fs::create_dir(path(version)).unwrap();
@@ -286,19 +293,19 @@ fn a_link_that_is_swapped_is_noticed() {
     assert_eq!(world.targets(), ["10.0.0.1:80 1"]);
     std::os::unix::fs::symlink("v2", path("..data_tmp")).unwrap();
     fs::rename(path("..data_tmp"), path("..data")).unwrap();
-    assert_eq!(world.looks(), [FileChange::Replaced { endpoints: 1 }]);
+    assert_eq!(world.looks(), [EndpointFileChange::Replaced { endpoints: 1 }]);
     assert_eq!(world.targets(), ["10.0.0.2:80 1"]);
 }
 
 #[test]
 fn new_names_of_a_file_are_looked_up_before_they_are_used() {
-    let (world, now) = (World::new("10.0.0.1:80\n"), Instant::now());
+    let (world, now) = (FileFixture::new("10.0.0.1:80\n"), Instant::now());
     world.write("a.internal:80\nb.internal:80\n");
-    assert_eq!(world.looks(), [FileChange::Replaced { endpoints: 2 }]);
+    assert_eq!(world.looks(), [EndpointFileChange::Replaced { endpoints: 2 }]);
     assert_eq!(names(world.discovery.due(now + SECOND, 9)), ["a.internal", "b.internal"]);
-    world.discovery.learn_addresses("a.internal", Err(Failure::Timeout), &rules(), now, 0);
-    world.discovery.learn_addresses("b.internal", Err(Failure::Timeout), &rules(), now, 0);
-    // No endpoint at all would be worse than the ones before.
+    world.discovery.learn_addresses("a.internal", Err(DnsFailure::Timeout), &rules(), now, 0);
+    world.discovery.learn_addresses("b.internal", Err(DnsFailure::Timeout), &rules(), now, 0);
+    // The previous endpoints stay in use while no new one has an address.
     assert_eq!((world.targets(), world.is_stale()), (vec!["10.0.0.1:80 1".to_owned()], true));
     world.discovery.learn_addresses("b.internal", found(&["10.0.0.2"], 5), &rules(), now, 0);
     assert_eq!((world.targets(), world.is_stale()), (vec!["10.0.0.2:80 1".to_owned()], false));
@@ -310,7 +317,7 @@ fn what_is_prepared_is_asked_for_before_it_is_served() {
     let (old, new) = (upstream(&[("10.0.0.1", 80)], &[], Vec::new()), upstream(&[("a.internal", 80)], &[], Vec::new()));
     assert!(discovery.prepare(std::slice::from_ref(&old), Duration::ZERO));
     assert!(!discovery.prepare(std::slice::from_ref(&new), Duration::ZERO));
-    discovery.want([&old], now);
+    discovery.track([&old], now);
     assert_eq!(names(discovery.due(now, 9)), ["a.internal"]);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| discovery.prepare(std::slice::from_ref(&new), 60 * SECOND));

@@ -17,11 +17,11 @@ fn concurrent(scope: &str, max: u32) -> Limit {
     Limit::new(scope.into(), scope.into(), Key::ClientAddress, Quota::Concurrent(max), false)
 }
 
-fn state(limits: &Limits, limit: &Limit) -> Arc<LimitState> {
+fn state(limits: &LimitStates, limit: &Limit) -> Arc<LimitState> {
     limits.handles(std::slice::from_ref(limit)).remove(0)
 }
 
-/// Spreads small numbers as the keyed hash of a bucket does.
+/// Distributes small numbers like the keyed hash of a bucket.
 fn bucket(number: u64) -> BucketKey {
     let high = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     BucketKey(u128::from(high ^ (high >> 29)) << 64 | u128::from(high.wrapping_mul(0xbf58_476d_1ce4_e5b9)))
@@ -31,7 +31,7 @@ fn granted(state: &LimitState, bucket: BucketKey, now: u64, asks: usize) -> usiz
     (0..asks).filter(|_| state.take(bucket, now, 1).0.granted).count()
 }
 
-/// How many of `asks` requests each of 8 threads were granted when they all came at once.
+/// How many requests were granted of 8 threads with `asks` concurrent requests each.
 fn granted_in_parallel(asks: usize, take: impl Fn() -> bool + Sync) -> usize {
     let start = Barrier::new(8);
     let granted = AtomicUsize::new(0);
@@ -50,20 +50,20 @@ fn granted_in_parallel(asks: usize, take: impl Fn() -> bool + Sync) -> usize {
 
 #[test]
 fn threads_together_are_granted_exactly_the_burst() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &rate("a", 50, 1000));
     assert_eq!(granted_in_parallel(2000, || state.take(bucket(1), SECOND, 1).0.granted), 1000);
 }
 
 #[test]
 fn threads_together_hold_exactly_the_places() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &concurrent("a", 100));
     let held = Mutex::new(Vec::new());
     let granted = granted_in_parallel(200, || {
         let (taken, guard) = state.take(bucket(1), 0, 1);
         assert_eq!(taken.granted, guard.is_some());
-        held.lock().unwrap().extend(guard);
+        held.lock().extend(guard);
         taken.granted
     });
     assert_eq!(granted, 100);
@@ -71,7 +71,7 @@ fn threads_together_hold_exactly_the_places() {
 
 #[test]
 fn a_place_is_free_again_when_its_guard_is_dropped() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &concurrent("a", 1));
     let (first, guard) = state.take(bucket(1), 0, 1);
     assert!(first.granted);
@@ -84,7 +84,7 @@ fn a_place_is_free_again_when_its_guard_is_dropped() {
 
 #[test]
 fn buckets_do_not_share() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &rate("a", 1, 2));
     assert_eq!(granted(&state, bucket(1), SECOND, 5), 2);
     assert_eq!(granted(&state, bucket(2), SECOND, 5), 2);
@@ -93,7 +93,7 @@ fn buckets_do_not_share() {
 
 #[test]
 fn a_clock_that_goes_back_grants_nothing() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &rate("a", 1, 2));
     assert_eq!(granted(&state, bucket(1), 10 * SECOND, 5), 2);
     assert_eq!(granted(&state, bucket(1), 5 * SECOND, 5), 0);
@@ -102,7 +102,7 @@ fn a_clock_that_goes_back_grants_nothing() {
 
 #[test]
 fn a_flood_of_keys_is_bounded_and_spares_those_being_limited() {
-    let limits = Limits::new(10_000);
+    let limits = LimitStates::new(10_000);
     let state = state(&limits, &rate("a", 1, 10));
     let victim = bucket(0);
     assert_eq!(granted(&state, victim, SECOND, 20), 10);
@@ -117,7 +117,7 @@ fn a_flood_of_keys_is_bounded_and_spares_those_being_limited() {
 
 #[test]
 fn room_comes_back_when_buckets_are_full_again() {
-    let limits = Limits::new(1_000);
+    let limits = LimitStates::new(1_000);
     let state = state(&limits, &rate("a", 10, 10));
     for number in 0..5_000 {
         state.take(bucket(number), SECOND, 1);
@@ -133,7 +133,7 @@ fn room_comes_back_when_buckets_are_full_again() {
 
 #[test]
 fn a_reload_keeps_the_state_of_what_it_keeps() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let before = limits.handles(&[rate("a", 1, 5), rate("b", 1, 5)]);
     assert_eq!(granted(&before[0], bucket(1), SECOND, 9), 5);
     let after = limits.handles(&[rate("c", 1, 5), rate("a", 1, 5)]);
@@ -144,19 +144,19 @@ fn a_reload_keeps_the_state_of_what_it_keeps() {
 
 #[test]
 fn a_changed_quota_keeps_what_was_used() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let before = state(&limits, &rate("a", 1, 10));
     assert_eq!(granted(&before, bucket(1), SECOND, 4), 4);
     let after = state(&limits, &rate("a", 100, 6));
     assert_eq!(granted(&after, bucket(1), SECOND, 9), 2);
-    // The file in force counts, for requests that hold the state of the file before too.
+    // The quota in force applies to requests of the previous configuration too.
     assert!(!before.take(bucket(1), SECOND, 1).0.granted);
     assert_eq!(granted(&after, bucket(1), SECOND + SECOND / 100, 9), 1);
 }
 
 #[test]
 fn changed_places_count_those_that_are_taken() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let one = state(&limits, &concurrent("a", 1));
     let (_, _held) = one.take(bucket(1), 0, 1);
     let two = state(&limits, &concurrent("a", 2));
@@ -167,7 +167,7 @@ fn changed_places_count_those_that_are_taken() {
 
 #[test]
 fn a_limit_that_counts_something_else_begins_afresh() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let mut limit = rate("a", 1, 1);
     let before = state(&limits, &limit);
     assert_eq!(granted(&before, bucket(1), SECOND, 9), 1);
@@ -178,17 +178,17 @@ fn a_limit_that_counts_something_else_begins_afresh() {
 
 #[test]
 fn an_amount_is_taken_whole_or_not_at_all() {
-    let limits = Limits::new(DEFAULT_MAX_KEYS);
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let rate = state(&limits, &rate("a", 1, 10));
     assert_eq!(rate.take(bucket(1), SECOND, 8).0.remaining, 2);
     assert!(!rate.take(bucket(1), SECOND, 3).0.granted);
     assert!(rate.take(bucket(1), SECOND, 2).0.granted);
-    let places = state(&limits, &concurrent("b", 5));
-    let (_, held) = places.take(bucket(1), 0, 4);
+    let counter = state(&limits, &concurrent("b", 5));
+    let (_, held) = counter.take(bucket(1), 0, 4);
     assert!(held.is_some());
-    assert!(!places.take(bucket(1), 0, 2).0.granted && !places.take(bucket(1), 0, u64::MAX).0.granted);
-    let (taken, _rest) = places.take(bucket(1), 0, 1);
+    assert!(!counter.take(bucket(1), 0, 2).0.granted && !counter.take(bucket(1), 0, u64::MAX).0.granted);
+    let (taken, _rest) = counter.take(bucket(1), 0, 1);
     assert_eq!((taken.granted, taken.remaining), (true, 0));
     drop(held);
-    assert_eq!(places.take(bucket(1), 0, 1).0.remaining, 3, "all that it held is free again");
+    assert_eq!(counter.take(bucket(1), 0, 1).0.remaining, 3, "the whole amount is free again");
 }

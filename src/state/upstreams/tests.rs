@@ -1,16 +1,18 @@
 mod bounds;
-mod passive;
+mod passive_health;
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::{HeaderMap, Method};
 
 use super::*;
-use crate::config::snapshot::{Probe, RetryBudget, Timeouts};
-use crate::decision::request::{Normal, Scheme};
+use crate::config::snapshot::{Health, Probe, RetryBudget, Timeouts};
+use crate::decision::access::Permit;
+use crate::decision::outcome::Cause;
+use crate::decision::request::{Normal, RequestView, Scheme};
 use crate::decision::upstream::{Balance, HashKey, retry};
-use crate::state::discovery::dns::Addresses;
+use crate::state::discovery::dns::AddressAnswer;
 
 fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
     let second = Duration::from_secs(1);
@@ -63,7 +65,7 @@ fn state(upstreams: &Upstreams, upstream: &snapshot::Upstream) -> Arc<UpstreamSt
     upstreams.reconcile(std::slice::from_ref(upstream), &Discovery::new()).remove(0)
 }
 
-fn choose(state: &UpstreamState, tried: &[SocketAddr]) -> Result<Option<Chosen>, Cause> {
+fn choose(state: &UpstreamState, tried: &[SocketAddr]) -> Result<Option<SelectedEndpoint>, Cause> {
     choose_at(state, tried, Instant::now(), &HeaderMap::new())
 }
 
@@ -73,7 +75,7 @@ fn choose_at(
     tried: &[SocketAddr],
     at: Instant,
     headers: &HeaderMap,
-) -> Result<Option<Chosen>, Cause> {
+) -> Result<Option<SelectedEndpoint>, Cause> {
     let normal = Normal {
         host: String::new(),
         port: None,
@@ -87,15 +89,15 @@ fn choose_at(
         request_id: None,
     };
     let request = RequestView::for_test(&Method::GET, &normal, headers);
-    state.choose(&Permit::for_test(), &request, tried, 7, Moment { at, time: UNIX_EPOCH })
+    state.choose(&Permit::for_test(), &request, tried, 7, SelectionTime { at, time: UNIX_EPOCH })
 }
 
 #[track_caller]
-fn chosen(state: &UpstreamState, tried: &[SocketAddr]) -> Chosen {
+fn chosen(state: &UpstreamState, tried: &[SocketAddr]) -> SelectedEndpoint {
     choose(state, tried).unwrap().unwrap()
 }
 
-fn condemn(state: &UpstreamState, endpoint: &Endpoint) {
+fn condemn(state: &UpstreamState, endpoint: &EndpointState) {
     let changes: Vec<_> = (0..3).map(|_| state.record_probe(endpoint, false)).collect();
     assert_eq!(changes, [None, None, Some(HealthChange::BecameUnhealthy)]);
 }
@@ -122,9 +124,9 @@ fn learn(discovery: &Discovery, upstream: &snapshot::Upstream, found: &[&str]) {
         addresses: 256,
     };
     let now = Instant::now();
-    discovery.want([upstream], now);
+    discovery.track([upstream], now);
     let found = found.iter().map(|ip| ip.parse().unwrap()).collect();
-    let answer = Addresses { found, ttl: Duration::from_secs(9), lost: None };
+    let answer = AddressAnswer { found, ttl: Duration::from_secs(9), lost: None };
     discovery.learn_addresses("orders.internal", Ok(answer), &rules, now, 0);
 }
 
@@ -223,9 +225,9 @@ fn without_probes_nobody_stays_unhealthy() {
     let unprobed = state(&upstreams, &upstream);
     assert!((0..4).any(|_| chosen(&unprobed, &[]).endpoint.address == sick.address));
     assert_eq!(unprobed.health(), None);
-    // A probe that was under way.
+    // A probe that was in progress.
     assert!((0..5).all(|_| unprobed.record_probe(&sick, false).is_none()));
-    // Once there are probes again, what they said before is too old.
+    // With probes again, their earlier results are out of date.
     upstream.health = probed.health().cloned();
     let _probed_again = state(&upstreams, &upstream);
     assert!(sick.healthy());

@@ -1,4 +1,4 @@
-//! Escaping for lines of text, so that nothing that a stranger sends can end a line, a quoted field, or forge either.
+//! Escaping for text lines, so that no value from a client can end a line or a quoted field.
 
 /// Appends `value` as Apache's and nginx's logs do: `"` and `\` with a backslash, control characters and everything
 /// beyond ASCII as `\xhh`.

@@ -1,4 +1,4 @@
-//! The one registry of the access log's fields: their names, their order, and what each takes from a record.
+//! The registry of the access log's fields: their names, order, and values from a record.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -6,24 +6,24 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::cut::{self, cut};
 use super::redact;
-use crate::telemetry::record::Record;
+use super::truncate::{self, truncate};
+use crate::telemetry::record::RequestRecord;
 use crate::telemetry::timestamp::Rfc3339;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// A field of the access log.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Field { $($(#[$doc])* $name,)* }
+        pub enum LogField { $($(#[$doc])* $name,)* }
 
-        impl Field {
+        impl LogField {
             /// Every field, in the order of a JSON line.
-            pub const ALL: &[Field] = &[$(Field::$name,)*];
+            pub const ALL: &[LogField] = &[$(LogField::$name,)*];
 
             /// The name in JSON lines and templates.
             pub const fn name(self) -> &'static str {
-                match self { $(Field::$name => $text,)* }
+                match self { $(LogField::$name => $text,)* }
             }
         }
 
@@ -40,7 +40,7 @@ fields! {
     RequestId = "request_id";
     Listener = "listener";
     Client = "client";
-    /// The connection's other end, with its port; where a PROXY header announced one, as it says.
+    /// The peer of the connection with its port, or the one that a PROXY header announced.
     Peer = "peer";
     /// The load balancer whose PROXY header announced the peer.
     Via = "via";
@@ -51,37 +51,37 @@ fields! {
     Method = "method";
     Host = "host";
     Path = "path";
-    /// As received, but for the values of well-known credentials. Long ones are cut, as are the other fields that a client
+    /// As received, with the values of well-known credentials replaced. Truncated, like the other fields that a client
     /// chooses.
     Query = "query";
     UserAgent = "user_agent";
-    /// As received, but for the values of well-known credentials.
+    /// As received, with the values of well-known credentials replaced.
     Referer = "referer";
-    /// Absent when no answer was sent.
+    /// Absent if no answer was sent.
     Status = "status";
     BytesSent = "bytes_sent";
     BytesReceived = "bytes_received";
     Route = "route";
-    /// The number of the configuration that decided; `GET /status` of the admin listener tells which one that was.
+    /// The generation of the configuration that decided; `GET /status` of the admin listener describes it.
     Generation = "generation";
     /// `allow`, `deny` or `fail`.
-    Decision = "decision";
-    /// The stable code of why a request was refused or failed.
+    RecordedDecision = "decision";
+    /// The stable code of the refusal or failure.
     Cause = "cause";
-    /// The same in words.
+    /// The reason in words.
     Detail = "detail";
-    /// The cause that a policy in report mode would have refused with.
+    /// The cause with which a policy in report mode would have refused.
     WouldDeny = "would_deny";
-    /// Who the caller is; never the credential.
+    /// The caller's id; never the credential.
     Principal = "principal";
-    /// The identity that recognised the caller.
+    /// The name of the identity that authenticated the caller.
     Identity = "identity";
     Upstream = "upstream";
     /// The endpoint tried last.
     Endpoint = "endpoint";
     /// Endpoints tried.
     Attempts = "attempts";
-    /// Why it was tried again, the last time that it was: `connect`, `stale`, `refused`, `reset`, `timeout` or `status`.
+    /// The reason of the last retry: `connect`, `stale`, `refused`, `reset`, `timeout` or `status`.
     Retried = "retried";
     /// Whether a pooled connection was used.
     UpstreamReused = "upstream_reused";
@@ -89,84 +89,87 @@ fields! {
     UpstreamResponse = "upstream_response_ms";
 }
 
-impl Field {
-    pub fn from_name(name: &str) -> Option<Field> {
-        Field::ALL.iter().copied().find(|field| field.name() == name)
+impl LogField {
+    pub fn from_name(name: &str) -> Option<LogField> {
+        LogField::ALL.iter().copied().find(|field| field.name() == name)
     }
 
-    /// What `record` says about this; `None` where it does not apply or is not known.
-    pub fn value(self, record: &Record) -> Option<Value<'_>> {
+    /// The field's value in `record`; `None` if it does not apply or is not known.
+    pub fn value(self, record: &RequestRecord) -> Option<FieldValue<'_>> {
         let upstream = record.upstream.as_ref();
         let principal = record.principal.as_deref();
         match self {
-            Field::Time => Some(Value::Time(record.time)),
-            Field::Duration => Some(Value::Milliseconds(record.duration)),
-            Field::RequestId => text(&record.request_id),
-            Field::Listener => text(&record.listener),
-            Field::Client => Some(Value::Address(record.client)),
-            Field::Peer => Some(Value::Socket(record.peer)),
-            Field::Via => record.via.map(Value::Socket),
-            Field::Protocol => text(record.protocol),
-            Field::Scheme => text(record.scheme.as_str()),
-            Field::Tls => record.tls.and_then(text),
-            Field::Method if is_unparsed(record) => None,
-            Field::Method => short(record.method.as_str(), cut::METHOD),
-            Field::Host => short(&record.host, cut::HOST),
-            Field::Path if record.path.is_empty() => None,
-            Field::Path => bytes(redact::path(record.path.as_bytes()), cut::URI),
-            Field::Query => record.query.as_ref().and_then(|query| bytes(redact::query(query.as_bytes()), cut::URI)),
-            Field::UserAgent => record.user_agent.as_ref().and_then(|agent| bytes(agent.as_bytes().into(), cut::TEXT)),
-            Field::Referer => {
-                record.referer.as_ref().and_then(|referer| bytes(redact::reference(referer.as_bytes()), cut::URI))
+            LogField::Time => Some(FieldValue::Time(record.time)),
+            LogField::Duration => Some(FieldValue::Milliseconds(record.duration)),
+            LogField::RequestId => text(&record.request_id),
+            LogField::Listener => text(&record.listener),
+            LogField::Client => Some(FieldValue::Address(record.client)),
+            LogField::Peer => Some(FieldValue::Socket(record.peer)),
+            LogField::Via => record.via.map(FieldValue::Socket),
+            LogField::Protocol => text(record.protocol),
+            LogField::Scheme => text(record.scheme.as_str()),
+            LogField::Tls => record.tls.and_then(text),
+            LogField::Method if is_unparsed(record) => None,
+            LogField::Method => short(record.method.as_str(), truncate::METHOD),
+            LogField::Host => short(&record.host, truncate::HOST),
+            LogField::Path if record.path.is_empty() => None,
+            LogField::Path => bytes(redact::path(record.path.as_bytes()), truncate::URI),
+            LogField::Query => {
+                record.query.as_ref().and_then(|query| bytes(redact::query(query.as_bytes()), truncate::URI))
             }
-            Field::Status if record.status == 0 => None,
-            Field::Status => Some(Value::Integer(record.status.into())),
-            Field::BytesSent => Some(Value::Integer(record.bytes_sent)),
-            Field::BytesReceived => Some(Value::Integer(record.bytes_received)),
-            Field::Route => record.route.as_deref().and_then(text),
-            Field::Generation => Some(Value::Integer(record.generation)),
-            Field::Decision => text(record.decision.as_str()),
-            Field::Cause => record.cause.and_then(|cause| text(cause.code())),
-            Field::Detail => record.detail.as_deref().and_then(|detail| short(detail, cut::TEXT)),
-            Field::WouldDeny => record.would_deny.and_then(|cause| text(cause.code())),
-            Field::Principal => principal.and_then(|principal| short(&principal.id, cut::TEXT)),
-            Field::Identity => principal.and_then(|principal| text(&principal.identity)),
-            Field::Upstream => upstream.and_then(|upstream| text(&upstream.name)),
-            Field::Endpoint => upstream.and_then(|upstream| upstream.endpoint).map(Value::Socket),
-            Field::Attempts => upstream.map(|upstream| Value::Integer(upstream.attempts.into())),
-            Field::Retried => upstream.and_then(|upstream| upstream.retried).and_then(text),
-            Field::UpstreamReused => upstream.map(|upstream| Value::Boolean(upstream.reused)),
-            Field::UpstreamConnect => upstream.and_then(|upstream| upstream.connect).map(Value::Milliseconds),
-            Field::UpstreamResponse => upstream.and_then(|upstream| upstream.response).map(Value::Milliseconds),
+            LogField::UserAgent => {
+                record.user_agent.as_ref().and_then(|agent| bytes(agent.as_bytes().into(), truncate::TEXT))
+            }
+            LogField::Referer => {
+                record.referer.as_ref().and_then(|referer| bytes(redact::reference(referer.as_bytes()), truncate::URI))
+            }
+            LogField::Status if record.status == 0 => None,
+            LogField::Status => Some(FieldValue::Integer(record.status.into())),
+            LogField::BytesSent => Some(FieldValue::Integer(record.bytes_sent)),
+            LogField::BytesReceived => Some(FieldValue::Integer(record.bytes_received)),
+            LogField::Route => record.route.as_deref().and_then(text),
+            LogField::Generation => Some(FieldValue::Integer(record.generation)),
+            LogField::RecordedDecision => text(record.decision.as_str()),
+            LogField::Cause => record.cause.and_then(|cause| text(cause.code())),
+            LogField::Detail => record.detail.as_deref().and_then(|detail| short(detail, truncate::TEXT)),
+            LogField::WouldDeny => record.would_deny.and_then(|cause| text(cause.code())),
+            LogField::Principal => principal.and_then(|principal| short(&principal.id, truncate::TEXT)),
+            LogField::Identity => principal.and_then(|principal| text(&principal.identity)),
+            LogField::Upstream => upstream.and_then(|upstream| text(&upstream.name)),
+            LogField::Endpoint => upstream.and_then(|upstream| upstream.endpoint).map(FieldValue::Socket),
+            LogField::Attempts => upstream.map(|upstream| FieldValue::Integer(upstream.attempts.into())),
+            LogField::Retried => upstream.and_then(|upstream| upstream.retried).and_then(text),
+            LogField::UpstreamReused => upstream.map(|upstream| FieldValue::Boolean(upstream.reused)),
+            LogField::UpstreamConnect => upstream.and_then(|upstream| upstream.connect).map(FieldValue::Milliseconds),
+            LogField::UpstreamResponse => upstream.and_then(|upstream| upstream.response).map(FieldValue::Milliseconds),
         }
     }
 }
 
-/// Whether the request could not be understood, so that its method, host and path say nothing. Every understood request
-/// has a path.
-pub fn is_unparsed(record: &Record) -> bool {
+/// Whether the request could not be parsed, so that it has no method, host and path. Every parsed request has a path.
+pub fn is_unparsed(record: &RequestRecord) -> bool {
     record.path.is_empty()
 }
 
-fn text(text: &str) -> Option<Value<'_>> {
-    (!text.is_empty()).then_some(Value::Text(text))
+fn text(text: &str) -> Option<FieldValue<'_>> {
+    (!text.is_empty()).then_some(FieldValue::Text(text))
 }
 
-/// Text that a client may have had a hand in.
-fn short(value: &str, most: usize) -> Option<Value<'_>> {
+/// Text that may contain data from a client.
+fn short(value: &str, most: usize) -> Option<FieldValue<'_>> {
     if value.len() <= most { text(value) } else { bytes(value.as_bytes().into(), most) }
 }
 
-/// The same for what need not be text. Redacted before it is cut: a credential is known by what stands around it.
-fn bytes(value: Cow<'_, [u8]>, most: usize) -> Option<Value<'_>> {
-    Some(Value::Bytes(cut(value, most)))
+/// The same for bytes that need not be text. To be redacted before: a credential is recognized by its parameter's name.
+fn bytes(value: Cow<'_, [u8]>, most: usize) -> Option<FieldValue<'_>> {
+    Some(FieldValue::Bytes(truncate(value, most)))
 }
 
 /// The value of a field, before it is written in one format or another.
 #[derive(Clone, Debug)]
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     Text(&'a str),
-    /// What a client sent, which need not be UTF-8.
+    /// Bytes from a client, which need not be UTF-8.
     Bytes(Cow<'a, [u8]>),
     Integer(u64),
     /// Written in milliseconds, to the microsecond.
@@ -177,28 +180,28 @@ pub enum Value<'a> {
     Time(SystemTime),
 }
 
-impl<'a> Value<'a> {
-    /// What is to be escaped where it is written; `None` for what is written as it is.
+impl<'a> FieldValue<'a> {
+    /// The bytes of a value that needs escaping; `None` for one that is written as it is.
     pub fn into_bytes(self) -> Option<Cow<'a, [u8]>> {
         match self {
-            Value::Text(text) => Some(text.as_bytes().into()),
-            Value::Bytes(bytes) => Some(bytes),
+            FieldValue::Text(text) => Some(text.as_bytes().into()),
+            FieldValue::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
 }
 
-impl Serialize for Value<'_> {
+impl Serialize for FieldValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
-            Value::Integer(number) => serializer.serialize_u64(*number),
-            Value::Milliseconds(duration) => serializer.serialize_f64(duration.as_micros() as f64 / 1000.0),
-            Value::Boolean(value) => serializer.serialize_bool(*value),
-            Value::Address(address) => address.serialize(serializer),
-            Value::Socket(socket) => socket.serialize(serializer),
-            Value::Time(time) => serializer.serialize_str(Rfc3339::new(*time).as_str()),
+            FieldValue::Text(text) => serializer.serialize_str(text),
+            FieldValue::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
+            FieldValue::Integer(number) => serializer.serialize_u64(*number),
+            FieldValue::Milliseconds(duration) => serializer.serialize_f64(duration.as_micros() as f64 / 1000.0),
+            FieldValue::Boolean(value) => serializer.serialize_bool(*value),
+            FieldValue::Address(address) => address.serialize(serializer),
+            FieldValue::Socket(socket) => socket.serialize(serializer),
+            FieldValue::Time(time) => serializer.serialize_str(Rfc3339::new(*time).as_str()),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Credentials in URIs do not reach the log.
+//! Removes credentials from URIs before they are logged.
 //!
-//! RFC 6750 §2.3 warns of access tokens in the URI because URIs are logged; clients send them there all the same. The names
-//! below are those that standards, frameworks and the large clouds use, compared as whole words: `key` is one, `sort_key`
-//! is not. Some of them (`code`, `key`) also name harmless things, and there the log loses a value that it need not lose; a
-//! template without `query` and `referer` is the way to keep everything else out.
+//! RFC 6750 §2.3 advises against access tokens in the URI because URIs are logged, but clients send them there. The names below
+//! are those that standards, frameworks and the large clouds use, compared as whole words: `key` matches, `sort_key` does not.
+//! Some of them (`code`, `key`) also name other values, which are then replaced without need. A template without `query` and
+//! `referer` excludes credentials under any name.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -59,7 +59,7 @@ const REDACTED: &[u8] = b"[redacted]";
 
 /// The query with the values of credentials replaced.
 pub fn query(query: &[u8]) -> Cow<'_, [u8]> {
-    // `;` separates too: some servers still read it so. The others are for a client that put two URIs together.
+    // Some servers treat `;` as a separator. `?` and `#` occur where a client concatenated two URIs.
     replace(query, |byte| matches!(byte, b'&' | b';' | b'?' | b'#'))
 }
 
@@ -70,9 +70,9 @@ pub fn path(path: &[u8]) -> Cow<'_, [u8]> {
     join(path, &[before.into(), replace(parameters, |byte| matches!(byte, b';' | b'/'))])
 }
 
-/// The same for a whole URI reference, such as that of `Referer`, whose user and password go too.
+/// A URI reference, such as that of `Referer`, with the values of credentials and the user information replaced.
 pub fn reference(reference: &[u8]) -> Cow<'_, [u8]> {
-    // A fragment may hold a token (RFC 6749 §4.2.2). It does not belong into a referer, nor does the user.
+    // A fragment may hold a token (RFC 6749 §4.2.2). RFC 9110 §10.1.3 forbids fragment and user information in `Referer`.
     let mark = reference.iter().position(|&byte| matches!(byte, b'?' | b'#')).map_or(reference.len(), |mark| mark + 1);
     let (hierarchy, parameters) = reference.split_at(mark);
     match user(hierarchy) {
@@ -83,7 +83,7 @@ pub fn reference(reference: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Where the user information of an authority stands (RFC 3986 §3.2.1), its `@` not included.
+/// The range of the user information of an authority (RFC 3986 §3.2.1), without its `@`.
 fn user(hierarchy: &[u8]) -> Option<Range<usize>> {
     let start = hierarchy.windows(2).position(|window| window == b"//")? + 2;
     let authority = hierarchy[start..].split(|&byte| byte == b'/').next()?;
@@ -91,7 +91,7 @@ fn user(hierarchy: &[u8]) -> Option<Range<usize>> {
     Some(start..start + at)
 }
 
-/// `parts` one after the other; borrowed from `whole` if nothing was replaced in them.
+/// `parts` concatenated; borrowed from `whole` if nothing was replaced in them.
 fn join<'a>(whole: &'a [u8], parts: &[Cow<'a, [u8]>]) -> Cow<'a, [u8]> {
     if parts.iter().all(|part| matches!(part, Cow::Borrowed(_))) {
         return Cow::Borrowed(whole);

@@ -12,10 +12,10 @@ use crate::config::snapshot::{LogFormat, LogOutput};
 use crate::decision::access::Principal;
 use crate::decision::outcome::Cause;
 use crate::decision::request::Scheme;
-use crate::telemetry::record::{Decision, UpstreamRecord};
+use crate::telemetry::record::{RecordedDecision, UpstreamRecord};
 
-fn record() -> Record {
-    Record {
+fn record() -> RequestRecord {
+    RequestRecord {
         time: UNIX_EPOCH + Duration::from_millis(1_795_316_400_123),
         duration: Duration::from_micros(12_345),
         request_id: "r1".to_owned(),
@@ -37,7 +37,7 @@ fn record() -> Record {
         bytes_received: 0,
         route: Some("orders".into()),
         generation: 1,
-        decision: Decision::Allow,
+        decision: RecordedDecision::Allow,
         cause: None,
         detail: None,
         would_deny: Some(Cause::RateExceeded),
@@ -61,9 +61,9 @@ fn record() -> Record {
     }
 }
 
-/// What is left when nothing was understood and nothing answered.
-fn unparsed() -> Record {
-    Record {
+/// The record of a request that was neither parsed nor answered.
+fn unparsed() -> RequestRecord {
+    RequestRecord {
         protocol: "",
         tls: None,
         host: String::new(),
@@ -73,7 +73,7 @@ fn unparsed() -> Record {
         status: 0,
         bytes_sent: 0,
         route: None,
-        decision: Decision::Deny,
+        decision: RecordedDecision::Deny,
         cause: Some(Cause::MalformedRequest),
         detail: Some(Cow::Borrowed("the head is not HTTP")),
         would_deny: None,
@@ -83,19 +83,19 @@ fn unparsed() -> Record {
     }
 }
 
-fn line(format: &Format, record: &Record) -> String {
+fn line(format: &LineFormat, record: &RequestRecord) -> String {
     let mut line = Vec::new();
     format.write_line(record, &mut line);
     String::from_utf8(line).unwrap()
 }
 
-fn template(text: &str) -> Format {
-    Format::Template(Template::parse(text).unwrap())
+fn template(text: &str) -> LineFormat {
+    LineFormat::LogTemplate(LogTemplate::parse(text).unwrap())
 }
 
 #[test]
 fn a_json_line_holds_every_field_that_is_known() {
-    let value: serde_json::Value = serde_json::from_str(&line(&Format::Json, &record())).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&line(&LineFormat::Json, &record())).unwrap();
     assert_eq!(
         value,
         json!({
@@ -112,7 +112,7 @@ fn a_json_line_holds_every_field_that_is_known() {
 
 #[test]
 fn absent_fields_are_left_out_of_json() {
-    let value: serde_json::Value = serde_json::from_str(&line(&Format::Json, &unparsed())).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&line(&LineFormat::Json, &unparsed())).unwrap();
     let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected = [
         "time",
@@ -137,12 +137,12 @@ fn absent_fields_are_left_out_of_json() {
 #[test]
 fn combined_is_what_its_readers_expect() {
     assert_eq!(
-        line(&Format::Combined, &record()),
+        line(&LineFormat::Combined, &record()),
         "203.0.113.7 - ada\\x20lovelace [22/Nov/2026:03:00:00 +0000] \"GET /v1/orders/7?page=2 HTTP/2.0\" 200 512 \"-\" \
          \"say \\\"hi\\\" \\xe9\"\n"
     );
     assert_eq!(
-        line(&Format::Combined, &unparsed()),
+        line(&LineFormat::Combined, &unparsed()),
         "203.0.113.7 - - [22/Nov/2026:03:00:00 +0000] \"-\" - - \"-\" \"-\"\n"
     );
 }
@@ -162,7 +162,7 @@ fn no_format_writes_a_credential_of_the_query() {
     record.query = Some("a=1&access_token=s3cret".to_owned());
     record.referer = Some(HeaderValue::from_static("https://ann:s3cret@a/?token=s3cret"));
     record.path = "/app;jsessionid=s3cret".to_owned();
-    for format in [Format::Json, Format::Combined, template("{path} {query} {referer}")] {
+    for format in [LineFormat::Json, LineFormat::Combined, template("{path} {query} {referer}")] {
         let line = line(&format, &record);
         assert!(!line.contains("s3cret") && line.contains("a=1&access_token=[redacted]"), "{line}");
     }
@@ -181,7 +181,7 @@ fn no_request_makes_a_long_line() {
     record.detail = Some(Cow::Owned(long.clone()));
     Arc::make_mut(record.principal.as_mut().unwrap()).id = long;
     let every_field = FIELDS.iter().map(|field| format!("{{{field}}}")).collect::<String>();
-    for format in [Format::Json, Format::Combined, template(&every_field)] {
+    for format in [LineFormat::Json, LineFormat::Combined, template(&every_field)] {
         let line = line(&format, &record);
         assert!(line.len() < 20 << 10, "{}", line.len());
         assert!(line.contains(&format!("{}[+899968_bytes]", "a".repeat(32))), "{line}");
@@ -205,11 +205,11 @@ proptest! {
         record.user_agent = HeaderValue::from_bytes(&agent).ok();
         Arc::make_mut(record.principal.as_mut().unwrap()).id = id;
 
-        let json = line(&Format::Json, &record);
+        let json = line(&LineFormat::Json, &record);
         prop_assert_eq!(json.matches('\n').count(), 1);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
 
-        let combined = line(&Format::Combined, &record);
+        let combined = line(&LineFormat::Combined, &record);
         prop_assert_eq!(combined.matches('\n').count(), 1);
         let quotes = combined.replace("\\\\", "").replace("\\\"", "").matches('"').count();
         prop_assert_eq!(quotes, 6);
@@ -221,8 +221,8 @@ fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-fn start(path: &Path, queue: usize) -> AccessLog {
-    AccessLog::start(&snapshot::AccessLog {
+fn start(path: &Path, queue: usize) -> AccessLogger {
+    AccessLogger::start(&snapshot::AccessLog {
         format: LogFormat::Template("{request_id}".to_owned()),
         output: LogOutput::File(path.to_owned()),
         queue,
@@ -230,8 +230,8 @@ fn start(path: &Path, queue: usize) -> AccessLog {
     .unwrap()
 }
 
-fn numbered(number: u32) -> Record {
-    Record { request_id: number.to_string(), ..record() }
+fn numbered(number: u32) -> RequestRecord {
+    RequestRecord { request_id: number.to_string(), ..record() }
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn rotation_loses_and_tears_no_line() {
         }
         fs::rename(&path, folder.path().join(format!("access.log.{round}"))).unwrap();
         log.reopen();
-        // Until the file is open under its name again, there is nothing to move away.
+        // Until the file is open under its name again, it can't be moved.
         assert!(log.flush(deadline()));
     }
     assert!(path.exists());
@@ -279,7 +279,7 @@ fn an_output_that_stands_still_costs_lines_not_time() {
     }
     assert!(!log.flush(Instant::now() + Duration::from_millis(300)));
     assert!(log.write_errors() >= 1);
-    // The queue's places, those that the thread took before it met the error, and nothing more.
+    // The queue's capacity, and the records that the thread took before the error.
     for number in 0..100 {
         log.record(numbered(number));
     }
@@ -289,14 +289,14 @@ fn an_output_that_stands_still_costs_lines_not_time() {
 #[test]
 fn a_folder_that_does_not_exist_is_an_error_at_once() {
     let output = LogOutput::File("/nonexistent/access.log".into());
-    let error = AccessLog::start(&snapshot::AccessLog { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
+    let error = AccessLogger::start(&snapshot::AccessLog { format: LogFormat::Json, output, queue: 1 }).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/access.log"));
 }
 
 #[test]
 fn a_log_that_is_off_takes_and_drops_nothing() {
-    let log =
-        AccessLog::start(&snapshot::AccessLog { format: LogFormat::Json, output: LogOutput::Off, queue: 1 }).unwrap();
+    let log = AccessLogger::start(&snapshot::AccessLog { format: LogFormat::Json, output: LogOutput::Off, queue: 1 })
+        .unwrap();
     log.record(record());
     log.reopen();
     assert!(log.flush(deadline()) && log.dropped() == 0);
@@ -306,11 +306,11 @@ fn a_log_that_is_off_takes_and_drops_nothing() {
 fn dropping_the_handle_writes_what_is_queued() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
-    let sink = Sink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+    let sink = LogSink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
     let (queue, receiver) = mpsc::sync_channel(10);
-    let writer = Writer::new(receiver, Arc::default(), sink, template("{request_id}"), 10);
-    queue.send(Message::Line(numbered(1))).unwrap();
-    queue.send(Message::Line(numbered(2))).unwrap();
+    let writer = LogWriter::new(receiver, Arc::default(), sink, template("{request_id}"), 10);
+    queue.send(QueueMessage::Line(numbered(1))).unwrap();
+    queue.send(QueueMessage::Line(numbered(2))).unwrap();
     drop(queue);
     writer.run();
     assert_eq!(fs::read_to_string(&path).unwrap(), "1\n2\n");

@@ -1,62 +1,63 @@
-//! The thread that writes: takes records from the queue, turns them into lines, and hands many to the output at once.
+//! The writing thread: takes records from the queue, formats them, and writes many lines at once.
 
 mod sink;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
+use parking_lot::{Condvar, Mutex};
 
-pub use self::sink::Sink;
-use super::format::Format;
-use crate::telemetry::record::Record;
+pub use self::sink::LogSink;
+use super::format::LineFormat;
+use crate::telemetry::record::RequestRecord;
 
-/// How long lines gather before they are written together. A thread that waits for the queue has to be woken by a system
-/// call of the request's thread; one that gathers costs that call a hundred times a second at most.
-const GATHER: Duration = Duration::from_millis(10);
-/// A short queue must not fill while lines gather: this much for each of its places, up to [`GATHER`].
-const GATHER_PER_PLACE: Duration = Duration::from_micros(10);
-/// Lines are written when they fill this many bytes, gathered or not.
+/// How long lines are batched before they are written. Waking a thread that waits for the queue costs the request's thread a
+/// system call; with batching that happens a hundred times a second at most.
+const BATCH_TIME: Duration = Duration::from_millis(10);
+/// Batch time for each record of the queue's capacity, up to [`BATCH_TIME`], so that a short queue does not fill meanwhile.
+const BATCH_TIME_PER_RECORD: Duration = Duration::from_micros(10);
+/// Lines are written when they fill this many bytes, before the batch time is over.
 const WRITE_AT: usize = 64 << 10;
 /// After a failed write, the time until the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
-/// At most one message on the program log about losses in this time.
+/// Between two messages of the program log about losses.
 const REPORT: Duration = Duration::from_secs(10);
 
-/// What the queue carries.
+/// An item of the queue.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every message is a line; boxing it would cost an allocation each"
 )]
-pub enum Message {
-    Line(Record),
-    /// Look at what [`Shared`] asks for.
+pub enum QueueMessage {
+    Line(RequestRecord),
+    /// The thread checks the requests in [`WriterControl`].
     Wake,
 }
 
-/// What the log's handle and its thread both see.
+/// Requests of the log's handle to its thread, and the thread's answers.
 #[derive(Debug, Default)]
-pub struct Shared {
-    losses: Arc<Losses>,
+pub struct WriterControl {
+    losses: Arc<LossCounters>,
     reopen: AtomicBool,
     flush_requested: AtomicU64,
     flushed: Mutex<u64>,
     flushed_changed: Condvar,
 }
 
-/// What went wrong since the process began. Logs that follow each other go on counting.
+/// Losses since the start of the process. Successive logs share the counts.
 #[derive(Debug, Default)]
-pub struct Losses {
+pub struct LossCounters {
     dropped: AtomicU64,
     write_errors: AtomicU64,
 }
 
-impl Losses {
+impl LossCounters {
     pub fn count_drop(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
@@ -70,12 +71,12 @@ impl Losses {
     }
 }
 
-impl Shared {
-    pub fn new(losses: Arc<Losses>) -> Self {
-        Shared { losses, ..Shared::default() }
+impl WriterControl {
+    pub fn new(losses: Arc<LossCounters>) -> Self {
+        WriterControl { losses, ..WriterControl::default() }
     }
 
-    pub fn losses(&self) -> &Losses {
+    pub fn losses(&self) -> &LossCounters {
         &self.losses
     }
 
@@ -83,76 +84,77 @@ impl Shared {
         self.reopen.store(true, Ordering::Release);
     }
 
-    /// A ticket to wait with.
+    /// Requests a flush. Returns a ticket for [`WriterControl::wait_flushed`].
     pub fn request_flush(&self) -> u64 {
         self.flush_requested.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     pub fn wait_flushed(&self, ticket: u64, deadline: Instant) -> bool {
-        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
-        while *flushed < ticket {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            flushed = self.flushed_changed.wait_timeout(flushed, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let mut flushed = self.flushed.lock();
+        self.flushed_changed.wait_while_until(&mut flushed, |flushed| *flushed < ticket, deadline);
+        *flushed >= ticket
     }
 
-    fn asks_for_more_than(&self, ticket: u64) -> bool {
+    fn has_request_after(&self, ticket: u64) -> bool {
         self.reopen.load(Ordering::Acquire) || self.flush_requested.load(Ordering::Acquire) > ticket
     }
 
     fn set_flushed(&self, ticket: u64) {
-        *self.flushed.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+        *self.flushed.lock() = ticket;
         self.flushed_changed.notify_all();
     }
 }
 
-/// The writing side, before it runs.
-pub struct Writer {
-    queue: Receiver<Message>,
-    shared: Arc<Shared>,
-    sink: Sink,
-    format: Format,
+/// The state of the writing thread.
+pub struct LogWriter {
+    queue: Receiver<QueueMessage>,
+    control: Arc<WriterControl>,
+    sink: LogSink,
+    format: LineFormat,
     capacity: usize,
-    gather: Duration,
-    /// The last request for a flush that was looked at.
+    batch_time: Duration,
+    /// The last flush request that was seen.
     ticket: u64,
-    reports: Reports,
+    reports: LossReports,
 }
 
-impl Writer {
-    pub fn new(queue: Receiver<Message>, shared: Arc<Shared>, sink: Sink, format: Format, capacity: usize) -> Self {
-        let gather = GATHER_PER_PLACE.saturating_mul(u32::try_from(capacity).unwrap_or(u32::MAX)).min(GATHER);
-        Writer { queue, shared, sink, format, capacity, gather, ticket: 0, reports: Reports::default() }
+impl LogWriter {
+    pub fn new(
+        queue: Receiver<QueueMessage>,
+        control: Arc<WriterControl>,
+        sink: LogSink,
+        format: LineFormat,
+        capacity: usize,
+    ) -> Self {
+        let batch_time =
+            BATCH_TIME_PER_RECORD.saturating_mul(u32::try_from(capacity).unwrap_or(u32::MAX)).min(BATCH_TIME);
+        LogWriter { queue, control, sink, format, capacity, batch_time, ticket: 0, reports: LossReports::default() }
     }
 
-    /// Writes until every handle is gone and the queue is empty.
+    /// Writes until every handle is dropped and the queue is empty.
     pub fn run(mut self) {
         let mut connected = true;
         while connected {
             self.wait();
-            // Read before the queue is drained: what was recorded before the request for a flush is then drained too.
-            self.ticket = self.shared.flush_requested.load(Ordering::Acquire);
-            if self.shared.reopen.swap(false, Ordering::AcqRel)
+            // Read before the queue is drained, so that everything recorded before the flush request is drained too.
+            self.ticket = self.control.flush_requested.load(Ordering::Acquire);
+            if self.control.reopen.swap(false, Ordering::AcqRel)
                 && let Err(error) = self.sink.reopen()
             {
                 self.failed("reopened", &error);
             }
             connected = self.drain();
             if self.sink.is_clean() {
-                self.shared.set_flushed(self.ticket);
+                self.control.set_flushed(self.ticket);
             }
-            self.reports.drops(self.shared.losses.dropped());
+            self.reports.drops(self.control.losses.dropped());
         }
     }
 
-    /// Waits for something to do, then for more of it to gather.
+    /// Waits for a line or a request, then for the batch time.
     fn wait(&mut self) {
-        // The message that should wake us for it may have been drained with the lines before it.
-        if self.shared.asks_for_more_than(self.ticket) {
+        // The wake message of a request may have been drained with earlier lines.
+        if self.control.has_request_after(self.ticket) {
             return;
         }
         if !self.sink.is_clean() {
@@ -160,25 +162,24 @@ impl Writer {
             return;
         }
         match self.queue.recv() {
-            Ok(Message::Line(record)) => self.format.write_line(&record, self.sink.lines()),
-            // Somebody waits for what was asked for.
-            Ok(Message::Wake) => return,
+            Ok(QueueMessage::Line(record)) => self.format.write_line(&record, self.sink.lines()),
+            Ok(QueueMessage::Wake) => return,
             Err(RecvError) => return,
         }
-        thread::park_timeout(self.gather);
+        thread::park_timeout(self.batch_time);
     }
 
-    /// Writes what is queued now. `false` when nothing more can come, or nobody is left to write it for.
+    /// Writes the queued lines. `false` if every handle is dropped.
     fn drain(&mut self) -> bool {
-        // What an earlier failure left comes first. While it can't be written, the queue keeps its lines and drops what
-        // comes on top, so that memory stays bounded.
+        // Lines of a failed write come first. While they can't be written, the queue is not drained and new records are
+        // dropped, so that memory stays bounded.
         if !self.write() {
-            return Arc::strong_count(&self.shared) > 1;
+            return Arc::strong_count(&self.control) > 1;
         }
         for _ in 0..self.capacity {
             match self.queue.try_recv() {
-                Ok(Message::Line(record)) => self.format.write_line(&record, self.sink.lines()),
-                Ok(Message::Wake) => {}
+                Ok(QueueMessage::Line(record)) => self.format.write_line(&record, self.sink.lines()),
+                Ok(QueueMessage::Wake) => {}
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.write();
@@ -204,20 +205,20 @@ impl Writer {
     }
 
     fn failed(&mut self, what: &str, error: &io::Error) {
-        self.shared.losses.write_errors.fetch_add(1, Ordering::Relaxed);
+        self.control.losses.write_errors.fetch_add(1, Ordering::Relaxed);
         self.reports.error(&self.sink, what, error);
     }
 }
 
-/// Says on the program log that lines are lost or late, but not for each.
+/// Reports losses on the program log, at most once in [`REPORT`].
 #[derive(Default)]
-struct Reports {
+struct LossReports {
     drops: u64,
     last_drops: Option<Instant>,
     last_error: Option<Instant>,
 }
 
-impl Reports {
+impl LossReports {
     fn drops(&mut self, dropped: u64) {
         if dropped > self.drops && due(&mut self.last_drops) {
             warn!("access log: {} lines dropped because the queue was full", dropped - self.drops);
@@ -225,7 +226,7 @@ impl Reports {
         }
     }
 
-    fn error(&mut self, sink: &Sink, what: &str, error: &io::Error) {
+    fn error(&mut self, sink: &LogSink, what: &str, error: &io::Error) {
         if due(&mut self.last_error) {
             error!("access log: {sink} can't be {what}, trying again: {error}");
         }

@@ -1,13 +1,13 @@
-//! Endpoints, as they are at each scrape.
+//! EndpointMetrics, as they are at each scrape.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Registry};
 
-use super::{Metrics, counter_vec, gauge_vec, names, set_total};
+use super::names;
+use super::registration::{counter_vec, gauge_vec, set_total};
 
-/// The metrics that have a label for the endpoint. They are replaced as a whole, so that endpoints which DNS no longer names
-/// disappear.
+/// The metrics with a label for the endpoint. They are replaced as a whole, so that removed endpoints disappear.
 #[derive(Debug)]
-pub(super) struct Endpoints {
+pub(super) struct EndpointMetrics {
     healthy: IntGaugeVec,
     ejected: IntGaugeVec,
     draining: IntGaugeVec,
@@ -15,7 +15,7 @@ pub(super) struct Endpoints {
     full: IntCounterVec,
 }
 
-/// An endpoint as it is now.
+/// The state of an endpoint at a scrape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSample<'a> {
     pub upstream: &'a str,
@@ -28,9 +28,9 @@ pub struct EndpointSample<'a> {
     pub requests: usize,
 }
 
-impl Endpoints {
+impl EndpointMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        Endpoints {
+        EndpointMetrics {
             healthy: gauge_vec(registry, names::ENDPOINT_HEALTHY),
             ejected: gauge_vec(registry, names::ENDPOINT_EJECTED),
             draining: gauge_vec(registry, names::ENDPOINT_DRAINING),
@@ -38,26 +38,23 @@ impl Endpoints {
             full: counter_vec(registry, names::UPSTREAM_ENDPOINT_FULL),
         }
     }
-}
 
-impl Metrics {
-    /// Replaces what is known of all endpoints. For [`Metrics::on_scrape`].
-    pub fn set_endpoints<'a>(&self, samples: impl IntoIterator<Item = EndpointSample<'a>>) {
-        let Endpoints { healthy, ejected, draining, requests, full: _ } = &self.families.endpoints;
-        for gauge in [healthy, ejected, draining, requests] {
+    /// Replaces the metrics of all endpoints but `full`.
+    pub(super) fn set<'a>(&self, samples: impl IntoIterator<Item = EndpointSample<'a>>) {
+        for gauge in [&self.healthy, &self.ejected, &self.draining, &self.requests] {
             gauge.reset();
         }
         for sample in samples {
             let labels = [sample.upstream, &sample.endpoint];
-            healthy.with_label_values(&labels).set(sample.takes_requests.into());
-            ejected.with_label_values(&labels).set(sample.ejected.into());
-            draining.with_label_values(&labels).set(sample.draining.into());
-            requests.with_label_values(&labels).set(sample.requests.try_into().unwrap_or(i64::MAX));
+            self.healthy.with_label_values(&labels).set(sample.takes_requests.into());
+            self.ejected.with_label_values(&labels).set(sample.ejected.into());
+            self.draining.with_label_values(&labels).set(sample.draining.into());
+            self.requests.with_label_values(&labels).set(sample.requests.try_into().unwrap_or(i64::MAX));
         }
     }
 
-    /// Brings what is known of the bounds on endpoints to a total that is kept elsewhere. For [`Metrics::on_scrape`].
-    pub fn set_endpoint_full(&self, upstream: &str, total: u64) {
-        set_total(&self.families.endpoints.full.with_label_values(&[upstream]), total);
+    /// Raises the count of full endpoints of `upstream` to `total`.
+    pub(super) fn set_full(&self, upstream: &str, total: u64) {
+        set_total(&self.full.with_label_values(&[upstream]), total);
     }
 }

@@ -1,23 +1,23 @@
-//! Counters of what became of copies.
+//! Counters of mirrored requests by outcome.
 
 use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec};
 
-/// What became of a request that was to be copied.
+/// The outcome of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MirrorOutcome {
-    /// The answer was read to its end, whatever it says.
+    /// The answer was read to its end, with any status.
     Answered,
     /// No endpoint, no connection, or an answer that broke off.
     Failed,
-    /// `timeout` was over.
+    /// The answer took longer than `timeout`.
     Timeout,
     /// `concurrent` copies were in flight.
     Dropped,
     /// The body was larger than `body`.
     TooLarge,
-    /// The request broke off before its body was whole, or the process ended.
+    /// The request ended before its body was complete, or the process ended.
     Abandoned,
 }
 
@@ -54,7 +54,7 @@ impl MirrorMetrics {
         MirrorMetrics(Arc::new(MirrorOutcome::ALL.map(|outcome| family.with_label_values(&[route, outcome.as_str()]))))
     }
 
-    /// Counts a copy that ended, or that was never made.
+    /// Counts a copy that ended or was not made.
     pub fn count(&self, outcome: MirrorOutcome) {
         self.0[outcome as usize].inc();
     }

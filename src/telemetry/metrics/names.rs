@@ -1,8 +1,8 @@
-//! Every metric: its name, its labels and what it tells. Dashboards and alerts depend on these: they are an interface.
+//! Every metric: its name, labels and help. Dashboards and alerts depend on them: they are an interface.
 
 /// A metric as it is registered and documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub struct MetricSpec {
     pub name: &'static str,
     pub labels: &'static [&'static str],
     pub help: &'static str,
@@ -10,10 +10,10 @@ pub struct Spec {
 
 macro_rules! metrics {
     ($($name:ident = $text:literal [$($label:literal),*] $help:literal;)*) => {
-        $(pub const $name: Spec = Spec { name: $text, labels: &[$($label),*], help: $help };)*
+        $(pub const $name: MetricSpec = MetricSpec { name: $text, labels: &[$($label),*], help: $help };)*
 
-        /// Every metric of the gateway. Those that count by a label appear once something was counted.
-        pub const ALL: &[Spec] = &[$($name,)*];
+        /// Every metric of the gateway. A series with labels exists once something was counted.
+        pub const ALL: &[MetricSpec] = &[$($name,)*];
     };
 }
 
@@ -78,14 +78,14 @@ metrics! {
     ENDPOINT_REQUESTS = "portcullis_upstream_endpoint_requests" ["upstream", "endpoint"]
         "Requests that an endpoint is busy with.";
     UPSTREAM_EJECTIONS = "portcullis_upstream_ejections_total" ["upstream", "reason"]
-        "Endpoints left out for the requests that they failed: consecutive_failures, error_rate or trial_failed.";
+        "EndpointMetrics left out for the requests that they failed: consecutive_failures, error_rate or trial_failed.";
     UPSTREAM_EJECTIONS_WITHHELD = "portcullis_upstream_ejections_withheld_total" ["upstream", "reason"]
         "Times that an endpoint was not left out since ejection.most of the endpoints are out.";
     UPSTREAM_ENDPOINT_FULL = "portcullis_upstream_endpoint_full_total" ["upstream"]
         "Requests that met an endpoint at its bound, circuit_breaker.requests_per_endpoint.";
 
     // Connections.
-    CONNECTIONS = "portcullis_connections" ["listener"] "Open connections of clients.";
+    CONNECTIONS = "portcullis_connections" ["listener"] "GaugeGuard connections of clients.";
     CONNECTIONS_TOTAL = "portcullis_connections_total" ["listener"] "Accepted connections of clients.";
     PROXY_HEADER_FAILURES = "portcullis_proxy_header_failures_total" ["listener"]
         "Connections of listed load balancers that did not begin with a PROXY header.";

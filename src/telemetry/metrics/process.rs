@@ -1,18 +1,18 @@
-//! What Linux knows about this process, under the names that every Prometheus client uses.
+//! Metrics of this process from `/proc`, under the standard names of Prometheus clients.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Counter, Gauge, IntGauge, Registry};
 
-use super::{EXPECT, register};
+use super::registration::{EXPECT, register};
 
-/// What `/proc` counts processor time in. The kernel keeps it at 100 on every architecture that Rust's standard library
-/// supports, whatever its own clock (`USER_HZ` in proc(5)).
+/// The unit of processor time in `/proc` (`USER_HZ` in proc(5)): 100 on every architecture that Rust's standard library
+/// supports, independent of the kernel's timer frequency.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessMetrics {
     cpu: Counter,
     resident: IntGauge,
     virtual_size: IntGauge,
@@ -21,7 +21,7 @@ pub struct Process {
     threads: IntGauge,
 }
 
-impl Process {
+impl ProcessMetrics {
     /// Registers the metrics; the time of this call counts as the start of the process.
     pub fn new(registry: &Registry) -> Self {
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help).expect(EXPECT));
@@ -29,14 +29,14 @@ impl Process {
             Gauge::new("process_start_time_seconds", "Start time of the process since the epoch.").expect(EXPECT);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         register(registry, started).set(since_epoch.as_secs_f64());
-        Process {
+        ProcessMetrics {
             cpu: register(
                 registry,
                 Counter::new("process_cpu_seconds_total", "User and system CPU time spent.").expect(EXPECT),
             ),
             resident: gauge("process_resident_memory_bytes", "Resident memory."),
             virtual_size: gauge("process_virtual_memory_bytes", "Virtual memory."),
-            open_fds: gauge("process_open_fds", "Open file descriptors."),
+            open_fds: gauge("process_open_fds", "GaugeGuard file descriptors."),
             max_fds: register(
                 registry,
                 Gauge::new("process_max_fds", "Largest number of open file descriptors.").expect(EXPECT),
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_threads_and_files() {
-        let process = Process::new(&Registry::new());
+        let process = ProcessMetrics::new(&Registry::new());
         process.update();
         assert!(process.resident.get() > 0 && process.virtual_size.get() >= process.resident.get());
         assert!(process.threads.get() > 0 && process.open_fds.get() > 0 && process.max_fds.get() > 0.0);

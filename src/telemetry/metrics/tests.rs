@@ -9,10 +9,10 @@ use crate::decision::outcome::Cause;
 use crate::decision::request::Scheme;
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::retry::Failure;
-use crate::telemetry::record::{Decision, Record, UpstreamRecord};
+use crate::telemetry::record::{RecordedDecision, RequestRecord, UpstreamRecord};
 
-fn record(status: u16, decision: Decision, cause: Option<Cause>) -> Record {
-    Record {
+fn record(status: u16, decision: RecordedDecision, cause: Option<Cause>) -> RequestRecord {
+    RequestRecord {
         time: UNIX_EPOCH,
         duration: Duration::from_millis(3),
         request_id: String::new(),
@@ -65,11 +65,11 @@ fn has(metrics: &Metrics, line: &str) {
 fn a_request_counts_by_class_decision_cause_and_time() {
     let metrics = Metrics::new();
     let route = metrics.route("orders");
-    route.record(&record(200, Decision::Allow, None));
-    route.record(&record(204, Decision::Allow, None));
-    route.record(&record(401, Decision::Deny, Some(Cause::TokenExpired)));
-    route.record(&record(504, Decision::Fail, Some(Cause::UpstreamTimeout)));
-    route.record(&Record { would_deny: Some(Cause::RateExceeded), ..record(0, Decision::Allow, None) });
+    route.record(&record(200, RecordedDecision::Allow, None));
+    route.record(&record(204, RecordedDecision::Allow, None));
+    route.record(&record(401, RecordedDecision::Deny, Some(Cause::TokenExpired)));
+    route.record(&record(504, RecordedDecision::Fail, Some(Cause::UpstreamTimeout)));
+    route.record(&RequestRecord { would_deny: Some(Cause::RateExceeded), ..record(0, RecordedDecision::Allow, None) });
     has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="2xx"} 2"#);
     has(&metrics, r#"portcullis_requests_total{decision="deny",route="orders",status_class="4xx"} 1"#);
     has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="none"} 1"#);
@@ -83,8 +83,8 @@ fn a_request_counts_by_class_decision_cause_and_time() {
 #[test]
 fn handles_of_two_generations_count_into_one_series() {
     let metrics = Metrics::new();
-    metrics.route("orders").record(&record(200, Decision::Allow, None));
-    metrics.route("orders").record(&record(200, Decision::Allow, None));
+    metrics.route("orders").record(&record(200, RecordedDecision::Allow, None));
+    metrics.route("orders").record(&record(200, RecordedDecision::Allow, None));
     has(&metrics, r#"portcullis_requests_total{decision="allow",route="orders",status_class="2xx"} 2"#);
 }
 
@@ -101,7 +101,7 @@ fn parallel_counts_are_exact() {
     let route = metrics.route("");
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..1000).for_each(|_| route.record(&record(200, Decision::Allow, None))));
+            scope.spawn(|| (0..1000).for_each(|_| route.record(&record(200, RecordedDecision::Allow, None))));
         }
     });
     has(&metrics, r#"portcullis_requests_total{decision="allow",route="",status_class="2xx"} 4000"#);
@@ -205,11 +205,11 @@ fn an_applied_configuration_tells_its_generation_and_time() {
 fn every_name_of_the_registry_is_served_and_no_other() {
     let metrics = Metrics::new();
     let route = metrics.route("r");
-    route.record(&Record {
+    route.record(&RequestRecord {
         would_deny: Some(Cause::ScopeMissing),
-        ..record(401, Decision::Deny, Some(Cause::TokenExpired))
+        ..record(401, RecordedDecision::Deny, Some(Cause::TokenExpired))
     });
-    route.record(&record(502, Decision::Fail, Some(Cause::UpstreamClosed)));
+    route.record(&record(502, RecordedDecision::Fail, Some(Cause::UpstreamClosed)));
     metrics.upstream("u").record(&upstream(1, Some(Duration::ZERO)), Some(200));
     metrics.upstream("u").retried(Failure::Reset);
     metrics.upstream("u").retry_denied(Failure::Reset);

@@ -1,4 +1,4 @@
-//! The PROXY protocol, as origins ask for it: each connection announces the client whose requests it carries.
+//! The PROXY protocol to origins: each connection announces the client whose requests it carries.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The PROXY protocol, as load balancers in front speak it: believed from those that are listed, refused from everyone else.
+//! The PROXY protocol from load balancers: accepted from listed peers, refused from all others.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use crate::support::h2_client::H2;
 use crate::support::proxy_protocol::{v1, v2, v2_raw};
 use crate::support::{Answer, Gateway, Origin, Setup, wait};
 
-/// Who is announced: nobody in this machine has the address.
+/// The announced client, an address that no host here has.
 const CLIENT: &str = "203.0.113.7:56324";
 const OTHER: &str = "203.0.113.8:1";
 const SIX: &str = "[2001:db8::7]:56324";
@@ -64,7 +64,7 @@ fn failures(gateway: &Gateway) -> f64 {
     gateway.metrics().sum("portcullis_proxy_header_failures_total", &[("listener", "main")])
 }
 
-/// Asserts that the line tells who was announced, and by whom.
+/// Asserts that the line names the announced client and the load balancer.
 #[track_caller]
 fn tells(line: &serde_json::Value, client: &str) {
     assert_eq!(line["peer"], client, "{line}");
@@ -85,7 +85,7 @@ fn the_announced_client_is_in_the_log_and_before_the_origin() {
         let path = format!("/{number}");
         let header = if header == one(SIX) { v1(address(SIX), address("[2001:db8::1]:443")) } else { header };
         let mut client_side = client_after(&gateway, &header);
-        // What it says for itself is not believed: it is no trusted proxy.
+        // Its forwarding fields are ignored: it is not a trusted proxy.
         let response = client_side.request("GET", &path, &[("X-Forwarded-For", "192.0.2.99")], b"");
         response.expect_status(200);
         tells(&gateway.logged_path(&path), client);
@@ -284,7 +284,7 @@ fn a_load_balancer_that_only_looks_in_is_not_counted_as_a_failure() {
 
 // Who is not listed is not believed.
 
-/// Asserts that the address which a stranger announced is in none of what the gateway says.
+/// Asserts that the address that an unlisted peer announced occurs in no output of the gateway.
 #[track_caller]
 fn nowhere(gateway: &Gateway, client: &str) {
     let told = gateway.stdout() + &gateway.stderr() + &gateway.metrics().0;

@@ -1,5 +1,5 @@
 //! Reads the paths that a source file uses: those of `use` declarations and those written in place, resolved as far as the
-//! file itself tells. Not a Rust parser: it knows comments, literals, `use` trees, inline modules and `#[cfg(test)]`.
+//! file itself allows. Not a Rust parser: it knows comments, literals, `use` trees, inline modules and `#[cfg(test)]`.
 
 use std::collections::HashMap;
 
@@ -8,6 +8,8 @@ use std::collections::HashMap;
 pub struct Path {
     pub line: usize,
     pub segments: Vec<String>,
+    /// It stands in a `pub use`.
+    pub reexport: bool,
 }
 
 /// Whether a file holds nothing but tests.
@@ -29,6 +31,27 @@ pub fn paths(file: &str, text: &str) -> Vec<Path> {
         found.push(path);
     }
     found.sort_by_key(|path| path.line);
+    found
+}
+
+/// The types that are declared, with their lines: structs, enums, unions and traits, and aliases of modules.
+pub fn declared_types(text: &str) -> Vec<(usize, String)> {
+    let tokens = without_tests(tokens(text));
+    let mut depth = 0;
+    let mut found = Vec::new();
+    for pair in tokens.windows(2) {
+        match &pair[0].1 {
+            Mark('{') => depth += 1,
+            Mark('}') => depth -= 1,
+            Name(kind) => {
+                let declares = matches!(&**kind, "struct" | "enum" | "union" | "trait") || kind == "type" && depth == 0;
+                if let (true, (line, Name(name))) = (declares, &pair[1]) {
+                    found.push((*line, name.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
     found
 }
 
@@ -57,6 +80,8 @@ struct Reader {
     module: Vec<String>,
     /// The depth at which each inline module of `module` ends.
     inline: Vec<usize>,
+    /// Whether the declaration that is read is a `pub use`.
+    reexport: bool,
     found: Vec<Path>,
     in_place: Vec<Path>,
     imports: HashMap<String, Vec<String>>,
@@ -77,6 +102,9 @@ impl Reader {
                     }
                 }
                 Name(word) if word == "use" => {
+                    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+                    self.reexport =
+                        before.is_some_and(|(_, token)| *token == Mark(')') || *token == Name("pub".to_owned()));
                     at = self.read_use(tokens, at + 1, &[]);
                     continue;
                 }
@@ -96,7 +124,7 @@ impl Reader {
                     }
                     if segments.len() > 1 {
                         let segments = self.absolute(segments);
-                        self.in_place.push(Path { line: *line, segments });
+                        self.in_place.push(Path { line: *line, segments, reexport: false });
                     }
                 }
                 _ => {}
@@ -140,7 +168,7 @@ impl Reader {
             if let Some(name) = alias.or_else(|| segments.last().cloned()) {
                 self.imports.insert(name, segments.clone());
             }
-            self.found.push(Path { line, segments });
+            self.found.push(Path { line, segments, reexport: self.reexport });
         }
         at
     }
@@ -164,7 +192,7 @@ impl Reader {
 }
 
 /// `src/decision/access.rs` is `crate::decision::access`; the roots of the crates are `crate`.
-fn module_of(file: &str) -> Vec<String> {
+pub fn module_of(file: &str) -> Vec<String> {
     let below = file.trim_start_matches("src/").trim_end_matches(".rs");
     let names = below.split('/').filter(|name| !matches!(*name, "lib" | "main"));
     std::iter::once("crate").chain(names).map(str::to_owned).collect()
@@ -360,7 +388,7 @@ mod tests {
     #[test]
     fn lines_count_through_literals() {
         let found = paths("src/lib.rs", "const A: &str = \"\n\n\";\nuse a::b;");
-        assert_eq!(found, [Path { line: 4, segments: vec!["a".to_owned(), "b".to_owned()] }]);
+        assert_eq!(found, [Path { line: 4, segments: vec!["a".to_owned(), "b".to_owned()], reexport: false }]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Dashboards and rules: what they ask for exists.
+//! Dashboards and rules use only metrics and labels that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 

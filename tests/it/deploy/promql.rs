@@ -1,5 +1,4 @@
-//! Which metrics and labels an expression of PromQL names. Only names are read: that an expression means something is for
-//! `promtool` to say.
+//! The metrics and labels that a PromQL expression names. Only names are read; `promtool` checks the expression.
 
 use std::collections::BTreeSet;
 

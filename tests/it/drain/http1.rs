@@ -1,4 +1,4 @@
-//! HTTP/1: what is under way is finished, and idle connections end in order.
+//! HTTP/1: requests in progress finish, and idle connections are closed properly.
 
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -73,7 +73,7 @@ fn a_head_that_has_begun_is_waited_for() {
     let mut client = gateway.connect();
     client.get("/").expect_status(200);
     client.send("GET /partial HTTP/1.1\r\nHo");
-    // Another connection that is idle tells when idle ones are closed.
+    // Another idle connection shows when idle ones are closed.
     let mut idle = gateway.connect();
     idle.get("/").expect_status(200);
     close(&gateway);

@@ -1,4 +1,4 @@
-//! HTTP/2: GOAWAY, first for whoever has not seen it yet and then with the last stream; no request is lost.
+//! HTTP/2: a first GOAWAY without a limit, then one with the last stream; no request is lost.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Tunnels and answers without an end: their stated time, and an end in order.
+//! Tunnels and answers without an end: their bound in a drain, and a proper close.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -146,7 +146,7 @@ fn a_grpc_stream_ends_with_a_status_that_says_to_come_back() {
         let request = Request::post(format!("http://{}/a.B/Watch", gateway.address()))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
-        // Its body goes on too.
+        // Its body continues too.
         let call = h2_script::begin(&sender, request.body(()).unwrap(), false).await;
         let mut body = in_time(call.answer).await.unwrap().into_body();
         h2_script::expect(&mut body, b"message").await;

@@ -1,4 +1,4 @@
-//! Frames in numbers that only cost: the connection ends with ENHANCE_YOUR_CALM, and nobody else notices.
+//! Floods of frames: the connection ends with ENHANCE_YOUR_CALM, and other connections are not affected.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Requests that are none, or have two readings: refused before any origin hears of them.
+//! Malformed or ambiguous requests: refused before anything is sent to an origin.
 
 use super::{Bystander, SHORT, gate};
 use crate::support::h2_origin::H2Origin;

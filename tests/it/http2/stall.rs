@@ -1,4 +1,4 @@
-//! Clients that stop in the midst of something: what they hold is given back in time, and only they notice.
+//! Clients that stop in the middle of a frame, body or answer: their resources are released in time, and others are not affected.
 
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,31 @@ fn an_upload_that_moves_may_take_its_time() {
     assert_eq!(client.end_of(1), End::Answer(200, b"ok".to_vec()));
     let body = origin.only_request().body;
     assert!(body.len() > 5 && body.ends_with(b"az"), "{body:?}");
+}
+
+#[test]
+fn a_body_slower_than_its_route_allows_is_answered_408() {
+    let origin = Origin::saying("ok");
+    let routes = "
+  - { name: fast, match: { path: /fast }, access: public, upstream: origin, body_rate: 1MiB/s }
+  - { name: slow, match: { path: /slow }, access: public, upstream: origin, body_rate: { off: its clients are slow } }
+";
+    let one = "[{ name: all, access: public, upstream: origin }]";
+    let gateway = Setup::new(&super::SHORT.replace(one, routes)).origin(&origin).start();
+    let mut client = RawH2::connect(gateway.address());
+    client.send(&[post(1, "/fast"), post(3, "/slow")].concat());
+    let start = Instant::now();
+    // Longer than the file's own rate would let either go on.
+    while start.elapsed() < Duration::from_millis(1500) {
+        assert!(client.send(&[data(1, 0, b"a"), data(3, 0, b"a")].concat()));
+        // The pace of this client, not a wait for something.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    client.send(&data(3, END_STREAM, b"z"));
+    assert!(matches!(client.end_of(1), End::Answer(408, _)));
+    assert_eq!(client.end_of(3), End::Answer(200, b"ok".to_vec()));
+    assert_eq!(gateway.logged_path("/fast")["cause"], "request_timeout");
+    bitten(&gateway, "body_rate");
 }
 
 #[test]
@@ -155,6 +180,25 @@ fn a_connection_without_requests_is_closed_when_it_was_idle_for_long_enough() {
         assert!(start.elapsed() < DEADLINE, "pings keep it open");
         std::thread::sleep(Duration::from_millis(300));
     }
+    all_gone(&gateway);
+}
+
+#[test]
+fn a_connection_that_never_asks_is_told_to_go() {
+    let origin = Origin::saying("ok");
+    let yaml = super::SHORT.replace("header_time: 400ms", "header_time: 30s\n  first_request: 400ms");
+    let gateway = Setup::new(&yaml).origin(&origin).start();
+    let mut asked = RawH2::connect(gateway.address());
+    asked.send(&get(1, "/"));
+    assert_eq!(asked.end_of(1), End::Answer(200, b"ok".to_vec()));
+    let mut silent = RawH2::connect(gateway.address());
+    // A ping is no request.
+    silent.send(&frame(h2_raw::PING, 0, 0, &[0; 8]));
+    assert_eq!(silent.goaway(), Some(h2_raw::NO_ERROR));
+    bitten(&gateway, "first_request");
+    asked.send(&get(3, "/"));
+    assert_eq!(asked.end_of(3), End::Answer(200, b"ok".to_vec()));
+    drop(asked);
     all_gone(&gateway);
 }
 

@@ -1,4 +1,4 @@
-//! Framing: one policy in `X-Frame-Options` and in every `Content-Security-Policy`, whatever the origin says.
+//! Framing: one policy in `X-Frame-Options` and in every `Content-Security-Policy`, also the origin's.
 
 use crate::support::{Answer, Gateway, Origin, Response};
 

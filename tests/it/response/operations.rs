@@ -1,4 +1,4 @@
-//! The declared operations: what each does, and that a route overrides by name.
+//! The operations on response headers, and overriding by name in a route.
 
 use crate::support::{Answer, Gateway, Origin, Response};
 

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client that sends exactly the bytes it is given and hides nothing of the answer.
+//! An HTTP/1.1 client that sends exactly the given bytes and returns the complete answer.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -136,7 +136,7 @@ impl Client {
         Client::over(open(address)?)
     }
 
-    /// Goes on with a connection that something was sent on already.
+    /// Continues a connection on which something was sent already.
     pub fn over(socket: TcpStream) -> io::Result<Client> {
         Ok(Client { stream: Box::new(socket.try_clone()?), socket, buffer: Vec::new() })
     }

@@ -1,4 +1,4 @@
-//! A scripted name server: counts the questions and answers what the test says, over UDP and TCP (RFC 1035).
+//! A scripted name server: counts the questions and answers as the test specifies, over UDP and TCP (RFC 1035).
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

@@ -542,7 +542,7 @@ pub fn kill(pid: u32, name: &str) -> bool {
     status.expect("kill(1) exists").success()
 }
 
-/// Whether a process runs: it is there, and not only because nobody has asked for its end.
+/// Whether a process runs: it exists and is not a zombie.
 pub fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

@@ -1,4 +1,4 @@
-//! An HTTP/2 client that sends exactly the frames it is told to, and hides nothing of what comes back.
+//! An HTTP/2 client that sends exactly the given frames and returns all frames of the server.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
-//! Clients of every kind that keep going, whatever is done to the gateway meanwhile, and tell what went wrong for them.
+//! Clients of every kind that send requests continuously while the gateway changes, and report failures.
 //!
-//! They are strict: a connection that ends although neither `Connection: close` nor GOAWAY said so, with a request on its
-//! way, is a failure, as it would be for a client that must not repeat its request.
+//! They are strict: a connection that ends with a request in progress, without an earlier `Connection: close` or GOAWAY, is a
+//! failure, because a client may not be able to repeat the request.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -92,7 +92,7 @@ impl Load {
     }
 }
 
-/// What a client asks whether to go on, and tells what it saw.
+/// Tells clients whether to continue, and collects their results.
 pub struct Turn {
     stop: Arc<AtomicBool>,
     report: Report,
@@ -169,7 +169,7 @@ fn keep_alive(target: &Target, turn: &mut Turn) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits a little between two requests, so that a gateway that closes what is idle meets it at any moment.
+/// Waits a little between two requests, so that a gateway that closes idle connections does so at any point of the cycle.
 fn idle_keep_alive(target: &Target, turn: &mut Turn) -> io::Result<()> {
     let mut client = Client::try_connect(target.plain)?;
     while turn.goes_on() {
@@ -235,7 +235,7 @@ fn websocket(target: &Target, turn: &mut Turn) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes about a second, so that it meets every change in its midst.
+/// Takes about a second, so that changes happen during it.
 fn download(target: &Target, turn: &mut Turn) -> io::Result<()> {
     let mut stream = client::open(target.plain)?;
     turn.count(|| {

@@ -1,4 +1,4 @@
-//! A scripted origin: records the bytes of every request and answers what the test says.
+//! A scripted origin: records the bytes of every request and answers as the test specifies.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 20_000;
 
-/// A port of 127.0.0.1 that nobody else in this process is given, and that nobody listens on.
+/// A port of 127.0.0.1 that is given only once in this process, and on which nothing listens.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Where this process begins, so that test runs beside each other rarely ask for the same one.

@@ -1,4 +1,4 @@
-//! A gateway under every kind of load, with an endpoint that dies.
+//! A gateway under every kind of load, with an endpoint that is killed.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The support itself tells the truth: client and origin agree with nothing between them.
+//! Tests of the support: client and origin agree without a gateway between them.
 
 use serde_json::json;
 

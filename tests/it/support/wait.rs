@@ -1,4 +1,4 @@
-//! Waiting for something that another process does: ask again until it is so or a deadline passes.
+//! Waits for a condition in another process by polling until a deadline.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whatever keeps the new process from serving: the old one goes on as if nothing had happened.
+//! Failed upgrades: the old process continues to serve.
 
 use std::fs;
 use std::io::Write;

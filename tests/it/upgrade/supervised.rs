@@ -1,4 +1,4 @@
-//! What the service manager hears, as systemd would.
+//! Notifications to the service manager, as systemd receives them.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::{self, Receiver};

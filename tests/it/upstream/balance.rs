@@ -46,7 +46,7 @@ fn least_requests_spares_the_busy() {
     let busy = Origin::always(Answer::ok("busy").after(Duration::from_millis(1500)));
     let idle = Origin::saying("idle");
     let gateway = before_all(&[&busy, &idle], "endpoints: [\"<0>\", \"<1>\"], balance: least_requests");
-    // Whoever meets the busy one waits there; from then on it has more to do than the other.
+    // A request to the busy endpoint waits there, so that it has more active requests than the other.
     let mut held = Vec::new();
     while busy.count() == 0 {
         let (idle_before, mut client) = (idle.count(), gateway.connect());

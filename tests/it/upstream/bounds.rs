@@ -1,4 +1,4 @@
-//! Bounds on requests at a time, tiers and zones.
+//! Bounds on concurrent requests, priorities and zones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Endpoints drained by name through the admin listener, and what that shows of them.
+//! Endpoints drained by name through the admin listener, and their reported state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Ejection: endpoints that fail requests are left out, and come back by a trial.
+//! Ejection: endpoints that fail requests are ejected, and return after a successful trial.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! HTTP/2 to the origin: agreed by ALPN or known beforehand, and shared.
+//! HTTP/2 to the origin: by ALPN or prior knowledge, with shared connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Retries: what is sent again, what never, and how much in all.
+//! Retries: what is retried, what is not, and the budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

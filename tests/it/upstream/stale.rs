@@ -1,4 +1,4 @@
-//! Pooled connections that the origin ends when it likes: no request is lost by them, and none is sent twice.
+//! Pooled connections that the origin closes at any time: no request fails, and none is sent twice.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! Sticky sessions: a signed cookie leads a client back.
+//! Sticky sessions: a signed cookie assigns a client to an endpoint.
 
 use super::{PASS, before_all};
 use crate::support::certs::Authority;

@@ -1,4 +1,4 @@
-//! TLS to the origin: always verified.
+//! TLS to the origin: certificates are always verified.
 
 use super::{PASS, failed};
 use crate::support::certs::Authority;

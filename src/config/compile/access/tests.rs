@@ -3,7 +3,7 @@ use std::io;
 
 use super::*;
 use crate::config::compile::Environment;
-use crate::config::load::Places;
+use crate::config::load::SourceMap;
 use crate::decision::access::testing;
 use crate::diagnostics::{Diagnostic, Severity, has_errors};
 
@@ -41,7 +41,7 @@ fn compile(identities: &str, access: &str) -> (Option<AccessRules>, Vec<Diagnost
     let config: raw::Config =
         serde_json::from_value(serde_json::json!({"version": 1, "identities": read(identities)})).unwrap();
     let access: Option<raw::access::Access> = serde_json::from_value(read(access)).unwrap();
-    let (places, world) = (Places::default(), world());
+    let (places, world) = (SourceMap::default(), world());
     let mut ctx = Context::new(&places, &world);
     let identities = super::identities(&mut ctx, &config);
     let rules = super::access(&mut ctx, &DocPath("routes[0]".to_owned()), access.as_ref(), &identities);

@@ -2,7 +2,7 @@ use std::io;
 
 use super::*;
 use crate::config::compile::Environment;
-use crate::config::load::Places;
+use crate::config::load::SourceMap;
 
 struct Nothing;
 
@@ -20,7 +20,7 @@ fn compile(yaml: &str) -> (Vec<Limit>, Vec<Vec<u32>>, Vec<String>) {
     // By way of JSON, whose enums are mappings; those of serde_yaml alone are tags.
     let written: serde_json::Value = serde_yaml::from_str(&format!("version: 1\n{yaml}")).unwrap();
     let raw: raw::Config = serde_json::from_value(written).unwrap();
-    let places = Places::default();
+    let places = SourceMap::default();
     let mut ctx = Context::new(&places, &Nothing);
     let mut limits = Limits::new(&mut ctx, &raw);
     let routes = raw.routes.iter().enumerate().map(|(index, route)| {

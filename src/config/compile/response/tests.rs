@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::super::Environment;
 use super::*;
-use crate::config::load::Places;
+use crate::config::load::SourceMap;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::refusal_body;
 use crate::diagnostics::Severity;
@@ -29,7 +29,7 @@ impl Environment for World {
 /// Compiles the file's rules and those of its first route, if it has one; the findings as `severity code path`.
 fn compile(yaml: &str) -> (Arc<ResponseRules>, Arc<ResponseRules>, Vec<String>) {
     let raw: raw::Config = serde_yaml::from_str(&format!("version: 1\n{yaml}")).expect("the test's YAML fits");
-    let places = Places::default();
+    let places = SourceMap::default();
     let mut ctx = Context::new(&places, &World);
     let file = rules(&mut ctx, &raw, None);
     let path = DocPath::root().key("routes").index(0);

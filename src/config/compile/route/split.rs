@@ -11,7 +11,7 @@ use super::pattern::Wrong;
 use super::{Context, DocPath, condition};
 use crate::config::raw;
 use crate::config::raw::access::Access;
-use crate::config::raw::route::Value;
+use crate::config::raw::matching::ValueMatch;
 use crate::config::raw::split as written;
 use crate::decision::request::fields::FieldName;
 use crate::decision::rules::UpstreamId;
@@ -137,7 +137,7 @@ fn when(ctx: &mut Context, written: &written::When) -> Result<When, Wrong> {
             return Err(Wrong::new(message, "write for example `{header: x-canary, value: \"1\"}`"));
         }
     };
-    let condition = condition(written.value.as_ref().unwrap_or(&Value::Present(true)))?;
+    let condition = condition(written.value.as_ref().unwrap_or(&ValueMatch::Present(true)))?;
     Ok(When { field, condition })
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::*;
 use crate::config::compile::Environment;
-use crate::config::load::Places;
+use crate::config::load::SourceMap;
 use crate::config::raw::route::Route;
 use crate::decision::request::Scheme;
 use crate::decision::rewrite::{PathRewrite, Piece, Target, Template};
@@ -30,7 +30,7 @@ pub(super) fn compiled(text: &str) -> Result<(Match, Action), Vec<String>> {
         serde_yaml::from_str(&format!("name: r\naccess: public\n{text}")).expect("the test's YAML is valid");
     let file = "version: 1\nupstreams: {orders: {endpoints: []}, users: {endpoints: []}}";
     let raw = serde_yaml::from_str(file).expect("the test's YAML is valid");
-    let places = Places::default();
+    let places = SourceMap::default();
     let mut ctx = Context::new(&places, &Nothing);
     let path = DocPath::root().key("routes").index(0);
     let matched = matches(&mut ctx, &path, RouteId(0), &route);
@@ -242,7 +242,7 @@ fn values_of_actions_are_checked() {
 
 #[test]
 fn an_ambiguous_pair_names_both_routes() {
-    let places = Places::default();
+    let places = SourceMap::default();
     let mut ctx = Context::new(&places, &Nothing);
     let list = DocPath::root().key("routes");
     let route = |id| Match { route: RouteId(id), ..matched("{path: '/a/{x}'}") };

@@ -15,7 +15,7 @@ use crate::diagnostics::{Diagnostic, has_errors};
 /// # Errors
 /// Everything that is wrong with it, in its order.
 pub fn endpoints_in_file(file: &str, content: &[u8]) -> Result<Vec<Endpoint>, Vec<Diagnostic>> {
-    let list = load::list::<raw::upstream::Endpoint>(file, content)?;
+    let list = load::load_list::<raw::upstream::Endpoint>(file, content)?;
     let mut ctx = Context::new(&list.places, &Nothing);
     let root = DocPath::root();
     if list.items.is_empty() && list.diagnostics.is_empty() {

@@ -8,7 +8,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 use crate::config::compile::Environment;
-use crate::config::load::Places;
+use crate::config::load::SourceMap;
 use crate::config::snapshot::{Health, Probe};
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ fn compile(files: &Files, yaml: &str) -> (Vec<Upstream>, Vec<String>) {
     // By way of JSON, whose enums are mappings; those of serde_yaml alone are tags.
     let written: serde_json::Value = serde_yaml::from_str(&format!("version: 1\nupstreams:\n{yaml}")).unwrap();
     let raw: raw::Config = serde_json::from_value(written).unwrap();
-    let places = Places::default();
+    let places = SourceMap::default();
     let mut ctx = Context::new(&places, files);
     let compiled = upstreams(&mut ctx, &raw);
     let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));

@@ -11,7 +11,7 @@ use crate::config::snapshot::{ClientCertificate, UpstreamTls};
 use crate::secret::Secret;
 
 /// `None` comes with an error, which refuses the configuration: it never means that the upstream goes without TLS.
-pub(super) fn tls(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Tls) -> Option<UpstreamTls> {
+pub(super) fn tls(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::UpstreamTls) -> Option<UpstreamTls> {
     // Each of them reports by itself, so all are asked before any may end this.
     let sni = sni(ctx, &path.key("sni"), &raw.sni);
     let authorities = raw.ca.as_deref().map(|file| authorities(ctx, &path.key("ca"), file));

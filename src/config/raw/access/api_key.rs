@@ -12,17 +12,17 @@ pub struct ApiKey {
     /// The request header that carries the key. Default `X-Api-Key`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub header: Option<String>,
-    /// The known keys.
+    /// The accepted keys. Required.
     pub keys: ApiKeys,
 }
 
-/// Where the known keys stand.
+/// Where the accepted keys are listed.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ApiKeys {
-    /// A YAML file with a list `keys`, whose entries `portcullis keys new` makes.
+    /// A YAML file with a list `keys`. `portcullis keys new` prints an entry for it.
     File(String),
-    /// The entries themselves; they hold hashes, so that this file stays free of secrets.
+    /// The entries themselves. They contain hashes, so the configuration stays free of secrets.
     List(Vec<ApiKeyEntry>),
 }
 
@@ -30,28 +30,28 @@ pub enum ApiKeys {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyFile {
-    /// The known keys.
+    /// The accepted keys.
     pub keys: Vec<ApiKeyEntry>,
 }
 
-/// One API key, known by its hash.
+/// One API key, given by its hash.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyEntry {
-    /// Who uses it: the principal.
+    /// The principal that the key identifies.
     pub id: String,
-    /// `sha256:` and 64 hexadecimal digits.
+    /// SHA-256 of the key: `sha256:` and 64 hexadecimal digits.
     pub hash: String,
-    /// The scopes that the key gives.
+    /// The scopes of a caller with this key. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scopes: Vec<String>,
-    /// The roles that the key gives.
+    /// The roles of a caller with this key. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub roles: Vec<String>,
-    /// Further facts about the caller, for `allow: {claims: …}`.
+    /// Further claims of the caller, for `allow: {claims: …}`. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub claims: Entries<String>,
-    /// When it stops working: RFC 3339, such as `2027-01-31T00:00:00Z`.
+    /// The time from which the key is refused, in RFC 3339, such as `2027-01-31T00:00:00Z`. Default: never.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expires: Option<String>,
 }

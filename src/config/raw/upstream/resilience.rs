@@ -6,61 +6,63 @@ use serde::{Deserialize, Serialize};
 use crate::config::raw::shape::{FromWord, WordOrMap, is_default, word_or_map};
 use crate::config::raw::units::{Count, Share, Span};
 
-/// Whether endpoints that fail requests are left out.
+/// Whether failing endpoints are excluded for a time (outlier detection).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ejection {
-    /// `off`: never.
+    /// `off`: endpoints are never excluded.
     Off,
     /// By these rules.
     On(EjectionRules),
 }
 
-/// When an endpoint is left out for the requests that it fails, and for how long.
+/// When a failing endpoint is excluded, and for how long.
 ///
-/// When its time is over it is half-open: one request is its trial. If that succeeds, the endpoint is back (and
-/// `slow_start` applies); if it fails, the endpoint is left out again, for twice as long. Serving for as long as it was left
-/// out last takes one doubling back. Health probes do not end an ejection, and an ejection does not make an endpoint
-/// unhealthy: who takes requests has passed both. While every endpoint is left out, `all_unhealthy` says what happens.
+/// When the time ends, one request is sent to the endpoint (half-open). If it succeeds, the endpoint is used again,
+/// with `slow_start`; if it fails, the endpoint is excluded for twice as long. An endpoint that works for as long as it
+/// was excluded last loses one doubling. Health checks do not end an ejection, and an ejection does not make an
+/// endpoint unhealthy: an endpoint gets requests if it is healthy and not ejected. If every endpoint is ejected,
+/// `all_unhealthy` applies.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EjectionRules {
-    /// Failures in a row that leave an endpoint out: no connection, a broken one, no answer in time, or one of `statuses`.
-    /// Default 5.
+    /// Failures in a row that exclude an endpoint: no connection, a broken connection, no response in time, or one of
+    /// `statuses`. 1 to 1000; default 5.
     #[serde(default, skip_serializing_if = "is_default")]
     pub consecutive_failures: Option<Count>,
-    /// The statuses of an answer that count as a failure, from 500 to 599. Default `[502, 503, 504]`: a 500 is more often the
-    /// fault of a request than of an endpoint.
+    /// Response statuses that count as a failure, from 500 to 599. Default `[502, 503, 504]`: a 500 is more often
+    /// caused by a request than by an endpoint.
     #[serde(default, skip_serializing_if = "is_default")]
     pub statuses: Option<Vec<Count>>,
-    /// Leaves out an endpoint that fails more often than the others. Default: nobody is compared.
+    /// Excludes an endpoint that fails more often than the others. Default: error rates are not compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error_rate: Option<ErrorRate>,
-    /// How long an endpoint is left out the first time. Default 10s.
+    /// Duration of the first ejection. Default `10s`.
     #[serde(default, rename = "for", skip_serializing_if = "is_default")]
     pub first: Option<Span>,
-    /// How long an endpoint is left out at most. Default 5m.
+    /// Longest duration of an ejection; at least `for`. Default `5m`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub longest: Option<Span>,
-    /// How many of the endpoints may be left out at a time, those that are unhealthy or drained included. One of several always
-    /// may, the only one never. Default `50%`.
+    /// Largest share of the endpoints that may be excluded at the same time, unhealthy and drained ones included. Of
+    /// several endpoints, one may always be excluded; a single endpoint never is. Default `50%`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub most: Option<Share>,
 }
 
-/// Compares an endpoint's share of failed requests with that of the others together.
+/// Compares the error rate of an endpoint with that of the other endpoints together.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRate {
-    /// How far to look back. Default 10s.
+    /// The time over which requests are counted. Default `10s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub window: Option<Span>,
-    /// Requests within the window that a comparison needs, of the endpoint and of the others together. Default 20.
+    /// Requests within the window that a comparison needs, for the endpoint and for the others together. 1 to
+    /// 1,000,000; default 20.
     #[serde(default, skip_serializing_if = "is_default")]
     pub requests: Option<Count>,
-    /// The share of its requests that an endpoint must fail at least. Default `25%`.
+    /// Smallest error rate that excludes an endpoint. Default `25%`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at_least: Option<Share>,
-    /// How many times the others' share it must be at least, 2 to 100. Default 3.
+    /// Smallest ratio of the endpoint's error rate to that of the others. 2 to 100; default 3.
     #[serde(default, skip_serializing_if = "is_default")]
     pub times: Option<Count>,
 }
@@ -96,17 +98,18 @@ impl From<&Ejection> for WordOrMap<EjectionRules> {
 
 word_or_map!(Ejection, EjectionRules);
 
-/// Bounds on what an upstream and its endpoints are asked at the same time. A request counts from the choice of its endpoint
-/// until it ends, a tunnel too. Nothing waits: what is beyond a bound is passed on or refused at once. There is no breaker
-/// that closes the whole upstream because of failures: `ejection` closes endpoints, one by one.
+/// Bounds on concurrent requests to an upstream and its endpoints. A request counts from the choice of its endpoint
+/// until it ends; a tunnel too. Requests are not queued: beyond a bound, a request goes to another endpoint or is
+/// refused at once. Failures do not close the whole upstream; `ejection` excludes single endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CircuitBreaker {
-    /// Requests at a time to all endpoints together. Beyond: 503 (`upstream_overloaded`). Default: no bound.
+    /// Concurrent requests to all endpoints together. Beyond: 503 (`upstream_overloaded`). 1 to 10,000,000; default: no
+    /// bound.
     #[serde(default, skip_serializing_if = "is_default")]
     pub requests: Option<Count>,
-    /// Requests at a time to one endpoint. Beyond: another endpoint is chosen; with all of them at their bound: 503
-    /// (`upstream_overloaded`). Default: no bound.
+    /// Concurrent requests to one endpoint. Beyond: another endpoint is chosen; if all have reached the bound: 503
+    /// (`upstream_overloaded`). 1 to 10,000,000; default: no bound.
     #[serde(default, skip_serializing_if = "is_default")]
     pub requests_per_endpoint: Option<Count>,
 }

@@ -15,30 +15,30 @@ use crate::config::raw::shape::FromWord;
 pub enum EndpointSource {
     /// An address or a name, with its port.
     Written(Endpoint),
-    /// What DNS says.
+    /// SRV records.
     Services(Services),
-    /// What a file lists.
+    /// A file that lists endpoints.
     File(EndpointFile),
 }
 
-/// Endpoints that DNS names with their ports and weights.
+/// Endpoints from SRV records (RFC 2782), with their ports and weights.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Services {
-    /// The name of SRV records (RFC 2782), such as `_http._tcp.orders.internal`. Each gives a target, its port and its share;
-    /// a share of 0 gets next to nothing while others have one. Records of a higher priority number are for when those of
-    /// the lower ones have no address.
+    /// The name of the SRV records, such as `_http._tcp.orders.internal`. Each record gives a target, its port and its
+    /// weight. A weight of 0 gets almost no requests while other records have a weight. Records with a higher priority
+    /// number are used when those with lower numbers have no address.
     pub srv: String,
 }
 
-/// Endpoints that a file lists.
+/// Endpoints from a file.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointFile {
-    /// A YAML or JSON file with a list of endpoints, each `host:port` or a mapping with `address`, as in `endpoints`; 1 to 1000
-    /// of them. A change takes effect without a reload, once the file has kept still for a second or has been changing for
-    /// five. A file that is gone, wrong or empty changes nothing: the endpoints that it held before stay in use, what is
-    /// wrong is logged, and `portcullis_discovery_stale` becomes 1.
+    /// A YAML or JSON file with a list of 1 to 1000 endpoints, each `host:port` or a mapping with `address`, as in
+    /// `endpoints`. A changed file is read again without a reload, once it has not changed for one second, or after
+    /// five seconds of changes. If it is missing, invalid or empty, the previous endpoints stay in use, the mistakes
+    /// are logged, and `portcullis_discovery_stale` is 1.
     pub file: String,
 }
 

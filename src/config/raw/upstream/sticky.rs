@@ -8,56 +8,57 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::config::raw::shape::{SecretSource, is_default};
 use crate::config::raw::units::Span;
 
-/// A signed cookie that leads a client back to the endpoint that it met first, while that can be used.
+/// A signed cookie that binds a client to the endpoint of its first request, while that endpoint is usable.
 ///
-/// The gateway adds the cookie to answers (not to those with a status of 500 or more), and takes it out of requests to the
-/// upstream. It names the endpoint by a number that says nothing without the key. What is forged, foreign or expired is
-/// ignored and replaced; a cookie is given anew when half of its lifetime is over. An endpoint that is unhealthy, left out
-/// or as busy as it may be loses the client to another one. A drained endpoint keeps the clients that it has, and gets no
-/// new ones.
+/// The gateway adds the cookie to responses (not to those with a status of 500 or more), and removes it from requests
+/// to the upstream. The cookie identifies the endpoint by a number that has no meaning without the key. A cookie that
+/// is forged, unknown or expired is ignored and replaced; a valid one is renewed after half of its lifetime. If the
+/// endpoint is unhealthy, ejected or at its bound of requests, the client moves to another one. A drained endpoint
+/// keeps its clients and gets no new ones.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sticky {
-    /// The name of the cookie.
+    /// The name of the cookie. Required.
     pub cookie: String,
-    /// For how long a client comes back: a duration, or `session` for as long as its browser is open. Default `session`.
+    /// How long the cookie is valid: a duration of whole seconds, or `session` until the browser is closed. Default
+    /// `session`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lifetime: Option<Lifetime>,
-    /// What the cookie is signed with, at least 32 bytes; the same on all gateways in front of the same endpoints. Default: a
-    /// random key that ends with the process, and the sessions with it.
+    /// The key that signs the cookie, at least 32 bytes. All gateways in front of the same endpoints need the same key.
+    /// Default: a random key of this process; the cookies become invalid when it ends.
     #[serde(default, skip_serializing_if = "is_default")]
     pub key: Option<SecretSource>,
-    /// For which paths the client brings the cookie. Default `/`.
+    /// The `Path` of the cookie. Default `/`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<String>,
-    /// Whether the client brings it with requests that other sites cause. Default `lax`.
+    /// The `SameSite` attribute: `lax` (default), `strict` or `none`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub same_site: SameSite,
-    /// Whether the client brings it over TLS only. Default: if it got it over TLS.
+    /// The `Secure` attribute: whether the cookie is sent over TLS only. Default: if the client receives it over TLS.
     #[serde(default, skip_serializing_if = "is_default")]
     pub secure: Option<bool>,
 }
 
-/// Whether a cookie goes with requests that other sites cause.
+/// The `SameSite` attribute of a cookie: whether it is sent with requests that other sites cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SameSite {
-    /// Only with navigation.
+    /// With top-level navigation only.
     #[default]
     Lax,
     /// Never.
     Strict,
-    /// Always. Needs `secure: true`.
+    /// Always. Requires `secure: true`.
     None,
 }
 
-/// For how long a client comes back.
+/// How long a cookie is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Lifetime {
-    /// As long as its browser is open.
+    /// Until the browser is closed.
     Session,
-    /// This long.
+    /// For this time.
     Span(Span),
 }
 

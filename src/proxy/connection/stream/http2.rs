@@ -6,37 +6,37 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
-use super::Connection;
-use crate::proxy::connection::Phase;
-use crate::proxy::connection::h2_guard::Abuse;
-use crate::proxy::connection::h2_seal::{Scan, Sealer};
-use crate::proxy::connection::h2_watch::Watch;
-use crate::proxy::connection::outgoing::GATHER;
+use super::ClientStream;
+use crate::proxy::connection::answer_writer::GATHER;
+use crate::proxy::connection::control::RequestPhase;
+use crate::proxy::connection::http2::flood::FloodViolation;
+use crate::proxy::connection::http2::header_injection::{InjectorOutput, ResponseHeaderInjector};
+use crate::proxy::connection::http2::monitor::Http2Monitor;
 
-/// Most bytes that are gathered: all frames are copied on their way through the sealer. Above [`GATHER`], so that a write always
+/// Most bytes that are gathered: all frames are copied on their way through the injector. Above [`GATHER`], so that a write always
 /// finds room.
 const HTTP2_GATHER: usize = 4 * GATHER;
 
-impl Connection {
+impl ClientStream {
     /// The client speaks HTTP/2.
     pub(super) fn become_http2(&mut self) {
-        self.info.set_phase(Phase::Http2);
-        self.incoming.become_raw();
-        self.sealer = Some(Sealer::default());
-        self.watch = Some(Box::new(Watch::new(&self.info)));
+        self.control.set_phase(RequestPhase::Http2);
+        self.reader.become_raw();
+        self.injector = Some(ResponseHeaderInjector::default());
+        self.monitor = Some(Box::new(Http2Monitor::new(&self.client, self.began)));
     }
 
-    /// Ends an HTTP/2 connection, as far as the socket takes the last words now.
-    pub(super) fn leave_http2(&mut self, cx: &mut Context<'_>, abuse: Abuse) -> Poll<io::Result<()>> {
-        if let Some(watch) = &self.watch {
-            let last_words = watch.last_words(abuse, &self.info);
-            self.outgoing.extend(&last_words);
+    /// Ends an HTTP/2 connection, as far as the socket takes the GOAWAY now.
+    pub(super) fn end_http2(&mut self, cx: &mut Context<'_>, violation: FloodViolation) -> Poll<io::Result<()>> {
+        if let Some(monitor) = &self.monitor {
+            let goaway = monitor.goaway(violation, &self.client);
+            self.writer.extend(&goaway);
         }
         self.cut_off = true;
         if self.poll_send(cx).is_ready() {
             let _ = Pin::new(&mut self.inner).poll_flush(cx);
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, abuse.reason())))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation.reason())))
     }
 
     /// Gathers what Pingora writes, and sends what is gathered when it is enough.
@@ -44,13 +44,13 @@ impl Connection {
         if self.cut_off {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        if self.outgoing.len() >= GATHER {
+        if self.writer.len() >= GATHER {
             ready!(self.poll_send(cx))?;
         }
         let mut total = 0;
         for buf in bufs {
             // A client that reads slowly must not make this buffer grow: take what fits, and be asked again.
-            let room = HTTP2_GATHER.saturating_sub(self.outgoing.len());
+            let room = HTTP2_GATHER.saturating_sub(self.writer.len());
             let part = &buf[..buf.len().min(room)];
             self.gather_http2(part);
             total += part.len();
@@ -62,22 +62,22 @@ impl Connection {
     }
 
     fn gather_http2(&mut self, mut bytes: &[u8]) {
-        let (Some(sealer), Some(watch)) = (&mut self.sealer, &mut self.watch) else { return };
-        let serving = self.info.listener.shared.store.load();
+        let (Some(injector), Some(monitor)) = (&mut self.injector, &mut self.monitor) else { return };
+        let serving = self.client.listener.runtime.store.load();
         while !bytes.is_empty() {
-            match sealer.scan(bytes, &serving.h2_fields) {
-                Scan::Pass(count) => {
-                    self.outgoing.extend(&bytes[..count]);
-                    watch.sent(&bytes[..count], &self.info);
+            match injector.scan(bytes, &serving.h2_fields) {
+                InjectorOutput::Pass(count) => {
+                    self.writer.extend(&bytes[..count]);
+                    monitor.sent(&bytes[..count], &self.client);
                     bytes = &bytes[count..];
-                    sealer.wrote(count);
+                    injector.wrote(count);
                 }
-                Scan::Replace { consumed, bytes: replacement, sealed } => {
-                    self.outgoing.extend(replacement);
-                    watch.sent(replacement, &self.info);
+                InjectorOutput::Replace { consumed, bytes: replacement, completed } => {
+                    self.writer.extend(replacement);
+                    monitor.sent(replacement, &self.client);
                     bytes = &bytes[consumed..];
-                    if let Some(sealed) = sealed {
-                        self.info.sealed_http2(sealed.status);
+                    if let Some(completed) = completed {
+                        self.client.record_library_answer(completed.status);
                     }
                 }
             }

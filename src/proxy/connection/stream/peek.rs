@@ -1,38 +1,37 @@
 //! Which protocol begins, on a listener without TLS that knows both.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::Peek;
 
-use super::{Connection, is_blank};
+use super::{ClientStream, is_blank};
 use crate::decision::outcome::{Cause, Denial};
-use crate::proxy::connection::h2_guard::PREFACE;
-use crate::proxy::connection::patience::Late;
+use crate::proxy::connection::http2::flood::PREFACE;
+use crate::proxy::connection::read_deadlines::MissedDeadline;
 
 #[async_trait]
-impl Peek for Connection {
+impl Peek for ClientStream {
     /// Reads ahead as far as it takes to tell an HTTP/2 preface from anything else. Pingora's own streams would wait for
     /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         let mut peeked = Vec::new();
-        let since = Instant::now();
-        let mut deadline = tokio::time::Instant::from_std(since) + self.bounds.first_request;
+        let mut deadline = tokio::time::Instant::from_std(self.began) + self.bounds.first_request;
         while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {
             let mut chunk = [0; 32];
             let room = chunk.len().min(buf.len() - peeked.len());
             let read = tokio::io::AsyncReadExt::read(&mut self.inner, &mut chunk[..room]);
-            let drain = self.info.listener.shared.drain.clone();
+            let drain = self.client.listener.runtime.drain.clone();
             let read = async { tokio::time::timeout_at(deadline, read).await };
             let read = if peeked.is_empty() {
-                let parting = drain.idle_over(since, Duration::ZERO);
+                let drained = drain.idle_over(self.began, Duration::ZERO);
                 tokio::select! {
                     biased;
                     read = read => read,
-                    () = parting => {
-                        self.part();
-                        let _ = std::future::poll_fn(|cx| self.poll_farewell(cx)).await;
+                    () = drained => {
+                        self.close_idle();
+                        let _ = std::future::poll_fn(|cx| self.poll_close(cx)).await;
                         return Err(io::ErrorKind::ConnectionAborted.into());
                     }
                 }
@@ -42,18 +41,14 @@ impl Peek for Connection {
             let read = match read {
                 Ok(read) => read?,
                 Err(_) => {
-                    let late = if peeked.is_empty() { Late::FirstRequest } else { Late::Head };
-                    self.count(late);
-                    self.lost_while_peeking(
-                        &peeked,
-                        Cause::RequestTimeout,
-                        "the request's head was not complete in time",
-                    );
+                    let first = peeked.is_empty();
+                    self.count(if first { MissedDeadline::FirstRequest } else { MissedDeadline::Head });
+                    self.record_cut_head(&peeked, Cause::RequestTimeout, "the request's head was not complete in time");
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             };
             if read == 0 {
-                self.lost_while_peeking(&peeked, Cause::ClientClosed, "the client left within its request's head");
+                self.record_cut_head(&peeked, Cause::ClientClosed, "the client left within its request's head");
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if peeked.is_empty() {
@@ -62,7 +57,7 @@ impl Peek for Connection {
             peeked.extend_from_slice(&chunk[..read]);
         }
         buf[..peeked.len()].copy_from_slice(&peeked);
-        self.incoming.push_ahead(&peeked);
+        self.reader.push_ahead(&peeked);
         if peeked == PREFACE {
             self.become_http2();
         }
@@ -70,11 +65,11 @@ impl Peek for Connection {
     }
 }
 
-impl Connection {
+impl ClientStream {
     /// Logs a head that ended before it could be told from an HTTP/2 preface; silence is no request.
-    fn lost_while_peeking(&self, head: &[u8], cause: Cause, detail: &'static str) {
+    fn record_cut_head(&self, head: &[u8], cause: Cause, detail: &'static str) {
         if !is_blank(head) {
-            self.info.lost(head, Denial::new(cause, detail));
+            self.client.record_unanswered(head, Denial::new(cause, detail));
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::config::snapshot::Snapshot;
 use crate::decision::access::testing::{self, Signer};
 use crate::decision::explain::{Explanation, Verdict, explain};
 use crate::decision::outcome::Cause;
-use crate::decision::pipeline::{Admitted, ReplyContent};
+use crate::decision::pipeline::Admitted;
+use crate::decision::request::Scheme;
 use crate::decision::rules::{RouteId, UpstreamId};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::Outcome;
@@ -99,7 +100,7 @@ fn route() -> impl Strategy<Value = String> {
     });
     let action = prop::sample::select(vec![
         "upstream: a",
-        "respond: { status: 418, body: no }",
+        "respond: { body: none, status: 418 }",
         "redirect: { status: 308, path: /elsewhere }",
         "upstream: { split: [{ upstream: a }, { upstream: b, share: 30% }], sticky_by: none }",
         "upstream: { split: [{ upstream: a }, { upstream: b, share: 30%, when: [{ header: X-Tenant }] }] }",
@@ -182,7 +183,7 @@ enum Kind {
 }
 
 /// Decides as the gateway does, on its own state.
-fn decided(shared: &Shared, serving: &Serving, request: &Request) -> Verdicts {
+fn decided(shared: &Runtime, serving: &ActiveConfig, request: &Request) -> Verdicts {
     let inputs = Inputs {
         rules: &serving.snapshot.rules,
         lists: serving.address_lists.as_slice(),
@@ -191,7 +192,7 @@ fn decided(shared: &Shared, serving: &Serving, request: &Request) -> Verdicts {
         now: testing::now(),
     };
     let outside = Outside { serving, shared, now: testing::now(), now_nanos: 1 };
-    let (mut findings, mut places) = (Findings::default(), SmallVec::new());
+    let (mut findings, mut places) = (Findings::default(), Places::new());
     let (decision, verified) = drive(inputs, &mut findings, &outside, &mut places);
     if let Some((digest, principal)) = verified {
         shared.state.tokens.insert(digest, principal);
@@ -219,10 +220,10 @@ fn decided(shared: &Shared, serving: &Serving, request: &Request) -> Verdicts {
 
 /// Polls once: everything is at hand.
 fn drive<'a>(
-    inputs: Inputs<'a, [Arc<crate::state::addresses::AddressList>]>,
+    inputs: Inputs<'a, [Arc<crate::state::address_lists::AddressList>]>,
     findings: &'a mut Findings,
     outside: &Outside<'_>,
-    places: &mut SmallVec<[ConcurrencyGuard; 2]>,
+    places: &mut Places,
 ) -> (Decision, Option<Verified>) {
     let mut run = std::pin::pin!(run(inputs, findings, outside, places));
     match run.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
@@ -231,7 +232,7 @@ fn drive<'a>(
     }
 }
 
-fn explained(snapshot: &Snapshot, shared: &Shared, request: &Request, claims: Option<Map<String, Value>>) -> Verdicts {
+fn explained(snapshot: &Snapshot, shared: &Runtime, request: &Request, claims: Option<Map<String, Value>>) -> Verdicts {
     let rules = &snapshot.rules;
     let explanation: Explanation = explain(rules, &request.raw(), claims, testing::now(), &shared.bucket_hasher);
     let would_be = match explanation.verdict {
@@ -242,7 +243,7 @@ fn explained(snapshot: &Snapshot, shared: &Shared, request: &Request, claims: Op
         }
         Verdict::Answer => {
             let headers = &explanation.response_headers;
-            Kind::Reply(headers.get("location").unwrap_or(&headers["content-type"]).clone())
+            Kind::Reply(headers.get("location").unwrap_or_else(|| &headers["content-type"]).clone())
         }
         Verdict::Refuse { denial, .. } => Kind::Refuse(denial.cause),
     };
@@ -265,7 +266,7 @@ proptest! {
     fn the_gateway_decides_as_explain_says(routes in routes(), requests in prop::collection::vec(requests(), 1..8)) {
         let snapshot = Arc::new(snapshot(&routes));
         for request in requests {
-            let shared = Shared::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
+            let shared = Runtime::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
             let serving = shared.store.current();
             let said = explained(&snapshot, &shared, &request, None);
             agree(decided(&shared, &serving, &request), &said)?;
@@ -289,7 +290,7 @@ proptest! {
             })
             .collect();
         let snapshot = Arc::new(snapshot(&unlimited));
-        let shared = Shared::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
+        let shared = Runtime::new(snapshot.clone(), Arc::new(Metrics::new())).unwrap();
         let serving = shared.store.current();
         let said = explained(&snapshot, &shared, &request, None);
         for _ in 0..2 {
@@ -302,7 +303,7 @@ proptest! {
 fn a_limit_before_identity_is_used_up_by_bad_credentials() {
     let route = "name: all, access: { identity: corp }, limits: [{ name: inherited, rate: 2/h }], upstream: a";
     let snapshot = Arc::new(snapshot(&[route.to_owned()]));
-    let shared = Shared::new(snapshot, Arc::new(Metrics::new())).unwrap();
+    let shared = Runtime::new(snapshot, Arc::new(Metrics::new())).unwrap();
     let serving = shared.store.current();
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("x.example"));

@@ -9,7 +9,7 @@ use crate::decision::proxy_protocol::{Header, MAX_LENGTH, Malformed, parse};
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
-pub enum Unannounced {
+pub enum ProxyHeaderError {
     #[error("nothing was sent")]
     Silent,
     #[error("the header was not complete in time")]
@@ -29,7 +29,7 @@ const FIRST: usize = 256;
 ///
 /// Bytes are looked at in the kernel's buffer, and taken from there once it is clear that they belong to the header: all of
 /// them while it is incomplete, so that looking again waits for new ones.
-pub async fn read(socket: &mut TcpStream) -> Result<Header, Unannounced> {
+pub async fn read(socket: &mut TcpStream) -> Result<Header, ProxyHeaderError> {
     let mut bytes = vec![0; FIRST];
     let mut taken = 0;
     loop {
@@ -37,8 +37,8 @@ pub async fn read(socket: &mut TcpStream) -> Result<Header, Unannounced> {
             bytes.resize(MAX_LENGTH, 0);
         }
         let seen = match socket.peek(&mut bytes[taken..]).await {
-            Ok(0) | Err(_) if taken == 0 => return Err(Unannounced::Silent),
-            Ok(0) => return Err(Unannounced::CutOff),
+            Ok(0) | Err(_) if taken == 0 => return Err(ProxyHeaderError::Silent),
+            Ok(0) => return Err(ProxyHeaderError::CutOff),
             seen => taken + seen?,
         };
         let header = parse(&bytes[..seen])?;

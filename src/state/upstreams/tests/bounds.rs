@@ -1,4 +1,4 @@
-//! Bounds on requests at a time, draining, and clients that come back.
+//! Bounds on concurrent requests, draining, and sticky clients.
 
 use super::*;
 use crate::config::snapshot::CircuitBreaker;
@@ -54,7 +54,7 @@ fn many_at_once_stay_within_the_bounds() {
     assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 4);
 }
 
-fn drain(upstreams: &Upstreams, which: &str, draining: bool) -> Result<usize, Unknown> {
+fn drain(upstreams: &Upstreams, which: &str, draining: bool) -> Result<usize, UnknownEndpoint> {
     upstreams.drain("orders", which, draining, Instant::now())
 }
 
@@ -74,15 +74,15 @@ fn a_drained_endpoint_gets_nothing_new_and_stays_so_over_reloads() {
     assert_eq!(used(&before), ["10.0.0.2:80"]);
     let after = state(&upstreams, &upstream(&TWO));
     assert_eq!(used(&after), ["10.0.0.2:80"]);
-    // Not even when nothing else works.
+    // Not even if no other endpoint works.
     condemn(&after, &Arc::clone(&after.endpoints().endpoints[1]));
     assert_eq!(used(&after), ["10.0.0.2:80"]);
     assert_eq!(drain(&upstreams, "10.0.0.2:80", true), Ok(1));
     assert_eq!(choose(&after, &[]).unwrap_err(), Cause::UpstreamDrained);
     assert_eq!(drain(&upstreams, "10.0.0.1:80", false), Ok(1));
     assert_eq!(used(&after), ["10.0.0.1:80"]);
-    assert_eq!(drain(&upstreams, "10.0.0.3:80", true), Err(Unknown::Endpoint));
-    assert_eq!(upstreams.drain("users", "10.0.0.1:80", true, Instant::now()), Err(Unknown::Upstream));
+    assert_eq!(drain(&upstreams, "10.0.0.3:80", true), Err(UnknownEndpoint::Endpoint));
+    assert_eq!(upstreams.drain("users", "10.0.0.1:80", true, Instant::now()), Err(UnknownEndpoint::Upstream));
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn a_drained_name_stands_for_all_its_addresses() {
     hear(&discovery, &[&state], &["10.0.0.1", "10.0.0.2"]);
     assert_eq!(drain(&upstreams, "orders.internal:80", true), Ok(2));
     assert_eq!(used(&state), ["10.0.0.9:80"]);
-    // What DNS finds later is drained too.
+    // Addresses that DNS finds later are drained too.
     hear(&discovery, &[&state], &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     assert_eq!(used(&state), ["10.0.0.9:80"]);
-    // One address comes back without the others.
+    // One address is restored without the others.
     assert_eq!(drain(&upstreams, "10.0.0.2:80", false), Ok(1));
     assert_eq!(used(&state), ["10.0.0.2:80", "10.0.0.9:80"]);
     assert_eq!(drain(&upstreams, "orders.internal:80", false), Ok(3));
@@ -156,8 +156,8 @@ fn sticky() -> snapshot::Upstream {
     snapshot::Upstream { sticky: Some(snapshot::Sticky { cookie, key: None }), ..upstream(&TWO) }
 }
 
-/// The `Cookie` field of a client that got what `chosen` gives.
-fn brought(state: &UpstreamState, chosen: &Chosen) -> HeaderMap {
+/// The `Cookie` field of a client that got the cookie of `chosen`.
+fn brought(state: &UpstreamState, chosen: &SelectedEndpoint) -> HeaderMap {
     let set = state.cookie(chosen, false, UNIX_EPOCH).expect("a cookie");
     let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
     HeaderMap::from_iter([(COOKIE, pair.parse().unwrap())])
@@ -169,7 +169,7 @@ fn a_client_comes_back_to_its_endpoint_while_that_works() {
     let before = state(&upstreams, &sticky());
     let first = chosen(&before, &[]);
     let headers = brought(&before, &first);
-    // The process's own key outlives reloads.
+    // The process's own key survives reloads.
     let after = state(&upstreams, &sticky());
     let back = |headers: &HeaderMap| choose_at(&after, &[], Instant::now(), headers).unwrap().unwrap();
     for _ in 0..10 {
@@ -177,11 +177,11 @@ fn a_client_comes_back_to_its_endpoint_while_that_works() {
         assert_eq!(chosen.endpoint.address, first.endpoint.address);
         assert_eq!(after.cookie(&chosen, false, UNIX_EPOCH), None, "it has one");
     }
-    // Drained: who is there stays, and nobody comes.
+    // Drained: assigned clients stay, and no others are assigned.
     drain(&upstreams, &first.endpoint.name, true).unwrap();
     assert_eq!(back(&headers).endpoint.address, first.endpoint.address);
     assert_ne!(chosen(&after, &[]).endpoint.address, first.endpoint.address);
-    // Sick: it moves, and is told so.
+    // Unhealthy: the client moves and gets a new cookie.
     condemn(&after, &first.endpoint);
     let moved = back(&headers);
     assert_ne!(moved.endpoint.address, first.endpoint.address);

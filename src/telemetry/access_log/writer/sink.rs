@@ -1,4 +1,4 @@
-//! Where lines go: a file or standard output, and what waits to go there.
+//! The output, a file or standard output, and the lines that are not written yet.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -9,46 +9,46 @@ use std::path::{Path, PathBuf};
 
 use crate::config::snapshot::LogOutput;
 
-/// An output and the whole lines that it has not taken yet.
-pub struct Sink {
-    target: Target,
+/// An output and the complete lines that are not written yet.
+pub struct LogSink {
+    target: SinkTarget,
     file: File,
-    /// After a failed write the file is opened anew before the next attempt: it may be gone, or on a disk that came back.
+    /// After a failed write the file is reopened before the next attempt: it may be deleted, or its disk mounted again.
     broken: bool,
     lines: Vec<u8>,
-    /// How much of `lines` the file took.
+    /// How many bytes of `lines` are written.
     written: usize,
 }
 
-enum Target {
+enum SinkTarget {
     Stdout,
     File(PathBuf),
 }
 
-impl Sink {
-    /// Opens the output; `None` where there is none to open.
-    pub fn open(output: &LogOutput) -> io::Result<Option<Sink>> {
+impl LogSink {
+    /// Opens the output; `None` if the log is off.
+    pub fn open(output: &LogOutput) -> io::Result<Option<LogSink>> {
         let (target, file) = match output {
             LogOutput::Off => return Ok(None),
-            // A file of our own on the same descriptor: the standard library's buffers in a way that hides what was taken.
-            LogOutput::Stdout => (Target::Stdout, File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-            LogOutput::File(path) => (Target::File(path.clone()), open_file(path)?),
+            // A `File` on a copy of the descriptor: the standard library's buffered handle hides how much was written.
+            LogOutput::Stdout => (SinkTarget::Stdout, File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            LogOutput::File(path) => (SinkTarget::File(path.clone()), open_file(path)?),
         };
-        let mut sink = Sink::new(target, file);
-        if let Target::File(path) = &sink.target
+        let mut sink = LogSink::new(target, file);
+        if let SinkTarget::File(path) = &sink.target
             && ends_within_a_line(path)
         {
-            // A process that was killed left it: the next line is not to be lost with it.
+            // A killed process left an incomplete line: the next line must not be appended to it.
             sink.lines.push(b'\n');
         }
         Ok(Some(sink))
     }
 
-    fn new(target: Target, file: File) -> Self {
-        Sink { target, file, broken: false, lines: Vec::new(), written: 0 }
+    fn new(target: SinkTarget, file: File) -> Self {
+        LogSink { target, file, broken: false, lines: Vec::new(), written: 0 }
     }
 
-    /// Where whole lines are appended to be written next.
+    /// The buffer to which complete lines are appended.
     pub fn lines(&mut self) -> &mut Vec<u8> {
         &mut self.lines
     }
@@ -58,7 +58,7 @@ impl Sink {
         self.lines.is_empty()
     }
 
-    /// Writes everything that waits. What fails to be written keeps waiting.
+    /// Writes all lines. After a failure the rest stays in the buffer.
     pub fn write(&mut self) -> io::Result<()> {
         if self.is_clean() {
             return Ok(());
@@ -85,12 +85,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Opens the file by its name again. On failure the old one stays in use.
+    /// Opens the file by its name again. After a failure the old one stays in use.
     pub fn reopen(&mut self) -> io::Result<()> {
-        let Target::File(path) = &self.target else { return Ok(()) };
+        let SinkTarget::File(path) = &self.target else { return Ok(()) };
         let file = open_file(path)?;
         if !is_same(&self.file, &file) {
-            // The part of a line that the old file took is of no use to a reader of the new one.
+            // A line that was partly written to the old file is written completely to the new one.
             self.written = self.lines[..self.written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         }
         self.file = file;
@@ -98,24 +98,24 @@ impl Sink {
     }
 }
 
-impl fmt::Display for Sink {
+impl fmt::Display for LogSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
-            Target::Stdout => f.write_str("standard output"),
-            Target::File(path) => write!(f, "`{}`", path.display()),
+            SinkTarget::Stdout => f.write_str("standard output"),
+            SinkTarget::File(path) => write!(f, "`{}`", path.display()),
         }
     }
 }
 
-/// Opens for appending, so that several processes (an old and a new gateway during a swap) can share the file. It names
-/// clients: others than the owner and its group may not read it.
+/// Opens for appending, so that an old and a new process can share the file during a handover. Only the owner and its group may
+/// read it, because it contains data of clients.
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot open the access log `{}`: {error}", path.display()))
     })
 }
 
-/// Whether the last line of the file has no end. What can't be read is taken for whole.
+/// Whether the last line of the file has no line feed. A file that can't be read counts as complete.
 fn ends_within_a_line(path: &Path) -> bool {
     let last = || -> io::Result<u8> {
         let mut file = File::open(path)?;
@@ -145,14 +145,14 @@ mod tests {
 
     #[test]
     fn a_full_disk_keeps_the_lines_for_the_next_attempt() {
-        let mut sink = Sink::open(&LogOutput::File("/dev/full".into())).unwrap().unwrap();
+        let mut sink = LogSink::open(&LogOutput::File("/dev/full".into())).unwrap().unwrap();
         sink.lines().extend_from_slice(b"one\n");
         assert_eq!(sink.write().unwrap_err().kind(), ErrorKind::StorageFull);
         assert!(!sink.is_clean());
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        sink.target = Target::File(path.clone());
+        sink.target = SinkTarget::File(path.clone());
         sink.write().unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "one\n");
     }
@@ -163,7 +163,7 @@ mod tests {
         let path = folder.path().join("access.log");
         for (left, expected) in [("one\ntw", "one\ntw\nthree\n"), ("one\n", "one\nthree\n"), ("", "three\n")] {
             fs::write(&path, left).unwrap();
-            let mut sink = Sink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+            let mut sink = LogSink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
             sink.lines().extend_from_slice(b"three\n");
             sink.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), expected);
@@ -174,14 +174,14 @@ mod tests {
     fn a_half_written_line_is_continued_in_the_same_file_and_repeated_in_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        let halfway = |sink: &mut Sink| {
+        let halfway = |sink: &mut LogSink| {
             sink.lines().extend_from_slice(b"first\nsecond\n");
             sink.file.write_all(b"first\nsec").unwrap();
             sink.written = 9;
             sink.broken = true;
         };
 
-        let mut sink = Sink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+        let mut sink = LogSink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
         halfway(&mut sink);
         sink.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\n");

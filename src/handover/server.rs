@@ -1,0 +1,202 @@
+//! The side of the old process.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use std::{io, thread};
+
+use log::{error, info, warn};
+use nix::unistd::Uid;
+
+use super::{
+    HandoverAnswer, HandoverError, HandoverOffer, HandoverRequest, HandoverStep, ListenerAddress, PROTOCOL, TIMEOUT,
+    wire,
+};
+use crate::service_manager::NotifySettings;
+
+/// The longest time that a new process may take to become ready, whatever it asks for.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// A listening socket. It is held weakly, so that a drain can close it.
+#[derive(Clone, Debug)]
+pub struct ListenerHandle {
+    pub name: String,
+    /// As in the configuration.
+    pub address: SocketAddr,
+    pub socket: Weak<TcpListener>,
+}
+
+/// The process that a handover is from.
+pub trait HandoverHost: Send + Sync {
+    /// Why no process can take over now; `None` if one can.
+    fn refuses(&self) -> Option<&'static str>;
+    /// The handover failed. `granted`: the new process was allowed to serve, and may have begun to.
+    fn handover_failed(&self, granted: bool);
+    /// The process `pid` serves: this one drains.
+    fn handed_over(&self, pid: u32);
+}
+
+/// Hands the sockets of this process over to the one that takes over.
+pub struct HandoverServer {
+    handles: Vec<ListenerHandle>,
+    settings: NotifySettings,
+    host: Arc<dyn HandoverHost>,
+    /// One handover at a time.
+    busy: AtomicBool,
+    /// The process that has taken over; 0 for none.
+    successor: AtomicU32,
+}
+
+impl HandoverServer {
+    pub fn new(
+        handles: Vec<ListenerHandle>,
+        settings: NotifySettings,
+        host: Arc<dyn HandoverHost>,
+    ) -> Arc<HandoverServer> {
+        Arc::new(HandoverServer { handles, settings, host, busy: AtomicBool::new(false), successor: AtomicU32::new(0) })
+    }
+
+    /// Answers on `socket` for as long as the process lives, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the thread can't be started.
+    pub fn serve(self: Arc<Self>, socket: UnixListener) -> io::Result<()> {
+        thread::Builder::new().name("handover".to_owned()).spawn(move || {
+            for stream in socket.incoming() {
+                match stream {
+                    Ok(stream) => self.accept(stream),
+                    Err(e) => {
+                        error!("the upgrade socket failed to accept: {e}");
+                        // Such as too many open files: accepting again at once would fail again.
+                        thread::park_timeout(Duration::from_millis(100));
+                    }
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Whether another process is taking over, or has done so.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Begins a handover on a thread of its own, or answers why not.
+    fn accept(self: &Arc<Self>, stream: UnixStream) {
+        if let Err(error) = authorize(&stream) {
+            warn!("upgrade socket: {error}");
+            return;
+        }
+        if self.busy.swap(true, Ordering::AcqRel) {
+            let reason = match self.successor.load(Ordering::Acquire) {
+                0 => "another process is taking over just now".to_owned(),
+                pid => format!("process {pid} has taken over already"),
+            };
+            // A client that is gone needs no answer.
+            let _ = wire::send(&stream, &HandoverAnswer::Refused(reason));
+            return;
+        }
+        let server = self.clone();
+        let begun = thread::Builder::new().name("handover-one".to_owned()).spawn(move || server.hand_over(&stream));
+        if let Err(error) = begun {
+            error!("a handover cannot begin: {error}");
+            self.busy.store(false, Ordering::Release);
+        }
+    }
+
+    fn hand_over(&self, stream: &UnixStream) {
+        let mut progress = HandoverProgress::default();
+        let result = self.steps(stream, &mut progress);
+        let HandoverProgress { pid, granted } = progress;
+        match result {
+            Ok(()) => {
+                self.successor.store(pid, Ordering::Release);
+                self.host.handed_over(pid);
+            }
+            Err(error) => {
+                warn!("process {pid} did not take over: {error}; this process continues");
+                self.host.handover_failed(granted);
+                self.busy.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    fn steps(&self, stream: &UnixStream, progress: &mut HandoverProgress) -> Result<(), HandoverError> {
+        let request: HandoverRequest = wire::receive(stream)?;
+        progress.pid = request.pid;
+        info!("process {} (version {}) asks to take over", request.pid, request.version);
+        if request.protocol != PROTOCOL {
+            let reason = format!("it speaks version {PROTOCOL} of the handover, not {}", request.protocol);
+            return self.refuse(stream, reason);
+        }
+        if let Some(why) = self.host.refuses() {
+            return self.refuse(stream, why.to_owned());
+        }
+        if !self.offer(stream)? {
+            return self.refuse(stream, "it is draining".to_owned());
+        }
+        wire::set_timeout(stream, Duration::from_millis(request.timeout).min(MAX_TIMEOUT) + TIMEOUT)?;
+        if wire::receive::<HandoverStep>(stream)? != HandoverStep::Ready {
+            return Err(HandoverError::Protocol("a message out of order"));
+        }
+        if let Some(why) = self.host.refuses().or(self.held().is_none().then_some("it is draining")) {
+            return self.refuse(stream, why.to_owned());
+        }
+        wire::set_timeout(stream, TIMEOUT)?;
+        progress.granted = true;
+        wire::send(stream, &HandoverAnswer::Go)?;
+        match wire::receive::<HandoverStep>(stream)? {
+            HandoverStep::Serving => Ok(()),
+            HandoverStep::Ready => Err(HandoverError::Protocol("a message out of order")),
+        }
+    }
+
+    fn refuse(&self, stream: &UnixStream, reason: String) -> Result<(), HandoverError> {
+        wire::send(stream, &HandoverAnswer::Refused(reason.clone()))?;
+        Err(HandoverError::Io(io::Error::other(format!("it was refused, since {reason}"))))
+    }
+
+    /// Sends the offer and the descriptors. `false`: a listener is closed already.
+    fn offer(&self, stream: &UnixStream) -> io::Result<bool> {
+        let Some(sockets) = self.held() else { return Ok(false) };
+        let listeners = self
+            .handles
+            .iter()
+            .map(|handle| ListenerAddress { name: handle.name.clone(), address: handle.address })
+            .collect();
+        let offer = HandoverOffer {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            listeners,
+            settings: self.settings.clone(),
+        };
+        wire::send(stream, &HandoverAnswer::Offer(offer))?;
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let mut descriptors: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
+        descriptors.extend([stdout.as_fd(), stderr.as_fd()]);
+        wire::send_descriptors(stream, &descriptors)?;
+        Ok(true)
+    }
+
+    /// Every socket, if none is closed yet.
+    fn held(&self) -> Option<Vec<Arc<TcpListener>>> {
+        self.handles.iter().map(|handle| handle.socket.upgrade()).collect()
+    }
+}
+
+/// How far a handover got.
+#[derive(Default)]
+struct HandoverProgress {
+    pid: u32,
+    granted: bool,
+}
+
+/// Refuses users other than that of this process and root.
+fn authorize(stream: &UnixStream) -> Result<(), HandoverError> {
+    wire::set_timeout(stream, TIMEOUT)?;
+    let user = wire::peer_user(stream)?;
+    if user == 0 || user == Uid::effective().as_raw() { Ok(()) } else { Err(HandoverError::Stranger(user)) }
+}

@@ -1,0 +1,145 @@
+//! What leaves a connection: small writes gathered into one, and a deadline for a client that takes nothing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use pingora::protocols::Stream;
+use tokio::io::AsyncWrite;
+
+use super::min_rate::{MinRate, TooSlow};
+use super::timer::Timer;
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::rules::Pacing;
+use crate::telemetry::metrics::{Bound, Metrics};
+
+/// Writes below this are gathered until the next flush; an answer's head with a short body fits.
+pub(super) const GATHER: usize = 8 << 10;
+
+/// Bytes on their way to the client.
+pub(super) struct AnswerWriter {
+    bytes: Vec<u8>,
+    /// How many of `bytes` are sent already.
+    sent: usize,
+    /// Whether bytes were handed down that may still wait there: TLS and the socket's writer have buffers of their own.
+    unflushed: bool,
+    rate: MinRate,
+    timer: Timer,
+    metrics: Arc<Metrics>,
+}
+
+impl AnswerWriter {
+    /// `pacing` bounds how slowly the client may take what is sent.
+    pub fn new(pacing: Pacing, metrics: Arc<Metrics>) -> Self {
+        AnswerWriter {
+            bytes: Vec::new(),
+            sent: 0,
+            unflushed: false,
+            rate: MinRate::new(pacing),
+            timer: Timer::default(),
+            metrics,
+        }
+    }
+
+    /// Whether everything has reached the socket.
+    pub fn is_flushed(&self) -> bool {
+        self.bytes.is_empty() && !self.unflushed
+    }
+
+    /// Length of the buffer, with what is sent already and not yet given back.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Sends everything. Fails when the client takes nothing for too long.
+    pub fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let poll = Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..]);
+            let written = ready!(self.in_time(cx, poll))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written;
+        }
+        self.sent = 0;
+        // Given back whole, so that idle connections stay small.
+        self.bytes = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends everything, down to the socket. Fails when the client takes nothing for too long.
+    pub fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(stream, cx))?;
+        let poll = Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0);
+        ready!(self.in_time(cx, poll))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends everything, and then the end. Fails when the client takes nothing for too long.
+    pub fn poll_shutdown(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(stream, cx))?;
+        let poll = Pin::new(&mut *stream).poll_shutdown(cx).map_ok(|()| 0);
+        self.in_time(cx, poll).map_ok(drop)
+    }
+
+    /// Gathers `bytes`, or sends them, with what is gathered before them, without copying them.
+    pub fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.bytes.len() - self.sent + bytes.len() <= GATHER {
+            self.extend(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        loop {
+            let waiting = self.bytes.len() - self.sent;
+            let poll = if waiting == 0 {
+                Pin::new(&mut *stream).poll_write(cx, bytes)
+            } else {
+                let slices = [IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(bytes)];
+                Pin::new(&mut *stream).poll_write_vectored(cx, &slices)
+            };
+            let written = ready!(self.in_time(cx, poll))?;
+            if written == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            if written < waiting {
+                self.sent += written;
+                continue;
+            }
+            self.clear();
+            if written > waiting {
+                return Poll::Ready(Ok(written - waiting));
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+    }
+
+    fn in_time(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match poll {
+            Poll::Ready(Ok(taken)) => {
+                self.unflushed |= taken > 0;
+                self.rate.moved(taken, Instant::now);
+                return poll;
+            }
+            Poll::Ready(Err(_)) => return poll,
+            Poll::Pending => {}
+        }
+        let Some(due) = self.rate.wait(Instant::now()) else { return Poll::Pending };
+        ready!(self.timer.poll(due, cx));
+        self.metrics.bound_hit(match self.rate.too_slow(due) {
+            Some(TooSlow::Rate) => Bound::AnswerRate,
+            _ => Bound::WriteIdle,
+        });
+        let denial = Denial::new(Cause::ClientClosed, "the client took too little of the answer");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)))
+    }
+}

@@ -1,0 +1,217 @@
+//! What arrives on an HTTP/1 connection, one message at a time.
+//!
+//! Pingora gets a request's head when it is complete and has one reading ([`HeadReader`]), then the body as far as its own
+//! framing goes, and nothing of the next message before this one is answered. So no parser decides where a message ends but
+//! this one, and what a client sends ahead waits for its turn.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::chunked::Chunks;
+use crate::decision::request::framing::Framing;
+use crate::decision::request::head::HeadReader;
+
+/// Reads messages off a connection.
+pub(super) struct MessageReader {
+    /// Read from the socket, and not handed over yet.
+    ahead: Vec<u8>,
+    /// How many bytes at the front of `ahead` may be handed over.
+    released: usize,
+    expect: MessagePart,
+    /// Longest request line and longest head that can still be within the bounds of the file.
+    max_line: usize,
+    max_head: usize,
+}
+
+/// What the next byte belongs to.
+enum MessagePart {
+    Head(HeadReader),
+    BodyPart(BodyPart),
+    /// The message is complete, and not answered yet.
+    Nothing,
+    /// A tunnel, or HTTP/2: bytes pass as they are.
+    Raw,
+}
+
+enum BodyPart {
+    Length(u64),
+    Chunked(Chunks),
+}
+
+/// What a client may send ahead of its turn: requests of usual size, and not so much that it costs.
+const MAX_AHEAD: usize = 16 << 10;
+
+impl MessageReader {
+    pub fn new(max_line: usize, max_head: usize) -> Self {
+        MessageReader {
+            ahead: Vec::new(),
+            released: 0,
+            expect: MessagePart::Head(HeadReader::default()),
+            max_line,
+            max_head,
+        }
+    }
+
+    /// Reads as the client's next message allows. `Ready(Ok(Err(…)))`: what arrived is no request.
+    ///
+    /// Nothing read, as always, means the end of the stream.
+    pub fn poll_read(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Result<(), Denial>>> {
+        loop {
+            if self.released > 0 {
+                self.hand_over(buf);
+                return Poll::Ready(Ok(Ok(())));
+            }
+            match self.release() {
+                Ok(()) if self.released > 0 => continue,
+                Ok(()) => {}
+                Err(denial) => return Poll::Ready(Ok(Err(denial))),
+            }
+            if matches!(self.expect, MessagePart::Nothing) && self.ahead.len() >= MAX_AHEAD {
+                // Woken when the message is answered, by the task that answers.
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+            let arrived = &buf.filled()[before..];
+            if arrived.is_empty() {
+                return Poll::Ready(Ok(Ok(())));
+            }
+            if !self.ahead.is_empty() {
+                self.ahead.extend_from_slice(arrived);
+                buf.set_filled(before);
+                continue;
+            }
+            // Nearly always everything that arrived may pass at once, and need not be copied.
+            let passing = match self.expect.take(arrived) {
+                Ok(passing) => passing,
+                Err(denial) => {
+                    // Kept for the log line.
+                    self.ahead.extend_from_slice(arrived);
+                    buf.set_filled(before);
+                    return Poll::Ready(Ok(Err(denial)));
+                }
+            };
+            self.ahead.extend_from_slice(&arrived[passing..]);
+            buf.set_filled(before + passing);
+            if passing > 0 {
+                return Poll::Ready(Ok(Ok(())));
+            }
+        }
+    }
+
+    /// Puts `bytes` before what is read next.
+    pub fn push_ahead(&mut self, bytes: &[u8]) {
+        self.ahead.extend_from_slice(bytes);
+    }
+
+    /// The message at hand is answered: what follows is the next one.
+    pub fn next_message(&mut self) {
+        if matches!(self.expect, MessagePart::Nothing) {
+            self.expect = MessagePart::Head(HeadReader::default());
+        }
+    }
+
+    /// What follows passes as it is.
+    pub fn become_raw(&mut self) {
+        self.expect = MessagePart::Raw;
+    }
+
+    /// Whether a request's head is due or arriving, and none of it is handed over yet.
+    pub fn awaits_head(&self) -> bool {
+        self.released == 0 && matches!(self.expect, MessagePart::Head(_))
+    }
+
+    /// Whether the body of a request is not complete.
+    pub fn awaits_body(&self) -> bool {
+        matches!(self.expect, MessagePart::BodyPart(_))
+    }
+
+    /// Whether nothing is under way: the last message is complete, and nothing came after it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.expect, MessagePart::Nothing | MessagePart::Raw) && self.ahead.is_empty()
+    }
+
+    /// What has arrived of a head that is not complete.
+    pub fn partial_head(&self) -> &[u8] {
+        if self.awaits_head() { &self.ahead } else { b"" }
+    }
+
+    /// Releases what may pass of the bytes at hand.
+    fn release(&mut self) -> Result<(), Denial> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        self.released = self.expect.take(&self.ahead)?;
+        if self.released == 0
+            && let MessagePart::Head(reader) = &self.expect
+        {
+            // An empty line may come before the request line.
+            if !reader.has_request_line() && self.ahead.len() > self.max_line {
+                let detail = format!("the request line is longer than {} bytes", self.max_line);
+                return Err(Denial::new(Cause::UriTooLong, detail));
+            }
+            if self.ahead.len() > self.max_head {
+                let detail = format!("the head is longer than {} bytes", self.max_head);
+                return Err(Denial::new(Cause::HeadersTooLarge, detail));
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.released.min(buf.remaining());
+        buf.put_slice(&self.ahead[..count]);
+        self.released -= count;
+        if count == self.ahead.len() {
+            // Given back whole, so that idle connections stay small.
+            self.ahead = Vec::new();
+        } else {
+            self.ahead.drain(..count);
+        }
+    }
+}
+
+impl MessagePart {
+    /// How many of `bytes`, the next ones, may pass. What comes after them has to wait.
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
+        match self {
+            MessagePart::Raw => Ok(bytes.len()),
+            MessagePart::Nothing => Ok(0),
+            MessagePart::Head(reader) => {
+                let Some(head) = reader.read(bytes)? else { return Ok(0) };
+                *self = match head.framing {
+                    Framing::None | Framing::Length(0) => MessagePart::Nothing,
+                    Framing::Length(length) => MessagePart::BodyPart(BodyPart::Length(length)),
+                    Framing::Chunked => MessagePart::BodyPart(BodyPart::Chunked(Chunks::default())),
+                };
+                // A body that is wrong from its beginning is refused once the head has passed, and its request is known.
+                Ok(head.length)
+            }
+            MessagePart::BodyPart(BodyPart::Length(left)) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                if *left == 0 {
+                    *self = MessagePart::Nothing;
+                }
+                Ok(count)
+            }
+            MessagePart::BodyPart(BodyPart::Chunked(chunks)) => {
+                let count = chunks.follow(bytes)?;
+                if chunks.is_done() {
+                    *self = MessagePart::Nothing;
+                }
+                Ok(count)
+            }
+        }
+    }
+}

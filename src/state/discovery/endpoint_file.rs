@@ -1,0 +1,129 @@
+//! Files that list endpoints: the content in use, and the last error.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use super::status::SourceStatus;
+use crate::config::snapshot::Endpoint;
+use crate::decision::rules::defaults::NAMED_FILE_BYTES;
+use crate::state::file_watch::{FileWatch, read_bounded};
+
+/// The state of one file.
+pub(super) struct EndpointFileState {
+    /// In use.
+    pub current: Arc<[Endpoint]>,
+    /// Comes into use once its names are looked up.
+    next: Option<Arc<[Endpoint]>>,
+    /// The last reported error, if the file can't be used.
+    error: Option<EndpointFileError>,
+    success: Option<SystemTime>,
+    /// A lock of its own, so that reading a file blocks no other access to the table.
+    pub watch: Arc<Mutex<FileWatch>>,
+}
+
+/// A change of a file that is to be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointFileChange {
+    /// It lists this many endpoints now.
+    Replaced { endpoints: usize },
+    /// It can't be used, for these reasons. Its previous content stays in use.
+    Kept(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EndpointFileError {
+    Unreadable(String),
+    Wrong(Vec<String>),
+}
+
+/// Reads `file` if it has changed and is no longer being written. `None`: there is nothing new.
+pub(super) fn poll(
+    file: &str,
+    watch: &mut FileWatch,
+    parse: impl Fn(&str, &[u8]) -> Result<Vec<Endpoint>, Vec<String>>,
+) -> Option<Result<Vec<Endpoint>, EndpointFileError>> {
+    let content = match watch.poll(file) {
+        Ok(false) => return None,
+        Ok(true) => read_bounded(file, NAMED_FILE_BYTES),
+        Err(error) => Err(error),
+    };
+    Some(match content {
+        Ok(content) => parse(file, &content).map_err(EndpointFileError::Wrong),
+        Err(error) => {
+            // The reason, such as a permission of a folder, may end without a change of the file.
+            watch.forget();
+            Err(EndpointFileError::Unreadable(format!("cannot be read: {error}")))
+        }
+    })
+}
+
+impl Default for EndpointFileState {
+    fn default() -> Self {
+        EndpointFileState { current: [].into(), next: None, error: None, success: None, watch: Arc::default() }
+    }
+}
+
+impl EndpointFileState {
+    /// Uses the endpoints that a configuration has read.
+    pub fn loaded(&mut self, endpoints: &Arc<[Endpoint]>) {
+        self.current = endpoints.clone();
+        self.next = None;
+        self.error = None;
+        self.success = Some(SystemTime::now());
+    }
+
+    /// Takes the result of [`poll`]. Returns what is to be logged.
+    pub fn found(&mut self, found: Result<Vec<Endpoint>, EndpointFileError>) -> Option<EndpointFileChange> {
+        match found {
+            Ok(endpoints) => {
+                self.success = Some(SystemTime::now());
+                let recovered = self.error.take().is_some();
+                let changed = **self.next.as_ref().unwrap_or(&self.current) != *endpoints;
+                let count = endpoints.len();
+                if changed {
+                    self.next = Some(endpoints.into());
+                }
+                (changed || recovered).then_some(EndpointFileChange::Replaced { endpoints: count })
+            }
+            Err(error) => {
+                if self.error.as_ref() == Some(&error) {
+                    return None;
+                }
+                let reasons = match &error {
+                    EndpointFileError::Unreadable(why) => vec![why.clone()],
+                    EndpointFileError::Wrong(all) => all.clone(),
+                };
+                self.error = Some(error);
+                Some(EndpointFileChange::Kept(reasons))
+            }
+        }
+    }
+
+    /// Puts the newest content into use once all of its names are looked up and one has an address. Returns whether it did.
+    pub fn activate(&mut self, answered: impl Fn(&str) -> bool, found: impl Fn(&str) -> bool) -> bool {
+        let ready = self.next.as_ref().is_some_and(|next| {
+            next.iter().all(|endpoint| answered(&endpoint.host)) && next.iter().any(|endpoint| found(&endpoint.host))
+        });
+        if ready && let Some(next) = self.next.take() {
+            self.current = next;
+        }
+        ready
+    }
+
+    /// Every endpoint in use or about to come into use.
+    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.current.iter().chain(self.next.iter().flat_map(|next| next.iter()))
+    }
+
+    pub fn status(&self, name: &Arc<str>) -> SourceStatus {
+        SourceStatus {
+            kind: "file",
+            name: name.clone(),
+            entries: self.current.len(),
+            stale: self.error.is_some() || self.next.is_some(),
+            success: self.success,
+        }
+    }
+}
