@@ -3,11 +3,13 @@
 //! Nothing here knows Pingora, tokio, files, sockets, clocks, the environment or globals: time, randomness and fetched
 //! facts are passed in. So `portcullis explain`, property tests and fuzzers run the code that serves traffic.
 //!
-//! One file a stage, in the order of a request's way:
+//! [`pipeline`] drives the stages up to the decision and asks for the facts that it needs. One file a stage, in the order of a
+//! request's way:
 //!
 //! 1. [`request`]: one normal form of host, path and client address; bounds.
 //! 2. [`route`]: which route takes it.
-//! 3. [`access`]: address rules, identity, authorization, limits. Only this stage makes a [`access::Permit`].
+//! 3. [`access`]: address rules, limits before identity, identity, authorization, limits after identity ([`limit`]). Only this
+//!    stage makes a [`access::Permit`].
 //! 4. [`upstream`]: which endpoint. Needs the permit.
 //! 5. [`rewrite`]: what the origin is shown. Needs the permit.
 //! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.
@@ -20,7 +22,9 @@
 pub mod access;
 pub mod bounds;
 pub mod explain;
+pub mod limit;
 pub mod outcome;
+pub mod pipeline;
 pub mod proxy_protocol;
 pub mod request;
 pub mod response;

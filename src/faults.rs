@@ -16,6 +16,8 @@ pub const HEADER: &str = "x-portcullis-fault";
 /// Where a request can be made to panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// While facts for the decision are awaited, after the task was suspended once.
+    Fact,
     /// While the request is decided upon, after it took its place in every limit.
     Request,
     /// While what the origin is shown is written.
@@ -30,6 +32,7 @@ impl Place {
     /// The value of the header.
     const fn name(self) -> &'static str {
         match self {
+            Place::Fact => "panic-in-fact",
             Place::Request => "panic-in-request",
             Place::Upstream => "panic-in-upstream",
             Place::Response => "panic-in-response",
@@ -41,8 +44,22 @@ impl Place {
 /// Panics if `headers` ask for it and the process is armed. Nothing at all without the feature.
 #[inline]
 pub fn panic_at(place: Place, headers: &HeaderMap) {
-    static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
-    if cfg!(feature = "faults") && *ARMED && headers.get(HEADER).is_some_and(|asked| asked == place.name()) {
+    if is_asked(place, headers) {
         panic!("a fault was asked for");
     }
+}
+
+/// The same, once the task was suspended and is polled again.
+#[inline]
+pub async fn panic_after_wait_at(place: Place, headers: &HeaderMap) {
+    if is_asked(place, headers) {
+        tokio::task::yield_now().await;
+        panic!("a fault was asked for");
+    }
+}
+
+#[inline]
+fn is_asked(place: Place, headers: &HeaderMap) -> bool {
+    static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
+    cfg!(feature = "faults") && *ARMED && headers.get(HEADER).is_some_and(|asked| asked == place.name())
 }

@@ -10,15 +10,15 @@
 //! receive   HTTP/1 messages, HTTP/2 frames, slow clients       proxy::connection
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
-//! access    addresses, identity, authorization, limits       decision::access
+//! access    addresses, limits, identity, authorization       decision::access, decision::limit
 //! upstream  which one, which endpoint, whether another one   decision::upstream, state::upstreams
 //! rewrite   what the origin is shown, and a mirror           decision::rewrite, proxy::hooks::mirror
 //! respond   the declared headers, the bodies of refusals     decision::response
 //! record    access log, metrics                              telemetry
 //! ```
 //!
-//! Access has a fixed order: the body's bound, address rules, identity, authorization, limits; only then there is a permit.
-//! There is no plugin order to get wrong.
+//! [`decision::pipeline`] drives the first three, without I/O. Access has a fixed order: the body's bound, address rules, limits before
+//! identity, identity, authorization, limits after identity; only then there is a permit. There is no plugin order to get wrong.
 //!
 //! # The parts
 //!

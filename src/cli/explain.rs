@@ -22,6 +22,7 @@ use crate::config::load::SystemEnvironment;
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::BucketHasher;
 use crate::decision::explain as decision;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{RawRequest, Scheme};
 
 #[derive(Debug, Args)]
@@ -68,9 +69,10 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
         check::report(&diagnostics, printer);
         return ExitStatus::Configuration;
     };
+    let connection = ConnectionFacts::supposed(args.client_ip, request.scheme);
     let explanation = decision::explain(
         &snapshot.rules,
-        &request.raw(args.client_ip),
+        &request.raw(&connection),
         claims,
         SystemTime::now(),
         &BucketHasher::new(RandomState::new(), RandomState::new()),
@@ -103,15 +105,14 @@ fn listeners(snapshot: &Snapshot, peer: IpAddr) -> Vec<ListenerReport> {
 }
 
 impl ExplainedRequest {
-    fn raw(&self, peer: IpAddr) -> RawRequest<'_> {
+    fn raw<'a>(&'a self, connection: &'a ConnectionFacts) -> RawRequest<'a> {
         RawRequest {
             method: &self.method,
             target: self.target.as_bytes(),
             authority: None,
-            headers: &self.headers,
+            fields: (&self.headers).into(),
             version: http::Version::HTTP_11,
-            peer,
-            scheme: self.scheme,
+            connection,
         }
     }
 }

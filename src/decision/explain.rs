@@ -1,8 +1,8 @@
-//! Explain: the same way of a request, with a recorder.
+//! Explain: what happens to a request, and why.
 //!
-//! Every decision here is made by the stage that makes it for real traffic; this only writes down what they said. It
-//! assumes what a single request can't show: limits count from zero, and list files hold what they held when the
-//! configuration was loaded.
+//! The decision is made by the [pipeline](super::pipeline) that makes it for real traffic; this only answers its needs and
+//! writes down what it said. It assumes what a single request can't show: nobody has taken from a limit yet, no token is
+//! remembered, and list files hold what they held when the configuration was loaded.
 
 #[cfg(test)]
 mod tests;
@@ -15,15 +15,14 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::access::limit::{Key, Limit, LimitId, Quota, Taken, rate_limit_headers};
-use super::access::{self, BucketHasher, Facts, Permit, Principal};
+use super::access::{BucketHasher, Permit, Principal};
+use super::limit::{Key, Limit, LimitId, LimitRequest, LimitResult, Quota, rate_limit_headers};
 use super::outcome::{Cause, Denial};
-use super::request::{self, Normal, RawRequest, RequestView};
-use super::response::{self, refusal_headers};
+use super::pipeline::{Admitted, Decision, Fact, Findings, Inputs, Need, Pipeline, Reply, ReplyContent, Step};
+use super::request::{Normal, RawRequest, RequestView};
+use super::response::refusal_headers;
 use super::rewrite::{self, Edit};
-use super::route::Parameters;
 use super::rules::{Action, Route, RouteId, Rules};
-use super::upstream::mirror::Mirror;
 use super::upstream::split::{Destination, Outcome};
 use crate::diagnostics::Place;
 
@@ -110,153 +109,168 @@ pub fn explain(
     now: SystemTime,
     hasher: &BucketHasher,
 ) -> Explanation {
-    let mut normal = match request::read(&rules.read, raw) {
-        Ok(normal) => normal,
-        Err(denial) => return unrouted(rules, denial),
-    };
-    let found = rules.table.find(raw.method, raw.headers, &mut normal).taken();
-    let view = RequestView { method: raw.method, normal: &normal, headers: raw.headers };
-    let mut explanation = match found {
-        Ok((id, parameters)) => {
-            let asked = Asked { view, parameters, peer: raw.peer };
-            explain_route(rules, id, &asked, claims, now, hasher)
+    let mut findings = Findings::default();
+    let inputs = Inputs { rules, lists: rules.address_lists.as_slice(), hasher, request: *raw, now };
+    let mut pipeline = Pipeline::new(inputs, &mut findings);
+    if let Some(claims) = claims {
+        pipeline.assume(claims);
+    }
+    let mut counted = Vec::new();
+    let mut fact = Fact::Start;
+    let decision = loop {
+        match pipeline.step(fact) {
+            Step::Done(decision) => break decision,
+            Step::Need(need) => fact = answer(need, rules, &mut counted),
         }
-        Err(denial) => unrouted(rules, denial),
     };
-    let passed_over = rules.table.explain(&view, explanation.route).into_iter();
-    explanation.passed_over = passed_over.map(|(route, why)| PassedOver { route, why: why.to_string() }).collect();
-    explanation.normal = Some(normal);
-    explanation
+    match decision {
+        Decision::Forward(admitted) => forwarded(rules, raw, &admitted, &counted),
+        Decision::Reply(reply) => replied(rules, raw, &reply, &counted),
+        Decision::Refuse(denial) => refused(rules, raw, &findings, denial, &counted),
+    }
 }
 
-/// A request that a route takes.
-struct Asked<'a> {
-    view: RequestView<'a>,
-    parameters: Parameters,
-    /// The other end of the connection.
-    peer: IpAddr,
+/// Answers a need as if the request were the first of all. Notes the limits that are asked.
+fn answer(need: Need, rules: &Rules, counted: &mut Vec<LimitId>) -> Fact {
+    match need {
+        Need::RememberedToken(_) => Fact::RememberedToken(None),
+        Need::Limits(requests) => {
+            counted.extend(requests.iter().map(|request| request.limit));
+            let first = |request: &LimitRequest| first_of(&rules.limits[request.limit.0 as usize], request.amount);
+            Fact::Limits(requests.iter().map(first).collect())
+        }
+        // Where chance decides, the explanation names the shares.
+        Need::Random => Fact::Random(0),
+    }
 }
 
-/// Everything from access on.
-fn explain_route(
-    rules: &Rules,
-    id: RouteId,
-    asked: &Asked<'_>,
-    claims: Option<Map<String, Value>>,
-    now: SystemTime,
-    hasher: &BucketHasher,
-) -> Explanation {
-    let route = &rules.routes[id.0 as usize];
-    let mut headers = HeaderMap::new();
-    let (principal, limits, verdict) = match admit(rules, route, &asked.view, claims, now, hasher) {
-        Ok((permit, limits)) => {
-            if let Some(standing) = permit.standing() {
-                headers.extend(rate_limit_headers(&rules.limits[standing.limit.0 as usize], &standing));
+fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: &[LimitId]) -> Explanation {
+    let Admitted { request, route: id, permit, .. } = admitted;
+    let view = raw.view(request);
+    let route = rules.route(*id);
+    let verdict = match &route.action {
+        Action::Forward { to, rewrite, mirror } => {
+            let split = match to {
+                Destination::One(_) => None,
+                Destination::Split(split) => Some(split.explain(permit, &view)),
+            };
+            let goes_there = |id| matches!(&split, Some(Outcome::Settled { upstream, .. }) if *upstream == id);
+            let kept = request.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+            let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
+            let credentials = route.access.credential_headers();
+            Verdict::Forward {
+                mirrored: mirror.as_ref().is_some_and(|mirror| mirror.may_copy(&view) && !goes_there(mirror.upstream)),
+                split,
+                target: rewrite.target(request, &admitted.parameters).into_owned(),
+                host: rewrite.host(request).into_owned(),
+                edits: rewrite::forwarded(permit, &view, credentials, &request_id).into_vec(),
             }
-            let verdict = match &route.action {
-                Action::Forward { to, rewrite, mirror } => {
-                    forward(route, (to, rewrite, mirror.as_deref()), &permit, asked)
-                }
-                Action::Respond(fixed) => {
-                    headers.insert(CONTENT_TYPE, fixed.content_type.clone());
-                    Verdict::Answer
-                }
-                Action::Redirect(redirect) => {
-                    headers.insert(LOCATION, redirect.location(asked.view.normal, &asked.parameters));
-                    Verdict::Answer
-                }
-            };
-            (permit.principal().cloned(), limits, verdict)
         }
-        Err(denial) => {
-            headers.extend(refusal_headers(&denial, []));
-            let place = match denial.cause {
-                Cause::AddressDenied => route.addresses.as_ref().map(|addresses| addresses.place.clone()),
-                Cause::ScopeMissing | Cause::RoleMissing | Cause::ClaimMismatch => {
-                    route.access.allow().map(|allow| allow.place.clone())
-                }
-                _ => Some(route.place.clone()),
-            };
-            (None, Vec::new(), Verdict::Refuse { denial, place })
-        }
+        Action::Respond(_) | Action::Redirect(_) => Verdict::Answer,
     };
-    route.response.apply(&mut headers);
+    let principal = permit.principal().cloned();
+    finish(rules, &view, Some(*id), principal, counted, verdict, limit_headers(rules, permit))
+}
+
+fn replied(rules: &Rules, raw: &RawRequest<'_>, reply: &Reply, counted: &[LimitId]) -> Explanation {
+    let view = raw.view(&reply.request);
+    let mut headers = limit_headers(rules, &reply.permit);
+    match &reply.content {
+        ReplyContent::Fixed(fixed) => headers.insert(CONTENT_TYPE, fixed.content_type.clone()),
+        ReplyContent::Redirect { location, .. } => headers.insert(LOCATION, location.clone()),
+    };
+    let principal = reply.permit.principal().cloned();
+    finish(rules, &view, Some(reply.route), principal, counted, Verdict::Answer, headers)
+}
+
+fn refused(
+    rules: &Rules,
+    raw: &RawRequest<'_>,
+    findings: &Findings,
+    denial: Denial,
+    counted: &[LimitId],
+) -> Explanation {
+    let mut headers = HeaderMap::new();
+    headers.extend(refusal_headers(&denial, []));
+    let place = findings.route().map(|id| rules.route(id)).and_then(|route| place(route, denial.cause));
+    let verdict = Verdict::Refuse { denial, place };
+    let Some(request) = findings.request() else {
+        rules.response.apply(None, &mut headers);
+        return Explanation {
+            normal: None,
+            route: None,
+            passed_over: Vec::new(),
+            addresses: None,
+            principal: None,
+            limits: Vec::new(),
+            verdict,
+            response_headers: headers,
+        };
+    };
+    let view = raw.view(request);
+    let principal = findings.routed().and_then(|routed| routed.principal.clone());
+    finish(rules, &view, findings.route(), principal, counted, verdict, headers)
+}
+
+/// Where the file says what `cause` refused a request of `route` for.
+fn place(route: &Route, cause: Cause) -> Option<Place> {
+    match cause {
+        Cause::AddressDenied => route.addresses.as_ref().map(|addresses| addresses.place.clone()),
+        Cause::ScopeMissing | Cause::RoleMissing | Cause::ClaimMismatch => {
+            route.access.allow().map(|allow| allow.place.clone())
+        }
+        _ => Some(route.place.clone()),
+    }
+}
+
+fn limit_headers(rules: &Rules, permit: &Permit) -> HeaderMap {
+    let status = permit.limit_status();
+    let headers = status.map(|status| rate_limit_headers(&rules.limits[status.limit.0 as usize], &status));
+    headers.into_iter().flatten().collect()
+}
+
+/// What there is to say of every request that was read, whatever its end.
+fn finish(
+    rules: &Rules,
+    view: &RequestView<'_>,
+    id: Option<RouteId>,
+    principal: Option<Arc<Principal>>,
+    counted: &[LimitId],
+    verdict: Verdict,
+    mut response_headers: HeaderMap,
+) -> Explanation {
+    let route = id.map(|id| rules.route(id));
+    let limits = route.into_iter().flat_map(|route| {
+        counted.iter().map(|&limit| Touched {
+            limit,
+            counted_by: counted_by(&rules.limits[limit.0 as usize].key, route, view, principal.as_deref()),
+        })
+    });
+    let limits = limits.collect();
+    let addresses = route.and_then(|route| route.addresses.as_ref()).map(|addresses| AddressVerdict {
+        against: addresses.check(view.normal.client, rules.address_lists.as_slice()).err(),
+        report_only: addresses.report_only,
+        place: addresses.place.clone(),
+    });
+    route.map_or(&rules.response, |route| &route.response).apply(Some(view), &mut response_headers);
+    let passed_over = rules.table.explain(view, id).into_iter();
     Explanation {
-        normal: None,
-        route: Some(id),
-        passed_over: Vec::new(),
-        addresses: route.addresses.as_ref().map(|addresses| AddressVerdict {
-            against: addresses.check(asked.view.normal.client, rules.address_lists.as_slice()).err(),
-            report_only: addresses.report_only,
-            place: addresses.place.clone(),
-        }),
+        normal: Some(view.normal.clone()),
+        route: id,
+        passed_over: passed_over.map(|(route, why)| PassedOver { route, why: why.to_string() }).collect(),
+        addresses,
         principal,
         limits,
         verdict,
-        response_headers: headers,
+        response_headers,
     }
-}
-
-fn forward(
-    route: &Route,
-    (to, rules, mirror): (&Destination, &rewrite::Rules, Option<&Mirror>),
-    permit: &Permit,
-    asked: &Asked<'_>,
-) -> Verdict {
-    let normal = asked.view.normal;
-    let kept = normal.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
-    let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
-    let credentials = route.access.credential_headers();
-    let split = match to {
-        Destination::One(_) => None,
-        Destination::Split(split) => Some(split.explain(permit, &asked.view)),
-    };
-    let goes_there = |id| matches!(&split, Some(Outcome::Settled { upstream, .. }) if *upstream == id);
-    Verdict::Forward {
-        mirrored: mirror.is_some_and(|mirror| mirror.may_copy(&asked.view) && !goes_there(mirror.upstream)),
-        split,
-        target: rules.target(normal, &asked.parameters).into_owned(),
-        host: rules.host(normal).into_owned(),
-        edits: rewrite::forwarded(permit, &asked.view, asked.peer, credentials, &request_id).into_vec(),
-    }
-}
-
-/// Runs the stage of access, with limits from which nobody has taken yet.
-fn admit(
-    rules: &Rules,
-    route: &Route,
-    view: &RequestView<'_>,
-    claims: Option<Map<String, Value>>,
-    now: SystemTime,
-    hasher: &BucketHasher,
-) -> Result<(Permit, Vec<Touched>), Denial> {
-    let stranger = access::enter(route, rules.address_lists.as_slice(), view)?;
-    let by_token = route.access.identities().iter().find_map(|identity| match &identity.method {
-        access::Method::Jwt(jwt) => Some((identity, jwt)),
-        access::Method::ApiKey(_) => None,
-    });
-    let caller = match (claims, by_token) {
-        (Some(claims), Some((identity, jwt))) => stranger.assume(jwt.principal(&identity.name, claims)?),
-        _ => stranger.identify(view, Facts::default(), now)?,
-    };
-    let cleared = caller.clear(route, &rules.limits, view, hasher)?;
-    let ids: Vec<LimitId> = cleared.takes().iter().map(|take| take.limit).collect();
-    let limit = |id: &LimitId| &rules.limits[id.0 as usize];
-    let taken: Vec<Taken> = ids.iter().map(|id| first_of(limit(id))).collect();
-    let permit = cleared.admit(&rules.limits, &taken)?;
-    let touched = ids.iter().map(|id| Touched {
-        limit: *id,
-        counted_by: counted_by(&limit(id).key, route, view, permit.principal().map(Arc::as_ref)),
-    });
-    let touched = touched.collect();
-    Ok((permit, touched))
 }
 
 /// What the first request of all finds.
-fn first_of(limit: &Limit) -> Taken {
+fn first_of(limit: &Limit, amount: u64) -> LimitResult {
     match &limit.quota {
-        Quota::Rate(rate) => rate.take(&mut 0, 0),
-        Quota::Concurrent(max) => Taken::place(*max, 1),
+        Quota::Rate(rate) => rate.take(&mut 0, 0, amount),
+        Quota::Concurrent(max) => LimitResult::places(*max, amount),
     }
 }
 
@@ -272,26 +286,9 @@ fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Optio
     match (key, principal) {
         (Key::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
         (Key::ClientAddress | Key::Principal, _) => client(),
-        (Key::Header(name), _) if view.headers.contains_key(name) => format!("the value of header {name}"),
+        (Key::Header(name), _) if view.fields.contains(name) => format!("the value of header {name}"),
         (Key::Header(name), _) => format!("{}, for there is no header {name}", client()),
         (Key::Route, _) => format!("route {}", route.name),
         (Key::Gateway, _) => "the whole gateway".to_owned(),
-    }
-}
-
-/// A refusal before any route was found.
-fn unrouted(rules: &Rules, denial: Denial) -> Explanation {
-    let mut headers = HeaderMap::new();
-    headers.extend(refusal_headers(&denial, []));
-    response::Rules::apply(&rules.response, &mut headers);
-    Explanation {
-        normal: None,
-        route: None,
-        passed_over: Vec::new(),
-        addresses: None,
-        principal: None,
-        limits: Vec::new(),
-        verdict: Verdict::Refuse { denial, place: None },
-        response_headers: headers,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 
-use super::access::limit::Standing;
+use super::limit::LimitStatus;
 
 /// A refusal with everything that its answer and its log line need.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Denial {
     /// When to come back, for `Retry-After`.
     pub retry_after: Option<Duration>,
     /// The limit that was exceeded, for the RateLimit fields.
-    pub limit: Option<Standing>,
+    pub limit: Option<LimitStatus>,
 }
 
 impl fmt::Display for Denial {

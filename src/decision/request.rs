@@ -5,21 +5,28 @@
 
 pub mod chunked;
 pub mod connection;
+pub mod cookies;
+pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod host;
 pub mod path;
 
 mod client;
+mod scheme;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, Version, header};
+use http::{Method, Version};
 use ipnet::IpNet;
 
+pub use scheme::Scheme;
+
 use super::outcome::{Cause, Denial};
+use connection::ConnectionFacts;
+use fields::{Fields, X_REQUEST_ID};
 use framing::Measure;
 
 /// What [`read`] goes by.
@@ -34,33 +41,6 @@ pub struct ReadRules {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// How a request came, or goes: without TLS or with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// Without TLS.
-    Http,
-    /// With TLS.
-    Https,
-}
-
-impl Scheme {
-    /// The port that goes without saying.
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        }
-    }
-
-    /// As in a URI.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
-
 /// A request as it arrived, borrowed from whatever parsed it.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRequest<'a> {
@@ -69,11 +49,18 @@ pub struct RawRequest<'a> {
     pub target: &'a [u8],
     /// `:authority` of HTTP/2, or the authority of an absolute-form target.
     pub authority: Option<&'a str>,
-    pub headers: &'a HeaderMap,
+    pub fields: Fields<'a>,
     /// In HTTP/2 and HTTP/1.0 `Host` may be absent.
     pub version: Version,
-    pub peer: IpAddr,
-    pub scheme: Scheme,
+    /// The connection that it came by.
+    pub connection: &'a ConnectionFacts,
+}
+
+impl<'a> RawRequest<'a> {
+    /// The request as rules see it, once [`read`] has given its normal form.
+    pub fn view(&self, normal: &'a Normal) -> RequestView<'a> {
+        RequestView { method: self.method, normal, fields: self.fields, connection: self.connection }
+    }
 }
 
 /// The one reading of a request.
@@ -107,7 +94,17 @@ pub struct Normal {
 pub struct RequestView<'a> {
     pub method: &'a Method,
     pub normal: &'a Normal,
-    pub headers: &'a HeaderMap,
+    pub fields: Fields<'a>,
+    /// The connection that it came by.
+    pub connection: &'a ConnectionFacts,
+}
+
+#[cfg(test)]
+impl<'a> RequestView<'a> {
+    /// A view of a request with `headers`, on a connection of [`ConnectionFacts::for_test`].
+    pub(crate) fn for_test(method: &'a Method, normal: &'a Normal, headers: &'a http::HeaderMap) -> Self {
+        RequestView { method, normal, fields: headers.into(), connection: ConnectionFacts::for_test() }
+    }
 }
 
 /// Longest `X-Request-Id` in bytes that is kept from a trusted peer.
@@ -151,7 +148,7 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
         client: sender.client,
         scheme: sender.scheme,
         trusted_peer: sender.trusted,
-        request_id: if sender.trusted { request_id(raw.headers) } else { None },
+        request_id: if sender.trusted { request_id(raw.fields) } else { None },
     })
 }
 
@@ -159,10 +156,10 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
     if raw.target.len() > rules.max_uri {
         return Err(Denial::new(Cause::UriTooLong, "the request target is longer than `bounds.uri`"));
     }
-    if raw.headers.len() > rules.max_header_count {
+    if raw.fields.len() > rules.max_header_count {
         return Err(Denial::new(Cause::HeadersTooMany, "more header fields than `bounds.header_count`"));
     }
-    let bytes: usize = raw.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let bytes: usize = raw.fields.lines().map(|(name, value)| name.len() + value.len() + 4).sum();
     if bytes > rules.max_header_bytes {
         return Err(Denial::new(Cause::HeadersTooLarge, "the header fields are larger than `bounds.header_bytes`"));
     }
@@ -177,15 +174,15 @@ fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
 /// A body has one length.
 fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
     let mut measure = Measure::default();
-    raw.headers.get_all(header::CONTENT_LENGTH).iter().try_for_each(|value| measure.length(value.as_bytes()))?;
-    raw.headers.get_all(header::TRANSFER_ENCODING).iter().try_for_each(|value| measure.coding(value.as_bytes()))?;
+    raw.fields.get_all(&fields::CONTENT_LENGTH).try_for_each(|value| measure.length(value))?;
+    raw.fields.get_all(&fields::TRANSFER_ENCODING).try_for_each(|value| measure.coding(value))?;
     measure.framing(raw.version).map(|_| ())
 }
 
 /// `100-continue` is the only expectation there is (RFC 9110 §10.1.1).
 fn known_expectation(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let mut expectations = raw.headers.get_all(header::EXPECT).iter();
-    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let mut expectations = raw.fields.get_all(&fields::EXPECT);
+    if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(());
     }
     Err(Denial::new(Cause::ExpectationFailed, "`Expect` is not exactly `100-continue`"))
@@ -201,11 +198,11 @@ const MAX_CONNECTION_OPTIONS: usize = 9;
 /// or which the gateway adds, has it stripped on the way to the origin. So it may name only what always ends here.
 /// HTTP/2 has no such field (RFC 9113 §8.2.2).
 fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let mut lines = raw.headers.get_all(header::CONNECTION).iter().peekable();
+    let mut lines = raw.fields.get_all(&fields::CONNECTION).peekable();
     if raw.version == Version::HTTP_2 && lines.peek().is_some() {
         return malformed("Connection does not belong to HTTP/2");
     }
-    let options = lines.flat_map(|line| line.as_bytes().split(|&b| b == b',')).map(<[u8]>::trim_ascii);
+    let options = lines.flat_map(|line| line.split(|&b| b == b',')).map(<[u8]>::trim_ascii);
     let mut count = 0;
     for option in options.filter(|option| !option.is_empty()) {
         count += 1;
@@ -280,12 +277,12 @@ fn cut_query(target: &[u8]) -> Result<(&[u8], Option<&str>), Denial> {
 
 /// The one host that `Host`, `:authority` and an absolute-form target agree on (RFC 9110 §7.2, RFC 9113 §8.3.1).
 fn one_authority(raw: &RawRequest<'_>, target: Option<&str>, scheme: Scheme) -> Result<host::Authority, Denial> {
-    let mut hosts = raw.headers.get_all(header::HOST).iter();
+    let mut hosts = raw.fields.get_all(&fields::HOST);
     let sent = hosts.next();
     if hosts.next().is_some() {
         return Err(Denial::new(Cause::MalformedRequest, "more than one Host"));
     }
-    let sent = match sent.map(|value| std::str::from_utf8(value.as_bytes())) {
+    let sent = match sent.map(std::str::from_utf8) {
         None | Some(Ok("")) => None,
         Some(Ok(host)) => Some(host),
         Some(Err(_)) => return Err(Denial::new(Cause::HostInvalid, host::HostError::Character.as_str())),
@@ -316,12 +313,12 @@ fn one_authority(raw: &RawRequest<'_>, target: Option<&str>, scheme: Scheme) -> 
 }
 
 /// `X-Request-Id`, if it is there once, short, and plain enough for any log.
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let mut ids = headers.get_all("x-request-id").iter();
+fn request_id(fields: Fields<'_>) -> Option<String> {
+    let mut ids = fields.get_all(&X_REQUEST_ID);
     let id = ids.next()?;
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if ids.next().is_some() || !(1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) || !id.as_bytes().iter().all(plain) {
+    if ids.next().is_some() || !(1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) || !id.iter().all(plain) {
         return None;
     }
-    id.to_str().ok().map(str::to_owned)
+    std::str::from_utf8(id).ok().map(str::to_owned)
 }

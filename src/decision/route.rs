@@ -17,7 +17,7 @@ mod words;
 
 use std::collections::HashMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use regex::Regex;
 
 pub use self::explain::Mismatch;
@@ -25,7 +25,8 @@ pub use self::specificity::Specificity;
 
 use self::paths::{Candidate, Paths};
 use super::outcome::{Cause, Denial};
-use super::request::{Normal, RequestView};
+use super::request::fields::FieldName;
+use super::request::{Normal, RawRequest, RequestView};
 use super::rules::RouteId;
 
 /// The conditions of one route, as the configuration gives them. All must hold; within a list any one.
@@ -38,7 +39,7 @@ pub struct Match {
     pub paths: Vec<PathPattern>,
     /// Empty: any method. GET stands for HEAD too (RFC 9110 §9.3.2).
     pub methods: Vec<Method>,
-    pub headers: Vec<(HeaderName, Condition)>,
+    pub headers: Vec<(FieldName, Condition)>,
     /// By name of the (percent-decoded) query parameter.
     pub query: Vec<(String, Condition)>,
     pub encoded_separators: EncodedSeparators,
@@ -194,8 +195,8 @@ impl Table {
     ///
     /// A path with encoded separators or other spellings that origins read differently is settled here (see [`reading`]):
     /// `normal` then holds the one path that was matched and is to be forwarded.
-    pub fn find(&self, method: &Method, headers: &HeaderMap, normal: &mut Normal) -> Found {
-        let settled = self.settle(&RequestView { method, normal, headers });
+    pub fn find(&self, raw: &RawRequest<'_>, normal: &mut Normal) -> Found {
+        let settled = self.settle(&raw.view(normal));
         let (candidate, decoded) = match settled {
             Ok(settled) => settled,
             Err(found) => return found,

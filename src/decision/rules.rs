@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::access;
 use super::access::address;
-use super::access::limit::{Limit, LimitId};
 use super::bounds::{Bounds, RouteBounds};
+use super::limit::{Limit, RouteLimits};
 use super::request::ReadRules;
+use super::request::fields::FieldNames;
 use super::response;
 use super::rewrite;
 use super::route;
@@ -34,12 +35,21 @@ pub struct Rules {
     pub table: route::Table,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
-    /// By [`LimitId`]. A limit that several routes inherit stands here once.
+    /// By [`crate::decision::limit::LimitId`]. A limit that several routes inherit stands here once.
     pub limits: Vec<Limit>,
     /// By [`address::ListId`]. A list file that several rules name stands here once.
     pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
-    pub response: Arc<response::Rules>,
+    pub response: Arc<response::ResponseRules>,
+    /// The names that all of these ask a request's fields for.
+    pub fields: FieldNames,
+}
+
+impl Rules {
+    /// The route `id`.
+    pub fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.0 as usize]
+    }
 }
 
 /// A route, compiled.
@@ -52,13 +62,13 @@ pub struct Route {
     /// Which client addresses may use it. `None`: all.
     pub addresses: Option<Box<address::Rules>>,
     /// Who may use it.
-    pub access: access::Rules,
-    /// In the order in which they are asked, the inherited ones first.
-    pub limits: Vec<LimitId>,
+    pub access: access::AccessRules,
+    /// By the phase in which they count.
+    pub limits: RouteLimits,
     /// What happens to an admitted request.
     pub action: Action,
     /// What its answers carry.
-    pub response: Arc<response::Rules>,
+    pub response: Arc<response::ResponseRules>,
     /// How large its request bodies may be, and how slow.
     pub bounds: RouteBounds,
     /// When its requests are sent again, where it says otherwise than its upstream.
@@ -95,7 +105,7 @@ pub enum Action {
     /// It goes to an endpoint of an upstream, and a copy perhaps to another.
     Forward { to: Destination, rewrite: rewrite::Rules, mirror: Option<Box<Mirror>> },
     /// It is answered without an origin.
-    Respond(response::Fixed),
+    Respond(response::FixedAnswer),
     /// The client is sent elsewhere.
     Redirect(rewrite::Redirect),
 }

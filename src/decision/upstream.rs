@@ -28,9 +28,8 @@ mod words;
 
 use std::net::SocketAddr;
 
-use http::HeaderName;
-
 use super::access::Permit;
+use super::request::fields::FieldName;
 use group::Group;
 pub use hash::hash_input;
 
@@ -54,7 +53,7 @@ pub enum Balance {
 #[derive(Clone, Debug, PartialEq)]
 pub enum HashKey {
     /// The value of this request header.
-    Header(HeaderName),
+    Header(FieldName),
     /// The value of this cookie.
     Cookie(String),
     /// The client's address.

@@ -4,15 +4,14 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 
 use super::hpack;
 use super::request_id::{REQUEST_ID, request_id_value};
-use crate::decision::access::limit::{Limit, rate_limit_headers};
+use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
-use crate::decision::request::Normal;
-use crate::decision::response::{self, Fixed, Headers, Rules, grpc, refusal_body, refusal_headers};
-use crate::decision::rewrite::Redirect;
-use crate::decision::route::Parameters;
+use crate::decision::pipeline::ReplyContent;
+use crate::decision::response::{self, FixedAnswer, HeaderSection, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer without the declared headers.
 pub struct LocalReply {
@@ -22,17 +21,16 @@ pub struct LocalReply {
 
 /// The answer that refuses a request.
 pub fn refusal(
-    rules: &Rules,
+    rules: &ResponseRules,
     denial: &Denial,
     limits: &[Limit],
-    accept: Option<&HeaderValue>,
+    accept: Option<&[u8]>,
     request_id: &str,
 ) -> LocalReply {
     let body = refusal_body(rules, denial, accept, request_id);
     let mut reply = new(denial.cause.status(), &body.content_type, body.content);
-    let standing =
-        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
-    for (name, value) in refusal_headers(denial, standing.into_iter().flatten()) {
+    let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
+    for (name, value) in refusal_headers(denial, status.into_iter().flatten()) {
         // Appended: a refusal may carry several challenges.
         let _ = reply.header.append_header(name, value);
     }
@@ -44,29 +42,28 @@ pub fn refusal(
 pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> LocalReply {
     let mut reply = new(StatusCode::OK, &grpc::CONTENT_TYPE, Bytes::new());
     reply.header.remove_header(&CONTENT_LENGTH);
-    let standing =
-        denial.limit.as_ref().map(|standing| rate_limit_headers(&limits[standing.limit.0 as usize], standing));
+    let status = denial.limit.as_ref().map(|status| rate_limit_headers(&limits[status.limit.0 as usize], status));
     let own = [
         (CONTENT_TYPE, grpc::CONTENT_TYPE),
         (grpc::STATUS, HeaderValue::from(denial.cause.grpc_status() as u16)),
         (grpc::MESSAGE, HeaderValue::from_static(denial.cause.title())),
     ];
-    for (name, value) in own.into_iter().chain(refusal_headers(denial, standing.into_iter().flatten())) {
+    for (name, value) in own.into_iter().chain(refusal_headers(denial, status.into_iter().flatten())) {
         let _ = reply.header.append_header(name, value);
     }
     reply
 }
 
-/// A route's fixed answer.
-pub fn fixed(fixed: &Fixed) -> LocalReply {
-    new(fixed.status, &fixed.content_type, fixed.body.clone())
-}
-
-/// A route's redirect.
-pub fn redirect(redirect: &Redirect, normal: &Normal, parameters: &Parameters) -> LocalReply {
-    let mut reply = new(redirect.status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
-    let _ = reply.header.insert_header(LOCATION, redirect.location(normal, parameters));
-    reply
+/// What a route answers itself.
+pub fn of_route(content: ReplyContent) -> LocalReply {
+    match content {
+        ReplyContent::Fixed(FixedAnswer { status, content_type, body }) => new(status, &content_type, body),
+        ReplyContent::Redirect { status, location } => {
+            let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
+            let _ = reply.header.insert_header(LOCATION, location);
+            reply
+        }
+    }
 }
 
 fn new(status: StatusCode, content_type: &HeaderValue, body: Bytes) -> LocalReply {
@@ -88,19 +85,19 @@ fn internal() -> ResponseHeader {
 
 /// A refusal with the declared headers, for answers given below the hooks, where no route is known.
 pub fn refusal_below_hooks(
-    rules: &Rules,
+    rules: &ResponseRules,
     denial: &Denial,
-    accept: Option<&HeaderValue>,
+    accept: Option<&[u8]>,
     request_id: &str,
 ) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(&mut ResponseHeaderEditor(&mut reply.header));
+    rules.apply(None, &mut ResponseHeaderEditor(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
 /// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
-pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
+pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -> Vec<u8> {
     let mut reply = refusal_below_hooks(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
@@ -126,18 +123,18 @@ const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = ti
 );
 
 /// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
-pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
+pub fn hpack_fields(rules: &response::ResponseRules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
-    rules.apply(&mut headers);
+    rules.apply(None, &mut headers);
     hpack::encode_literals(headers.iter())
 }
 
 /// Pingora's response header as `decision` edits it.
 pub struct ResponseHeaderEditor<'a>(pub &'a mut ResponseHeader);
 
-impl Headers for ResponseHeaderEditor<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        self.0.headers.get_all(name).iter()
+impl HeaderSection for ResponseHeaderEditor<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.0.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
@@ -146,6 +143,17 @@ impl Headers for ResponseHeaderEditor<'_> {
 
     fn remove(&mut self, name: &HeaderName) {
         self.0.remove_header(name);
+    }
+
+    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        if !self.contains(old) {
+            return;
+        }
+        let values: SmallVec<[HeaderValue; 4]> = self.0.headers.get_all(old).iter().cloned().collect();
+        self.0.remove_header(old);
+        for value in &values {
+            self.append(new, value);
+        }
     }
 
     fn set(&mut self, name: &HeaderName, value: &HeaderValue) {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::decision::access::limit::{BucketKey, Key, Limit, Quota, Taken};
+use crate::decision::limit::{BucketKey, Key, Limit, LimitResult, Quota};
 use concurrency::ConcurrencyCounter;
 pub use concurrency::ConcurrencyGuard;
 use rate::RateBuckets;
@@ -80,13 +80,13 @@ impl LimitStates {
 }
 
 impl LimitState {
-    /// Takes one from `bucket` at `now_nanos`, which is monotonic, by the quota in force.
+    /// Takes `amount` from `bucket`, all of it or nothing, at `now_nanos`, which is monotonic, by the quota in force.
     ///
-    /// A concurrency limit counts the request until the guard is dropped.
-    pub fn take(&self, bucket: BucketKey, now_nanos: u64) -> (Taken, Option<ConcurrencyGuard>) {
+    /// A concurrency limit counts the amount until the guard is dropped.
+    pub fn take(&self, bucket: BucketKey, now_nanos: u64, amount: u64) -> (LimitResult, Option<ConcurrencyGuard>) {
         match &self.counter {
-            LimitCounter::Rate(buckets) => (buckets.take(bucket, now_nanos), None),
-            LimitCounter::Concurrent(counter) => counter.take(bucket),
+            LimitCounter::Rate(buckets) => (buckets.take(bucket, now_nanos, amount), None),
+            LimitCounter::Concurrent(counter) => counter.take(bucket, amount),
         }
     }
 

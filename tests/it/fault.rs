@@ -6,7 +6,7 @@ use crate::support::h2_client::H2;
 use crate::support::{Answer, Gateway, Origin, Setup, wait};
 
 /// Places where a panic fails the request like anything else that goes wrong.
-const CAUGHT: [&str; 3] = ["panic-in-request", "panic-in-upstream", "panic-in-response"];
+const CAUGHT: [&str; 4] = ["panic-in-fact", "panic-in-request", "panic-in-upstream", "panic-in-response"];
 
 /// A gateway that panics on request, with one place for requests in progress.
 fn faulty(origin: &Origin) -> Gateway {
@@ -49,8 +49,8 @@ fn a_panic_is_a_sealed_500_and_ends_the_connection() {
         assert_eq!(line["cause"], "internal_error");
     }
     gateway.get("/").expect_status(200);
-    assert_eq!(gateway.logged(4).len(), 4, "one line for each request");
-    assert_eq!(panics(&gateway), 3.0);
+    assert_eq!(gateway.logged(5).len(), 5, "one line for each request");
+    assert_eq!(panics(&gateway), 4.0);
 }
 
 #[test]

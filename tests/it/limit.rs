@@ -13,7 +13,11 @@ fn limited(limit: &str) -> Gateway {
 }
 
 fn statuses(count: usize, mut ask: impl FnMut() -> Response) -> Vec<u16> {
-    (0..count).map(|_| ask().status).collect()
+    statuses_of(count, || ask().status)
+}
+
+fn statuses_of(count: usize, ask: impl FnMut() -> u16) -> Vec<u16> {
+    std::iter::repeat_with(ask).take(count).collect()
 }
 
 /// The value of a parameter such as `r` in `"calls";r=0;t=3600`.
@@ -102,6 +106,37 @@ fn strangers_cannot_multiply_themselves() {
     let gateway = limited("rate: 1/h");
     let from = |client: &str| gateway.get_with("/", &[("X-Forwarded-For", client)]).status;
     assert_eq!([from("203.0.113.1"), from("203.0.113.2")], [200, 429]);
+}
+
+#[test]
+fn bad_credentials_use_up_the_limit_of_their_address() {
+    let gateway = Setup::new(
+        r#"
+identities: { corp: { jwt: { issuer: "https://id.example.com", audience: orders, keys: { secret: { env: JWT_SECRET } } } } }
+routes:
+  - { name: early, match: { path: /early }, access: { identity: corp }, respond: {}, limits: [{ name: calls, rate: 3/h }] }
+  - name: late
+    match: { path: /late }
+    access: { identity: corp }
+    respond: {}
+    limits: [{ name: later, rate: 3/h, phase: after_identity }]
+"#,
+    )
+    .variable("JWT_SECRET", jwt::SECRET)
+    .start();
+    let good = jwt::SHARED.sign(&jwt::claims("ann", serde_json::json!({})));
+    let other = jwt::SHARED.sign(&jwt::claims("bob", serde_json::json!({})));
+    let (signed, signature) = (good.rsplit_once('.').expect("a token").0, other.rsplit_once('.').expect("a token").1);
+    let forged = format!("{signed}.{signature}");
+    let with =
+        |path: &str, token: &str| gateway.get_with(path, &[("Authorization", &format!("Bearer {token}"))]).status;
+    assert_eq!(statuses_of(5, || with("/early", &forged)), [401, 401, 401, 429, 429]);
+    assert_eq!(with("/early", &good), 429, "no credential is looked at any more");
+    wait::until_true("every 401 and no more to be counted as a bad signature", || {
+        gateway.metrics().sum("portcullis_denials_total", &[("cause", "token_signature_invalid")]) == 3.0
+    });
+    assert_eq!(statuses_of(5, || with("/late", &forged)), [401; 5]);
+    assert_eq!(with("/late", &good), 200, "what was not recognised did not count");
 }
 
 #[test]

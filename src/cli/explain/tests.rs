@@ -223,6 +223,16 @@ fn a_path_is_explained_as_the_route_reads_it() {
 }
 
 #[test]
+fn a_declared_body_over_the_bound_is_explained_as_it_is_answered() {
+    let configuration = CONFIGURATION.replace("    respond: {body: ok}\n", "    respond: {body: ok}\n    body: 1KiB\n");
+    let of = |length: &str| {
+        explained_by(&configuration, &["POST", "http://x.example/health", "-H", &format!("Content-Length: {length}")]).1
+    };
+    assert!(of("1024").contains("verdict    allow\n"), "{}", of("1024"));
+    assert!(of("1025").contains("verdict    refuse: 413 body_too_large: the request body exceeds 1024 bytes"));
+}
+
+#[test]
 fn scripts_read_json() {
     let (_, text, _) = explained(&["GET", "http://x.example/health", "--format", "json"]);
     let report: Value = serde_json::from_str(&text).unwrap();

@@ -17,12 +17,14 @@ use http::HeaderName;
 use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
-use crate::decision::access::{Identity, Method, Rules, allow};
+use crate::decision::access::allow::AllowRules;
+use crate::decision::access::{AccessRules, IdentificationMethod, IdentityProvider};
+use crate::decision::request::fields::FieldName;
 use crate::diagnostics::nearest;
 
 /// The identities by name. `None`: declared, but wrong, and already reported.
 #[derive(Debug, Default)]
-pub struct Identities(BTreeMap<String, Option<Arc<Identity>>>);
+pub struct Identities(BTreeMap<String, Option<Arc<IdentityProvider>>>);
 
 /// Compiles `identities`.
 pub fn identities(ctx: &mut CompileContext, raw: &raw::Config) -> Identities {
@@ -37,15 +39,12 @@ pub fn identities(ctx: &mut CompileContext, raw: &raw::Config) -> Identities {
             continue;
         }
         let method = match identity {
-            raw::access::Identity::Jwt(raw) => {
-                jwt::compile(ctx, &path.key("jwt"), raw).map(|(rules, print)| (Method::Jwt(rules), print))
-            }
-            raw::access::Identity::ApiKey(raw) => api_key::compile(ctx, &path.key("api_key"), name, raw)
-                .map(|(rules, print)| (Method::ApiKey(rules), print)),
+            raw::access::Identity::Jwt(raw) => jwt::compile(ctx, &path.key("jwt"), raw),
+            raw::access::Identity::ApiKey(raw) => api_key::compile(ctx, &path.key("api_key"), name, raw),
         };
         let identity = method.filter(|_| named).map(|(method, mut print)| {
             print.add(name.as_bytes());
-            Arc::new(Identity { name: name.as_str().into(), fingerprint: print.finish(), method })
+            Arc::new(IdentityProvider { name: name.as_str().into(), fingerprint: print.finish(), method })
         });
         compiled.insert(name.clone(), identity);
     }
@@ -58,7 +57,7 @@ pub fn access(
     path: &DocPath,
     access: Option<&raw::access::Access>,
     identities: &Identities,
-) -> Option<Rules> {
+) -> Option<AccessRules> {
     match access {
         None => {
             ctx.error_with_help(
@@ -69,7 +68,7 @@ pub fn access(
             );
             None
         }
-        Some(raw::access::Access::Public) => Some(Rules::Public),
+        Some(raw::access::Access::Public) => Some(AccessRules::Public),
         Some(raw::access::Access::Identified(raw)) => identified(ctx, &path.key("access"), raw, identities),
     }
 }
@@ -79,19 +78,19 @@ fn identified(
     path: &DocPath,
     raw: &raw::access::Identified,
     identities: &Identities,
-) -> Option<Rules> {
+) -> Option<AccessRules> {
     let names = path.key("identity");
     if raw.identity.0.is_empty() {
         ctx.error_with_help(&names, "identity_missing", "the list of identities is empty", "name an identity");
     }
-    let mut chosen: Vec<Arc<Identity>> = Vec::new();
+    let mut chosen: Vec<Arc<IdentityProvider>> = Vec::new();
     for (index, name) in raw.identity.0.iter().enumerate() {
         let path = names.index(index);
         match identities.0.get(name) {
             None => unknown_identity(ctx, &path, name, identities),
             Some(None) => {}
             Some(Some(identity)) => {
-                if let Some(earlier) = chosen.iter().find(|earlier| shadows(earlier, identity)) {
+                if let Some(earlier) = chosen.iter().find(|earlier| earlier.shadows(identity)) {
                     let message = match earlier.name == identity.name {
                         true => format!("`{name}` is named twice"),
                         false => format!(
@@ -108,15 +107,7 @@ fn identified(
     }
     let allow = allow(ctx, &path.key("allow"), &raw.allow)?;
     let complete = !chosen.is_empty() && chosen.len() == raw.identity.0.len();
-    complete.then(|| Rules::identified(chosen, allow, raw.forward_credentials))
-}
-
-/// Whether `earlier` takes every credential that `later` could.
-fn shadows(earlier: &Identity, later: &Identity) -> bool {
-    match (&earlier.method, &later.method) {
-        (Method::Jwt(one), Method::Jwt(other)) => one.header == other.header && one.issuer == other.issuer,
-        _ => earlier.name == later.name,
-    }
+    complete.then(|| AccessRules::identified(chosen, allow, raw.forward_credentials))
 }
 
 fn unknown_identity(ctx: &mut CompileContext, path: &DocPath, name: &str, identities: &Identities) {
@@ -130,7 +121,7 @@ fn unknown_identity(ctx: &mut CompileContext, path: &DocPath, name: &str, identi
     ctx.error_with_help(path, "unknown_identity", message, help);
 }
 
-fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> Option<allow::Rules> {
+fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> Option<AllowRules> {
     let mut valid = true;
     for (index, scope) in raw.scope.0.iter().enumerate() {
         // RFC 6749 §3.3; others could not be named in a challenge.
@@ -157,7 +148,7 @@ fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> 
             valid = false;
         }
     }
-    valid.then(|| allow::Rules {
+    valid.then(|| AllowRules {
         scopes: raw.scope.0.clone(),
         roles: raw.role.0.clone(),
         claims: raw.claims.0.iter().map(|(name, values)| (name.clone(), values.0.clone())).collect(),
@@ -166,13 +157,16 @@ fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> 
 }
 
 /// The header that carries a credential, or a diagnostic at `path`.
-fn header(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<HeaderName> {
+fn header(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<FieldName> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok();
     if header.is_none() {
         ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));
     }
-    header
+    header.map(|name| ctx.field(name))
 }
+
+/// A method, compiled, with the fingerprint of what it was compiled from.
+type Compiled = (IdentificationMethod, Fingerprint);
 
 /// A number that changes with everything that was added to it.
 #[derive(Default)]

@@ -3,10 +3,13 @@
 use std::io;
 use std::time::SystemTime;
 
+use http::HeaderName;
+
 use crate::config::doc_path::DocPath;
 use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::config::raw::shape::SecretSource;
+use crate::decision::request::fields::{FieldName, FieldNames};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
 
@@ -15,12 +18,23 @@ pub struct CompileContext<'a> {
     places: &'a SourceMap,
     environment: &'a dyn Environment,
     diagnostics: Vec<Diagnostic>,
+    fields: FieldNames,
 }
 
 impl<'a> CompileContext<'a> {
     /// Nothing is reported yet; `places` tell where things stand in the files.
     pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
-        CompileContext { places, environment, diagnostics: Vec::new() }
+        CompileContext { places, environment, diagnostics: Vec::new(), fields: FieldNames::default() }
+    }
+
+    /// A name that requests will be asked for.
+    pub fn field(&mut self, name: HeaderName) -> FieldName {
+        self.fields.add(name)
+    }
+
+    /// Every name that requests will be asked for.
+    pub fn field_names(&self) -> FieldNames {
+        self.fields.clone()
     }
 
     /// Reports a mistake that refuses the configuration.

@@ -13,8 +13,8 @@ use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::address::Rules as AddressRules;
-use crate::decision::access::limit::Limit;
 use crate::decision::bounds::Bounds;
+use crate::decision::limit::Limit;
 use crate::decision::route::{Match, Table};
 use crate::decision::rules::{Action, Route, RouteId, Rules};
 use crate::decision::upstream::retry::RouteRules;
@@ -58,7 +58,15 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Rules { read, table: table?, routes: routes?, limits, address_lists, response: response.rules };
+    let rules = Rules {
+        read,
+        table: table?,
+        routes: routes?,
+        limits,
+        address_lists,
+        response: response.rules,
+        fields: ctx.field_names(),
+    };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 

@@ -16,7 +16,7 @@ use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::limit::Mode;
-use crate::decision::access::limit::{Key, Limit, LimitId, Quota, RateQuota};
+use crate::decision::limit::{Key, Limit, LimitId, Phase, Quota, RateQuota, RouteLimits};
 use crate::diagnostics::did_you_mean;
 
 const MAX_BURST: u64 = 1_000_000_000;
@@ -64,11 +64,11 @@ impl LimitCompiler {
         limits
     }
 
-    /// The limits of the route that stands at `path`, the inherited ones first.
+    /// The limits of the route that stands at `path`, by phase; within a phase the inherited ones first.
     ///
     /// A limit by `principal` that a public route inherits counts its callers by their address, as nobody is recognised
     /// there.
-    pub fn route(&mut self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> Vec<LimitId> {
+    pub fn route(&mut self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> RouteLimits {
         let list = path.key("limits");
         let mut entries = self.inherited.clone();
         for (index, limit) in route.limits.iter().enumerate() {
@@ -107,7 +107,7 @@ impl LimitCompiler {
                 None => entries.push(NamedLimit { name: limit.name.clone(), id }),
             }
         }
-        entries.into_iter().filter_map(|entry| entry.id).collect()
+        RouteLimits::new(entries.into_iter().filter_map(|entry| entry.id), &self.compiled)
     }
 
     /// Every limit, by [`LimitId`].
@@ -126,12 +126,17 @@ impl LimitCompiler {
         let named = names::token(ctx, &path.key("name"), "a limit", &limit.name);
         let key = key(ctx, path, limit.key.as_ref());
         let quota = quota(ctx, path, limit);
+        let phase = phase(ctx, path, limit);
         if !named {
             return None;
         }
         let id = LimitId(u32::try_from(self.compiled.len()).ok()?);
         let name: Arc<str> = limit.name.as_str().into();
-        self.compiled.push(Limit::new(name, scope.into(), key?, quota?, limit.mode == Mode::Report));
+        let compiled = Limit::new(name, scope.into(), key?, quota?, limit.mode == Mode::Report);
+        self.compiled.push(match phase {
+            Some(phase) => compiled.in_phase(phase),
+            None => compiled,
+        });
         Some(id)
     }
 
@@ -176,6 +181,7 @@ fn check_off(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit
         ("burst", limit.burst.is_some()),
         ("concurrent", limit.concurrent.is_some()),
         ("key", limit.key.is_some()),
+        ("phase", limit.phase.is_some()),
     ];
     for (setting, _) in settings.into_iter().filter(|(_, given)| *given) {
         ctx.error_with_help(
@@ -194,7 +200,7 @@ fn key(ctx: &mut CompileContext, path: &DocPath, key: Option<&raw::limit::Key>) 
         Some(raw::limit::Key::Route) => Key::Route,
         Some(raw::limit::Key::Gateway) => Key::Gateway,
         Some(raw::limit::Key::Header(name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Key::Header(name),
+            Ok(name) => Key::Header(ctx.field(name)),
             Err(_) => {
                 ctx.error_with_help(
                     &path.key("key").key("header"),
@@ -206,6 +212,23 @@ fn key(ctx: &mut CompileContext, path: &DocPath, key: Option<&raw::limit::Key>) 
             }
         },
     })
+}
+
+/// The phase as written, if it is. Who the caller is has to be known for a limit that counts by it.
+fn phase(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit) -> Option<Phase> {
+    match limit.phase? {
+        raw::limit::Phase::AfterIdentity => Some(Phase::AfterIdentity),
+        raw::limit::Phase::BeforeIdentity if limit.key == Some(raw::limit::Key::Principal) => {
+            ctx.error_with_help(
+                &path.key("phase"),
+                "limit_phase_without_principal",
+                "the limit counts by principal, which nobody knows before identity",
+                "remove `phase`, or count by another key, such as `client_address`",
+            );
+            None
+        }
+        raw::limit::Phase::BeforeIdentity => Some(Phase::BeforeIdentity),
+    }
 }
 
 fn quota(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit) -> Option<Quota> {

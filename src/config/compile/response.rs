@@ -17,7 +17,7 @@ use super::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::decision::response::page::Pages;
-use crate::decision::response::{Operations, Rules};
+use crate::decision::response::{Operations, ResponseRules};
 
 /// What the file declares for all its routes.
 pub struct FileRules {
@@ -25,12 +25,12 @@ pub struct FileRules {
     framing: Option<Declared>,
     pages: Pages,
     /// Of the answers that no route made.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<ResponseRules>,
 }
 
 impl FileRules {
     /// The rules of the `route` that stands at `path`. One that declares nothing shares the file's.
-    pub fn of_route(&self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> Arc<Rules> {
+    pub fn of_route(&self, ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> Arc<ResponseRules> {
         if declares_something(route) { Arc::new(route_rules(ctx, self, path, route)) } else { self.rules.clone() }
     }
 }
@@ -68,7 +68,7 @@ fn declares_something(route: &raw::route::Route) -> bool {
         || !route.error_pages.0.is_empty()
 }
 
-fn route_rules(ctx: &mut CompileContext, file: &FileRules, path: &DocPath, route: &raw::route::Route) -> Rules {
+fn route_rules(ctx: &mut CompileContext, file: &FileRules, path: &DocPath, route: &raw::route::Route) -> ResponseRules {
     let headers = path.key("response_headers");
     let mut operations = operation::read(ctx, &headers, &route.response_headers);
     let off = operation::read_off(ctx, &headers.key("off"), &route.response_headers.off, &operations, &file.operations);
@@ -111,7 +111,7 @@ fn warn_if_protection_is_removed(ctx: &mut CompileContext, own: &HeaderOperation
     }
 }
 
-fn assemble(operations: &[HeaderOperation], framing: Option<&Declared>, pages: Pages) -> Rules {
+fn assemble(operations: &[HeaderOperation], framing: Option<&Declared>, pages: Pages) -> ResponseRules {
     let mut compiled = Operations::default();
     for HeaderOperation { name, action, .. } in operations {
         let name = name.clone();
@@ -124,7 +124,7 @@ fn assemble(operations: &[HeaderOperation], framing: Option<&Declared>, pages: P
             HeaderAction::Append(value) => compiled.append.push((name, value)),
         }
     }
-    Rules::new(compiled, framing.and_then(Declared::compile), pages)
+    ResponseRules::new(compiled, framing.and_then(Declared::compile), pages)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::matching::{PathMatch, ValueMatch};
+use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 use crate::decision::rules::RouteId;
 
@@ -139,8 +140,8 @@ fn headers(
     ctx: &mut CompileContext,
     path: &DocPath,
     written: &[(String, ValueMatch)],
-) -> Option<Vec<(HeaderName, Condition)>> {
-    let mut conditions: Vec<(HeaderName, Condition)> = Vec::with_capacity(written.len());
+) -> Option<Vec<(FieldName, Condition)>> {
+    let mut conditions: Vec<(FieldName, Condition)> = Vec::with_capacity(written.len());
     for (text, value) in written {
         let path = path.key(text);
         let name = match HeaderName::from_bytes(text.as_bytes()) {
@@ -149,7 +150,7 @@ fn headers(
                 format!("`{name}` has a condition already"),
                 "header names differ by more than case",
             )),
-            Ok(name) => Ok(name),
+            Ok(name) => Ok(ctx.field(name)),
             Err(_) => Err(InvalidValue::new(format!("`{text}` is not a header name"), "use letters, digits and `-`")),
         };
         let name = name.map_err(|wrong| wrong.report(ctx, &path, "invalid_header")).ok();

@@ -206,7 +206,7 @@ fn balance(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::Balanc
 fn hash_key(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::HashKey) -> HashKey {
     match raw {
         raw::upstream::HashKey::Header(name) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => return HashKey::Header(name),
+            Ok(name) => return HashKey::Header(ctx.field(name)),
             Err(_) => ctx.error_with_help(
                 &path.key("header"),
                 "invalid_header_name",

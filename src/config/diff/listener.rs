@@ -12,6 +12,7 @@ use super::change::{Apply, ConfigChange, Effect, Subject, Weight};
 use super::facts::{self, ConfigFacts};
 use super::guard::Protection;
 use crate::config::snapshot::{Certificate, ListenerConfig, ListenerTls, Snapshot};
+use crate::decision::access::authenticator::moment;
 
 pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<ConfigChange> {
     let told = [Effect::Socket, Effect::Tls, Effect::Protocol];
@@ -66,5 +67,5 @@ fn end(certificate: &[u8]) -> String {
         let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     });
-    end.map_or("of unknown end".to_owned(), |end| format!("until {}", access::moment(end)))
+    end.map_or("of unknown end".to_owned(), |end| format!("until {}", moment(end)))
 }

@@ -12,8 +12,8 @@ use super::guard::Protection;
 use super::{access, bounds, response};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
-use crate::decision::access::limit::{Limit, Quota};
-use crate::decision::response::Fixed;
+use crate::decision::limit::{Limit, Quota};
+use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
 use crate::decision::rules::{Action, Route, Rules};
@@ -96,7 +96,7 @@ fn facts(whole: &Whole<'_>) -> ConfigFacts {
     if let Some(rules) = addresses {
         access::addresses(rules, &mut facts);
     }
-    for id in limits {
+    for id in limits.iter() {
         limit(&whole.rules.limits[id.0 as usize], &mut facts);
     }
     destination(action, whole, &mut facts);
@@ -143,7 +143,7 @@ fn matches(matched: &Match, facts: &mut ConfigFacts) {
 }
 
 fn limit(limit: &Limit, facts: &mut ConfigFacts) {
-    let Limit { name, scope, key: _, quota, report_only, policy: _ } = limit;
+    let Limit { name, scope, key: _, phase: _, quota, report_only, policy: _ } = limit;
     let own = if scope == name { "" } else { ", counted for this route alone" };
     let guard = match quota {
         _ if *report_only => Protection::Off,
@@ -169,7 +169,7 @@ fn destination(action: &Action, whole: &Whole<'_>, facts: &mut ConfigFacts) {
                 facts.tell(Effect::Destination, "host for the origin", host);
             }
         }
-        Action::Respond(Fixed { status, content_type, body }) => {
+        Action::Respond(FixedAnswer { status, content_type, body }) => {
             let content_type = String::from_utf8_lossy(content_type.as_bytes());
             let words = format!("answer {}, {} of {content_type}", status.as_u16(), Size(body.len() as u64));
             facts.tell(Effect::Destination, "destination", words).seal([body]);

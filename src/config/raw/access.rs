@@ -1,10 +1,15 @@
 //! Who may come in: `identities` and a route's `access`.
 
+mod api_key;
+mod jwt;
+
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::shape::{Entries, FromWord, OneOrMany, SecretSource, WordOrMap, is_default, word_or_map};
-use super::units::Span;
+pub use self::api_key::{ApiKey, ApiKeyEntry, ApiKeyFile, ApiKeys};
+pub use self::jwt::{Jwt, JwtKeys};
+
+use super::shape::{Entries, FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 
 /// One method of recognising callers.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -14,100 +19,6 @@ pub enum Identity {
     Jwt(Jwt),
     /// A key that the gateway knows by its hash.
     ApiKey(ApiKey),
-}
-
-/// A signed JSON Web Token (RFC 7519), and the claims that it must have.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Jwt {
-    /// The value that the claim `iss` must have. Required.
-    pub issuer: String,
-    /// The accepted values of the claim `aud`; the token must contain one of them. Required.
-    pub audience: OneOrMany<String>,
-    /// The keys that verify signatures. Required.
-    pub keys: JwtKeys,
-    /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512.
-    /// Default: RS256 and ES256 for a key set or PEM key, HS256 for a shared secret.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub algorithms: Option<OneOrMany<String>>,
-    /// Tolerated difference between clocks when `exp` and `nbf` are checked. Default `30s`, at most `1h`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub leeway: Option<Span>,
-    /// The request header that carries the token. Default: `Authorization`, with the scheme `Bearer`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub header: Option<String>,
-    /// The claim whose value identifies the caller. Default `sub`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub principal_claim: Option<String>,
-    /// The claim that holds the scopes, as a list or separated by spaces. Default `scope`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub scope_claim: Option<String>,
-    /// The claim that holds the list of roles. Default `roles`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub roles_claim: Option<String>,
-}
-
-/// The keys that verify signatures.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum JwtKeys {
-    /// A file with a JSON Web Key Set (RFC 7517).
-    JwksFile(String),
-    /// A PEM file with one public key.
-    PemFile(String),
-    /// A secret shared with the issuer, for HS256, HS384 and HS512. At least 32 bytes.
-    Secret(SecretSource),
-}
-
-/// API keys, and the header that carries them.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKey {
-    /// The request header that carries the key. Default `X-Api-Key`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub header: Option<String>,
-    /// The accepted keys. Required.
-    pub keys: ApiKeys,
-}
-
-/// Where the accepted keys are listed.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ApiKeys {
-    /// A YAML file with a list `keys`. `portcullis keys new` prints an entry for it.
-    File(String),
-    /// The entries themselves. They contain hashes, so the configuration stays free of secrets.
-    List(Vec<ApiKeyEntry>),
-}
-
-/// A file of API keys.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKeyFile {
-    /// The accepted keys.
-    pub keys: Vec<ApiKeyEntry>,
-}
-
-/// One API key, given by its hash.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKeyEntry {
-    /// The principal that the key identifies.
-    pub id: String,
-    /// SHA-256 of the key: `sha256:` and 64 hexadecimal digits.
-    pub hash: String,
-    /// The scopes of a caller with this key. Default: none.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub scopes: Vec<String>,
-    /// The roles of a caller with this key. Default: none.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub roles: Vec<String>,
-    /// Further claims of the caller, for `allow: {claims: …}`. Default: none.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub claims: Entries<String>,
-    /// The time from which the key is refused, in RFC 3339, such as `2027-01-31T00:00:00Z`. Default: never.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub expires: Option<String>,
 }
 
 /// Who may use a route: `public`, or a mapping with `identity`.

@@ -25,12 +25,27 @@ pub struct Limit {
     /// Number of requests in progress at the same time.
     #[serde(default, skip_serializing_if = "is_default")]
     pub concurrent: Option<Count>,
+    /// When the limit counts a request: `before_identity`, so that requests with bad credentials count too, or
+    /// `after_identity`, so that only requests count which identity and authorization let pass. Default: `after_identity`
+    /// for the key `principal`, `before_identity` for every other key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub phase: Option<Phase>,
     /// `enforce` (default) refuses the request; `report` logs and counts it and lets it pass.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
     /// On a route: disables the inherited limit of this name, with this reason.
     #[serde(default, skip_serializing_if = "is_default")]
     pub off: Option<String>,
+}
+
+/// When a limit counts a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before the caller is identified.
+    BeforeIdentity,
+    /// After identity and authorization.
+    AfterIdentity,
 }
 
 /// What happens to a request that a rule refuses.

@@ -1,14 +1,16 @@
 //! Authorization by scopes, roles and claims.
 
-use serde_json::{Map, Value};
+use std::fmt;
 
-use super::Principal;
+use serde_json::Value;
+
+use super::principal::{Principal, claim};
 use crate::decision::outcome::{Cause, Denial};
 use crate::diagnostics::Place;
 
 /// What a recognised caller must have. Every condition given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
+pub struct AllowRules {
     /// All of them.
     pub scopes: Vec<String>,
     /// Any one, unless empty.
@@ -19,7 +21,7 @@ pub struct Rules {
     pub place: Place,
 }
 
-impl Rules {
+impl AllowRules {
     /// Refuses a caller that lacks something, and names it.
     pub fn check(&self, principal: &Principal) -> Result<(), Denial> {
         if let Some(missing) = self.scopes.iter().find(|scope| !principal.scopes.contains(scope)) {
@@ -42,13 +44,18 @@ impl Rules {
     }
 }
 
-/// The claim `name`: that of this very name, or else the one at this path (`realm_access.roles`).
-pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(name) {
-        return Some(value);
+/// What follows the names of the identities; nothing where being recognised is enough.
+impl fmt::Display for AllowRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AllowRules { scopes, roles, claims, place: _ } = self;
+        if !scopes.is_empty() {
+            write!(f, ", with scope {}", scopes.join(" and "))?;
+        }
+        if !roles.is_empty() {
+            write!(f, ", with role {}", roles.join(" or "))?;
+        }
+        claims.iter().try_for_each(|(name, accepted)| write!(f, ", with claim {name} = {}", accepted.join(" or ")))
     }
-    let (first, rest) = name.split_once('.')?;
-    rest.split('.').try_fold(claims.get(first)?, |value, step| value.get(step))
 }
 
 /// Whether `value` is `accepted`, or a list that contains it. Numbers and booleans are compared by their JSON text.
@@ -85,7 +92,7 @@ mod tests {
         }
     }
 
-    fn cause(rules: &Rules) -> Option<Cause> {
+    fn cause(rules: &AllowRules) -> Option<Cause> {
         rules.check(&caller()).err().map(|denial| denial.cause)
     }
 
@@ -93,26 +100,30 @@ mod tests {
         words.iter().map(|&word| word.to_owned()).collect()
     }
 
-    fn claims(name: &str, accepted: &[&str]) -> Rules {
-        Rules { claims: vec![(name.to_owned(), words(accepted))], ..Rules::default() }
+    fn claims(name: &str, accepted: &[&str]) -> AllowRules {
+        AllowRules { claims: vec![(name.to_owned(), words(accepted))], ..AllowRules::default() }
     }
 
     #[test]
     fn no_conditions_let_every_recognised_caller_pass() {
-        assert_eq!(cause(&Rules::default()), None);
+        assert_eq!(cause(&AllowRules::default()), None);
     }
 
     #[test]
     fn every_scope_is_needed_and_any_role_will_do() {
-        assert_eq!(cause(&Rules { scopes: words(&["read", "write"]), ..Rules::default() }), None);
-        assert_eq!(cause(&Rules { scopes: words(&["read", "erase"]), ..Rules::default() }), Some(Cause::ScopeMissing));
-        assert_eq!(cause(&Rules { roles: words(&["owner", "admin"]), ..Rules::default() }), None);
-        assert_eq!(cause(&Rules { roles: words(&["owner"]), ..Rules::default() }), Some(Cause::RoleMissing));
+        assert_eq!(cause(&AllowRules { scopes: words(&["read", "write"]), ..AllowRules::default() }), None);
+        assert_eq!(
+            cause(&AllowRules { scopes: words(&["read", "erase"]), ..AllowRules::default() }),
+            Some(Cause::ScopeMissing)
+        );
+        assert_eq!(cause(&AllowRules { roles: words(&["owner", "admin"]), ..AllowRules::default() }), None);
+        assert_eq!(cause(&AllowRules { roles: words(&["owner"]), ..AllowRules::default() }), Some(Cause::RoleMissing));
     }
 
     #[test]
     fn the_detail_names_what_lacks() {
-        let denial = Rules { scopes: words(&["read", "erase"]), ..Rules::default() }.check(&caller()).unwrap_err();
+        let denial =
+            AllowRules { scopes: words(&["read", "erase"]), ..AllowRules::default() }.check(&caller()).unwrap_err();
         assert_eq!(denial.detail, "`ann` lacks the scope `erase`");
     }
 
@@ -134,5 +145,15 @@ mod tests {
         assert_eq!(cause(&claims("a.b", &["literal"])), None);
         assert_eq!(cause(&claims("a.b", &["path"])), Some(Cause::ClaimMismatch));
         assert_eq!(cause(&claims("nested.none.x", &["y"])), Some(Cause::ClaimMismatch));
+    }
+
+    #[test]
+    fn every_condition_is_said() {
+        let claims = vec![("tier".to_owned(), words(&["gold", "silver"]))];
+        let allow =
+            AllowRules { scopes: words(&["a", "b"]), roles: words(&["x", "y"]), claims, ..AllowRules::default() };
+        let said = ", with scope a and b, with role x or y, with claim tier = gold or silver";
+        assert_eq!(allow.to_string(), said);
+        assert_eq!(AllowRules::default().to_string(), "");
     }
 }

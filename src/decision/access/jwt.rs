@@ -3,142 +3,157 @@
 //! The checks follow RFC 8725 (best current practices): the algorithm is one of the owner's list and one that fits the
 //! key, never merely what the token says; issuer, audience and expiry are always checked.
 
+mod challenge;
 pub mod keys;
 #[cfg(test)]
 mod tests;
+mod token;
 
-use std::borrow::Cow;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::HeaderValue;
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Principal;
-use super::allow::claim;
-use super::identify::Presented;
+use super::authenticator::{Authenticator, DescribedValue, Description, Peer, Presented};
+use super::principal::{Claims, Principal, claim};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::{AUTHORIZATION, FieldName, Fields};
+use keys::VerificationKey;
+use token::{algorithm_refused, excerpt, malformed};
 
-/// The longest token that is looked at, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 8 << 10;
+pub use token::{MAX_TOKEN_BYTES, Token};
 
 /// How a token is read and checked.
-pub struct Rules {
+pub struct JwtRules {
     pub issuer: String,
     /// One of them must be in `aud`.
     pub audiences: Vec<String>,
     /// Never empty; never mixes shared-secret and public-key algorithms.
     pub algorithms: Vec<Algorithm>,
-    pub keys: Vec<Key>,
+    pub keys: Vec<VerificationKey>,
     /// Seconds.
     pub leeway: u64,
     /// `None`: `Authorization: Bearer`.
-    pub header: Option<HeaderName>,
+    pub header: Option<FieldName>,
     pub principal_claim: String,
     pub scope_claim: String,
     pub roles_claim: String,
 }
 
-/// A verification key with what its set says about it.
-#[derive(Debug)]
-pub struct Key {
-    /// `kid`
-    pub id: Option<String>,
-    /// The algorithms that this key may be used with: its `alg`, or all that fit its type and curve.
-    pub algorithms: Vec<Algorithm>,
-    pub key: DecodingKey,
-}
+impl Authenticator for JwtRules {
+    const LONGEST_REMEMBERED: usize = MAX_TOKEN_BYTES;
 
-/// A token taken apart. Nothing in it is believed yet.
-pub struct Token<'a> {
-    algorithm: Algorithm,
-    key_id: Option<String>,
-    /// Header and payload as sent: what the signature is over.
-    message: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-}
-
-/// The header parameters that matter (RFC 7515 §4.1). Those that point to keys (`jku`, `jwk`, `x5u`, `x5c`) do not: keys
-/// come from the owner alone.
-#[derive(Deserialize)]
-struct Header<'a> {
-    #[serde(borrow)]
-    alg: Cow<'a, str>,
-    #[serde(default)]
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
-impl<'a> Token<'a> {
-    /// Takes a JWS in compact serialization apart (RFC 7515 §7.1).
-    pub fn parse(token: &'a [u8]) -> Result<Self, Denial> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(malformed("the token is longer than 8 KiB"));
-        }
-        let text = std::str::from_utf8(token).map_err(|_| malformed("the token is not ASCII text"))?;
-        let mut parts = text.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(malformed("the token has not three parts"));
-        };
-        let decoded =
-            URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed("the token's header is not valid base64url"))?;
-        let header: Header<'_> =
-            serde_json::from_slice(&decoded).map_err(|_| malformed("the token's header is not valid"))?;
-        if header.crit {
-            // RFC 7515 §4.1.11: an extension that is critical and not understood makes the token invalid.
-            return Err(malformed("the token's header has critical extensions, and none is supported"));
-        }
-        let algorithm = Algorithm::from_str(&header.alg).map_err(|_| algorithm_refused(&header.alg))?;
-        let message = &text[..text.len() - signature.len() - 1];
-        Ok(Token { algorithm, key_id: header.kid, message, payload, signature })
+    fn field(&self) -> &FieldName {
+        self.header.as_ref().unwrap_or(&AUTHORIZATION)
     }
 
-    /// Who the token says it is from. Only good for choosing whose keys to check it with.
-    pub(super) fn unverified_issuer(&self) -> Option<String> {
-        match self.claims().ok()?.remove("iss")? {
-            Value::String(issuer) => Some(issuer),
-            _ => None,
-        }
-    }
-
-    fn claims(&self) -> Result<Map<String, Value>, Denial> {
-        let decoded = URL_SAFE_NO_PAD
-            .decode(self.payload)
-            .map_err(|_| malformed("the token's payload is not valid base64url"))?;
-        serde_json::from_slice(&decoded).map_err(|_| malformed("the token's payload is not a JSON object"))
-    }
-}
-
-impl Rules {
-    /// The token that a request shows.
-    pub(super) fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
-        match &self.header {
-            Some(name) => match Presented::in_header(headers, name) {
-                Presented::One(value) => Presented::One(bearer(value).unwrap_or(value)),
-                other => other,
-            },
-            None => match Presented::in_header(headers, &AUTHORIZATION) {
+    fn presented<'a>(&self, fields: Fields<'a>) -> Presented<'a> {
+        match Presented::in_field(fields, self.field()) {
+            Presented::One(value) => match (bearer(value), &self.header) {
+                (Some(token), _) => Presented::One(token),
+                // A header of its own carries the token with or without the scheme.
+                (None, Some(_)) => Presented::One(value),
                 // Another scheme is no bearer token at all.
-                Presented::One(value) => bearer(value).map_or(Presented::Nothing, Presented::One),
-                other => other,
+                (None, None) => Presented::Nothing,
             },
+            other => other,
         }
     }
 
+    /// Several issuers may share one header; they are told apart by the token's own claim to be from one of them, which that
+    /// issuer's keys then prove or not.
+    fn verify<'p>(
+        peers: impl Iterator<Item = Peer<'p, Self>> + Clone,
+        credential: &[u8],
+        now: SystemTime,
+    ) -> Result<Arc<Principal>, Denial> {
+        let token = Token::parse(credential)?;
+        let mut candidates = peers.clone();
+        let mut issuer = candidates.next().expect("BUG: a provider is its own peer");
+        if candidates.next().is_some()
+            && let Some(named) = token.unverified_issuer()
+            && let Some(peer) = peers.into_iter().find(|peer| peer.rules.issuer == named)
+        {
+            issuer = peer;
+        }
+        issuer.rules.check(issuer.name, &token, now).map(Arc::new)
+    }
+
+    fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Denial> {
+        match principal.expires {
+            Some(expires) => self.check_expiry(expires, now),
+            None => Err(malformed("the token has no `exp`, and a token that never ends is not accepted")),
+        }
+    }
+
+    fn challenge(&self) -> String {
+        challenge::invitation(self.header.as_ref())
+    }
+
+    fn refusal_challenge(&self, cause: Cause) -> HeaderValue {
+        challenge::refusal(cause)
+    }
+
+    fn scope_challenge(&self, scopes: &[String]) -> Option<HeaderValue> {
+        challenge::insufficient_scope(scopes)
+    }
+
+    fn shadows(&self, later: &Self) -> bool {
+        self.header == later.header && self.issuer == later.issuer
+    }
+
+    fn assume(&self, provider: &Arc<str>, claims: &Claims) -> Option<Result<Principal, Denial>> {
+        Some(self.principal(provider, claims.clone()))
+    }
+
+    fn describe(&self) -> Vec<Description> {
+        let JwtRules {
+            issuer,
+            audiences,
+            algorithms,
+            keys,
+            leeway,
+            header: _,
+            principal_claim,
+            scope_claim,
+            roles_claim,
+        } = self;
+        let any_of = |name: &'static str, accepted: Vec<String>, separator| Description {
+            name: name.into(),
+            value: DescribedValue::AnyOf { text: accepted.join(separator), accepted },
+        };
+        let mut described = vec![
+            Description::text("method", "JWT"),
+            Description::text("issuer", issuer),
+            any_of("audience", audiences.clone(), " or "),
+            any_of("algorithms", names(algorithms), ", "),
+            Description { name: "leeway".into(), value: DescribedValue::AtMost(Duration::from_secs(*leeway)) },
+            Description::text("principal claim", principal_claim),
+            Description::text("scope claim", scope_claim),
+            Description::text("roles claim", roles_claim),
+        ];
+        described.extend(keys.iter().map(|key| {
+            let name = key.id.as_ref().map_or("key without id".to_owned(), |id| format!("key {id}"));
+            let text = format!("for {}", names(&key.algorithms).join(", "));
+            Description {
+                name: name.into(),
+                value: DescribedValue::Credential { text, seal: key.fingerprint().to_vec() },
+            }
+        }));
+        described
+    }
+}
+
+fn names(algorithms: &[Algorithm]) -> Vec<String> {
+    algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect()
+}
+
+impl JwtRules {
     /// Checks signature and claims at the time `now`, and gives the principal that the token is about.
-    pub fn verify(&self, identity: &Arc<str>, token: &Token<'_>, now: SystemTime) -> Result<Principal, Denial> {
+    pub fn check(&self, provider: &Arc<str>, token: &Token<'_>, now: SystemTime) -> Result<Principal, Denial> {
         self.check_signature(token)?;
         let claims = token.claims()?;
         self.check_issuer(&claims)?;
@@ -154,11 +169,11 @@ impl Rules {
                 return Err(Denial::new(Cause::TokenNotYetValid, "the token is not valid yet (`nbf`)"));
             }
         }
-        Ok(Principal { expires: Some(expires), ..self.principal(identity, claims)? })
+        Ok(Principal { expires: Some(expires), ..self.principal(provider, claims)? })
     }
 
     /// The principal that `claims` are about. They are believed.
-    pub fn principal(&self, identity: &Arc<str>, claims: Map<String, Value>) -> Result<Principal, Denial> {
+    fn principal(&self, provider: &Arc<str>, claims: Claims) -> Result<Principal, Denial> {
         let id = match claim(&claims, &self.principal_claim) {
             Some(Value::String(id)) if !id.is_empty() => id.clone(),
             _ => {
@@ -175,11 +190,11 @@ impl Rules {
             Some(Value::String(role)) => vec![role.clone()],
             other => strings(other),
         };
-        Ok(Principal { id, identity: Arc::clone(identity), scopes, roles, claims, expires: None })
+        Ok(Principal { id, identity: Arc::clone(provider), scopes, roles, claims, expires: None })
     }
 
     /// RFC 7519 §4.1.4: the current time must be before `exp`.
-    pub(super) fn check_expiry(&self, expires: SystemTime, now: SystemTime) -> Result<(), Denial> {
+    fn check_expiry(&self, expires: SystemTime, now: SystemTime) -> Result<(), Denial> {
         match expires.checked_add(self.leeway()) {
             Some(end) if now >= end => Err(Denial::new(Cause::TokenExpired, "the token has expired (`exp`)")),
             _ => Ok(()),
@@ -191,7 +206,7 @@ impl Rules {
             return Err(algorithm_refused(&format!("{:?}", token.algorithm)));
         }
         let mut tried = false;
-        for key in self.keys.iter().filter(|key| key.fits(token)) {
+        for key in self.keys.iter().filter(|key| key.fits(token.algorithm, token.key_id.as_deref())) {
             tried = true;
             match jsonwebtoken::crypto::verify(token.signature, token.message.as_bytes(), &key.key, token.algorithm) {
                 Ok(true) => return Ok(()),
@@ -215,7 +230,7 @@ impl Rules {
         ))
     }
 
-    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
+    fn check_issuer(&self, claims: &Claims) -> Result<(), Denial> {
         match claims.get("iss") {
             Some(Value::String(issuer)) if *issuer == self.issuer => Ok(()),
             Some(Value::String(issuer)) => {
@@ -226,7 +241,7 @@ impl Rules {
     }
 
     /// RFC 7519 §4.1.3: `aud` is one string or a list of them.
-    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
+    fn check_audience(&self, claims: &Claims) -> Result<(), Denial> {
         let accepted = |value: &Value| value.as_str().is_some_and(|aud| self.audiences.iter().any(|own| own == aud));
         let matches = match claims.get("aud") {
             Some(Value::Array(audiences)) => audiences.iter().any(accepted),
@@ -245,20 +260,9 @@ impl Rules {
     }
 }
 
-impl Key {
-    /// Whether `token` may be checked with this key. Where either side gives no `kid`, the key's type decides.
-    fn fits(&self, token: &Token<'_>) -> bool {
-        let same = match (&self.id, &token.key_id) {
-            (Some(own), Some(named)) => own == named,
-            _ => true,
-        };
-        same && self.algorithms.contains(&token.algorithm)
-    }
-}
-
-impl std::fmt::Debug for Rules {
+impl std::fmt::Debug for JwtRules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("jwt::Rules")
+        f.debug_struct("JwtRules")
             .field("issuer", &self.issuer)
             .field("algorithms", &self.algorithms)
             .finish_non_exhaustive()
@@ -286,25 +290,4 @@ fn time(value: &Value) -> Option<SystemTime> {
 fn strings(value: Option<&Value>) -> Vec<String> {
     let values = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Denial {
-    Denial::new(Cause::TokenMalformed, detail)
-}
-
-fn algorithm_refused(name: &str) -> Denial {
-    Denial::new(Cause::TokenAlgorithmRefused, format!("the algorithm `{}` is not accepted", excerpt(name)))
-}
-
-/// The beginning of what a stranger wrote, short and plain enough for a log line.
-fn excerpt(text: &str) -> String {
-    let mut short: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().nth(64).is_some() {
-        short.push('…');
-    }
-    short
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
 }

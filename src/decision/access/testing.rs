@@ -1,6 +1,6 @@
 //! For tests: keys, and tokens signed with them, good and bad.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::encoding::AsDer;
@@ -13,7 +13,10 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
+
+use super::{IdentityProvider, jwt};
 
 pub const ISSUER: &str = "https://id.example.com";
 pub const AUDIENCE: &str = "orders";
@@ -49,6 +52,22 @@ pub fn at(offset: i64) -> i64 {
 /// Claims that every check accepts.
 pub fn claims() -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": at(300), "scope": "orders.read", "roles": ["clerk"]})
+}
+
+/// An identity that accepts tokens with [`claims`], signed with [`Signer::P256`].
+pub fn corp() -> Arc<IdentityProvider> {
+    let rules = jwt::JwtRules {
+        issuer: ISSUER.to_owned(),
+        audiences: vec![AUDIENCE.to_owned()],
+        algorithms: vec![Algorithm::ES256],
+        keys: jwt::keys::parse_jwks(jwks().to_string().as_bytes()).unwrap().keys,
+        leeway: 0,
+        header: None,
+        principal_claim: "sub".to_owned(),
+        scope_claim: "scope".to_owned(),
+        roles_claim: "roles".to_owned(),
+    };
+    Arc::new(IdentityProvider { name: "corp".into(), fingerprint: 0, method: rules.into() })
 }
 
 /// A token over `header` and `claims`, signed by `signer` whatever the header says.

@@ -1,24 +1,28 @@
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method as HttpMethod, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, StatusCode};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use super::limit::{Key, LimitId, RateQuota};
+use super::allow::AllowRules;
+use super::stages::{AddressChecked, Authenticated, Authorized, check_address};
 use super::testing::{Signer, at, claims, now};
 use super::*;
-use crate::decision::request::{Normal, Scheme};
-use crate::decision::response::{self, Fixed};
+use crate::decision::limit::{BucketKey, Key, Limit, LimitId, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits};
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::response::{self, FixedAnswer};
+use crate::decision::rules;
 use crate::diagnostics::Place;
 
 static HASHER: LazyLock<BucketHasher> = LazyLock::new(|| BucketHasher::new(RandomState::new(), RandomState::new()));
 
-fn corp(name: &str, issuer: &str) -> Arc<Identity> {
-    let rules = jwt::Rules {
+fn corp(name: &str, issuer: &str) -> Arc<IdentityProvider> {
+    let rules = jwt::JwtRules {
         issuer: issuer.to_owned(),
         audiences: vec![testing::AUDIENCE.to_owned()],
         algorithms: vec![Algorithm::ES256],
@@ -30,11 +34,11 @@ fn corp(name: &str, issuer: &str) -> Arc<Identity> {
         roles_claim: "roles".to_owned(),
     };
     let fingerprint = name.len() as u64;
-    Arc::new(Identity { name: name.into(), fingerprint, method: Method::Jwt(rules) })
+    Arc::new(IdentityProvider { name: name.into(), fingerprint, method: IdentificationMethod::Jwt(rules) })
 }
 
 /// Knows the key made of these 32 bytes.
-fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> {
+fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<IdentityProvider> {
     let principal = Principal {
         id: format!("partner-{byte}"),
         identity: name.into(),
@@ -44,38 +48,41 @@ fn partners(name: &str, byte: u8, expires: Option<SystemTime>) -> Arc<Identity> 
         expires,
     };
     let keys = HashMap::from([(api_key::make(&[byte; 32]).1, Arc::new(principal))]);
-    let rules = api_key::Rules::new(HeaderName::from_static("x-api-key"), keys);
-    Arc::new(Identity { name: name.into(), fingerprint: 7, method: Method::ApiKey(rules) })
+    let rules = api_key::ApiKeyRules::new(HeaderName::from_static("x-api-key").into(), keys);
+    Arc::new(IdentityProvider { name: name.into(), fingerprint: 7, method: IdentificationMethod::ApiKey(rules) })
 }
 
 fn key(byte: u8) -> String {
     api_key::make(&[byte; 32]).0.expose().clone()
 }
 
-fn scopes(scopes: &[&str]) -> allow::Rules {
-    allow::Rules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..allow::Rules::default() }
+fn scopes(scopes: &[&str]) -> AllowRules {
+    AllowRules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..AllowRules::default() }
 }
 
-fn route(access: Rules, limits: &[u32]) -> rules::Route {
+fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
     rules::Route {
         name: "orders".into(),
         place: Place::default(),
         addresses: None,
         access,
-        limits: limits.iter().copied().map(LimitId).collect(),
-        action: rules::Action::Respond(Fixed {
+        limits: RouteLimits {
+            before_identity: Vec::new(),
+            after_identity: limits.iter().copied().map(LimitId).collect(),
+        },
+        action: rules::Action::Respond(FixedAnswer {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static("text/plain"),
             body: bytes::Bytes::new(),
         }),
-        response: Arc::new(response::Rules::default()),
+        response: Arc::new(response::ResponseRules::default()),
         bounds: crate::decision::bounds::RouteBounds { body: 0, body_idle: None, body_rate: None },
         retries: None,
     }
 }
 
-fn identified(identities: Vec<Arc<Identity>>) -> rules::Route {
-    route(Rules::identified(identities, scopes(&["orders.read"]), false), &[])
+fn identified(identities: Vec<Arc<IdentityProvider>>) -> rules::Route {
+    route(AccessRules::identified(identities, scopes(&["orders.read"]), false), &[])
 }
 
 struct Request {
@@ -109,23 +116,43 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
 
 impl Request {
     fn view(&self) -> RequestView<'_> {
-        RequestView { method: &HttpMethod::GET, normal: &self.normal, headers: &self.headers }
+        RequestView::for_test(&HttpMethod::GET, &self.normal, &self.headers)
     }
 }
 
-/// Whoever sent `request`, past the address rules of `route`, which name no list files.
-fn entered<'r>(route: &'r rules::Route, request: &Request) -> Result<Stranger<'r>, Denial> {
+/// Past the address rules of `route`, which name no list files.
+fn address_checked(route: &rules::Route, request: &Request) -> Result<AddressChecked, Denial> {
     let no_lists: &[address::List] = &[];
-    enter(route, no_lists, &request.view())
+    check_address(route.addresses.as_deref(), no_lists, request.normal.client)
 }
 
-fn clear_with(route: &rules::Route, request: &Request, facts: Facts, now: SystemTime) -> Result<Cleared, Denial> {
-    let caller = entered(route, request)?.identify(&request.view(), facts, now)?;
-    caller.clear(route, &[], &request.view(), &HASHER)
+/// Past identity, on a route without limits.
+fn authenticated(
+    route: &rules::Route,
+    request: &Request,
+    remembered: Option<Arc<Principal>>,
+    now: SystemTime,
+) -> Result<Authenticated, Denial> {
+    let checked = address_checked(route, request)?.check_limits(&[], &[], &[])?;
+    checked.authenticate(&route.access, (&request.headers).into(), remembered, now)
 }
 
-fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Cleared, Denial> {
-    clear_with(route, &request(headers), Facts::default(), now())
+fn authorized(
+    route: &rules::Route,
+    request: &Request,
+    remembered: Option<Arc<Principal>>,
+    now: SystemTime,
+) -> Result<Authorized, Denial> {
+    authenticated(route, request, remembered, now)?.authorize(&route.access)
+}
+
+fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Authorized, Denial> {
+    authorized(route, &request(headers), None, now())
+}
+
+fn token_digest(route: &rules::Route, request: &Request) -> Option<CredentialDigest> {
+    let checked = address_checked(route, request).unwrap().check_limits(&[], &[], &[]).unwrap();
+    checked.token_digest(&route.access, (&request.headers).into())
 }
 
 fn refused(route: &rules::Route, headers: &[(&'static str, &str)]) -> (Cause, String) {
@@ -134,7 +161,7 @@ fn refused(route: &rules::Route, headers: &[(&'static str, &str)]) -> (Cause, St
 }
 
 fn caller(route: &rules::Route, headers: &[(&'static str, &str)]) -> String {
-    decide(route, headers).unwrap().principal.unwrap().id.clone()
+    decide(route, headers).unwrap().principal().unwrap().id.clone()
 }
 
 fn bearer(claims: &serde_json::Value) -> String {
@@ -145,11 +172,10 @@ const INVALID: &str = r#"Bearer realm="portcullis", error="invalid_token", error
 
 #[test]
 fn public_routes_ask_for_nothing() {
-    let route = route(Rules::Public, &[]);
-    let cleared = decide(&route, &[("authorization", "Bearer junk")]).unwrap();
-    assert!(cleared.principal.is_none() && cleared.takes().is_empty());
-    let request = request(&[("authorization", "Bearer junk")]);
-    assert_eq!(entered(&route, &request).unwrap().needs(&request.view()), Needs::default());
+    assert_eq!(AccessRules::Public.to_string(), "public");
+    let route = route(AccessRules::Public, &[]);
+    assert!(decide(&route, &[("authorization", "Bearer junk")]).unwrap().principal().is_none());
+    assert_eq!(token_digest(&route, &request(&[("authorization", "Bearer junk")])), None);
 }
 
 /// `route`, not for clients in 192.0.2.0/24.
@@ -162,9 +188,8 @@ fn denying(mut route: rules::Route, report_only: bool) -> rules::Route {
 
 #[test]
 fn address_rules_hold_on_public_routes_too() {
-    let route = denying(route(Rules::Public, &[]), false);
-    let cause =
-        |client| clear_with(&route, &from(client, &[]), Facts::default(), now()).err().map(|denial| denial.cause);
+    let route = denying(route(AccessRules::Public, &[]), false);
+    let cause = |client| address_checked(&route, &from(client, &[])).err().map(|denial| denial.cause);
     assert_eq!(cause("192.0.2.9"), Some(Cause::AddressDenied));
     assert_eq!(cause("::ffff:192.0.2.9"), Some(Cause::AddressDenied));
     assert_eq!(cause("198.51.100.9"), None);
@@ -179,16 +204,16 @@ fn address_rules_are_asked_before_the_credentials() {
 
 #[test]
 fn an_address_rule_that_reports_is_what_the_permit_tells_first() {
-    let route = denying(route(Rules::Public, &[]), true);
-    let cleared = clear_with(&route, &request(&[]), Facts::default(), now()).unwrap();
-    assert_eq!(cleared.admit(&[], &[]).unwrap().would_deny(), Some(Cause::AddressDenied));
+    let route = denying(route(AccessRules::Public, &[]), true);
+    let authorized = authorized(&route, &request(&[]), None, now()).unwrap();
+    assert_eq!(authorized.check_limits(&[], &[], &[]).unwrap().would_deny(), Some(Cause::AddressDenied));
 
-    let route = denying(super::tests::route(Rules::Public, &[0]), true);
     let limits = [limit(Key::Gateway, rate(), true)];
-    let caller =
-        entered(&route, &request(&[])).unwrap().identify(&request(&[]).view(), Facts::default(), now()).unwrap();
-    let cleared = caller.clear(&route, &limits, &request(&[]).view(), &HASHER).unwrap();
-    assert_eq!(cleared.admit(&limits, &[taken(false, 0)]).unwrap().would_deny(), Some(Cause::AddressDenied));
+    let checked = address_checked(&route, &request(&[])).unwrap();
+    let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(false, 0)]).unwrap();
+    let authenticated = checked.authenticate(&route.access, (&HeaderMap::new()).into(), None, now()).unwrap();
+    let permit = authenticated.authorize(&route.access).unwrap().check_limits(&[], &limits, &[]).unwrap();
+    assert_eq!(permit.would_deny(), Some(Cause::AddressDenied));
 }
 
 #[test]
@@ -236,7 +261,7 @@ fn a_bad_token_is_challenged_with_its_error() {
 
 #[test]
 fn a_token_without_the_scope_is_told_which() {
-    let access = Rules::identified(
+    let access = AccessRules::identified(
         vec![corp("corp", testing::ISSUER), partners("partners", 1, None)],
         scopes(&["orders.read", "orders.write"]),
         false,
@@ -270,7 +295,7 @@ fn identities_that_share_a_header_are_told_apart() {
         partners("second", 2, None),
     ]);
     let identity =
-        |headers: &[(&'static str, &str)]| decide(&route, headers).unwrap().principal.unwrap().identity.clone();
+        |headers: &[(&'static str, &str)]| decide(&route, headers).unwrap().principal().unwrap().identity.clone();
     let mut theirs = claims();
     theirs["iss"] = json!(other);
     assert_eq!(&*identity(&[("authorization", &bearer(&claims()))]), "corp");
@@ -284,37 +309,32 @@ fn identities_that_share_a_header_are_told_apart() {
 fn a_verified_token_is_remembered_and_checked_again() {
     let route = identified(vec![corp("corp", testing::ISSUER)]);
     let request = request(&[("authorization", &bearer(&claims()))]);
-    let digest = entered(&route, &request).unwrap().needs(&request.view()).verified.unwrap();
-    let caller = entered(&route, &request).unwrap().identify(&request.view(), Facts::default(), now()).unwrap();
-    let (remembered, principal) = caller.remember().unwrap();
+    let digest = token_digest(&route, &request).unwrap();
+    let fresh = authenticated(&route, &request, None, now()).unwrap();
+    let (remembered, principal) = fresh.verified().unwrap();
     assert_eq!(remembered, digest);
 
-    let facts = || Facts { verified: Some(Arc::clone(&principal)) };
-    let again = clear_with(&route, &request, facts(), now()).unwrap();
-    assert!(again.principal.is_some());
-    let caller = entered(&route, &request).unwrap().identify(&request.view(), facts(), now()).unwrap();
-    assert!(caller.remember().is_none());
+    let known = || Some(Arc::clone(&principal));
+    let again = authenticated(&route, &request, known(), now()).unwrap();
+    assert!(again.principal().is_some() && again.verified().is_none());
     let late = now() + Duration::from_secs(330);
-    assert_eq!(clear_with(&route, &request, facts(), late).unwrap_err().cause, Cause::TokenExpired);
+    assert_eq!(authenticated(&route, &request, known(), late).unwrap_err().cause, Cause::TokenExpired);
 
     let stricter = super::tests::route(
-        Rules::identified(vec![corp("corp", testing::ISSUER)], scopes(&["orders.write"]), false),
+        AccessRules::identified(vec![corp("corp", testing::ISSUER)], scopes(&["orders.write"]), false),
         &[],
     );
-    assert_eq!(clear_with(&stricter, &request, facts(), now()).unwrap_err().cause, Cause::ScopeMissing);
+    assert_eq!(authorized(&stricter, &request, known(), now()).unwrap_err().cause, Cause::ScopeMissing);
 
     let elsewhere = identified(vec![corp("branch", "https://other.example")]);
-    assert_ne!(entered(&elsewhere, &request).unwrap().needs(&request.view()).verified, Some(digest));
-    assert_eq!(clear_with(&elsewhere, &request, facts(), now()).unwrap_err().cause, Cause::TokenIssuerMismatch);
+    assert_ne!(token_digest(&elsewhere, &request), Some(digest));
+    assert_eq!(authenticated(&elsewhere, &request, known(), now()).unwrap_err().cause, Cause::TokenIssuerMismatch);
 }
 
 #[test]
 fn only_tokens_of_bearable_length_are_looked_up() {
     let route = identified(vec![partners("partners", 1, None), corp("corp", testing::ISSUER)]);
-    let needs = |headers: &[(&'static str, &str)]| {
-        let request = request(headers);
-        entered(&route, &request).unwrap().needs(&request.view()).verified
-    };
+    let needs = |headers: &[(&'static str, &str)]| token_digest(&route, &request(headers));
     assert!(needs(&[("authorization", "Bearer a.b.c")]).is_some());
     assert_ne!(needs(&[("authorization", "Bearer a.b.c")]), needs(&[("authorization", "Bearer a.b.d")]));
     assert_eq!(needs(&[("authorization", "Bearer a.b.c"), ("x-api-key", "k")]), None, "the key decides");
@@ -325,15 +345,15 @@ fn only_tokens_of_bearable_length_are_looked_up() {
 #[test]
 fn the_headers_with_credentials_are_known() {
     let both = || vec![corp("corp", testing::ISSUER), corp("b", "b"), partners("partners", 1, None)];
-    let names = |rules: &Rules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&Rules::identified(both(), allow::Rules::default(), false)), ["authorization", "x-api-key"]);
-    assert!(names(&Rules::identified(both(), allow::Rules::default(), true)).is_empty());
-    assert!(names(&Rules::Public).is_empty());
+    let names = |rules: &AccessRules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&AccessRules::identified(both(), AllowRules::default(), false)), ["authorization", "x-api-key"]);
+    assert!(names(&AccessRules::identified(both(), AllowRules::default(), true)).is_empty());
+    assert!(names(&AccessRules::Public).is_empty());
 }
 
 #[test]
 fn without_identities_nobody_passes() {
-    let route = route(Rules::identified(vec![], allow::Rules::default(), false), &[]);
+    let route = route(AccessRules::identified(vec![], AllowRules::default(), false), &[]);
     assert_eq!(refused(&route, &[("authorization", "Bearer a")]), (Cause::CredentialsMissing, String::new()));
 }
 
@@ -345,7 +365,7 @@ fn rate() -> Quota {
     Quota::Rate(RateQuota::new(10, Duration::from_secs(1), 10))
 }
 
-fn bucket(key: Key, request: &Request, principal: Option<&Principal>) -> limit::BucketKey {
+fn bucket(key: Key, request: &Request, principal: Option<&Principal>) -> BucketKey {
     HASHER.bucket(&key, "orders", &request.view(), principal)
 }
 
@@ -360,7 +380,7 @@ fn clients_share_a_bucket_as_they_share_a_network() {
 
 #[test]
 fn buckets_of_different_kinds_never_meet() {
-    let header = || Key::Header(HeaderName::from_static("x-tenant"));
+    let header = || Key::Header(HeaderName::from_static("x-tenant").into());
     let request = request(&[("x-tenant", "orders")]);
     let principal = |identity: &str, id: &str| Principal {
         id: id.to_owned(),
@@ -385,50 +405,63 @@ fn buckets_of_different_kinds_never_meet() {
     assert_eq!(bucket(header(), &super::tests::request(&[]), None), buckets[0], "no header: by address");
 }
 
-fn admit(limits: &[Limit], taken: &[Taken]) -> Result<Permit, Denial> {
-    let ids: Vec<u32> = (0..limits.len() as u32).collect();
-    let route = route(Rules::Public, &ids);
-    let request = request(&[]);
-    let caller = entered(&route, &request).unwrap().identify(&request.view(), Facts::default(), now()).unwrap();
-    caller.clear(&route, limits, &request.view(), &HASHER).unwrap().admit(limits, taken)
+/// Asks `limits` after identity, on a public route.
+fn admit(limits: &[Limit], results: &[LimitResult]) -> Result<Permit, Denial> {
+    let owed: Vec<LimitId> = (0..limits.len() as u32).map(LimitId).collect();
+    let route = route(AccessRules::Public, &[]);
+    authorized(&route, &request(&[]), None, now())?.check_limits(&owed, limits, results)
 }
 
-fn taken(granted: bool, remaining: u64) -> Taken {
-    Taken { granted, remaining, retry_after: Duration::from_secs(3), reset_after: Duration::from_secs(9) }
+fn result(granted: bool, remaining: u64) -> LimitResult {
+    LimitResult { granted, remaining, retry_after: Duration::from_secs(3), reset_after: Duration::from_secs(9) }
 }
 
 #[test]
 fn the_first_enforcing_limit_that_refuses_decides() {
     let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, Quota::Concurrent(1), false)];
-    let denial = admit(&limits, &[taken(true, 5), taken(false, 0)]).unwrap_err();
+    let denial = admit(&limits, &[result(true, 5), result(false, 0)]).unwrap_err();
     assert_eq!((denial.cause, denial.retry_after), (Cause::ConcurrencyExceeded, Some(Duration::from_secs(3))));
-    assert_eq!(denial.limit, Some(Standing { limit: LimitId(1), taken: taken(false, 0) }));
+    assert_eq!(denial.limit, Some(LimitStatus { limit: LimitId(1), result: result(false, 0) }));
     // The adapter may stop at the first refusal.
-    assert_eq!(admit(&limits, &[taken(false, 0)]).unwrap_err().cause, Cause::RateExceeded);
+    assert_eq!(admit(&limits, &[result(false, 0)]).unwrap_err().cause, Cause::RateExceeded);
 }
 
 #[test]
 fn a_limit_that_was_not_asked_does_not_agree() {
     let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, rate(), false)];
-    assert_eq!(admit(&limits, &[taken(true, 5)]).unwrap_err().cause, Cause::InternalError);
+    assert_eq!(admit(&limits, &[result(true, 5)]).unwrap_err().cause, Cause::InternalError);
+    let checked = address_checked(&route(AccessRules::Public, &[]), &request(&[])).unwrap();
+    assert_eq!(checked.check_limits(&[LimitId(0)], &limits, &[]).unwrap_err().cause, Cause::InternalError);
 }
 
 #[test]
 fn a_reporting_limit_only_reports() {
     let limits = [limit(Key::Gateway, rate(), true), limit(Key::Route, rate(), false)];
-    let permit = admit(&limits, &[taken(false, 0), taken(true, 4)]).unwrap();
+    let permit = admit(&limits, &[result(false, 0), result(true, 4)]).unwrap();
     assert_eq!(permit.would_deny(), Some(Cause::RateExceeded));
-    assert_eq!(permit.standing().map(|standing| standing.limit), Some(LimitId(1)));
+    assert_eq!(permit.limit_status().map(|status| status.limit), Some(LimitId(1)));
 }
 
 #[test]
-fn the_standing_is_that_of_the_tightest_rate() {
+fn the_status_is_that_of_the_tightest_rate() {
     let limits = [
         limit(Key::Gateway, rate(), false),
         limit(Key::Route, rate(), false),
         limit(Key::Route, Quota::Concurrent(9), false),
     ];
-    let permit = admit(&limits, &[taken(true, 5), taken(true, 2), taken(true, 1)]).unwrap();
-    assert_eq!(permit.standing(), Some(Standing { limit: LimitId(1), taken: taken(true, 2) }));
+    let permit = admit(&limits, &[result(true, 5), result(true, 2), result(true, 1)]).unwrap();
+    assert_eq!(permit.limit_status(), Some(LimitStatus { limit: LimitId(1), result: result(true, 2) }));
     assert!(permit.would_deny().is_none() && permit.principal().is_none());
+}
+
+#[test]
+fn limits_of_both_phases_are_compared() {
+    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Principal, rate(), false)];
+    let route = route(AccessRules::Public, &[]);
+    let checked = address_checked(&route, &request(&[])).unwrap();
+    let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(true, 2)]).unwrap();
+    let authenticated = checked.authenticate(&route.access, (&HeaderMap::new()).into(), None, now()).unwrap();
+    let authorized = authenticated.authorize(&route.access).unwrap();
+    let permit = authorized.check_limits(&[LimitId(1)], &limits, &[result(true, 3)]).unwrap();
+    assert_eq!(permit.limit_status().map(|status| status.limit), Some(LimitId(0)));
 }

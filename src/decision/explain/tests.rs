@@ -2,17 +2,18 @@ use std::hash::RandomState;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, StatusCode};
-use jsonwebtoken::Algorithm;
+use http::{HeaderName, Method, StatusCode, Version};
 use serde_json::json;
 
 use super::*;
 use crate::decision::access::address::{self, List, ListId};
-use crate::decision::access::limit::RateQuota;
-use crate::decision::access::{Identity, allow, jwt, testing};
+use crate::decision::access::{self, allow, testing};
+use crate::decision::limit::{RateQuota, RouteLimits};
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::fields::FieldNames;
 use crate::decision::request::{ReadRules, Scheme};
-use crate::decision::response::{Fixed, Operations};
-use crate::decision::route::Table;
+use crate::decision::response::{self, FixedAnswer, Operations};
+use crate::decision::route::{EncodedSeparators, Match, Table};
 use crate::decision::rules::UpstreamId;
 
 fn place(line: u32) -> Place {
@@ -21,41 +22,39 @@ fn place(line: u32) -> Place {
 
 /// One route that wants a token with the scope `orders.write`, and limits callers.
 fn rules() -> Rules {
-    let jwt = jwt::Rules {
-        issuer: testing::ISSUER.to_owned(),
-        audiences: vec![testing::AUDIENCE.to_owned()],
-        algorithms: vec![Algorithm::ES256],
-        keys: jwt::keys::parse_jwks(testing::jwks().to_string().as_bytes()).unwrap().keys,
-        leeway: 0,
-        header: None,
-        principal_claim: "sub".to_owned(),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-    };
-    let identity = Identity { name: "corp".into(), fingerprint: 0, method: access::Method::Jwt(jwt) };
-    let allow = allow::Rules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::Rules::default() };
+    let allow =
+        allow::AllowRules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::AllowRules::default() };
     let operations = Operations {
         set: vec![(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"))],
         ..Operations::default()
     };
-    let response = Arc::new(response::Rules::new(operations, None, Default::default()));
+    let response = Arc::new(response::ResponseRules::new(operations, None, Default::default()));
     let rate = Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 100));
     Rules {
         read: ReadRules { max_uri: 8192, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
-        table: Table::default(),
+        table: Table::build(vec![Match {
+            route: RouteId(0),
+            hosts: Vec::new(),
+            paths: Vec::new(),
+            methods: Vec::new(),
+            headers: Vec::new(),
+            query: Vec::new(),
+            encoded_separators: EncodedSeparators::Reject,
+        }])
+        .unwrap(),
         routes: vec![Route {
             name: "orders".into(),
             place: place(5),
             addresses: None,
-            access: access::Rules::identified(vec![Arc::new(identity)], allow, false),
-            limits: vec![LimitId(0), LimitId(1)],
-            action: Action::Respond(Fixed {
+            access: access::AccessRules::identified(vec![testing::corp()], allow, false),
+            limits: RouteLimits { before_identity: vec![LimitId(1)], after_identity: vec![LimitId(0)] },
+            action: Action::Respond(FixedAnswer {
                 status: StatusCode::OK,
                 content_type: HeaderValue::from_static("text/plain"),
                 body: Bytes::new(),
             }),
             response: Arc::clone(&response),
-            bounds: crate::decision::bounds::RouteBounds { body: 0, body_idle: None, body_rate: None },
+            bounds: crate::decision::bounds::RouteBounds { body: 100, body_idle: None, body_rate: None },
             retries: None,
         }],
         limits: vec![
@@ -67,6 +66,7 @@ fn rules() -> Rules {
             loaded: Arc::new(["2001:db8:1::/48"].iter().filter_map(|range| address::parse_range(range)).collect()),
         }],
         response,
+        fields: FieldNames::default(),
     }
 }
 
@@ -75,28 +75,28 @@ fn explained(claims: Option<Value>) -> Explanation {
 }
 
 fn explained_by(rules: &Rules, claims: Option<Value>) -> Explanation {
-    let normal = Normal {
-        host: "api.example.com".to_owned(),
-        port: None,
-        path: "/orders".to_owned(),
-        query: None,
-        path_changed: false,
-        spelling: Default::default(),
-        client: "2001:db8:1:2::9".parse().unwrap(),
-        scheme: Scheme::Https,
-        trusted_peer: false,
-        request_id: None,
-    };
+    explained_with(rules, claims, &[])
+}
+
+fn explained_with(rules: &Rules, claims: Option<Value>, more: &[(&'static str, &'static str)]) -> Explanation {
     let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("api.example.com"));
     headers.insert("x-portcullis-principal", HeaderValue::from_static("forged"));
-    let view = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
+    headers.extend(more.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
+    let raw = RawRequest {
+        method: &Method::GET,
+        target: b"/orders",
+        authority: None,
+        fields: (&headers).into(),
+        version: Version::HTTP_11,
+        connection: &ConnectionFacts::supposed("2001:db8:1:2::9".parse().unwrap(), Scheme::Https),
+    };
     let claims = claims.map(|claims| match claims {
         Value::Object(claims) => claims,
         _ => Map::new(),
     });
     let hasher = BucketHasher::new(RandomState::new(), RandomState::new());
-    let asked = Asked { view, parameters: Parameters::new(), peer: normal.client };
-    explain_route(rules, RouteId(0), &asked, claims, testing::now(), &hasher)
+    explain(rules, &raw, claims, testing::now(), &hasher)
 }
 
 fn refused(explanation: &Explanation) -> (Cause, Option<Place>) {
@@ -112,7 +112,8 @@ fn a_refusal_names_its_place_and_its_headers() {
     assert_eq!(refused(&explanation), (Cause::CredentialsMissing, Some(place(5))));
     assert_eq!(explanation.response_headers["www-authenticate"], r#"Bearer realm="portcullis""#);
     assert_eq!(explanation.response_headers["x-frame-options"], "DENY");
-    assert!(explanation.limits.is_empty(), "a refused caller takes from no limit");
+    let counted: Vec<LimitId> = explanation.limits.iter().map(|touched| touched.limit).collect();
+    assert_eq!(counted, [LimitId(1)], "a refused caller takes from the limits before identity alone");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn an_admitted_request_names_its_limits() {
     let explanation = explained(Some(json!({"sub": "ann", "scope": "orders.write"})));
     assert_eq!(explanation.verdict, Verdict::Answer);
     let counted: Vec<&str> = explanation.limits.iter().map(|touched| touched.counted_by.as_str()).collect();
-    assert_eq!(counted, ["principal ann of corp", "client network 2001:db8:1:2::/64"]);
+    assert_eq!(counted, ["client network 2001:db8:1:2::/64", "principal ann of corp"]);
     assert_eq!(explanation.principal.unwrap().id, "ann");
     let remaining = explanation.response_headers["ratelimit"].to_str().unwrap();
     assert!(remaining.starts_with("\"per-caller\";r=99"), "{remaining}");
@@ -166,4 +167,13 @@ fn an_address_rule_refuses_before_anyone_asks_who_it_is() {
     let explanation = explained_by(&rules, None);
     assert_eq!(refused(&explanation).0, Cause::CredentialsMissing);
     assert!(explanation.addresses.is_some_and(|verdict| verdict.report_only && verdict.against.is_some()));
+}
+
+#[test]
+fn a_declared_body_over_the_bound_is_refused() {
+    let claims = || Some(json!({"sub": "ann", "scope": "orders.write"}));
+    let explanation = explained_with(&rules(), claims(), &[("content-length", "101")]);
+    assert_eq!(refused(&explanation), (Cause::BodyTooLarge, Some(place(5))));
+    assert!(explanation.limits.is_empty() && explanation.principal.is_none());
+    assert_eq!(explained_with(&rules(), claims(), &[("content-length", "100")]).verdict, Verdict::Answer);
 }

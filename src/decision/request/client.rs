@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::{HeaderMap, header};
-
+use super::fields::{FORWARDED, Fields, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use super::{RawRequest, ReadRules, Scheme};
 
 /// The client behind the connection.
@@ -19,18 +18,19 @@ pub(super) struct Sender {
 /// address (`unknown`, an obfuscated name) ends the walk at the last good address: what stands left of it is hearsay.
 pub(super) fn sender(rules: &ReadRules, raw: &RawRequest<'_>) -> Sender {
     // A dual-stack socket shows IPv4 clients as mapped IPv6 addresses.
-    let peer = raw.peer.to_canonical();
+    let peer = raw.connection.peer.ip().to_canonical();
     if !is_trusted(rules, peer) {
-        return Sender { client: peer, scheme: raw.scheme, trusted: false };
+        return Sender { client: peer, scheme: raw.connection.scheme(), trusted: false };
     }
-    let client = if raw.headers.contains_key("x-forwarded-for") {
-        let lines = raw.headers.get_all("x-forwarded-for").iter().rev();
-        walk(rules, peer, lines.flat_map(|line| line.as_bytes().rsplit(|&b| b == b',')).map(address_of_list))
+    let client = if raw.fields.contains(&X_FORWARDED_FOR) {
+        let lines = raw.fields.get_all(&X_FORWARDED_FOR).rev();
+        walk(rules, peer, lines.flat_map(|line| line.rsplit(|&b| b == b',')).map(address_of_list))
     } else {
-        let lines = raw.headers.get_all(header::FORWARDED).iter().rev();
-        walk(rules, peer, lines.flat_map(|line| RightElements(Some(line.as_bytes()))).map(address_of_forwarded))
+        let lines = raw.fields.get_all(&FORWARDED).rev();
+        walk(rules, peer, lines.flat_map(|line| RightElements(Some(line))).map(address_of_forwarded))
     };
-    Sender { client, scheme: forwarded_scheme(raw.headers).unwrap_or(raw.scheme), trusted: true }
+    let scheme = forwarded_scheme(raw.fields).unwrap_or_else(|| raw.connection.scheme());
+    Sender { client, scheme, trusted: true }
 }
 
 fn is_trusted(rules: &ReadRules, address: IpAddr) -> bool {
@@ -140,9 +140,9 @@ fn is_port(text: &str) -> bool {
 }
 
 /// `X-Forwarded-Proto`, if it is there once and is one word that we know.
-fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
-    let mut values = headers.get_all("x-forwarded-proto").iter();
-    let scheme = match values.next()?.as_bytes() {
+fn forwarded_scheme(fields: Fields<'_>) -> Option<Scheme> {
+    let mut values = fields.get_all(&X_FORWARDED_PROTO);
+    let scheme = match values.next()? {
         b"http" => Scheme::Http,
         b"https" => Scheme::Https,
         _ => return None,

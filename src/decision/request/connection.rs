@@ -1,9 +1,9 @@
 //! What a client's connection is, as rules see it: fixed once the handshake is over, and the same for all of its requests.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::Scheme;
+use super::scheme::Scheme;
 
 /// The facts of a connection that rules may ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +28,27 @@ pub struct TlsFacts {
 }
 
 impl ConnectionFacts {
+    /// Of a connection that nobody made, for requests that are only supposed: from `peer`, by no listener in particular.
+    pub fn supposed(peer: IpAddr, scheme: Scheme) -> Self {
+        let tls = match scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(TlsFacts { version: "TLSv1.3", sni: None, client_certificate: None }),
+        };
+        ConnectionFacts { listener: "".into(), peer: SocketAddr::new(peer, 0), tls }
+    }
+
     /// The scheme of the requests on this connection, whatever a trusted proxy says of its own clients.
     pub fn scheme(&self) -> Scheme {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+}
+
+#[cfg(test)]
+impl ConnectionFacts {
+    /// Of a connection from 192.0.2.1 without TLS.
+    pub(crate) fn for_test() -> &'static Self {
+        static FACTS: std::sync::LazyLock<ConnectionFacts> =
+            std::sync::LazyLock::new(|| ConnectionFacts::supposed([192, 0, 2, 1].into(), Scheme::Http));
+        &FACTS
     }
 }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
 use super::*;
@@ -60,10 +60,9 @@ impl Asked {
                 method: &self.method,
                 target: self.target.as_bytes(),
                 authority: self.authority,
-                headers: &self.headers,
+                fields: (&self.headers).into(),
                 version: self.version,
-                peer: self.peer.parse().unwrap(),
-                scheme: Scheme::Http,
+                connection: &ConnectionFacts::supposed(self.peer.parse().unwrap(), Scheme::Http),
             },
         )
     }

@@ -12,8 +12,9 @@ const ENDLESS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
 /// in no header, but one with a single message is over as soon as its header.
 pub fn is_endless(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
-    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    ENDLESS.iter().any(|endless| essence.eq_ignore_ascii_case(endless.as_bytes())) || is_grpc(headers)
+    let content_type = content_type.as_bytes();
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    ENDLESS.iter().any(|endless| essence.eq_ignore_ascii_case(endless.as_bytes())) || is_grpc(Some(content_type))
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
 use super::Rules;
 use crate::decision::access::{Permit, Principal};
+use crate::decision::request::fields::{self, FieldName, Fields};
 use crate::decision::request::{Normal, RequestView, Scheme};
 
 /// One change to the headers that the origin is shown.
@@ -36,7 +36,7 @@ const ROLES: HeaderName = HeaderName::from_static("x-portcullis-roles");
 
 /// What to change in the client's headers before the origin sees them.
 ///
-/// * `X-Forwarded-For` and `Forwarded` (RFC 7239) of a trusted `peer` are continued, those of anyone else replaced and
+/// * `X-Forwarded-For` and `Forwarded` (RFC 7239) of a trusted peer are continued, those of anyone else replaced and
 ///   removed; so are `X-Forwarded-Host`, `X-Forwarded-Proto`, all other `X-Forwarded-*`, and their kin ([`HEARSAY`]).
 /// * `X-Portcullis-Principal`, `-Identity`, `-Scopes` and `-Roles` name the caller whom `permit` knows, percent-encoded so
 ///   that no claim can break out of its field; nothing else that begins with `X-Portcullis-` passes.
@@ -46,24 +46,24 @@ const ROLES: HeaderName = HeaderName::from_static("x-portcullis-roles");
 pub fn forwarded<'a>(
     permit: &Permit,
     request: &RequestView<'_>,
-    peer: IpAddr,
     credentials: impl IntoIterator<Item = &'a HeaderName>,
     request_id: &HeaderValue,
 ) -> Edits {
     let mut edits = Edits::new();
     edits.extend(credentials.into_iter().cloned().map(Edit::Remove));
     let credentials = edits.len();
-    client(request, peer.to_canonical(), &mut edits);
+    client(request, &mut edits);
     if let Some(principal) = permit.principal() {
         caller(principal, &mut edits);
     }
     set(&mut edits, REQUEST_ID, Some(request_id.clone()));
-    for name in request.headers.keys() {
-        let forged = is_ours(name.as_str())
-            || (!request.normal.trusted_peer && is_forwarding(name.as_str()))
-            || is_mistakable(name.as_str(), &edits[..credentials]);
-        if forged && !edits.iter().any(|edit| edit.name() == name) {
-            edits.push(Edit::Remove(name.clone()));
+    for (name, _) in request.fields.lines() {
+        let forged = is_ours(name)
+            || (!request.normal.trusted_peer && is_forwarding(name))
+            || is_mistakable(name, &edits[..credentials]);
+        if forged && !edits.iter().any(|edit| edit.name().as_str().as_bytes().eq_ignore_ascii_case(name)) {
+            // What was received as a name is one.
+            edits.extend(HeaderName::from_bytes(name).map(Edit::Remove));
         }
     }
     edits
@@ -82,9 +82,10 @@ fn set(edits: &mut Edits, name: HeaderName, value: Option<HeaderValue>) {
     edits.extend(value.map(|value| Edit::Set(name, value)));
 }
 
-fn client(request: &RequestView<'_>, peer: IpAddr, edits: &mut Edits) {
-    let RequestView { normal, headers, .. } = *request;
-    let chain = match joined(headers, &FORWARDED_FOR).filter(|_| normal.trusted_peer) {
+fn client(request: &RequestView<'_>, edits: &mut Edits) {
+    let RequestView { normal, fields, connection, .. } = *request;
+    let peer = connection.peer.ip().to_canonical();
+    let chain = match joined(fields, &fields::X_FORWARDED_FOR).filter(|_| normal.trusted_peer) {
         Some(chain) => format!("{chain}, {peer}"),
         // A trusted peer that speaks only `Forwarded` has still told who the client is.
         None if normal.client != peer => format!("{}, {peer}", normal.client),
@@ -92,16 +93,16 @@ fn client(request: &RequestView<'_>, peer: IpAddr, edits: &mut Edits) {
     };
     set(edits, FORWARDED_FOR, HeaderValue::try_from(chain).ok());
     set(edits, FORWARDED_PROTO, Some(scheme(normal)));
-    if !(normal.trusted_peer && headers.contains_key(FORWARDED_HOST)) {
+    if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST)) {
         let host = Rules::default().host(normal).into_owned();
         set(edits, FORWARDED_HOST, HeaderValue::try_from(host).ok().filter(|host| !host.is_empty()));
     }
-    if let Some(chain) = joined(headers, &FORWARDED).filter(|_| normal.trusted_peer) {
+    if let Some(chain) = joined(fields, &fields::FORWARDED).filter(|_| normal.trusted_peer) {
         let continued = match peer {
             IpAddr::V4(peer) => format!("{chain}, for={peer}"),
             IpAddr::V6(peer) => format!("{chain}, for=\"[{peer}]\""),
         };
-        set(edits, FORWARDED, HeaderValue::try_from(continued).ok());
+        set(edits, http::header::FORWARDED, HeaderValue::try_from(continued).ok());
     }
 }
 
@@ -113,11 +114,13 @@ fn scheme(normal: &Normal) -> HeaderValue {
 }
 
 /// All lines of a list as one. What is not visible ASCII is no address and no part of one: such a list is not continued.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut lines = headers.get_all(name).iter();
-    let mut joined = lines.next()?.to_str().ok()?.to_owned();
+fn joined(fields: Fields<'_>, name: &FieldName) -> Option<String> {
+    let visible = |line: &'_ [u8]| line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    let text = |line| std::str::from_utf8(line).ok().filter(|_| visible(line));
+    let mut lines = fields.get_all(name);
+    let mut joined = text(lines.next()?)?.to_owned();
     for line in lines {
-        joined.extend([", ", line.to_str().ok()?]);
+        joined.extend([", ", text(line)?]);
     }
     Some(joined)
 }
@@ -143,17 +146,33 @@ fn list(items: &[impl AsRef<str>]) -> Option<HeaderValue> {
 }
 
 /// Whether `name` is one that only the gateway may set.
-fn is_ours(name: &str) -> bool {
-    name.starts_with("x-portcullis-")
+fn is_ours(name: &[u8]) -> bool {
+    starts_with(name, b"x-portcullis-")
+}
+
+/// Names are compared without regard to case.
+fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// What else proxies tell about the client, and origins may believe.
 /// The last two tell which path was asked for, and some frameworks serve that one instead (CVE-2018-14773).
-const HEARSAY: [&str; 6] =
-    ["x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-original-url", "x-rewrite-url"];
+const HEARSAY: [&str; 7] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
-fn is_forwarding(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || name == "forwarded" || HEARSAY.contains(&name)
+fn is_forwarding(name: &[u8]) -> bool {
+    starts_with(name, b"x-forwarded-") || is_one_of(name, &HEARSAY)
 }
 
 /// What frames a request or says where it goes, beside the names that the gateway sets. Those without `-` have one spelling.
@@ -163,21 +182,21 @@ const FRAMING: [&str; 6] =
 /// Whether an origin could take `name` for a field that the gateway answers for: CGI, FastCGI and WSGI put fields into
 /// variables, where every character but letters and digits becomes `_`, so that `X_Forwarded_For` and `X-Forwarded-For` are
 /// one. And `Proxy` becomes `HTTP_PROXY`, the proxy that many programs send their own requests through (CVE-2016-5385).
-fn is_mistakable(name: &str, credentials: &[Edit]) -> bool {
-    if name == "proxy" {
+fn is_mistakable(name: &[u8], credentials: &[Edit]) -> bool {
+    if name.eq_ignore_ascii_case(b"proxy") {
         return true;
     }
     let is_mark = |b: u8| !b.is_ascii_alphanumeric() && b != b'-';
-    if !name.bytes().any(is_mark) {
+    if !name.iter().copied().any(is_mark) {
         return false;
     }
-    let meant: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let answered_for = is_ours(&meant) || is_forwarding(&meant) || meant == REQUEST_ID.as_str();
+    let meant: SmallVec<[u8; 64]> =
+        name.iter().map(|b| if is_mark(*b) { b'-' } else { b.to_ascii_lowercase() }).collect();
+    let answered_for = is_ours(&meant) || is_forwarding(&meant) || *meant == *REQUEST_ID.as_str().as_bytes();
     let carries_credentials = |edit: &Edit| {
         // A header whose own name has such a mark is removed as itself.
         let carrier = edit.name().as_str();
-        carrier.len() == meant.len()
-            && carrier.bytes().zip(meant.bytes()).all(|(b, m)| b == m || (is_mark(b) && m == b'-'))
+        carrier.len() == meant.len() && carrier.bytes().zip(&meant).all(|(b, &m)| b == m || (is_mark(b) && m == b'-'))
     };
-    answered_for || FRAMING.contains(&meant.as_str()) || credentials.iter().any(carries_credentials)
+    answered_for || is_one_of(&meant, &FRAMING) || credentials.iter().any(carries_credentials)
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::RequestView;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::path;
 
 fn normal(path: &str) -> Normal {
@@ -93,11 +94,12 @@ impl Asked {
     /// The headers that the origin sees when 203.0.113.9 asks through 10.0.0.1 (or, untrusted, directly).
     fn shown(self) -> HeaderMap {
         let normal = Normal { trusted_peer: self.trusted, ..normal("/") };
-        let request = RequestView { method: &Method::GET, normal: &normal, headers: &self.headers };
+        let request = RequestView::for_test(&Method::GET, &normal, &self.headers);
         let peer = if self.trusted { [10, 0, 0, 1].into() } else { normal.client };
+        let connection = ConnectionFacts::supposed(peer, Scheme::Http);
+        let request = RequestView { connection: &connection, ..request };
         let permit = Permit::for_caller(self.principal);
-        let edits =
-            forwarded(&permit, &request, peer, &[http::header::AUTHORIZATION], &HeaderValue::from_static("id-1"));
+        let edits = forwarded(&permit, &request, &[http::header::AUTHORIZATION], &HeaderValue::from_static("id-1"));
         let mut shown = self.headers.clone();
         for (index, edit) in edits.iter().enumerate() {
             assert!(edits[..index].iter().all(|earlier| earlier.name() != edit.name()), "{edit:?} is made twice");
@@ -185,9 +187,9 @@ fn a_credential_in_another_spelling_stays_here() {
         (HeaderName::from_static("x_api_key"), HeaderValue::from_static("k")),
     ]);
     let normal = normal("/");
-    let request = RequestView { method: &Method::GET, normal: &normal, headers: &headers };
+    let request = RequestView::for_test(&Method::GET, &normal, &headers);
     let edits_for = |credentials: &[HeaderName]| {
-        forwarded(&Permit::for_test(), &request, normal.client, credentials, &HeaderValue::from_static("id"))
+        forwarded(&Permit::for_test(), &request, credentials, &HeaderValue::from_static("id"))
     };
     let removed = |name: &str, edits: &Edits| edits.contains(&Edit::Remove(name.parse().unwrap()));
     let edits = edits_for(&[key]);

@@ -1,9 +1,10 @@
 //! Which routes could take the same request with equal right.
 
-use http::{HeaderName, Method};
+use http::Method;
 
 use super::paths::Candidate;
 use super::{Ambiguity, Condition, Match, PathPattern};
+use crate::decision::request::fields::FieldName;
 
 /// Reports each of `candidates`, which share host and path and are in the order of precedence, that is ambiguous with one
 /// before it. Only the first such pair is reported: a file of equal routes must not give a report of all its pairs.
@@ -32,7 +33,7 @@ fn ambiguous(first: Candidate, second: Candidate, matches: &[Match]) -> bool {
     }
     let (a, b) = (&matches[first.matched as usize], &matches[second.matched as usize]);
     methods_overlap(&a.methods, &b.methods)
-        && !disjoint(&a.headers, &b.headers, |a: &HeaderName, b| a == b)
+        && !disjoint(&a.headers, &b.headers, |a: &FieldName, b| a == b)
         && !disjoint(&a.query, &b.query, |a: &String, b| a == b)
 }
 

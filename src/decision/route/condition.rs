@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, Method};
+use http::Method;
 
 use super::{Condition, Match};
 use crate::decision::request::RequestView;
+use crate::decision::request::fields::FieldName;
 
 /// The condition that a request fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failed<'a> {
-    Header(&'a HeaderName),
+    Header(&'a FieldName),
     Query(&'a str),
 }
 
@@ -23,8 +24,8 @@ impl Match {
 
     /// The first header or query condition that does not hold.
     pub(super) fn failed_condition(&self, request: &RequestView<'_>) -> Option<Failed<'_>> {
-        let header = |(name, condition): &&(HeaderName, Condition)| {
-            !condition.holds(request.headers.get_all(name).iter().map(|value| Cow::Borrowed(value.as_bytes())))
+        let header = |(name, condition): &&(FieldName, Condition)| {
+            !condition.holds(request.fields.get_all(name).map(Cow::Borrowed))
         };
         if let Some((name, _)) = self.headers.iter().find(header) {
             return Some(Failed::Header(name));

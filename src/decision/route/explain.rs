@@ -55,7 +55,7 @@ fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
         return Mismatch::Path;
     }
     match matched.failed_condition(request) {
-        Some(Failed::Header(name)) => Mismatch::Header(name.clone()),
+        Some(Failed::Header(name)) => Mismatch::Header(name.header_name().clone()),
         Some(Failed::Query(name)) => Mismatch::Query(name.to_owned()),
         None if !matched.takes_method(request.method) => Mismatch::Method,
         None if spelling.encoded_separators && matched.encoded_separators != EncodedSeparators::Keep => {

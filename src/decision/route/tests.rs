@@ -1,10 +1,11 @@
 mod naive;
 mod spellings;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::*;
-use crate::decision::request::{Normal, Scheme};
+use crate::decision::request::Scheme;
+use crate::decision::request::connection::ConnectionFacts;
 
 /// A path pattern from the file's notation.
 fn path(text: &str) -> PathPattern {
@@ -50,11 +51,19 @@ struct Asked {
 
 impl Asked {
     fn view(&self) -> RequestView<'_> {
-        RequestView { method: &self.method, normal: &self.normal, headers: &self.headers }
+        RequestView::for_test(&self.method, &self.normal, &self.headers)
     }
 
     fn find(&mut self, table: &Table) -> Found {
-        table.find(&self.method, &self.headers, &mut self.normal)
+        let raw = RawRequest {
+            method: &self.method,
+            target: b"/",
+            authority: None,
+            fields: (&self.headers).into(),
+            version: http::Version::HTTP_11,
+            connection: ConnectionFacts::for_test(),
+        };
+        table.find(&raw, &mut self.normal)
     }
 }
 
@@ -166,7 +175,7 @@ fn equal_routes_are_ambiguous() {
         Err(ambiguities) => ambiguities.into_iter().map(|a| (a.first.0, a.second.0, a.overlap)).collect::<Vec<_>>(),
     };
     let header =
-        |id, condition| Match { headers: vec![(HeaderName::from_static("x"), condition)], ..unconditional(id) };
+        |id, condition| Match { headers: vec![(HeaderName::from_static("x").into(), condition)], ..unconditional(id) };
     let exact = |value| Condition::Exact(HeaderValue::from_static(value));
     let regex = |text: &str| Condition::Regex(Regex::new(text).unwrap());
     let overlap = "host a.b, path /a/{y}".to_owned();
@@ -206,7 +215,7 @@ fn explain_says_what_kept_a_route_away() {
         route(1, "i", "/a"),
         route(2, "h", "/b"),
         Match { methods: vec![Method::PUT], ..route(3, "h", "/a") },
-        Match { headers: vec![(header.clone(), Condition::Present(true))], ..route(4, "h", "/a") },
+        Match { headers: vec![(header.clone().into(), Condition::Present(true))], ..route(4, "h", "/a") },
         Match { query: vec![("q".into(), Condition::Present(true))], ..route(5, "h", "/a") },
         route(6, "", "/{x}"),
     ])

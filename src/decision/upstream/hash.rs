@@ -4,10 +4,9 @@
 
 use std::net::IpAddr;
 
-use http::header::COOKIE;
-
 use super::HashKey;
 use crate::decision::request::RequestView;
+use crate::decision::request::cookies::cookies;
 
 /// The hash that places `request` on the ring. A request without the header or cookie is placed by its client address.
 pub fn hash_input(key: &HashKey, request: &RequestView<'_>) -> u64 {
@@ -16,17 +15,11 @@ pub fn hash_input(key: &HashKey, request: &RequestView<'_>) -> u64 {
         IpAddr::V6(address) => fnv(&address.octets()),
     };
     finish(match key {
-        HashKey::Header(name) => request.headers.get(name).map_or_else(client, |value| fnv(value.as_bytes())),
-        HashKey::Cookie(name) => cookies(request, name.as_bytes()).next().map_or_else(client, fnv),
+        HashKey::Header(name) => request.fields.get(name).map_or_else(client, fnv),
+        HashKey::Cookie(name) => cookies(request.fields, name.as_bytes()).next().map_or_else(client, fnv),
         HashKey::ClientAddress => client(),
         HashKey::Path => fnv(request.normal.path.as_bytes()),
     })
-}
-
-/// The values of the cookies called `name` (RFC 6265 §4.2.1; HTTP/2 may split the field, RFC 9113 §8.2.3).
-pub(super) fn cookies<'a>(request: &RequestView<'a>, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    let pairs = request.headers.get_all(COOKIE).into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b';'));
-    pairs.map(<[u8]>::trim_ascii).filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 pub(super) fn fnv(bytes: &[u8]) -> u64 {

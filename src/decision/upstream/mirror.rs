@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{EXPECT, UPGRADE};
 
 use super::share::Share;
 use crate::decision::access::Permit;
 use crate::decision::request::RequestView;
+use crate::decision::request::fields::{EXPECT, UPGRADE};
 use crate::decision::rules::UpstreamId;
 
 /// What is copied, and within which bounds.
@@ -36,13 +36,14 @@ impl Mirror {
 
     /// Whether `request` is of a kind that is copied.
     pub fn may_copy(&self, request: &RequestView<'_>) -> bool {
-        let passes_whole = !request.headers.contains_key(UPGRADE) && !request.headers.contains_key(EXPECT);
+        let passes_whole = !request.fields.contains(&UPGRADE) && !request.fields.contains(&EXPECT);
         passes_whole && self.methods.contains(request.method)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::{EXPECT, UPGRADE};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
@@ -73,7 +74,7 @@ mod tests {
         };
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
-        let view = RequestView { method: &method, normal: &normal, headers: &headers };
+        let view = RequestView::for_test(&method, &normal, &headers);
         mirror.wants(&Permit::for_test(), &view, upstream, random)
     }
 

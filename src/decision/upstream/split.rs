@@ -11,12 +11,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use http::HeaderName;
-
-use super::hash::{cookies, finish, fnv, fnv_from};
+use super::hash::{finish, fnv, fnv_from};
 use super::share::Share;
 use crate::decision::access::Permit;
 use crate::decision::request::RequestView;
+use crate::decision::request::cookies::cookies;
+use crate::decision::request::fields::FieldName;
 use crate::decision::route::Condition;
 use crate::decision::rules::UpstreamId;
 
@@ -62,7 +62,7 @@ pub struct When {
 /// What a [`When`] looks at.
 #[derive(Debug, PartialEq)]
 pub enum Field {
-    Header(HeaderName),
+    Header(FieldName),
     /// A cookie's name.
     Cookie(String),
 }
@@ -73,7 +73,7 @@ pub enum StickyBy {
     Principal,
     /// An IPv6 client by its /64, of which it may use any address.
     ClientAddress,
-    Header(HeaderName),
+    Header(FieldName),
     /// A cookie's name.
     Cookie(String),
 }
@@ -88,11 +88,19 @@ pub enum Outcome {
 }
 
 impl Destination {
-    /// The upstream for a request that was admitted. `random` gives 64 random bits, and is asked only where chance decides.
-    pub fn choose(&self, permit: &Permit, request: &RequestView<'_>, random: impl FnOnce() -> u64) -> UpstreamId {
+    /// The upstream for a request that was admitted. `None` where chance decides ([`Destination::by_chance`]).
+    pub fn settle(&self, permit: &Permit, request: &RequestView<'_>) -> Option<UpstreamId> {
+        match self {
+            Destination::One(upstream) => Some(*upstream),
+            Destination::Split(split) => split.settle(permit, request),
+        }
+    }
+
+    /// The upstream for a request that [`Destination::settle`] leaves to chance, by 64 random bits.
+    pub fn by_chance(&self, random: u64) -> UpstreamId {
         match self {
             Destination::One(upstream) => *upstream,
-            Destination::Split(split) => split.choose(permit, request, random),
+            Destination::Split(split) => split.at(random),
         }
     }
 
@@ -106,15 +114,14 @@ impl Destination {
 }
 
 impl Split {
-    fn choose(&self, permit: &Permit, request: &RequestView<'_>, random: impl FnOnce() -> u64) -> UpstreamId {
+    fn settle(&self, permit: &Permit, request: &RequestView<'_>) -> Option<UpstreamId> {
         if let Some((side, _)) = self.claimed(request) {
-            return side.upstream;
+            return Some(side.upstream);
         }
-        let place = self.sticky_by.as_ref().map(|key| key.place(permit, request));
-        self.at(place.unwrap_or_else(random))
+        self.sticky_by.as_ref().map(|key| self.at(key.place(permit, request)))
     }
 
-    /// What [`Destination::choose`] does with `request`, in words.
+    /// What [`Destination::settle`] does with `request`, in words.
     pub fn explain(&self, permit: &Permit, request: &RequestView<'_>) -> Outcome {
         if let Some((side, when)) = self.claimed(request) {
             return Outcome::Settled { upstream: side.upstream, why: format!("the {} fits", when.field) };
@@ -159,11 +166,8 @@ impl Split {
 impl When {
     fn holds(&self, request: &RequestView<'_>) -> bool {
         match &self.field {
-            Field::Header(name) => {
-                let values = request.headers.get_all(name).iter();
-                self.condition.holds(values.map(|value| Cow::Borrowed(value.as_bytes())))
-            }
-            Field::Cookie(name) => self.condition.holds(cookies(request, name.as_bytes()).map(Cow::Borrowed)),
+            Field::Header(name) => self.condition.holds(request.fields.get_all(name).map(Cow::Borrowed)),
+            Field::Cookie(name) => self.condition.holds(cookies(request.fields, name.as_bytes()).map(Cow::Borrowed)),
         }
     }
 }
@@ -193,8 +197,8 @@ impl StickyBy {
                 None
             }
             StickyBy::ClientAddress => None,
-            StickyBy::Header(name) => request.headers.get(name).map(|value| value.as_bytes()),
-            StickyBy::Cookie(name) => cookies(request, name.as_bytes()).next(),
+            StickyBy::Header(name) => request.fields.get(name),
+            StickyBy::Cookie(name) => cookies(request.fields, name.as_bytes()).next(),
         };
         match (value, request.normal.client.to_canonical()) {
             (Some(value), _) => hash(&[value]),

@@ -10,9 +10,10 @@ use std::time::Duration;
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
+use crate::decision::request::cookies::{cookie_value, cookies};
+use crate::decision::request::fields::Fields;
 use crate::secret::Secret;
 
 const ID_BYTES: usize = 8;
@@ -82,8 +83,8 @@ impl Signer {
     }
 
     /// What the client's cookie says, `now` being in seconds since 1970. What is forged, foreign or expired says nothing.
-    pub fn read(&self, sticky: &Sticky, headers: &HeaderMap, now: u64) -> Option<Found> {
-        cookies(headers, sticky.name.as_bytes()).find_map(|value| self.open(sticky, value, now))
+    pub fn read(&self, sticky: &Sticky, fields: Fields<'_>, now: u64) -> Option<Found> {
+        cookies(fields, sticky.name.as_bytes()).find_map(|value| self.open(sticky, value, now))
     }
 
     fn open(&self, sticky: &Sticky, value: &[u8], now: u64) -> Option<Found> {
@@ -153,28 +154,20 @@ impl SameSite {
     }
 }
 
-/// The values of every cookie called `name` (RFC 6265 §4.2.1; HTTP/2 may split the field, RFC 9113 §8.2.3).
-fn cookies<'a>(headers: &'a HeaderMap, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let pairs = headers.get_all(COOKIE).into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b';'));
-    pairs.filter_map(move |pair| value_of(pair, name))
-}
-
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"=")
-}
-
 /// A `Cookie` field without the cookies called `name`: what is left of it, or `None` if it has none of them. It may be empty.
 pub fn without(field: &[u8], name: &str) -> Option<Vec<u8>> {
     let name = name.as_bytes();
     let pairs = || field.split(|byte| *byte == b';');
-    pairs().find_map(|pair| value_of(pair, name))?;
+    pairs().find_map(|pair| cookie_value(pair, name))?;
     let kept: Vec<&[u8]> =
-        pairs().map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty() && value_of(pair, name).is_none()).collect();
+        pairs().map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty() && cookie_value(pair, name).is_none()).collect();
     Some(kept.join(&b"; "[..]))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     use super::*;
@@ -210,9 +203,9 @@ mod tests {
         let endpoint = id(&signer);
         let set = signer.write(&sticky, endpoint, 1000, true).unwrap();
         let headers = brought(&set);
-        assert_eq!(signer.read(&sticky, &headers, 1010), Some(Found { endpoint, old: false }));
-        assert_eq!(signer.read(&sticky, &headers, 1080), Some(Found { endpoint, old: true }));
-        assert_eq!(signer.read(&sticky, &headers, 1100), None);
+        assert_eq!(signer.read(&sticky, (&headers).into(), 1010), Some(Found { endpoint, old: false }));
+        assert_eq!(signer.read(&sticky, (&headers).into(), 1080), Some(Found { endpoint, old: true }));
+        assert_eq!(signer.read(&sticky, (&headers).into(), 1100), None);
     }
 
     #[test]
@@ -220,10 +213,10 @@ mod tests {
         let signer = signer();
         let (hundred, session) = (sticky(), Sticky { lifetime: None, ..sticky() });
         let of_session = brought(&signer.write(&session, id(&signer), 0, true).unwrap());
-        assert!(!signer.read(&session, &of_session, 1 << 40).unwrap().old);
-        assert!(signer.read(&hundred, &of_session, 0).unwrap().old);
+        assert!(!signer.read(&session, (&of_session).into(), 1 << 40).unwrap().old);
+        assert!(signer.read(&hundred, (&of_session).into(), 0).unwrap().old);
         let of_hundred = brought(&signer.write(&hundred, id(&signer), 0, true).unwrap());
-        assert!(signer.read(&session, &of_hundred, 0).unwrap().old);
+        assert!(signer.read(&session, (&of_hundred).into(), 0).unwrap().old);
     }
 
     #[test]
@@ -249,20 +242,20 @@ mod tests {
     fn a_foreign_signature_says_nothing() {
         let (ours, sticky) = (signer(), sticky());
         let headers = brought(&ours.write(&sticky, id(&ours), 0, true).unwrap());
-        assert!(Signer::new(&[8; 32], "orders").read(&sticky, &headers, 0).is_none());
-        assert!(Signer::new(&[7; 32], "users").read(&sticky, &headers, 0).is_none());
-        assert!(ours.read(&Sticky { name: "other".to_owned(), ..sticky }, &headers, 0).is_none());
+        assert!(Signer::new(&[8; 32], "orders").read(&sticky, (&headers).into(), 0).is_none());
+        assert!(Signer::new(&[7; 32], "users").read(&sticky, (&headers).into(), 0).is_none());
+        assert!(ours.read(&Sticky { name: "other".to_owned(), ..sticky }, (&headers).into(), 0).is_none());
     }
 
     #[test]
     fn of_several_cookies_the_genuine_one_counts() {
         let (signer, sticky) = (signer(), sticky());
         let mut headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("route=forged; x=1"))]);
-        assert_eq!(signer.read(&sticky, &headers, 0), None);
+        assert_eq!(signer.read(&sticky, (&headers).into(), 0), None);
         for (_, value) in brought(&signer.write(&sticky, id(&signer), 0, true).unwrap()) {
             headers.append(COOKIE, value);
         }
-        assert!(signer.read(&sticky, &headers, 0).is_some());
+        assert!(signer.read(&sticky, (&headers).into(), 0).is_some());
     }
 
     #[test]

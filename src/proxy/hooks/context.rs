@@ -1,32 +1,31 @@
 //! What is known about one request on its way through the hooks.
 
-use std::net::SocketAddr;
+use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
+use super::forward::{Forwarded, UpstreamContext};
 use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::pipeline::{Admitted, Decision, Findings, ReplyContent};
 use crate::decision::request::Normal;
-use crate::decision::route::Parameters;
-use crate::decision::rules::{RouteId, UpstreamId};
-use crate::decision::upstream::retry::Failure;
+use crate::decision::response;
+use crate::decision::rules::RouteId;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::drain::DrainEnding;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::runtime::rollout::CanarySample;
-use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
-use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::limits::ConcurrencyGuard;
-use crate::state::upstreams::SelectedEndpoint;
 use crate::telemetry::metrics::GaugeGuard;
-use crate::telemetry::record::{RecordedDecision, RequestRecord, UpstreamRecord};
+use crate::telemetry::record::{RecordedDecision, RequestRecord};
 
 /// The per-request context of the hooks.
 pub struct Context {
@@ -36,69 +35,62 @@ pub struct Context {
     canary: Option<CanarySample>,
     _in_flight: GaugeGuard,
     pub started: Instant,
-    /// The log line that this request owes; taken when it is written, and written by `Drop` if nobody did.
-    pub record: Option<Box<RequestRecord>>,
-    pub control: Option<Arc<RequestControl>>,
     /// The record's id, as a value that is shared by the request to the origin and the answer.
     pub request_id: HeaderValue,
-    /// As received, for the log line of a request that has no normal form.
-    pub target: Option<PathAndQuery>,
-    pub normal: Option<Normal>,
-    pub route: Option<RouteId>,
-    pub parameters: Parameters,
-    pub permit: Option<Permit>,
-    /// Why the request was refused or failed, once that is known.
-    pub denial: Option<Denial>,
-    /// The refusal was said in gRPC's own words: its status is not the one of the answer.
-    pub grpc_refused: bool,
-    pub attempt: Attempt,
+    /// From the moment at which a hook takes the request over until its log line is written.
+    pub claim: Option<Claim>,
+    pub state: State,
     /// The copy of the request for a mirror.
-    pub mirror: mirror::Progress,
+    copy: mirror::Progress,
+    /// How the request ended, if it did not end well.
+    outcome: Option<Outcome>,
     /// A panic was met and counted.
     panicked: bool,
-    /// Request body bytes seen by the body filter.
-    pub body_seen: u64,
     /// Of a tunnel, or of an answer without an end.
     pub stream: Option<GaugeGuard>,
     /// Places held in concurrency limits; given back when the request ends, however it ends.
-    pub concurrency: SmallVec<[ConcurrencyGuard; 2]>,
+    pub places: Places,
+    /// What is done to the body of the answer, where anything is.
+    pub response_body: Option<response::BodyStage>,
 }
 
-/// The tries to reach an upstream.
-#[derive(Default)]
-pub struct Attempt {
-    pub upstream: Option<UpstreamId>,
-    pub chosen: Option<SelectedEndpoint>,
-    pub tried: SmallVec<[SocketAddr; 4]>,
-    pub count: u32,
-    pub reused: bool,
-    pub began: Option<Instant>,
-    pub connected: Option<Instant>,
-    pub answered: Option<Instant>,
-    /// The status of the origin's answer.
-    pub status: Option<u16>,
-    /// Interim answers (1xx) of the origin.
-    pub interim: u32,
-    /// Of a request that asks for an upgrade.
-    pub tunnel: Option<Arc<Tunnel>>,
-    /// How long this try may take to the header of its answer.
-    pub limit: Option<Duration>,
-    /// What the connection of this try would be known by, should it be a new one.
-    pub wire: Option<Arc<UpstreamConnection>>,
-    /// This try's use of its connection, where that is watched.
-    pub exchange: Option<ConnectionUse>,
-    /// Ends a try that takes too long.
-    pub overdue: Option<CutTimer>,
-    /// How this try failed, where a hook has found that out.
-    pub failure: Option<Failure>,
-    /// Before the next try.
-    pub wait: Option<Duration>,
-    /// The next try is made on a new connection.
-    pub fresh: bool,
-    /// Pooled connections that had ended before anything was sent on them.
-    pub stale: u32,
-    /// Why the last try but one failed.
-    pub reason: Option<Failure>,
+/// Places held in concurrency limits.
+pub type Places = SmallVec<[ConcurrencyGuard; 2]>;
+
+/// What the gateway owes for a request that it has taken over: the log line, and the connection given back.
+pub struct Claim {
+    pub record: Box<RequestRecord>,
+    pub control: Arc<RequestControl>,
+    /// As received, for the log line of a request that has no normal form.
+    pub target: Option<PathAndQuery>,
+}
+
+/// How far a request has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one in each context; a box would be an allocation for each request"
+)]
+pub enum State {
+    /// Before the decision, and after a refusal.
+    Pending(Findings),
+    /// Its route answers it.
+    Replied(Replied),
+    /// It goes to an upstream.
+    Forwarded(Forwarded),
+}
+
+/// An admitted request that its route answers.
+pub struct Replied {
+    request: Normal,
+    route: RouteId,
+    permit: Permit,
+}
+
+/// Why a request was refused or failed.
+struct Outcome {
+    denial: Denial,
+    /// It was said in gRPC's own way: the status of the answer is not that of the cause.
+    grpc: bool,
 }
 
 impl Context {
@@ -111,61 +103,190 @@ impl Context {
             _in_flight: shared.metrics.request_in_flight(),
             shared,
             started: Instant::now(),
-            record: None,
-            control: None,
-            target: None,
             request_id: HeaderValue::from_static(""),
-            normal: None,
-            route: None,
-            parameters: Parameters::new(),
-            permit: None,
-            denial: None,
-            grpc_refused: false,
-            attempt: Attempt::default(),
-            mirror: mirror::Progress::default(),
+            claim: None,
+            state: State::Pending(Findings::Unread),
+            copy: mirror::Progress::default(),
+            outcome: None,
             panicked: false,
-            body_seen: 0,
             stream: None,
-            concurrency: SmallVec::new(),
+            places: Places::new(),
+            response_body: None,
         }
     }
 
+    /// The route that takes the request, once it is known.
+    pub fn route(&self) -> Option<RouteId> {
+        match &self.state {
+            State::Pending(findings) => findings.route(),
+            State::Replied(replied) => Some(replied.route),
+            State::Forwarded(forwarded) => Some(forwarded.admitted.route),
+        }
+    }
+
+    /// The request in its normal form, once it is read.
+    pub fn request(&self) -> Option<&Normal> {
+        match &self.state {
+            State::Pending(findings) => findings.request(),
+            State::Replied(replied) => Some(&replied.request),
+            State::Forwarded(forwarded) => Some(&forwarded.admitted.request),
+        }
+    }
+
+    /// The evidence that the request was admitted.
+    pub fn permit(&self) -> Option<&Permit> {
+        match &self.state {
+            State::Pending(_) => None,
+            State::Replied(replied) => Some(&replied.permit),
+            State::Forwarded(forwarded) => Some(&forwarded.admitted.permit),
+        }
+    }
+
+    /// What the hooks of the upstream work on.
+    ///
+    /// # Errors
+    /// If the request was not admitted to an upstream. Pingora asks for none then.
+    pub fn upstream(&mut self) -> Result<UpstreamContext<'_>> {
+        self.mirrored().map(|(upstream, _)| upstream)
+    }
+
+    /// The same, with the copy for a mirror.
+    ///
+    /// # Errors
+    /// As those of [`Context::upstream`].
+    pub fn mirrored(&mut self) -> Result<(UpstreamContext<'_>, &mut mirror::Progress)> {
+        let (State::Forwarded(forwarded), Some(claim)) = (&mut self.state, &self.claim) else {
+            return Error::e_explain(
+                ErrorType::InternalError,
+                "BUG: an upstream is asked for without an admitted request",
+            );
+        };
+        let upstream = UpstreamContext {
+            shared: &self.shared,
+            serving: &self.serving,
+            control: &claim.control,
+            request_id: &self.request_id,
+            started: self.started,
+            time: claim.record.time,
+            admitted: &forwarded.admitted,
+            tries: &mut forwarded.tries,
+            current: &mut forwarded.current,
+        };
+        Ok((upstream, &mut self.copy))
+    }
+
+    /// Whether the request's tunnel was ended because nothing moved in it.
+    pub fn tunnel_timed_out(&self) -> bool {
+        let State::Forwarded(Forwarded { current: Some(current), .. }) = &self.state else { return false };
+        current.tunnel.as_ref().is_some_and(|tunnel| tunnel.timed_out())
+    }
+
     /// The response rules of the route, or those of the file.
-    pub fn response_rules(&self) -> &crate::decision::response::Rules {
-        match self.route {
+    pub fn response_rules(&self) -> &response::ResponseRules {
+        match self.route() {
             Some(id) => &self.serving.route(id).response,
             None => &self.serving.snapshot.rules.response,
         }
     }
 
-    /// Goes by `id` from here on, in the log and in every header.
-    pub fn identify_as(&mut self, id: String) {
-        self.request_id = request_id_value(&id);
-        if let Some(record) = &mut self.record {
-            record.request_id = id;
+    /// Takes over what was decided. The rest of the request's way goes by it.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn settle(&mut self, mut decision: Decision) -> Result<Option<ReplyContent>, Denial> {
+        let kept = match (&mut decision, &mut self.state) {
+            (Decision::Forward(Admitted { request, .. }), _) => request.request_id.take(),
+            (Decision::Reply(reply), _) => reply.request.request_id.take(),
+            (Decision::Refuse(_), State::Pending(findings)) => {
+                findings.request_mut().and_then(|request| request.request_id.take())
+            }
+            (Decision::Refuse(_), _) => None,
+        };
+        if let Some(id) = kept {
+            self.identify_as(id);
         }
+        match decision {
+            Decision::Forward(admitted) => {
+                self.state = State::Forwarded(Forwarded::new(admitted));
+                Ok(None)
+            }
+            Decision::Reply(reply) => {
+                let (request, route, permit) = (reply.request, reply.route, reply.permit);
+                self.state = State::Replied(Replied { request, route, permit });
+                Ok(Some(reply.content))
+            }
+            Decision::Refuse(denial) => Err(denial),
+        }
+    }
+
+    /// Goes by `id` from here on, in the log and in every header.
+    fn identify_as(&mut self, id: String) {
+        self.request_id = request_id_value(&id);
+        if let Some(claim) = &mut self.claim {
+            claim.record.request_id = id;
+        }
+    }
+
+    /// Notes why the request was refused or failed. `grpc`: that is said in gRPC's own way.
+    pub fn end_with(&mut self, denial: Denial, grpc: bool) {
+        self.outcome = Some(Outcome { denial, grpc });
+    }
+
+    /// Why the request was refused or failed.
+    pub fn denial(&self) -> Option<&Denial> {
+        self.outcome.as_ref().map(|outcome| &outcome.denial)
+    }
+
+    /// The status to log where it is not that of the answer: who refuses a gRPC call says so in `grpc-status`, and people look
+    /// for what it is.
+    pub fn grpc_status(&self) -> Option<u16> {
+        self.outcome.as_ref().filter(|outcome| outcome.grpc).map(|outcome| outcome.denial.cause.status().as_u16())
     }
 
     /// Notes a fault in the gateway's own code, which is why this request fails. Counted once a request.
-    pub fn panicked(&mut self) {
-        if !std::mem::replace(&mut self.panicked, true) {
+    pub fn panicked(&mut self) -> Denial {
+        if !mem::replace(&mut self.panicked, true) {
             self.shared.metrics.panics.inc();
         }
-        self.denial = Some(Denial::new(Cause::InternalError, "panicked while handling the request"));
+        let denial = Denial::new(Cause::InternalError, "panicked while handling the request");
+        self.end_with(denial.clone(), false);
+        denial
     }
 
-    /// Writes the log line and counts the request. Does nothing the second time.
-    pub fn finish(&mut self) {
-        let Some(mut record) = self.record.take() else { return };
-        let now = Instant::now();
-        record.duration = now - self.started;
-        match (self.normal.take(), &self.target) {
-            (Some(normal), _) => {
-                record.host = normal.host;
-                record.path = normal.path;
-                record.query = normal.query;
-                record.client = normal.client;
-                record.scheme = normal.scheme;
+    /// Writes the log line, counts the request and gives its connection back. `reusable`: the connection may carry another
+    /// request. Does nothing the second time.
+    pub fn finish(&mut self, reusable: bool) {
+        let Some(Claim { mut record, control, target }) = self.claim.take() else { return };
+        record.duration = self.started.elapsed();
+        record.generation = self.serving.generation;
+        let route = self.route();
+        record.route = route.map(|id| self.serving.route(id).name.clone());
+        if let Some(permit) = self.permit() {
+            record.would_deny = permit.would_deny();
+            record.decision = RecordedDecision::Allow;
+        }
+        let mut status = None;
+        let mut upstream_id = None;
+        let (request, principal) = match mem::replace(&mut self.state, State::Pending(Findings::Unread)) {
+            State::Pending(Findings::Unread) => (None, None),
+            State::Pending(Findings::Unrouted(request)) => (Some(request), None),
+            State::Pending(Findings::Routed(routed)) => (Some(routed.request), routed.principal),
+            State::Replied(replied) => (Some(replied.request), replied.permit.into_principal()),
+            State::Forwarded(forwarded) => {
+                record.upstream = Some(forwarded.record(&self.serving));
+                status = forwarded.status();
+                upstream_id = Some(forwarded.tries.upstream);
+                (Some(forwarded.admitted.request), forwarded.admitted.permit.into_principal())
+            }
+        };
+        record.principal = principal;
+        match (request, target) {
+            (Some(request), _) => {
+                record.host = request.host;
+                record.path = request.path;
+                record.query = request.query;
+                record.client = request.client;
+                record.scheme = request.scheme;
             }
             (None, Some(target)) => {
                 record.path = target.path().to_owned();
@@ -173,55 +294,27 @@ impl Context {
             }
             (None, None) => {}
         }
-        record.generation = self.serving.generation;
-        record.route = self.route.map(|id| self.serving.route(id).name.clone());
-        if let Some(permit) = &self.permit {
-            record.would_deny = permit.would_deny();
-            record.decision = RecordedDecision::Allow;
-        }
-        if let Some(denial) = self.denial.take() {
+        if let Some(Outcome { denial, .. }) = self.outcome.take() {
             record.decision = if denial.cause.is_refusal() { RecordedDecision::Deny } else { RecordedDecision::Fail };
             record.cause = Some(denial.cause);
             record.detail = Some(denial.detail);
         }
-        record.upstream = self.attempt.record(&self.serving);
-        self.count(&record);
+        self.serving.route_metrics(route).record(&record);
+        if let (Some(id), Some(upstream)) = (upstream_id, &record.upstream) {
+            self.serving.upstream(id).metrics.record(upstream, status);
+        }
+        if let Some(cause) = record.cause {
+            if let Some(bound) = cause.bound() {
+                self.shared.metrics.bound_hit(bound);
+            }
+            self.shared.drain.failed(cause);
+        }
         if let Some(canary) = &self.canary {
             canary.count(&record);
         }
         self.serving.access_log.record(*record);
-    }
-
-    fn count(&self, record: &RequestRecord) {
-        self.serving.route_metrics(self.route).record(record);
-        if let Some(bound) = record.cause.and_then(Cause::bound) {
-            self.shared.metrics.bound_hit(bound);
-        }
-        if let Some(cause) = record.cause {
-            self.shared.drain.failed(cause);
-        }
-        if let (Some(id), Some(upstream)) = (self.attempt.upstream, &record.upstream) {
-            self.serving.upstream(id).metrics.record(upstream, self.attempt.status);
-        }
-    }
-}
-
-impl Attempt {
-    fn response_time(&self) -> Option<std::time::Duration> {
-        Some(self.answered? - self.connected?)
-    }
-
-    fn record(&self, serving: &ActiveConfig) -> Option<UpstreamRecord> {
-        let id = self.upstream?;
-        Some(UpstreamRecord {
-            name: serving.snapshot.upstream(id).name.clone(),
-            endpoint: self.tried.last().copied(),
-            attempts: self.count,
-            retried: self.reason.map(Failure::as_str),
-            reused: self.reused,
-            connect: self.connected.zip(self.began).map(|(connected, began)| connected - began),
-            response: self.response_time(),
-        })
+        self.stream = None;
+        control.ended(reusable);
     }
 }
 
@@ -231,16 +324,13 @@ impl Drop for Context {
         if std::thread::panicking() {
             self.panicked();
         }
-        if self.record.is_some() {
-            if self.denial.is_none() {
+        if self.claim.is_some() {
+            if self.outcome.is_none() {
                 let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
-                self.denial =
-                    Some(self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial));
+                let denial = self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial);
+                self.end_with(denial, false);
             }
-            self.finish();
-        }
-        if let Some(control) = &self.control {
-            control.ended(false);
+            self.finish(false);
         }
         self.shared.request_ended();
     }

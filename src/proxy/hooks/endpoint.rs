@@ -1,25 +1,25 @@
-//! What a try tells about its endpoint: remembered, counted, and said where it changes something.
+//! What a try tells about its endpoint: kept for ejection, counted, and logged where it changes something.
 
 use std::time::Instant;
 
 use log::{info, warn};
 use pingora::{Error, ErrorType};
 
-use super::context::Context;
+use super::forward::{Try, UpstreamContext};
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::outcome::TryResult;
 use crate::state::upstreams::EjectionChange;
 
-/// Notes how a try at the chosen endpoint ended. Further ends of the same try are ignored.
-pub fn tried(ctx: &mut Context, result: TryResult) {
-    let (Some(id), Some(chosen)) = (ctx.attempt.upstream, &mut ctx.attempt.chosen) else { return };
-    let upstream = ctx.serving.upstream(id);
-    let Some(change) = upstream.state.record(chosen, result, Instant::now) else { return };
-    let (name, endpoint) = (upstream.state.name(), &chosen.endpoint);
+/// Notes how the try under way ended at its endpoint. Further ends of the same try are ignored.
+pub fn record_result(ctx: &mut UpstreamContext<'_>, result: TryResult) {
+    let upstream = ctx.serving.upstream(ctx.tries.upstream);
+    let Some(Try { selected, .. }) = &mut ctx.current else { return };
+    let Some(change) = upstream.state.record(selected, result, Instant::now) else { return };
+    let (name, endpoint) = (upstream.state.name(), &selected.endpoint);
     match change {
         EjectionChange::Ejected { reason, time } => {
             upstream.metrics.ejected(reason);
-            let (why, last) = (words(reason), describe(result));
+            let (why, last) = (describe_reason(reason), describe_result(result));
             warn!(
                 "upstream {name}: endpoint {endpoint} is left out for {time:?}, since {why}, the last time with {last}"
             );
@@ -32,13 +32,13 @@ pub fn tried(ctx: &mut Context, result: TryResult) {
 }
 
 /// Notes that no connection could be made, unless it was for want of something on this side.
-pub fn unreachable(ctx: &mut Context, e: &Error) {
+pub fn record_unreachable(ctx: &mut UpstreamContext<'_>, e: &Error) {
     if !matches!(e.etype(), ErrorType::BindError | ErrorType::SocketError) {
-        tried(ctx, TryResult::ConnectFailed);
+        record_result(ctx, TryResult::ConnectFailed);
     }
 }
 
-fn words(reason: Reason) -> &'static str {
+fn describe_reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Consecutive => "it failed too many requests in a row",
         Reason::ErrorRate => "it fails more requests than the others",
@@ -46,7 +46,7 @@ fn words(reason: Reason) -> &'static str {
     }
 }
 
-fn describe(result: TryResult) -> String {
+fn describe_result(result: TryResult) -> String {
     match result {
         TryResult::Answered(status) => format!("the status {status}"),
         TryResult::ConnectFailed => "no connection".to_owned(),

@@ -7,6 +7,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::Context;
 use super::request::is_http2;
+use super::response::answered;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
 use crate::telemetry::metrics::Bound;
@@ -14,26 +15,22 @@ use crate::telemetry::metrics::Bound;
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
 /// when nobody is there to read one.
 pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 {
-    if answered(session) && ctx.attempt.tunnel.as_ref().is_some_and(|tunnel| tunnel.timed_out()) {
+    if answered(session) && ctx.tunnel_timed_out() {
         // An end like any other for a tunnel, not a failure of the origin.
-        ctx.denial = None;
         ctx.shared.metrics.bound_hit(Bound::TunnelIdle);
-        if let Some(record) = &mut ctx.record {
-            record.detail = Some("the tunnel was silent for longer than `bounds.tunnel_idle`".into());
+        if let Some(claim) = &mut ctx.claim {
+            claim.record.detail = Some("the tunnel was silent for longer than `bounds.tunnel_idle`".into());
         }
         return 0;
     }
-    // What the connection says about its client is closer to the truth than how Pingora failed for it.
-    let denial = match denial_of(e).cloned().or_else(|| ctx.denial.take()) {
-        Some(denial) => denial,
-        None => Denial::new(cause(e), detail(e)),
-    };
+    // What carries a denial was found out by whoever failed; from other errors the cause is derived.
+    let denial = denial_of(e).cloned().unwrap_or_else(|| Denial::new(cause(e), detail(e)));
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
     let ends = matches!(denial.cause, Cause::StreamEnded | Cause::ShutDown);
     if answered(session) || denial.cause == Cause::ClientClosed {
         let in_order = denial.cause == Cause::StreamEnded;
-        ctx.denial = Some(denial);
+        ctx.end_with(denial, false);
         if in_order {
             response::end_stream(session, ctx).await;
             leave(session, ctx).await;
@@ -62,11 +59,10 @@ pub fn denial_of(error: &Error) -> Option<&Denial> {
     cause.downcast_ref::<Denial>().or_else(|| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
 }
 
-/// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
-pub fn answered(session: &Session) -> bool {
-    session.response_written().is_some_and(|header| {
-        !header.status.is_informational() || header.status == http::StatusCode::SWITCHING_PROTOCOLS
-    })
+/// `error` with `denial` as its cause. The kind of error, whose fault it is and whether it is tried again stay.
+pub fn carrying(mut error: Box<Error>, denial: Denial) -> Box<Error> {
+    error.set_cause(denial);
+    error
 }
 
 /// What went wrong, for the log. Pingora's own text may quote what the other side sent, cookies included, so only the kind

@@ -1,6 +1,7 @@
 //! The one `ProxyHttp`: each hook is a line that names what happens in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,9 +13,10 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use super::context::Context;
-use super::guard::guarded;
-use super::{error, log, mirror, request, response, retry, upstream};
+use super::guard::{guarded, guarded_async};
+use super::{error, log, mirror, request, response, response_body, retry, upstream, upstream_response};
 use crate::faults::{self, Place};
+use crate::proxy::reply;
 use crate::proxy::runtime::Runtime;
 
 /// Enforces on Pingora's hooks what `decision` decides.
@@ -42,11 +44,12 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(Place::Task, &session.req_header().headers);
-        let decision = guarded(ctx, |ctx| request::decide(session.req_header(), ctx))?;
+        let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
+        let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::pace_body(ctx);
         match decision {
             Ok(None) => return Ok(false),
-            Ok(Some(reply)) => response::answer(session, ctx, reply).await,
+            Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,
             Err(denial) => response::refuse(session, ctx, denial).await,
         }
         // What can fail in answering is the client.
@@ -70,27 +73,32 @@ impl ProxyHttp for Gateway {
             // which Pingora writes the last one: five bytes that the origin takes for the beginning of the next request.
             *body = None;
         }
-        if let Some(tunnel) = &ctx.attempt.tunnel
-            && end_of_stream
-        {
-            tunnel.request_ended();
-        }
         guarded(ctx, |ctx| {
-            request::bound_body(ctx, body.as_ref().map_or(0, |bytes| bytes.len()))?;
-            mirror::tee(session, body.as_ref(), end_of_stream, ctx);
+            let (mut upstream, copy) = ctx.mirrored()?;
+            if end_of_stream
+                && let Some(current) = &upstream.current
+                && let Some(tunnel) = &current.tunnel
+            {
+                tunnel.request_ended();
+            }
+            request::bound_body(&mut upstream, body.as_ref().map_or(0, |bytes| bytes.len()))?;
+            mirror::tee(session, body.as_ref(), end_of_stream, &upstream, copy);
             Ok(())
         })?
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        if let Some(wait) = ctx.attempt.wait.take() {
+        if let Some(wait) = ctx.upstream()?.tries.wait.take() {
             tokio::time::sleep(wait).await;
         }
-        guarded(ctx, |ctx| upstream::choose(session, ctx))?
+        guarded(ctx, |ctx| upstream::choose(session, ctx.upstream()?))?
     }
 
     fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Context, e: Box<Error>) -> Box<Error> {
-        retry::connect_failed(session, ctx, e)
+        match ctx.upstream() {
+            Ok(upstream) => retry::connect_failed(session, upstream, e),
+            Err(bug) => bug,
+        }
     }
 
     async fn connected_to_upstream(
@@ -102,7 +110,7 @@ impl ProxyHttp for Gateway {
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        retry::connected(reused, fd, ctx)
+        retry::connected(reused, fd, ctx.upstream()?)
     }
 
     async fn upstream_request_filter(
@@ -112,8 +120,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         guarded(ctx, |ctx| {
-            upstream::rewrite(session.req_header(), upstream_request, ctx)?;
-            mirror::begin(session, upstream_request, ctx);
+            upstream::rewrite(session.req_header(), upstream_request, ctx.upstream()?)?;
+            let (upstream, copy) = ctx.mirrored()?;
+            mirror::begin(session, upstream_request, &upstream, copy);
             Ok(())
         })?
     }
@@ -124,7 +133,7 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        retry::answer(session, upstream_response, ctx)
+        guarded(ctx, |ctx| upstream_response::accept(session, upstream_response, ctx.upstream()?))?
     }
 
     async fn response_filter(
@@ -133,13 +142,26 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        response::check(session, upstream_response, ctx)?;
-        response::frame(session, upstream_response);
-        response::part(session, ctx);
         guarded(ctx, |ctx| {
+            response::begin(session, upstream_response, ctx);
+            response::part(session, ctx);
             faults::panic_at(Place::Response, &session.req_header().headers);
-            response::seal_proxied(upstream_response, ctx);
-        })
+            response::seal_proxied(upstream_response, ctx)
+        })?
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        // Most answers have no stage: they pay for this look.
+        if ctx.response_body.is_some() {
+            guarded(ctx, |ctx| response_body::filter(body, ctx))?;
+        }
+        Ok(None)
     }
 
     fn error_while_proxy(
@@ -150,7 +172,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        retry::exchange_failed(peer, session, ctx, e, client_reused)
+        match ctx.upstream() {
+            Ok(upstream) => retry::exchange_failed(peer, session, upstream, e, client_reused),
+            Err(bug) => bug,
+        }
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {

@@ -8,24 +8,50 @@
 //!
 //! Either way the panic hook of [`crate::telemetry::program_log`] says where it happened.
 
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
+
+/// A step of a hook has panicked.
+#[derive(Debug)]
+pub struct Panicked(());
+
+impl Panicked {
+    /// Fails the request of `ctx`.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn fail<T>(self, ctx: &mut Context) -> Result<T> {
+        Error::e_because(ErrorType::InternalError, "a fault in the gateway's own code", ctx.panicked())
+    }
+}
+
+// Unwind safety of both: what a step left half done in the context is read for the log line only, and what requests share is
+// whole after every operation, or behind a lock that says so.
 
 /// Runs a step of a hook on the request's context. A panic in it fails the request.
 ///
 /// # Errors
 /// After a panic only; what the step itself says is passed on as it is.
 pub fn guarded<T>(ctx: &mut Context, step: impl FnOnce(&mut Context) -> T) -> Result<T> {
-    // Unwind safety: what the step left half done in the context is read for the log line only, and what requests share
-    // is whole after every operation, or behind a lock that says so.
-    match catch_unwind(AssertUnwindSafe(|| step(ctx))) {
-        Ok(value) => Ok(value),
-        Err(_) => {
-            ctx.panicked();
-            Error::e_explain(ErrorType::InternalError, "a fault in the gateway's own code")
-        }
-    }
+    catch_unwind(AssertUnwindSafe(|| step(ctx))).or_else(|_| Panicked(()).fail(ctx))
+}
+
+/// Runs a step of a hook that may wait. A panic in it, whenever it is polled, is for the caller to fail the request with.
+///
+/// # Errors
+/// After a panic only.
+pub async fn guarded_async<T>(step: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut step = pin!(step);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        // Never polled again.
+        Err(_) => Poll::Ready(Err(Panicked(()))),
+    })
+    .await
 }

@@ -3,28 +3,24 @@
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::error::answered;
+use super::response::answered;
 
 /// Completes the record with what the session knows, writes it, and gives the connection back.
 pub fn finish(session: &mut Session, ctx: &mut Context) {
-    if ctx.denial.is_none() && ctx.stream.is_some() {
-        ctx.denial = ctx.control.as_ref().and_then(|control| control.tunnel_end());
+    if ctx.denial().is_none()
+        && ctx.stream.is_some()
+        && let Some(ended) = ctx.claim.as_ref().and_then(|claim| claim.control.tunnel_end())
+    {
+        ctx.end_with(ended, false);
     }
-    if let Some(record) = &mut ctx.record {
-        let written = session.response_written().filter(|_| answered(session));
-        record.status = match &ctx.denial {
-            // The caller reads the refusal from `grpc-status`; people look for what it is.
-            Some(denial) if ctx.grpc_refused && written.is_some() => denial.cause.status().as_u16(),
-            _ => written.map_or(0, |header| header.status.as_u16()),
-        };
-        record.bytes_sent = session.body_bytes_sent() as u64;
-        record.bytes_received = session.body_bytes_read() as u64;
+    let written = session.response_written().filter(|_| answered(session)).map(|header| header.status.as_u16());
+    let status = written.map_or(0, |status| ctx.grpc_status().unwrap_or(status));
+    if let Some(claim) = &mut ctx.claim {
+        claim.record.status = status;
+        claim.record.bytes_sent = session.body_bytes_sent() as u64;
+        claim.record.bytes_received = session.body_bytes_read() as u64;
     }
-    ctx.finish();
-    ctx.stream = None;
     // A connection whose request body was not read to its end can't carry another request.
     let reusable = session.is_body_done();
-    if let Some(control) = ctx.control.take() {
-        control.ended(reusable);
-    }
+    ctx.finish(reusable);
 }

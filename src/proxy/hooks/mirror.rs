@@ -16,12 +16,10 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
-use super::context::Context;
-use crate::decision::request::RequestView;
-use crate::decision::rules::{Action, RouteId};
+use super::forward::UpstreamContext;
+use crate::decision::rules::Action;
 use crate::decision::upstream::mirror::Mirror;
 use crate::proxy::request_id::REQUEST_ID;
-use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};
 use crate::telemetry::metrics::MirrorOutcome;
 
@@ -48,21 +46,17 @@ pub struct Copy {
 }
 
 /// Begins the copy of a request, if there is to be one, with what the origin is `shown`.
-pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
-    let Some(id) = ctx.route.filter(|id| ctx.serving.mirrors[id.0 as usize].is_some()) else { return };
-    let serving = ctx.serving.clone();
-    let Some((rules, handle)) = mirror(&serving, id) else { return };
-    match &mut ctx.mirror {
+pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
+    let Some((rules, handle)) = mirror(ctx) else { return };
+    match progress {
         Progress::Undecided => {}
         // The request is tried again, and its body comes again from the beginning.
         Progress::Taking(copy) => return copy.body.clear(),
         Progress::Over => return,
     }
-    ctx.mirror = Progress::Over;
-    let (Some(permit), Some(normal), Some(upstream)) = (&ctx.permit, &ctx.normal, ctx.attempt.upstream) else { return };
+    *progress = Progress::Over;
     let request = session.req_header();
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    if !rules.wants(permit, &view, upstream, fastrand::u64(..)) {
+    if !rules.wants(&ctx.admitted.permit, &ctx.view(request), ctx.tries.upstream, fastrand::u64(..)) {
         return;
     }
     let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -70,20 +64,19 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &mut Context) {
         return handle.metrics.count(MirrorOutcome::TooLarge);
     }
     let Some(slot) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
-    let copy = Box::new(Copy { header: marked(shown, &ctx.request_id), body: BytesMut::new(), slot });
+    let copy = Box::new(Copy { header: marked(shown, ctx.request_id), body: BytesMut::new(), slot });
     if session.as_mut().is_body_empty() {
         send(copy, rules, handle, session, ctx);
     } else {
-        ctx.mirror = Progress::Taking(copy);
+        *progress = Progress::Taking(copy);
     }
 }
 
 /// Takes a piece of the body along, and sends the copy off with the last one.
-pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Context) {
-    let (Progress::Taking(_), Some(id)) = (&ctx.mirror, ctx.route) else { return };
-    let Progress::Taking(mut copy) = std::mem::replace(&mut ctx.mirror, Progress::Over) else { return };
-    let serving = ctx.serving.clone();
-    let Some((rules, handle)) = mirror(&serving, id) else { return };
+pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
+    let Progress::Taking(_) = progress else { return };
+    let Progress::Taking(mut copy) = std::mem::replace(progress, Progress::Over) else { return };
+    let Some((rules, handle)) = mirror(ctx) else { return };
     let piece = piece.map_or(&[][..], |piece| piece);
     if copy.body.len() + piece.len() > rules.body {
         return copy.slot.set_outcome(MirrorOutcome::TooLarge);
@@ -92,14 +85,16 @@ pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &mut Conte
     if last {
         send(copy, rules, handle, session, ctx);
     } else {
-        ctx.mirror = Progress::Taking(copy);
+        *progress = Progress::Taking(copy);
     }
 }
 
-/// The mirror of a route.
-fn mirror(serving: &ActiveConfig, id: RouteId) -> Option<(&Mirror, &RouteMirror)> {
+/// The mirror of the request's route.
+fn mirror<'a>(ctx: &UpstreamContext<'a>) -> Option<(&'a Mirror, &'a RouteMirror)> {
+    let (serving, id) = (ctx.serving, ctx.admitted.route);
+    let handle = serving.mirrors[id.0 as usize].as_ref()?;
     let Action::Forward { mirror: Some(mirror), .. } = &serving.route(id).action else { return None };
-    Some((mirror, serving.mirrors[id.0 as usize].as_ref()?))
+    Some((mirror, handle))
 }
 
 /// What the origin is shown, as a copy with an id of its own.
@@ -113,15 +108,14 @@ fn marked(shown: &RequestHeader, request_id: &HeaderValue) -> RequestHeader {
 }
 
 /// Sends the whole copy in a task of its own. Requests don't hold on to it, and neither does the process when it drains.
-fn send(copy: Box<Copy>, rules: &Mirror, handle: &RouteMirror, session: &Session, ctx: &Context) {
+fn send(copy: Box<Copy>, rules: &Mirror, handle: &RouteMirror, session: &Session, ctx: &UpstreamContext<'_>) {
     let Copy { mut header, body, mut slot } = *copy;
     slot.set_outcome(MirrorOutcome::Failed);
-    let (Some(permit), Some(normal), Some(control)) = (&ctx.permit, &ctx.normal, &ctx.control) else { return };
-    let request = session.req_header();
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
+    let (permit, view) = (&ctx.admitted.permit, ctx.view(session.req_header()));
     let upstream = ctx.serving.upstream(rules.upstream);
     let Some(endpoint) = upstream.state.choose_for_copy(permit, &view, fastrand::u64(..), ctx.started) else { return };
-    let peer = upstream.peer.to(endpoint.address, || control.connection().announced(session, normal.client));
+    let client = ctx.admitted.request.client;
+    let peer = upstream.peer.to(endpoint.address, || ctx.control.connection().announced(session, client));
     if frame(&mut header, body.len()).is_err() {
         return;
     }

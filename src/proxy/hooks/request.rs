@@ -1,5 +1,9 @@
 //! Read, route, access: the part of a request's way before any origin is asked.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::Version;
@@ -8,35 +12,37 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use smallvec::SmallVec;
 
-use super::context::Context;
-use crate::decision::access::{self, Facts};
+use super::context::{Claim, Context, Places, State};
+use super::forward::UpstreamContext;
+use crate::decision::access::{CredentialDigest, Principal};
+use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::{RawRequest, RequestView, Scheme, read};
-use crate::decision::rules::Action;
+use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
+use crate::decision::request::RawRequest;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::faults::{self, Place};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::begin_record;
-use crate::proxy::reply;
-use crate::proxy::reply::LocalReply;
 use crate::proxy::request_id::request_id_value;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
+use crate::state::address_lists::AddressList;
 use crate::telemetry::metrics::Bound;
 
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(control) = RequestControl::of(session) else { return };
     control.began();
-    // The log line is owed from here on, whatever goes wrong.
     let header = session.req_header();
     let connection = control.connection();
     let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
     record.user_agent = header.headers.get(USER_AGENT).cloned();
     record.referer = header.headers.get(REFERER).cloned();
-    ctx.target = header.uri.path_and_query().cloned();
     ctx.request_id = request_id_value(&record.request_id);
-    ctx.record = Some(Box::new(record));
-    ctx.control = Some(control);
+    // The log line is owed from here on, whatever goes wrong.
+    let target = header.uri.path_and_query().cloned();
+    ctx.claim = Some(Claim { record: Box::new(record), control, target });
 
     let bounds = ctx.serving.snapshot.bounds;
     if is_http2(session.req_header()) {
@@ -66,99 +72,120 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
 
 /// Lets the body of a request come as slowly as its route says.
 pub fn pace_body(ctx: &Context) {
-    if let (Some(id), Some(control)) = (ctx.route, &ctx.control) {
-        control.pace_body(ctx.serving.route(id).bounds.body_pacing());
+    if let (Some(id), Some(claim)) = (ctx.route(), &ctx.claim) {
+        claim.control.pace_body(ctx.serving.route(id).bounds.body_pacing());
     }
 }
 
-/// Decides until an origin is needed (`None`) or the answer is known.
-pub fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<LocalReply>, Denial> {
-    let serving = ctx.serving.clone();
-    let rules = &serving.snapshot.rules;
-    let (peer, scheme, now) = match &ctx.record {
-        Some(record) => (record.peer.ip(), record.scheme, record.time),
-        None => return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection")),
+/// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs. Gives the route's own answer, if
+/// it has one.
+///
+/// What is known of the request by then stays in the context, whichever way this ends.
+///
+/// # Errors
+/// The refusal.
+pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
+    let (State::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
+        return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
-
-    let mut normal = read(&rules.read, &raw(request, peer, scheme))?;
-    if let Some(id) = normal.request_id.take() {
-        ctx.identify_as(id);
-    }
-    let normal = ctx.normal.insert(normal);
-
-    let (id, parameters) = rules.table.find(&request.method, &request.headers, normal).taken()?;
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    ctx.route = Some(id);
-    ctx.parameters = parameters;
-    let route = serving.route(id);
-
-    if content_length(request).is_some_and(|length| length > route.bounds.body) {
-        return Err(body_too_large(route.bounds.body));
-    }
-
-    let stranger = access::enter(route, serving.address_lists.as_slice(), &view)?;
-    let needs = stranger.needs(&view);
-    let tokens = &ctx.shared.state.tokens;
-    let facts = Facts { verified: needs.verified.and_then(|digest| tokens.get(&digest, now)) };
-    let caller = stranger.identify(&view, facts, now)?;
-    if let Some((digest, principal)) = caller.remember() {
-        tokens.insert(digest, principal);
-    }
-    if let Some(record) = &mut ctx.record {
-        // Known from here on, also if the caller is refused below.
-        record.principal = caller.principal().cloned();
-    }
-    let cleared = caller.clear(route, &rules.limits, &view, &ctx.shared.bucket_hasher)?;
-
+    let now = record.time;
+    let inputs = Inputs {
+        rules: &ctx.serving.snapshot.rules,
+        lists: ctx.serving.address_lists.as_slice(),
+        hasher: &ctx.shared.bucket_hasher,
+        request: raw(request, &control.connection().facts),
+        now,
+    };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
-    let mut taken = SmallVec::<[_; 4]>::new();
-    for take in cleared.takes() {
-        let limit = &rules.limits[take.limit.0 as usize];
-        let (answer, guard) = serving.limits[take.limit.0 as usize].take(take.bucket, now_nanos);
-        ctx.concurrency.extend(guard);
-        if !answer.granted {
-            serving.limit_refusals[take.limit.0 as usize].inc();
-        }
-        taken.push(answer);
-        if !answer.granted && !limit.report_only {
-            break;
+    let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
+    faults::panic_after_wait_at(Place::Fact, &request.headers).await;
+    let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
+    if let Some((digest, principal)) = verified {
+        ctx.shared.state.tokens.insert(digest, principal);
+    }
+    let settled = ctx.settle(decision);
+    faults::panic_at(Place::Request, &request.headers);
+    settled
+}
+
+/// A credential that was verified on the way.
+type Verified = (CredentialDigest, Arc<Principal>);
+
+/// Drives the pipeline to its decision.
+async fn run(
+    inputs: Inputs<'_, [Arc<AddressList>]>,
+    findings: &mut Findings,
+    outside: &Outside<'_>,
+    places: &mut Places,
+) -> (Decision, Option<Verified>) {
+    let mut pipeline = Pipeline::new(inputs, findings);
+    let mut fact = Fact::Start;
+    loop {
+        match pipeline.step(fact) {
+            Step::Need(need) => fact = outside.answer(need, places).await,
+            Step::Done(decision) => return (decision, pipeline.take_verified()),
         }
     }
-    faults::panic_at(Place::Request, &request.headers);
-    let permit = cleared.admit(&rules.limits, &taken)?;
+}
 
-    let reply = match &route.action {
-        Action::Forward { to, .. } => {
-            ctx.attempt.upstream = Some(to.choose(&permit, &view, || fastrand::u64(..)));
-            None
+/// Where facts come from.
+struct Outside<'a> {
+    serving: &'a ActiveConfig,
+    shared: &'a Runtime,
+    now: SystemTime,
+    now_nanos: u64,
+}
+
+impl Outside<'_> {
+    /// Answers what is at hand at once. What has to be fetched is awaited here, with a bound of its own.
+    async fn answer(&self, need: Need, places: &mut Places) -> Fact {
+        match need {
+            Need::RememberedToken(digest) => Fact::RememberedToken(self.shared.state.tokens.get(&digest, self.now)),
+            Need::Limits(requests) => Fact::Limits(self.take(&requests, places)),
+            Need::Random => Fact::Random(fastrand::u64(..)),
         }
-        Action::Respond(fixed) => Some(reply::fixed(fixed)),
-        Action::Redirect(redirect) => Some(reply::redirect(redirect, normal, &ctx.parameters)),
-    };
-    ctx.permit = Some(permit);
-    Ok(reply)
+    }
+
+    /// Takes from the limits in their order, until an enforcing one refuses.
+    fn take(&self, requests: &[LimitRequest], places: &mut Places) -> LimitResults {
+        let mut results = LimitResults::new();
+        for request in requests {
+            let index = request.limit.0 as usize;
+            let (result, guard) = self.serving.limits[index].take(request.bucket, self.now_nanos, request.amount);
+            places.extend(guard);
+            results.push(result);
+            if !result.granted {
+                self.serving.limit_refusals[index].inc();
+                if !self.serving.snapshot.rules.limits[index].report_only {
+                    break;
+                }
+            }
+        }
+        results
+    }
 }
 
 /// Counts request body bytes against the route's bound, for bodies that do not say their length beforehand.
-pub fn bound_body(ctx: &mut Context, length: usize) -> Result<()> {
-    ctx.body_seen += length as u64;
-    let Some(route) = ctx.route.map(|id| ctx.serving.route(id)) else { return Ok(()) };
-    if ctx.body_seen <= route.bounds.body {
+///
+/// # Errors
+/// The body is larger.
+pub fn bound_body(ctx: &mut UpstreamContext<'_>, length: usize) -> Result<()> {
+    ctx.tries.body_seen += length as u64;
+    let bound = ctx.route().bounds.body;
+    if ctx.tries.body_seen <= bound {
         return Ok(());
     }
-    ctx.denial = Some(body_too_large(route.bounds.body));
-    Error::e_explain(ErrorType::HTTPStatus(413), "request body over its bound")
+    Error::e_because(ErrorType::HTTPStatus(413), "request body over its bound", body_too_large(bound))
 }
 
-pub(in crate::proxy) fn raw<'a>(request: &'a RequestHeader, peer: std::net::IpAddr, scheme: Scheme) -> RawRequest<'a> {
+fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRequest<'a> {
     RawRequest {
         method: &request.method,
         target: request.raw_path(),
         authority: request.uri.authority().map(|authority| authority.as_str()),
-        headers: &request.headers,
+        fields: (&request.headers).into(),
         version: request.version,
-        peer,
-        scheme,
+        connection,
     }
 }
 
@@ -178,10 +205,6 @@ fn protocol(version: Version) -> &'static str {
 
 fn content_length(request: &RequestHeader) -> Option<u64> {
     request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn body_too_large(bound: u64) -> Denial {
-    Denial::new(Cause::BodyTooLarge, format!("the request body exceeds {bound} bytes"))
 }
 
 /// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.

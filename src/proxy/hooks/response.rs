@@ -1,42 +1,39 @@
-//! Respond: every answer leaves through one of these functions, sealed with the owner's headers.
+//! Respond: what concerns the client of an answer, whoever made it. Every answer leaves through one of these functions, sealed
+//! with the owner's headers.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
+use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
 
 use super::context::Context;
 use super::request::{drainable, is_http2};
 use super::sticky;
-use crate::decision::access::limit::rate_limit_headers;
-use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::{grpc, grpc::is_grpc, is_endless};
+use crate::decision::access::Permit;
+use crate::decision::limit::rate_limit_headers;
+use crate::decision::outcome::Denial;
+use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE, Fields};
+use crate::decision::response::grpc::{self, is_grpc};
+use crate::decision::response::{BodyStage, is_endless};
 use crate::proxy::drain::DrainStage;
 use crate::proxy::reply;
 use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
 use crate::proxy::request_id::REQUEST_ID;
-use crate::telemetry::metrics::Bound;
-
-/// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 3] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-];
 
 /// Refuses the request with its denial.
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
-    let accept = session.req_header().headers.get(http::header::ACCEPT);
+    let fields = Fields::from(&session.req_header().headers);
+    let accept = fields.get(&ACCEPT);
     let limits = &ctx.serving.snapshot.rules.limits;
-    let reply = if is_http2(session.req_header()) && is_grpc(&session.req_header().headers) {
-        ctx.grpc_refused = true;
+    let grpc = is_http2(session.req_header()) && is_grpc(fields.get(&CONTENT_TYPE));
+    let reply = if grpc {
         reply::grpc_refusal(&denial, limits)
     } else {
         reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id.to_str().unwrap_or_default())
     };
-    ctx.denial = Some(denial);
+    ctx.end_with(denial, grpc);
     answer(session, ctx, reply).await
 }
 
@@ -45,7 +42,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalRe
     seal(&mut reply.header, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
-    ctx.concurrency.clear();
+    ctx.places.clear();
     // An unread body would be taken for the next request. HTTP/2 resets the stream instead.
     let drain = !is_http2(session.req_header()) && !session.is_body_done();
     let keep = !drain || drainable(session.req_header());
@@ -70,55 +67,50 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalRe
     Ok(())
 }
 
-/// Refuses what an origin must not say: what the client's side would read in another way, or what has no end.
-pub fn check(session: &mut Session, header: &ResponseHeader, ctx: &mut Context) -> Result<()> {
-    let refuse = |ctx: &mut Context, detail: &'static str| {
-        ctx.denial = Some(Denial::new(Cause::UpstreamProtocol, detail));
-        Error::e_explain(ErrorType::InvalidHTTPHeader, detail).map_err(|e| e.into_up())
-    };
+/// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
+pub fn answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|header| is_final(header.status))
+}
+
+/// Whether `status` is that of an answer, and not of an interim one (RFC 9110 §15.2).
+pub fn is_final(status: StatusCode) -> bool {
+    !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Prepares the client's side of the connection for an answer of the origin.
+pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Context) {
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
-        // It would turn the rest of the connection into bytes that no rule sees.
-        let Some(tunnel) =
-            ctx.attempt.tunnel.as_ref().filter(|_| !is_http2(session.req_header()) && session.is_upgrade_req())
-        else {
-            return refuse(ctx, "the origin switched protocols unasked");
-        };
-        tunnel.opened();
-        if let Some(control) = &ctx.control {
-            control.tunnel_began();
-        }
         ctx.stream = Some(ctx.shared.metrics.stream_open());
+        if let Some(claim) = &ctx.claim {
+            claim.control.tunnel_began();
+        }
         // From here on the connection to the origin watches the silence of both sides.
         session.set_read_timeout(None);
-        return Ok(());
-    }
-    if header.status.is_informational() {
-        ctx.attempt.interim += 1;
-        if ctx.attempt.interim > ctx.serving.snapshot.bounds.interim_answers {
-            ctx.shared.metrics.bound_hit(Bound::InterimAnswers);
-            return refuse(ctx, "the origin gives more interim answers than `bounds.interim_answers`");
-        }
-        return Ok(());
-    }
-    // What the body is coded with besides would be passed on as if the client had asked for it (RFC 9112 §6.1).
-    let mut codings = header.headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if !chunked || codings.next().is_some() {
-        return refuse(ctx, "the origin's Transfer-Encoding is not exactly `chunked`");
-    }
-    if is_endless(&header.headers) {
+    } else if is_final(header.status) && is_endless(&header.headers) {
         ctx.stream = Some(ctx.shared.metrics.stream_open());
-        if let Some(control) = &ctx.control {
-            control.stream_began();
+        if let Some(claim) = &ctx.claim {
+            claim.control.stream_began();
         }
     }
-    Ok(())
+    if session.req_header().version == Version::HTTP_10
+        && is_final(header.status)
+        && header.status != StatusCode::NO_CONTENT
+    {
+        // HTTP/1.0 knows no chunks: a body of unknown length ends with the connection (RFC 9112 §6.1).
+        header.remove_header(&TRANSFER_ENCODING);
+        if !header.headers.contains_key(CONTENT_LENGTH) {
+            session.set_keepalive(None);
+        }
+    }
+    if is_final(header.status) {
+        ctx.response_body = BodyStage::of(&session.req_header().method, header.status);
+    }
 }
 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
     if ctx.shared.drain.stage() != DrainStage::Serving
-        && ctx.control.as_ref().is_some_and(|control| control.connection().is_closing())
+        && ctx.claim.as_ref().is_some_and(|claim| claim.control.connection().is_closing())
     {
         session.set_keepalive(None);
     }
@@ -127,8 +119,10 @@ pub fn part(session: &mut Session, ctx: &Context) {
 /// Ends an answer that has no end of its own, as if the origin had ended it. What its client has of the last event, it
 /// forgets (HTML §9.2.6); a gRPC client is told to come back.
 pub async fn end_stream(session: &mut Session, ctx: &Context) {
-    let grpc = session.response_written().is_some_and(|header| is_grpc(&header.headers));
-    let ended = match &ctx.denial {
+    let grpc = session
+        .response_written()
+        .is_some_and(|header| is_grpc(header.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes)));
+    let ended = match ctx.denial() {
         Some(denial) if grpc && is_http2(session.req_header()) => {
             let mut trailers = http::HeaderMap::new();
             trailers.insert(grpc::STATUS, HeaderValue::from(denial.cause.grpc_status() as u16));
@@ -142,72 +136,28 @@ pub async fn end_stream(session: &mut Session, ctx: &Context) {
     }
 }
 
-/// Frames an answer as its receiver understands it.
-pub fn frame(session: &mut Session, header: &mut ResponseHeader) {
-    if header.status.is_informational() || header.status == StatusCode::NO_CONTENT {
-        // They have no body, and may not say how long it is (RFC 9110 §8.6, RFC 9112 §6.1).
-        header.remove_header(&CONTENT_LENGTH);
-        header.remove_header(&TRANSFER_ENCODING);
-    } else if session.req_header().version == Version::HTTP_10 {
-        // HTTP/1.0 knows no chunks: a body of unknown length ends with the connection (RFC 9112 §6.1).
-        header.remove_header(&TRANSFER_ENCODING);
-        if !header.headers.contains_key(CONTENT_LENGTH) {
-            session.set_keepalive(None);
-        }
-    }
-    one_length(header);
-}
-
-/// Says an agreed length once (RFC 9110 §8.6); lengths that differ were refused when the head was read.
-fn one_length(header: &mut ResponseHeader) {
-    let mut lengths = header.headers.get_all(CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return };
-    let single = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    if (lengths.next().is_some() || single.len() < first.len())
-        && let Ok(single) = HeaderValue::from_bytes(single)
-    {
-        set(header, &CONTENT_LENGTH, single);
-    }
-}
-
 /// Seals an answer of the origin. Informational ones pass: they are not the answer (RFC 9110 §15.2).
-pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) {
-    strip_hop_by_hop(header);
-    if header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS {
-        return;
+///
+/// # Errors
+/// If no request was forwarded. Pingora has no answer of an origin then.
+pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    if !is_final(header.status) {
+        return Ok(());
     }
-    ctx.attempt.answered = Some(std::time::Instant::now());
-    ctx.attempt.status = Some(header.status.as_u16());
+    let upstream = ctx.upstream()?;
+    if let Some(current) = upstream.current {
+        current.times.answered = Some((std::time::Instant::now(), header.status.as_u16()));
+    }
     seal(header, ctx);
-    sticky::assign(header, ctx);
-}
-
-fn strip_hop_by_hop(header: &mut ResponseHeader) {
-    for name in &HOP_BY_HOP {
-        header.remove_header(name);
-    }
-    if header.status != StatusCode::SWITCHING_PROTOCOLS && header.headers.contains_key(CONNECTION) {
-        for name in nominated(header) {
-            header.remove_header(&name);
-        }
-        header.remove_header(&UPGRADE);
-        header.remove_header(&CONNECTION);
-    }
-}
-
-/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's.
-fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
-    let values = header.headers.get_all(CONNECTION).iter();
-    let tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
-    names.filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING).collect()
+    sticky::assign(header, &ctx.upstream()?);
+    Ok(())
 }
 
 fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(&mut ResponseHeaderEditor(header));
-    if let Some(standing) = ctx.permit.as_ref().and_then(|permit| permit.standing()) {
-        let limit = &ctx.serving.snapshot.rules.limits[standing.limit.0 as usize];
-        for (name, value) in rate_limit_headers(limit, &standing) {
+    ctx.response_rules().apply(None, &mut ResponseHeaderEditor(header));
+    if let Some(status) = ctx.permit().and_then(Permit::limit_status) {
+        let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
+        for (name, value) in rate_limit_headers(limit, &status) {
             set(header, &name, value);
         }
     }

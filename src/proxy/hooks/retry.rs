@@ -11,11 +11,10 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 
-use super::context::Context;
-use super::endpoint::{tried, unreachable};
-use super::error::{answered, detail, is_timeout, upstream_cause};
-use super::upstream::{fall_back, rest_of_split};
-
+use super::endpoint::{record_result, record_unreachable};
+use super::error::{carrying, denial_of, detail, is_timeout, upstream_cause};
+use super::forward::{Try, TryConnection, UpstreamContext};
+use super::response::answered;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::upstream::outcome::TryResult;
 use crate::decision::upstream::retry::{Decision, Effective, Failure, Progress};
@@ -29,25 +28,25 @@ const SENT_ONCE: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Sets apart the pooled connections that can be cut.
 const CUTTABLE: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-/// Chooses the kind of connection that this try needs. `peer` is that of an upstream without tunnel.
-pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &mut Context, began: Instant) {
-    let Some(id) = ctx.attempt.upstream else { return };
-    let (Some(rules), config) = (rules(ctx), ctx.serving.snapshot.upstream(id)) else { return };
+/// Chooses the kind of connection that this try needs, and with it how long it may take and how its connection is watched.
+/// `peer` is that of an upstream without tunnel.
+pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) {
+    let (rules, config) = (rules(ctx), ctx.serving.snapshot.upstream(ctx.tries.upstream));
+    let began = current.times.began;
     let left = config.timeouts.request.map(|request| request.saturating_sub(began - ctx.started));
     let limit = rules.try_timeout().into_iter().chain(left).min();
     let repeats = rules.repeats(&request.method);
-    let state = &ctx.serving.upstream(id).state;
-    if ctx.attempt.count == 1 && (rules.charges() || config.http2) {
+    let state = &ctx.upstream().state;
+    if ctx.tries.count == 1 && (rules.charges() || config.http2) {
         state.budget().asked(began);
     }
-    ctx.attempt.limit = limit;
-    ctx.attempt.wire = None;
+    current.limit = limit;
     if config.http2 {
         if let Some(limit) = limit {
             // Cutting the connection would cut the requests beside this one.
             peer.options.read_timeout = Some(limit.min(config.timeouts.response));
         }
-        if ctx.attempt.fresh {
+        if ctx.tries.fresh {
             alone(peer);
         }
         return;
@@ -56,7 +55,7 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &mut Context, 
     let once = long || !repeats;
     let idle = config.timeouts.idle_unsafe;
     let distrusted = || idle.is_zero() || !state.reuse().trusted(began);
-    let fresh = ctx.attempt.fresh || long || once && distrusted();
+    let fresh = ctx.tries.fresh || long || once && distrusted();
     if fresh {
         alone(peer);
     } else if once {
@@ -66,15 +65,15 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &mut Context, 
         peer.group_key ^= CUTTABLE;
     }
     if limit.is_some() || once && !fresh {
-        ctx.attempt.wire = Some(ctx.shared.upstream_connections.watch(peer, once.then_some(state)));
+        current.connection =
+            TryConnection::Connecting(ctx.shared.upstream_connections.watch(peer, once.then_some(state)));
     }
 }
 
 /// The rules of this request's route and upstream.
-fn rules(ctx: &Context) -> Option<Effective<'_>> {
-    let upstream = &ctx.serving.snapshot.upstream(ctx.attempt.upstream?).retries;
-    let route = ctx.route.and_then(|id| ctx.serving.route(id).retries.as_deref());
-    Some(Effective { upstream, route })
+fn rules<'a>(ctx: &UpstreamContext<'a>) -> Effective<'a> {
+    let upstream = &ctx.serving.snapshot.upstream(ctx.tries.upstream).retries;
+    Effective { upstream, route: ctx.serving.route(ctx.admitted.route).retries.as_deref() }
 }
 
 /// A connection that no other request has used or will use.
@@ -94,26 +93,27 @@ fn has_long_body(request: &RequestHeader) -> bool {
 ///
 /// # Errors
 /// The origin has ended the pooled connection meanwhile.
-pub fn connected(reused: bool, descriptor: RawFd, ctx: &mut Context) -> Result<()> {
+pub fn connected(reused: bool, descriptor: RawFd, ctx: UpstreamContext<'_>) -> Result<()> {
+    let Some(current) = ctx.current else { return Ok(()) };
     let now = Instant::now();
-    ctx.attempt.connected = Some(now);
-    ctx.attempt.reused = reused;
-    let Some(wire) = ctx.attempt.wire.take() else { return Ok(()) };
+    current.times.connected = Some(now);
+    current.times.reused = reused;
+    let TryConnection::Connecting(wire) = &current.connection else { return Ok(()) };
     let exchange = if reused {
         ctx.shared.upstream_connections.find(descriptor).and_then(|pooled| pooled.begin_again())
     } else {
-        ctx.shared.upstream_connections.connected(descriptor, &wire);
+        ctx.shared.upstream_connections.connected(descriptor, wire);
         Some(wire.begin())
     };
     let Some(exchange) = exchange else {
-        ctx.attempt.failure = Some(Failure::Ended);
+        current.connection = TryConnection::Unwatched;
+        current.failure = Some(Failure::Ended);
         return Error::e_explain(ErrorType::ConnectionClosed, "the pooled connection had ended")
             .map_err(Error::into_up);
     };
-    if let (Some(limit), Some(began)) = (ctx.attempt.limit, ctx.attempt.began) {
-        ctx.attempt.overdue = Some(exchange.cut_after(limit.saturating_sub(now - began)));
-    }
-    ctx.attempt.exchange = Some(exchange);
+    let left = current.limit.map(|limit| limit.saturating_sub(now - current.times.began));
+    let overdue = left.map(|left| exchange.cut_after(left));
+    current.connection = TryConnection::InUse(exchange, overdue);
     Ok(())
 }
 
@@ -121,23 +121,27 @@ pub fn connected(reused: bool, descriptor: RawFd, ctx: &mut Context) -> Result<(
 ///
 /// # Errors
 /// The request is to be tried again.
-pub fn answer(session: &Session, header: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+pub fn answered_by_origin(session: &Session, header: &ResponseHeader, ctx: &mut UpstreamContext<'_>) -> Result<()> {
     if header.status.is_informational() && header.status != http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    ctx.attempt.overdue = None;
-    if ctx.attempt.exchange.as_ref().is_some_and(|exchange| exchange.was_cut()) {
-        ctx.attempt.failure = Some(Failure::Timeout);
+    let Some(current) = &mut ctx.current else { return Ok(()) };
+    current.stop_timer();
+    if current.exchange().is_some_and(|exchange| exchange.was_cut()) {
+        current.failure = Some(Failure::Timeout);
         return Error::e_explain(ErrorType::ReadTimedout, "the answer came too late").map_err(Error::into_up);
     }
+    let hinted = current.interim > 0;
     let status = header.status.as_u16();
-    tried(ctx, TryResult::Answered(status));
-    if !rules(ctx).is_some_and(|rules| rules.covers(status)) || ctx.attempt.interim > 0 {
+    record_result(ctx, TryResult::Answered(status));
+    if !rules(ctx).covers(status) || hinted {
         return Ok(());
     }
     let failure = Failure::Status(status, retry_after(header));
-    if again(session, ctx, failure) {
-        ctx.attempt.failure = Some(failure);
+    if again(session, ctx, failure)
+        && let Some(current) = &mut ctx.current
+    {
+        current.failure = Some(failure);
         return Error::e_explain(ErrorType::HTTPStatus(status), "the answer is worth another try")
             .map_err(Error::into_up);
     }
@@ -151,44 +155,51 @@ fn retry_after(header: &ResponseHeader) -> Option<Duration> {
 }
 
 /// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
-pub fn connect_failed(session: &Session, ctx: &mut Context, mut e: Box<Error>) -> Box<Error> {
-    let cause = upstream_cause(&e);
-    ctx.denial = Some(Denial::new(cause, detail(&e)));
-    unreachable(ctx, &e);
-    ctx.attempt.chosen = None;
-    let Some(id) = ctx.attempt.upstream else { return e };
-    let upstream = ctx.serving.upstream(id);
+pub fn connect_failed(session: &Session, mut ctx: UpstreamContext<'_>, mut e: Box<Error>) -> Box<Error> {
+    let denial = Denial::new(upstream_cause(&e), detail(&e));
+    record_unreachable(&mut ctx, &e);
+    ctx.end_try();
+    let upstream = ctx.upstream();
     upstream.metrics.connect_failed();
-    let untried = upstream.state.endpoints().endpoints.len() > ctx.attempt.tried.len();
-    let retry = again(session, ctx, Failure::Connect { untried });
-    let rest = rest_of_split(ctx).filter(|_| !retry);
+    let untried = upstream.state.endpoints().endpoints.len() > ctx.tries.tried.len();
+    let retry = again(session, &mut ctx, Failure::Connect { untried });
+    let rest = ctx.rest_of_split().filter(|_| !retry);
     e.set_retry(retry || rest.is_some());
     if let Some(rest) = rest {
-        fall_back(ctx, rest);
+        ctx.fall_back(rest);
     }
-    e
+    if e.retry() {
+        ctx.tries.failed = Some(denial);
+        return e;
+    }
+    carrying(e, denial)
 }
 
 /// The exchange broke after a connection stood.
 pub fn exchange_failed(
     peer: &HttpPeer,
     session: &mut Session,
-    ctx: &mut Context,
+    mut ctx: UpstreamContext<'_>,
     e: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
     let mut e = e.more_context(format!("endpoint {}", peer._address));
-    ctx.attempt.overdue = None;
-    let exchange = ctx.attempt.exchange.take();
-    let found = ctx.attempt.failure.take();
+    let Some(current) = &mut ctx.current else { return e };
+    let found = current.failure.take();
     if let Some(Failure::Status(..)) = found {
         // It was decided when the answer came.
-        ctx.attempt.chosen = None;
+        ctx.end_try();
         e.set_retry(true);
         return e;
     }
-    let cut = exchange.as_ref().is_some_and(|exchange| exchange.was_cut());
-    let unread = reused && exchange.as_ref().is_some_and(|exchange| exchange.was_unread());
+    let connection = std::mem::replace(&mut current.connection, TryConnection::Unwatched);
+    let (cut, unread) = match &connection {
+        TryConnection::InUse(exchange, _) => (exchange.was_cut(), reused && exchange.was_unread()),
+        TryConnection::Unwatched | TryConnection::Connecting(_) => (false, false),
+    };
+    drop(connection);
+    // What the client has seen something of can't begin anew.
+    let begun = current.times.answered.is_some() || current.interim > 0 || answered(session);
     let failure = match found {
         Some(failure) => Some(failure),
         None if *e.esource() != ErrorSource::Upstream => None,
@@ -202,22 +213,22 @@ pub fn exchange_failed(
     // An endpoint can't answer what the client has not said yet.
     let is_waiting = failure == Failure::Timeout && !session.as_mut().is_body_done();
     if let Some(result) = result(failure).filter(|_| !is_waiting) {
-        tried(ctx, result);
+        record_result(&mut ctx, result);
     }
-    if ctx.denial.is_none() {
-        ctx.denial = Some(if failure == Failure::Timeout && cut {
+    let denial = match denial_of(&e) {
+        Some(denial) => denial.clone(),
+        None if failure == Failure::Timeout && cut => {
             Denial::new(Cause::UpstreamTimeout, "no answer within `try_timeout` or `timeouts.request`")
-        } else {
-            Denial::new(upstream_cause(&e), detail(&e))
-        });
-    }
-    // What the client has seen something of can't begin anew.
-    let begun = ctx.attempt.answered.is_some() || ctx.attempt.interim > 0 || answered(session);
-    if !begun && again(session, ctx, failure) {
-        ctx.attempt.chosen = None;
+        }
+        None => Denial::new(upstream_cause(&e), detail(&e)),
+    };
+    if !begun && again(session, &mut ctx, failure) {
+        ctx.end_try();
+        ctx.tries.failed = Some(denial);
         e.set_retry(true);
+        return e;
     }
-    e
+    carrying(e, denial)
 }
 
 /// What kind of failure of the origin this is.
@@ -252,15 +263,14 @@ fn result(failure: Failure) -> Option<TryResult> {
 }
 
 /// Whether the request is tried again; if so, prepares for it.
-fn again(session: &Session, ctx: &mut Context, failure: Failure) -> bool {
-    let (Some(id), Some(rules)) = (ctx.attempt.upstream, rules(ctx)) else { return false };
-    let config = ctx.serving.snapshot.upstream(id);
-    let upstream = ctx.serving.upstream(id);
+fn again(session: &Session, ctx: &mut UpstreamContext<'_>, failure: Failure) -> bool {
+    let (rules, config) = (rules(ctx), ctx.serving.snapshot.upstream(ctx.tries.upstream));
+    let upstream = ctx.serving.upstream(ctx.tries.upstream);
     let now = Instant::now();
     let progress = Progress {
         method: &session.req_header().method,
-        tries: ctx.attempt.count,
-        stale: ctx.attempt.stale,
+        tries: ctx.tries.count,
+        stale: ctx.tries.stale,
         body_kept: !session.as_ref().retry_buffer_truncated(),
         left: config.timeouts.request.map(|request| request.saturating_sub(now - ctx.started)),
     };
@@ -272,17 +282,17 @@ fn again(session: &Session, ctx: &mut Context, failure: Failure) -> bool {
         return false;
     }
     upstream.metrics.retried(failure);
-    let attempt = &mut ctx.attempt;
-    attempt.wait = (!after.is_zero()).then_some(after);
-    attempt.fresh = fresh;
-    attempt.reason = Some(failure);
+    let tries = &mut *ctx.tries;
+    tries.wait = (!after.is_zero()).then_some(after);
+    tries.fresh = fresh;
+    tries.reason = Some(failure);
     if free {
-        attempt.stale += 1;
-        attempt.count -= 1;
+        tries.stale += 1;
+        tries.count -= 1;
     }
     if fresh {
         // The endpoint itself is not to blame for a connection that had grown old.
-        attempt.tried.pop();
+        tries.tried.pop();
     }
     true
 }

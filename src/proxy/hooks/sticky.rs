@@ -1,20 +1,17 @@
 //! The cookie of sticky sessions: given with the answer, and hidden from the endpoint.
 
-use std::time::SystemTime;
-
 use http::HeaderValue;
 use http::header::{COOKIE, SET_COOKIE};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::context::Context;
+use super::forward::UpstreamContext;
 use crate::decision::request::Scheme;
 use crate::decision::upstream::sticky;
 
 /// Takes the cookie out of a request to the endpoint, which must learn neither its name nor another endpoint's.
-pub fn hide(upstream: &mut RequestHeader, ctx: &Context) -> Result<()> {
-    let Some(id) = ctx.attempt.upstream else { return Ok(()) };
-    let Some(name) = ctx.serving.upstream(id).state.cookie_name() else { return Ok(()) };
+pub fn hide(upstream: &mut RequestHeader, ctx: &UpstreamContext<'_>) -> Result<()> {
+    let Some(name) = ctx.upstream().state.cookie_name() else { return Ok(()) };
     let fields = || upstream.headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
     if !fields().any(|field| sticky::without(field, name).is_some()) {
         return Ok(());
@@ -28,16 +25,14 @@ pub fn hide(upstream: &mut RequestHeader, ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Adds the cookie to the answer of the endpoint that the client is to come back to. What failed is no place to stay.
-pub fn assign(answer: &mut ResponseHeader, ctx: &Context) {
-    let (Some(id), Some(chosen), Some(normal)) = (ctx.attempt.upstream, &ctx.attempt.chosen, &ctx.normal) else {
-        return;
-    };
+/// Adds the cookie to the answer of the endpoint that the client is to come back to; not to a server error.
+pub fn assign(answer: &mut ResponseHeader, ctx: &UpstreamContext<'_>) {
+    let Some(current) = &ctx.current else { return };
     if answer.status.is_server_error() {
         return;
     }
-    let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    if let Some(cookie) = ctx.serving.upstream(id).state.cookie(chosen, normal.scheme == Scheme::Https, time) {
+    let tls = ctx.admitted.request.scheme == Scheme::Https;
+    if let Some(cookie) = ctx.upstream().state.cookie(&current.selected, tls, ctx.time) {
         // Beside those of the origin, which stay as they are; it was made of what a field may hold.
         let _ = answer.append_header(SET_COOKIE, cookie);
     }

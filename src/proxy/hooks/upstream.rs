@@ -1,7 +1,7 @@
 //! Upstream and rewrite: which endpoint is asked, whether again, and what it is shown.
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
@@ -11,102 +11,83 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::Context;
+use super::forward::{Try, UpstreamContext};
 use super::retry;
 use super::sticky;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::RequestView;
+use crate::decision::pipeline::Admitted;
 use crate::decision::rewrite::{self, Edit};
-use crate::decision::rules::{Action, UpstreamId};
+use crate::decision::rules::Action;
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, Place};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::SelectionTime;
 
 /// Chooses an endpoint that was not tried yet.
-pub fn choose(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    // Its place is free for this try.
-    ctx.attempt.chosen = None;
-    let request = session.req_header();
-    let (Some(permit), Some(normal), Some(id), Some(control)) =
-        (&ctx.permit, &ctx.normal, ctx.attempt.upstream, &ctx.control)
-    else {
-        return Error::e_explain(ErrorType::InternalError, "BUG: an upstream was asked for without a permit");
-    };
-    let upstream = ctx.serving.upstream(id);
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
-    let first = ctx.attempt.began.is_none();
+///
+/// # Errors
+/// With the denial, where there is none: why the last try failed, or why no endpoint can be used.
+pub fn choose(session: &Session, mut ctx: UpstreamContext<'_>) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
-    let at = if first { ctx.started } else { Instant::now() };
-    let time = ctx.record.as_ref().map_or_else(SystemTime::now, |record| record.time);
-    let pick = |tried: &[SocketAddr]| {
-        upstream.state.choose(permit, &view, tried, fastrand::u64(..), SelectionTime { at, time })
+    ctx.end_try();
+    let at = if ctx.tries.is_first() { ctx.started } else { Instant::now() };
+    let request = session.req_header();
+    let pick = |ctx: &UpstreamContext<'_>, tried: &[SocketAddr]| {
+        let (permit, now) = (&ctx.admitted.permit, SelectionTime { at, time: ctx.time });
+        ctx.upstream().state.choose(permit, &ctx.view(request), tried, fastrand::u64(..), now)
     };
-    let mut found = pick(&ctx.attempt.tried);
-    if matches!(found, Ok(None)) && !matches!(ctx.attempt.reason, None | Some(Failure::Connect { .. })) {
+    let mut found = pick(&ctx, &ctx.tries.tried);
+    if matches!(found, Ok(None)) && !matches!(ctx.tries.reason, None | Some(Failure::Connect { .. })) {
         // What has answered, if only to break off, may be asked again once there is nobody else.
-        ctx.attempt.tried.clear();
-        found = pick(&[]);
+        ctx.tries.tried.clear();
+        found = pick(&ctx, &[]);
     }
-    if !matches!(&found, Ok(Some(chosen)) if !chosen.panic)
-        && let Some(rest) = rest_of_split(ctx)
+    if !matches!(&found, Ok(Some(selected)) if !selected.panic)
+        && let Some(rest) = ctx.rest_of_split()
     {
         drop(found);
-        fall_back(ctx, rest);
+        ctx.fall_back(rest);
         return choose(session, ctx);
     }
     match found {
-        Ok(Some(chosen)) => {
-            let address = chosen.endpoint.address;
-            ctx.attempt.tried.push(address);
-            ctx.attempt.count += 1;
-            ctx.attempt.began = Some(at);
-            ctx.attempt.connected = None;
-            // What is kept of the body passes the filter once more.
-            ctx.body_seen = 0;
-            ctx.attempt.chosen = Some(chosen);
-            let mut peer = upstream.peer.to(address, || control.connection().announced(session, normal.client));
-            let config = ctx.serving.snapshot.upstream(id);
-            // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
-            let tunnels = !config.http2 || config.tls.is_some();
-            ctx.attempt.tunnel = (tunnels && asks_for_tunnel(request))
-                .then(|| Tunnel::through(&mut peer, config.timeouts.response, ctx.serving.snapshot.bounds.tunnel_idle));
-            if request.version == Version::HTTP_10 && config.tls.is_some() {
-                // Pingora gives what came by HTTP/2 without a length away in chunks, which HTTP/1.0 does not know.
-                peer.options.alpn = ALPN::H1;
-            }
-            if ctx.attempt.tunnel.is_none() {
-                retry::prepare(request, &mut peer, ctx, at);
-            }
-            Ok(peer)
-        }
+        Ok(Some(selected)) => Ok(begin_try(session, &mut ctx, Try::new(selected, at))),
         Ok(None) => {
-            // A try that failed before said why.
-            ctx.denial.get_or_insert_with(|| Denial::new(Cause::UpstreamConnectFailed, "every endpoint was tried"));
-            Error::e_explain(ErrorType::HTTPStatus(502), "every endpoint was tried")
+            // A try that failed before says why.
+            let every = || Denial::new(Cause::UpstreamConnectFailed, "every endpoint was tried");
+            let denial = ctx.tries.failed.take().unwrap_or_else(every);
+            Error::e_because(ErrorType::HTTPStatus(502), "every endpoint was tried", denial)
         }
         Err(cause) => {
-            ctx.denial = Some(Denial::new(cause, "no endpoint can be used"));
-            Error::e_explain(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used")
+            let denial = Denial::new(cause, "no endpoint can be used");
+            Error::e_because(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used", denial)
         }
     }
 }
 
-/// Where the request goes instead if the side of the split that it was given to can't be used.
-pub(in crate::proxy) fn rest_of_split(ctx: &Context) -> Option<UpstreamId> {
-    match &ctx.serving.route(ctx.route?).action {
-        Action::Forward { to, .. } => to.instead_of(ctx.attempt.upstream?),
-        Action::Respond(_) | Action::Redirect(_) => None,
+/// Begins a try at the endpoint that was selected for it.
+fn begin_try(session: &Session, ctx: &mut UpstreamContext<'_>, mut begun: Try) -> Box<HttpPeer> {
+    let request = session.req_header();
+    let address = begun.selected.endpoint.address;
+    ctx.tries.tried.push(address);
+    ctx.tries.count += 1;
+    // What is kept of the body passes the filter once more.
+    ctx.tries.body_seen = 0;
+    let client = ctx.admitted.request.client;
+    let mut peer = ctx.upstream().peer.to(address, || ctx.control.connection().announced(session, client));
+    let config = ctx.serving.snapshot.upstream(ctx.tries.upstream);
+    // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
+    let tunnels = !config.http2 || config.tls.is_some();
+    begun.tunnel = (tunnels && asks_for_tunnel(request))
+        .then(|| Tunnel::through(&mut peer, config.timeouts.response, ctx.serving.snapshot.bounds.tunnel_idle));
+    if request.version == Version::HTTP_10 && config.tls.is_some() {
+        // Pingora gives what came by HTTP/2 without a length away in chunks, which HTTP/1.0 does not know.
+        peer.options.alpn = ALPN::H1;
     }
-}
-
-/// Gives the request to the rest of its split, which has tries of its own.
-pub(in crate::proxy) fn fall_back(ctx: &mut Context, rest: UpstreamId) {
-    if let Some(failed) = ctx.attempt.upstream.replace(rest) {
-        ctx.serving.upstream(failed).metrics.fell_back();
+    if begun.tunnel.is_none() {
+        retry::prepare(request, &mut peer, ctx, &mut begun);
     }
-    ctx.attempt.tried.clear();
-    ctx.attempt.count = 0;
+    *ctx.current = Some(begun);
+    peer
 }
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
@@ -130,21 +111,18 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
 }
 
 /// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.
-pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: UpstreamContext<'_>) -> Result<()> {
     // A try that reached this point has a connection: what failed before no longer explains anything.
-    ctx.denial = None;
+    ctx.tries.failed = None;
     faults::panic_at(Place::Upstream, &request.headers);
-    let (Some(permit), Some(normal), Some(id), Some(record)) = (&ctx.permit, &ctx.normal, ctx.route, &ctx.record)
-    else {
-        return Error::e_explain(ErrorType::InternalError, "BUG: a request is forwarded without a permit");
-    };
-    let route = ctx.serving.route(id);
+    let Admitted { request: normal, permit, parameters, .. } = ctx.admitted;
+    let route = ctx.route();
     let Action::Forward { rewrite: rules, .. } = &route.action else {
         return Error::e_explain(ErrorType::InternalError, "BUG: a route without an upstream is forwarded");
     };
 
     if normal.path_changed || rules.path.is_some() {
-        upstream.set_raw_path(rules.target(normal, &ctx.parameters).as_bytes())?;
+        upstream.set_raw_path(rules.target(normal, parameters).as_bytes())?;
     }
     let host = rules.host(normal);
     // HTTP/1.0 may come without a host.
@@ -160,21 +138,20 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: &mut 
             upstream.insert_header(TE, te.clone())?;
         }
     }
-    sticky::hide(upstream, ctx)?;
+    sticky::hide(upstream, &ctx)?;
     if request.version == Version::HTTP_10 {
         // To be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.
         upstream.remove_header(&EXPECT);
     }
-    match &ctx.attempt.tunnel {
+    match ctx.current.as_ref().and_then(|current| current.tunnel.as_ref()) {
         Some(tunnel) => tunnel.asking(upstream.headers.contains_key(UPGRADE)),
         None => {
             upstream.remove_header(&UPGRADE);
             upstream.remove_header(&CONNECTION);
         }
     }
-    let view = RequestView { method: &request.method, normal, headers: &request.headers };
     let credentials = route.access.credential_headers();
-    for edit in rewrite::forwarded(permit, &view, record.peer.ip(), credentials, &ctx.request_id) {
+    for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id) {
         match edit {
             Edit::Remove(name) => {
                 upstream.remove_header(&name);

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use http::HeaderValue;
 use http::header::ACCEPT;
 use pingora::protocols::http::ServerSession;
 
@@ -21,7 +22,7 @@ pub async fn refuse(mut session: ServerSession) {
     let target = header.raw_path();
     let mut record = begin_record(connection, header.method.clone(), target, "HTTP/2", SystemTime::now());
 
-    let accept = header.headers.get(ACCEPT);
+    let accept = header.headers.get(ACCEPT).map(HeaderValue::as_bytes);
     let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id);
     record.status = denial.cause.status().as_u16();
     record.bytes_sent = reply.body.len() as u64;

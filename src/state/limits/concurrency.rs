@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 use pingora_limits::inflight::{Guard, Inflight};
 
-use crate::decision::access::limit::{BucketKey, Taken};
+use crate::decision::limit::{BucketKey, LimitResult};
 
 /// Enough locks that threads seldom contend for one.
 const ADMISSION_LOCKS: usize = 64;
@@ -22,7 +22,7 @@ pub(super) struct ConcurrencyCounter {
     admission_locks: Box<[Mutex<()>]>,
 }
 
-/// Counts a request as in progress until this is dropped.
+/// Counts the amount of a request as in progress until this is dropped.
 #[must_use = "dropping it ends the count"]
 #[derive(Debug)]
 pub struct ConcurrencyGuard(#[expect(dead_code, reason = "held for its Drop")] Guard);
@@ -40,11 +40,13 @@ impl ConcurrencyCounter {
         self.max.load(Ordering::Relaxed)
     }
 
-    pub(super) fn take(&self, bucket: BucketKey) -> (Taken, Option<ConcurrencyGuard>) {
+    pub(super) fn take(&self, bucket: BucketKey, amount: u64) -> (LimitResult, Option<ConcurrencyGuard>) {
         let max = self.max.load(Ordering::Relaxed);
         let _admission = self.admission_locks[(bucket.0 >> 64) as usize % ADMISSION_LOCKS].lock();
-        let (guard, in_progress) = self.inflight.incr(bucket.0, 1);
-        let taken = Taken::place(max, u64::try_from(in_progress).unwrap_or(u64::MAX));
+        // An amount over the largest maximum is refused, whatever it is.
+        let amount = amount.min(u64::from(u32::MAX) + 1) as isize;
+        let (guard, in_progress) = self.inflight.incr(bucket.0, amount);
+        let taken = LimitResult::places(max, u64::try_from(in_progress).unwrap_or(u64::MAX));
         // A refused request is uncounted before the lock is released.
         (taken, taken.granted.then_some(ConcurrencyGuard(guard)))
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::decision::access::limit::{BucketKey, RateQuota, Taken};
+use crate::decision::limit::{BucketKey, LimitResult, RateQuota};
 
 /// Enough shards that threads seldom contend for one.
 const MAX_SHARDS: usize = 64;
@@ -43,9 +43,9 @@ impl RateBuckets {
         RateBuckets { shards, overflowed: AtomicU64::new(0) }
     }
 
-    pub(super) fn take(&self, bucket: BucketKey, now: u64) -> Taken {
+    pub(super) fn take(&self, bucket: BucketKey, now: u64, amount: u64) -> LimitResult {
         let index = (bucket.0 >> 64) as usize & (self.shards.len() - 1);
-        let (taken, overflowed) = self.shards[index].lock().take(bucket.0 as u64, now);
+        let (taken, overflowed) = self.shards[index].lock().take(bucket.0 as u64, now, amount);
         if overflowed {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
         }
@@ -85,10 +85,10 @@ impl BucketShard {
     }
 
     /// The result, and whether it came from the overflow bucket.
-    fn take(&mut self, key: u64, now: u64) -> (Taken, bool) {
+    fn take(&mut self, key: u64, now: u64, amount: u64) -> (LimitResult, bool) {
         self.now = self.now.max(now);
         if let Some(full_at) = self.full_at.get_mut(&key) {
-            return (self.quota.take(full_at, self.now), false);
+            return (self.quota.take(full_at, self.now, amount), false);
         }
         if self.full_at.len() >= self.max_keys {
             self.sweep();
@@ -96,10 +96,10 @@ impl BucketShard {
         if self.full_at.len() >= self.max_keys {
             // A flood of keys must neither evict the bucket of a limited caller nor get a full bucket for each key: new
             // keys share the overflow bucket.
-            return (self.quota.take(&mut self.overflow_full_at, self.now), true);
+            return (self.quota.take(&mut self.overflow_full_at, self.now, amount), true);
         }
         let mut full_at = 0;
-        let taken = self.quota.take(&mut full_at, self.now);
+        let taken = self.quota.take(&mut full_at, self.now, amount);
         self.full_at.insert(key, full_at);
         (taken, false)
     }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::decision::access::limit::RateQuota;
+use crate::decision::limit::RateQuota;
 
 const SECOND: u64 = 1_000_000_000;
 const DEFAULT_MAX_KEYS: usize = 1_000_000;
@@ -29,7 +29,7 @@ fn bucket(number: u64) -> BucketKey {
 }
 
 fn granted(state: &LimitState, bucket: BucketKey, now: u64, asks: usize) -> usize {
-    (0..asks).filter(|_| state.take(bucket, now).0.granted).count()
+    (0..asks).filter(|_| state.take(bucket, now, 1).0.granted).count()
 }
 
 /// How many requests were granted of 8 threads with `asks` concurrent requests each.
@@ -53,7 +53,7 @@ fn granted_in_parallel(asks: usize, take: impl Fn() -> bool + Sync) -> usize {
 fn threads_together_are_granted_exactly_the_burst() {
     let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &rate("a", 50, 1000));
-    assert_eq!(granted_in_parallel(2000, || state.take(bucket(1), SECOND).0.granted), 1000);
+    assert_eq!(granted_in_parallel(2000, || state.take(bucket(1), SECOND, 1).0.granted), 1000);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn threads_together_hold_exactly_the_places() {
     let state = state(&limits, &concurrent("a", 100));
     let held = Mutex::new(Vec::new());
     let granted = granted_in_parallel(200, || {
-        let (taken, guard) = state.take(bucket(1), 0);
+        let (taken, guard) = state.take(bucket(1), 0, 1);
         assert_eq!(taken.granted, guard.is_some());
         held.lock().extend(guard);
         taken.granted
@@ -74,13 +74,13 @@ fn threads_together_hold_exactly_the_places() {
 fn a_place_is_free_again_when_its_guard_is_dropped() {
     let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let state = state(&limits, &concurrent("a", 1));
-    let (first, guard) = state.take(bucket(1), 0);
+    let (first, guard) = state.take(bucket(1), 0, 1);
     assert!(first.granted);
     assert_eq!(first.remaining, 0);
-    assert!(!state.take(bucket(1), 0).0.granted);
-    assert!(state.take(bucket(2), 0).0.granted);
+    assert!(!state.take(bucket(1), 0, 1).0.granted);
+    assert!(state.take(bucket(2), 0, 1).0.granted);
     drop(guard);
-    assert!(state.take(bucket(1), 0).0.granted);
+    assert!(state.take(bucket(1), 0, 1).0.granted);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_flood_of_keys_is_bounded_and_spares_those_being_limited() {
     let victim = bucket(0);
     assert_eq!(granted(&state, victim, SECOND, 20), 10);
     let flood = 200_000;
-    let passed = (1..=flood).filter(|number| state.take(bucket(*number), SECOND).0.granted).count();
+    let passed = (1..=flood).filter(|number| state.take(bucket(*number), SECOND, 1).0.granted).count();
     assert!(state.tracked_keys() <= 10_000);
     // One for each tracked key, and a burst for each shard's overflow.
     assert!(passed <= 10_000 + 10 * 64, "{passed} of {flood} passed");
@@ -121,7 +121,7 @@ fn room_comes_back_when_buckets_are_full_again() {
     let limits = LimitStates::new(1_000);
     let state = state(&limits, &rate("a", 10, 10));
     for number in 0..5_000 {
-        state.take(bucket(number), SECOND);
+        state.take(bucket(number), SECOND, 1);
     }
     let overflowed = state.overflowed();
     assert!(overflowed > 0);
@@ -151,7 +151,7 @@ fn a_changed_quota_keeps_what_was_used() {
     let after = state(&limits, &rate("a", 100, 6));
     assert_eq!(granted(&after, bucket(1), SECOND, 9), 2);
     // The quota in force applies to requests of the previous configuration too.
-    assert!(!before.take(bucket(1), SECOND).0.granted);
+    assert!(!before.take(bucket(1), SECOND, 1).0.granted);
     assert_eq!(granted(&after, bucket(1), SECOND + SECOND / 100, 9), 1);
 }
 
@@ -159,11 +159,11 @@ fn a_changed_quota_keeps_what_was_used() {
 fn changed_places_count_those_that_are_taken() {
     let limits = LimitStates::new(DEFAULT_MAX_KEYS);
     let one = state(&limits, &concurrent("a", 1));
-    let (_, _held) = one.take(bucket(1), 0);
+    let (_, _held) = one.take(bucket(1), 0, 1);
     let two = state(&limits, &concurrent("a", 2));
-    let (taken, _second) = two.take(bucket(1), 0);
+    let (taken, _second) = two.take(bucket(1), 0, 1);
     assert!(taken.granted);
-    assert!(!two.take(bucket(1), 0).0.granted);
+    assert!(!two.take(bucket(1), 0, 1).0.granted);
 }
 
 #[test]
@@ -175,4 +175,21 @@ fn a_limit_that_counts_something_else_begins_afresh() {
     limit.key = Key::Gateway;
     assert_eq!(granted(&state(&limits, &limit), bucket(1), SECOND, 9), 1);
     assert_eq!(granted(&state(&limits, &concurrent("a", 3)), bucket(1), SECOND, 9), 9);
+}
+
+#[test]
+fn an_amount_is_taken_whole_or_not_at_all() {
+    let limits = LimitStates::new(DEFAULT_MAX_KEYS);
+    let rate = state(&limits, &rate("a", 1, 10));
+    assert_eq!(rate.take(bucket(1), SECOND, 8).0.remaining, 2);
+    assert!(!rate.take(bucket(1), SECOND, 3).0.granted);
+    assert!(rate.take(bucket(1), SECOND, 2).0.granted);
+    let counter = state(&limits, &concurrent("b", 5));
+    let (_, held) = counter.take(bucket(1), 0, 4);
+    assert!(held.is_some());
+    assert!(!counter.take(bucket(1), 0, 2).0.granted && !counter.take(bucket(1), 0, u64::MAX).0.granted);
+    let (taken, _rest) = counter.take(bucket(1), 0, 1);
+    assert_eq!((taken.granted, taken.remaining), (true, 0));
+    drop(held);
+    assert_eq!(counter.take(bucket(1), 0, 1).0.remaining, 3, "the whole amount is free again");
 }

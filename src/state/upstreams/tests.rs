@@ -88,7 +88,7 @@ fn choose_at(
         trusted_peer: false,
         request_id: None,
     };
-    let request = RequestView { method: &Method::GET, normal: &normal, headers };
+    let request = RequestView::for_test(&Method::GET, &normal, headers);
     state.choose(&Permit::for_test(), &request, tried, 7, SelectionTime { at, time: UNIX_EPOCH })
 }
 

@@ -190,7 +190,7 @@ impl UpstreamState {
         time: SystemTime,
     ) -> Option<SelectedEndpoint> {
         let (cookie, signer) = self.sticky.as_ref()?;
-        let found = signer.read(cookie, request.headers, seconds(time))?;
+        let found = signer.read(cookie, request.fields, seconds(time))?;
         let index = set.ids.iter().position(|id| *id == found.endpoint)?;
         if live.tried(index) || !live.works(index) || !live.has_room(index) {
             return None;

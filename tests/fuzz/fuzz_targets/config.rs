@@ -6,7 +6,6 @@
 
 #![no_main]
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, Method, Version, header};
@@ -14,6 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use portcullis::config;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::explain::explain;
+use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{RawRequest, Scheme};
 use portcullis::diagnostics::{Diagnostic, Severity, has_errors};
 use portcullis_fuzz::{World, files, hasher, now};
@@ -66,7 +66,6 @@ fn can_be_acted_on(diagnostic: &Diagnostic, world: &World) {
 
 /// What has been compiled decides about any request without a panic.
 fn decides(snapshot: &Snapshot) {
-    let peer = IpAddr::from([192, 0, 2, 1]);
     for host in ["example.com", "a.example.com", "[::1]:8080"] {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static(host));
@@ -76,10 +75,9 @@ fn decides(snapshot: &Snapshot) {
                     method: &method,
                     target: target.as_bytes(),
                     authority: None,
-                    headers: &headers,
+                    fields: (&headers).into(),
                     version: Version::HTTP_11,
-                    peer,
-                    scheme,
+                    connection: &ConnectionFacts::supposed([192, 0, 2, 1].into(), scheme),
                 };
                 explain(&snapshot.rules, &raw, None, now(), hasher());
                 headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer e30.e30.e30"));

@@ -9,19 +9,18 @@
 
 #![no_main]
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::access::address::List;
 use portcullis::decision::access::jwt::Token;
-use portcullis::decision::access::{self, Caller, Facts, Needs, Stranger};
+use portcullis::decision::access::stages::{Authenticated, LimitChecked, check_address};
+use portcullis::decision::access::{self, Principal};
 use portcullis::decision::outcome::{Cause, Denial};
-use portcullis::decision::request::{Normal, RawRequest, RequestView, Scheme, read};
 use portcullis_fuzz::keys::{API_KEY, Signer};
 use portcullis_fuzz::{files, now, snapshot};
 use serde::de::IgnoredAny;
@@ -55,39 +54,27 @@ routes: [{ name: all, access: { identity: [corp, shared, partners, inner] }, ups
     snapshot(text, &files())
 });
 
-/// Who sends `headers`, before anyone asks who it is.
-fn stranger(headers: &HeaderMap) -> Stranger<'static> {
+/// A request whose client may use the route, before anyone asks who it is.
+fn checked() -> LimitChecked {
     const NO_LISTS: &[List] = &[];
-    access::enter(&SNAPSHOT.rules.routes[0], NO_LISTS, &view(headers)).expect("every address may come in")
+    let checked = check_address(None, NO_LISTS, [192, 0, 2, 1].into()).expect("every address may come in");
+    checked.check_limits(&[], &[], &[]).expect("there is no limit")
+}
+
+fn rules() -> &'static access::AccessRules {
+    &SNAPSHOT.rules.routes[0].access
 }
 
 /// Who the gateway takes the sender of `headers` for.
-fn identify(headers: &HeaderMap, facts: Facts) -> Result<Caller, Denial> {
-    stranger(headers).identify(&view(headers), facts, now())
-}
-
-fn view(headers: &HeaderMap) -> RequestView<'_> {
-    static NORMAL: LazyLock<Normal> = LazyLock::new(|| {
-        let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("example.com"))]);
-        let raw = RawRequest {
-            method: &Method::GET,
-            target: b"/",
-            authority: None,
-            headers: &host,
-            version: Version::HTTP_11,
-            peer: IpAddr::from([192, 0, 2, 1]),
-            scheme: Scheme::Https,
-        };
-        read(&SNAPSHOT.rules.read, &raw).expect("a plain request")
-    });
-    RequestView { method: &Method::GET, normal: &NORMAL, headers }
+fn identify(headers: &HeaderMap, remembered: Option<Arc<Principal>>) -> Result<Authenticated, Denial> {
+    checked().authenticate(rules(), headers.into(), remembered, now())
 }
 
 /// Shows `token` as a bearer token. What can't stand in a header field can't be shown.
-fn show(token: &[u8]) -> Option<Result<Caller, Denial>> {
+fn show(token: &[u8]) -> Option<Result<Authenticated, Denial>> {
     let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let shown = identify(&headers, Facts::default());
+    let shown = identify(&headers, None);
     if let Ok(caller) = &shown {
         remembers(caller, &headers);
     }
@@ -95,11 +82,10 @@ fn show(token: &[u8]) -> Option<Result<Caller, Denial>> {
 }
 
 /// A token that was verified is found again under the digest that is asked for, and names the same caller.
-fn remembers(caller: &Caller, headers: &HeaderMap) {
-    let Needs { verified } = stranger(headers).needs(&view(headers));
-    let Some((digest, principal)) = caller.remember() else { panic!("a verified token is to be remembered") };
-    assert_eq!(Some(digest), verified);
-    let again = identify(headers, Facts { verified: Some(principal) }).expect("known, and not expired");
+fn remembers(caller: &Authenticated, headers: &HeaderMap) {
+    let Some((digest, principal)) = caller.verified() else { panic!("a verified token is to be remembered") };
+    assert_eq!(Some(digest), checked().token_digest(rules(), headers.into()));
+    let again = identify(headers, Some(principal)).expect("known, and not expired");
     assert_eq!(again.principal(), caller.principal());
 }
 
@@ -229,8 +215,8 @@ fn in_headers(text: &[u8]) {
         };
         headers.append(name, value);
     }
-    let found = identify(&headers, Facts::default()).ok();
-    let found = found.as_ref().and_then(Caller::principal).map(|principal| &*principal.identity);
+    let found = identify(&headers, None).ok();
+    let found = found.as_ref().and_then(Authenticated::principal).map(|principal| &*principal.identity);
     assert_eq!(found, expected_of(&headers, good));
 }
 

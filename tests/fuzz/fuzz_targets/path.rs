@@ -4,7 +4,6 @@
 
 #![no_main]
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use http::header::HOST;
@@ -13,6 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::request::path::Reading;
+use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{self, RawRequest, Scheme, path};
 use portcullis::decision::route::{EncodedSeparators, Found};
 use portcullis_fuzz::{World, snapshot};
@@ -120,14 +120,13 @@ impl Taken {
             method: &Method::GET,
             target: sent,
             authority: None,
-            headers: &headers,
+            fields: (&headers).into(),
             version: Version::HTTP_11,
-            peer: IpAddr::from([192, 0, 2, 1]),
-            scheme: Scheme::Http,
+            connection: &ConnectionFacts::supposed([192, 0, 2, 1].into(), Scheme::Http),
         };
         let mut normal = request::read(&SNAPSHOT.rules.read, &raw).ok()?;
         let table = &SNAPSHOT.rules.table;
-        let Found::Route { id, parameters } = table.find(&Method::GET, &headers, &mut normal) else { return None };
+        let Found::Route { id, parameters } = table.find(&raw, &mut normal) else { return None };
         keeps_its_form(&normal.path);
         for &(start, end) in &parameters {
             assert!(normal.path.get(start as usize..end as usize).is_some_and(|value| !value.contains('/')));

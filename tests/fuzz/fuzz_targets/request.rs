@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use libfuzzer_sys::fuzz_target;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::explain::{Verdict, explain};
+use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, host, path, read};
 use portcullis::decision::rewrite::Edit;
 use portcullis_fuzz::{World, hasher, now, snapshot};
@@ -69,8 +70,7 @@ struct Asked {
     authority: Option<String>,
     headers: HeaderMap,
     version: Version,
-    peer: IpAddr,
-    scheme: Scheme,
+    connection: ConnectionFacts,
 }
 
 impl Asked {
@@ -99,8 +99,10 @@ impl Asked {
                 (false, true) => Version::HTTP_10,
                 (false, false) => Version::HTTP_11,
             },
-            peer: if flag(2) { PROXY } else { STRANGER },
-            scheme: if flag(4) { Scheme::Https } else { Scheme::Http },
+            connection: ConnectionFacts::supposed(
+                if flag(2) { PROXY } else { STRANGER },
+                if flag(4) { Scheme::Https } else { Scheme::Http },
+            ),
         })
     }
 
@@ -109,10 +111,9 @@ impl Asked {
             method: &self.method,
             target: &self.target,
             authority: self.authority.as_deref(),
-            headers: &self.headers,
+            fields: (&self.headers).into(),
             version: self.version,
-            peer: self.peer,
-            scheme: self.scheme,
+            connection: &self.connection,
         }
     }
 }
@@ -183,8 +184,8 @@ fn reads_as_itself(asked: &Asked, normal: &Normal) {
 
 /// What a trusted proxy appended decides, whatever the client wrote before it.
 fn names_the_right_client(asked: &Asked, normal: &Normal) {
-    if asked.peer == STRANGER {
-        assert_eq!((normal.client, normal.scheme), (STRANGER, asked.scheme));
+    if asked.connection.peer.ip() == STRANGER {
+        assert_eq!((normal.client, normal.scheme), (STRANGER, asked.connection.scheme()));
         assert!(!normal.trusted_peer && normal.request_id.is_none());
         return;
     }
@@ -229,8 +230,7 @@ fn reads_the_same_at_the_origin(asked: &Asked, normal: &Normal, target: &str, ho
         authority: None,
         headers,
         version: if asked.version == Version::HTTP_2 { Version::HTTP_11 } else { asked.version },
-        peer: GATEWAY,
-        scheme: Scheme::Http,
+        connection: ConnectionFacts::supposed(GATEWAY, Scheme::Http),
         ..asked.clone()
     };
     let bounds =

@@ -9,21 +9,16 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Fingerprint, header};
+use super::{Compiled, Fingerprint, header};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{ApiKey, ApiKeyEntry, ApiKeyFile, ApiKeys};
 use crate::decision::access::Principal;
-use crate::decision::access::api_key::Rules;
+use crate::decision::access::api_key::ApiKeyRules;
 
-pub(super) fn compile(
-    ctx: &mut CompileContext,
-    path: &DocPath,
-    name: &str,
-    raw: &ApiKey,
-) -> Option<(Rules, Fingerprint)> {
+pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, name: &str, raw: &ApiKey) -> Option<Compiled> {
     let header = match raw.header.as_deref() {
-        None => Some(HeaderName::from_static("x-api-key")),
+        None => Some(ctx.field(HeaderName::from_static("x-api-key"))),
         Some(name) if name.eq_ignore_ascii_case("authorization") => {
             ctx.error_with_help(
                 &path.key("header"),
@@ -58,7 +53,7 @@ pub(super) fn compile(
             }
         }
     };
-    let rules = Rules::new(header?, keys?);
+    let rules = ApiKeyRules::new(header?, keys?);
     let mut print = Fingerprint::default();
     let mut hashes: Vec<_> = rules.keys.iter().collect();
     hashes.sort_unstable_by_key(|(hash, _)| **hash);
@@ -67,7 +62,7 @@ pub(super) fn compile(
         print.add(hash);
         print.add(format!("{principal:?}").as_bytes());
     }
-    Some((rules, print))
+    Some((rules.into(), print))
 }
 
 /// Where entries come from: the configuration itself, or a file that it names.

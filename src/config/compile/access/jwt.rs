@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-use super::{Fingerprint, header};
+use super::{Compiled, Fingerprint, header};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{Jwt, JwtKeys};
 use crate::config::raw::units::Span;
-use crate::decision::access::jwt::keys::{self, KeyError};
-use crate::decision::access::jwt::{Key, Rules};
+use crate::decision::access::jwt::JwtRules;
+use crate::decision::access::jwt::keys::{self, KeyError, VerificationKey};
 use crate::decision::rules::defaults;
 use crate::diagnostics::nearest;
 
@@ -32,7 +32,7 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
 /// Beyond this, `exp` would mean little.
 const MAX_LEEWAY: Duration = Duration::from_secs(3600);
 
-pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<(Rules, Fingerprint)> {
+pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Compiled> {
     let mut print = Fingerprint::default();
     let issuer = not_empty(ctx, &path.key("issuer"), &raw.issuer);
     let audiences = audiences(ctx, &path.key("audience"), &raw.audience.0);
@@ -55,7 +55,7 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Op
 
     let (keys, algorithms) = (keys?, algorithms?);
     check_fit(ctx, path, raw, &keys, &algorithms)?;
-    let rules = Rules {
+    let rules = JwtRules {
         issuer: issuer?,
         audiences: audiences?,
         algorithms,
@@ -73,7 +73,7 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Op
     for claim in [&rules.principal_claim, &rules.scope_claim, &rules.roles_claim] {
         print.add(claim.as_bytes());
     }
-    Some((rules, print))
+    Some((rules.into(), print))
 }
 
 fn not_empty(ctx: &mut CompileContext, path: &DocPath, text: &str) -> Option<String> {
@@ -140,7 +140,12 @@ fn unknown_algorithm(ctx: &mut CompileContext, path: &DocPath, name: &str) {
     ctx.error_with_help(path, "unknown_algorithm", format!("unknown algorithm `{name}`"), help);
 }
 
-fn keys(ctx: &mut CompileContext, path: &DocPath, raw: &JwtKeys, print: &mut Fingerprint) -> Option<Vec<Key>> {
+fn keys(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    raw: &JwtKeys,
+    print: &mut Fingerprint,
+) -> Option<Vec<VerificationKey>> {
     match raw {
         JwtKeys::JwksFile(file) => {
             let path = path.key("jwks_file");
@@ -194,7 +199,7 @@ fn check_fit(
     ctx: &mut CompileContext,
     path: &DocPath,
     raw: &Jwt,
-    keys: &[Key],
+    keys: &[VerificationKey],
     algorithms: &[Algorithm],
 ) -> Option<()> {
     if let (JwtKeys::Secret(_), [key]) = (&raw.keys, keys)

@@ -35,7 +35,7 @@ fn world() -> World {
 }
 
 /// Compiles the route's `access` with these `identities`, both as YAML.
-fn compile(identities: &str, access: &str) -> (Option<Rules>, Vec<Diagnostic>) {
+fn compile(identities: &str, access: &str) -> (Option<AccessRules>, Vec<Diagnostic>) {
     // Through JSON, as `serde_yaml` writes enums by tags.
     let read = |text: &str| serde_yaml::from_str::<serde_json::Value>(text).unwrap();
     let config: raw::Config =
@@ -86,7 +86,7 @@ fn a_route_must_say_who_may_use_it() {
     let found = problem("{}", "null");
     assert_eq!((found.code, found.path.as_str()), ("access_missing", "routes[0]"));
     assert!(found.help.unwrap().contains("access: public"));
-    assert!(matches!(compile("{}", "public").0, Some(Rules::Public)));
+    assert!(matches!(compile("{}", "public").0, Some(AccessRules::Public)));
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn good_identities_compile() {
     for fields in keys {
         let (rules, diagnostics) = compile(&jwt(fields), "{identity: corp, allow: {scope: [a, b]}}");
         assert_eq!(diagnostics, []);
-        assert_eq!(rules.unwrap().identities().len(), 1);
+        assert_eq!(rules.unwrap().providers().len(), 1);
     }
     let (rules, diagnostics) = compile(&api_keys("keys: {file: keys.yaml}"), "{identity: partners}");
     assert_eq!(diagnostics, []);
     let rules = rules.unwrap();
-    let Method::ApiKey(keys) = &rules.identities()[0].method else { panic!("an API key identity") };
+    let IdentificationMethod::ApiKey(keys) = &rules.providers()[0].method else { panic!("an API key identity") };
     let principal = keys.keys.values().next().unwrap();
     assert_eq!(
         (principal.id.as_str(), &*principal.identity, principal.scopes.as_slice()),
@@ -223,7 +223,7 @@ fn conditions_must_be_able_to_hold() {
 #[test]
 fn the_fingerprint_follows_everything_that_matters() {
     let fingerprint =
-        |identities: &str, access: &str| compile(identities, access).0.unwrap().identities()[0].fingerprint;
+        |identities: &str, access: &str| compile(identities, access).0.unwrap().providers()[0].fingerprint;
     let base = fingerprint(&jwt("keys: {jwks_file: jwks.json}"), "identity: corp");
     assert_eq!(base, fingerprint(&jwt("keys: {jwks_file: jwks.json}"), "identity: corp"));
     let changed = [

@@ -25,7 +25,7 @@ fn compile(yaml: &str) -> (Vec<Limit>, Vec<Vec<u32>>, Vec<String>) {
     let mut limits = LimitCompiler::new(&mut ctx, &raw);
     let routes = raw.routes.iter().enumerate().map(|(index, route)| {
         let ids = limits.route(&mut ctx, &DocPath::root().key("routes").index(index), route);
-        ids.into_iter().map(|id| id.0).collect()
+        ids.iter().map(|id| id.0).collect()
     });
     let routes = routes.collect();
     let found = ctx.into_diagnostics().into_iter().map(|found| format!("{} {}", found.code, found.path));
@@ -64,7 +64,7 @@ routes:
     assert_eq!(routes, [vec![0, 1], vec![3, 1, 2], vec![0, 1]]);
     let scopes: Vec<_> = limits.iter().map(|limit| &*limit.scope).collect();
     assert_eq!(scopes, ["a", "b", "strict/c", "strict/a"]);
-    assert_eq!(limits[2].key, Key::Header(HeaderName::from_static("x-tenant")));
+    assert_eq!(limits[2].key, Key::Header(HeaderName::from_static("x-tenant").into()));
 }
 
 #[test]
@@ -142,4 +142,31 @@ fn ids_count_only_what_was_compiled() {
         compile("limits: [{name: a}, {name: b, rate: 1/s}]\nroutes: [{name: r, limits: [{name: a, rate: 2/s}]}]");
     assert_eq!(limits.len(), 2);
     assert_eq!(routes, [[1, 0]]);
+}
+
+#[test]
+fn a_limit_counts_as_early_as_its_key_is_known_unless_told_otherwise() {
+    let (limits, routes, found) = compile(
+        "
+limits:
+  - {name: a, rate: 1/s, key: principal}
+  - {name: b, rate: 1/s, key: {header: X-Tenant}}
+  - {name: c, rate: 1/s, key: gateway, phase: after_identity}
+  - {name: d, rate: 1/s, key: principal, phase: after_identity}
+  - {name: e, rate: 1/s, phase: before_identity}
+routes: [{name: r}]
+",
+    );
+    assert!(found.is_empty());
+    let before: Vec<bool> = limits.iter().map(|limit| limit.phase == Phase::BeforeIdentity).collect();
+    assert_eq!(before, [false, true, false, false, true]);
+    assert_eq!(routes, [[1, 4, 0, 2, 3]], "the phases in their order, and within each the order of the file");
+}
+
+#[test]
+fn a_limit_by_principal_cannot_count_before_identity() {
+    refused(
+        "limits: [{name: a, rate: 1/s, key: principal, phase: before_identity}]",
+        &["limit_phase_without_principal limits[0].phase"],
+    );
 }

@@ -6,7 +6,7 @@ use super::super::CompileContext;
 use super::operation::{HeaderAction, HeaderOperation};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
-use crate::decision::response::framing::{Framing, frame_ancestors, is_policy_header};
+use crate::decision::response::framing::{FramingPolicy, frame_ancestors, is_policy_header};
 
 /// The framing that a level declares, checked.
 #[derive(Clone, Debug)]
@@ -70,13 +70,13 @@ impl Declared {
         Declared { inherited: true, ..self.clone() }
     }
 
-    pub fn compile(&self) -> Option<Framing> {
+    pub fn compile(&self) -> Option<FramingPolicy> {
         let Ancestors(sources) = self.ancestors.as_ref()?;
         Some(match sources.as_slice() {
-            [one] if one == "'none'" => Framing::deny(),
-            [one] if one == "'self'" => Framing::same_origin(),
+            [one] if one == "'none'" => FramingPolicy::deny(),
+            [one] if one == "'self'" => FramingPolicy::same_origin(),
             // Sources were checked; should one be wrong all the same, the configuration is refused and nobody may frame.
-            sources => Framing::origins(sources).unwrap_or_else(|_| Framing::deny()),
+            sources => FramingPolicy::origins(sources).unwrap_or_else(|_| FramingPolicy::deny()),
         })
     }
 }

@@ -1,11 +1,14 @@
 //! A warning: what stands above a protected prefix is open.
 
-use http::{HeaderMap, Method};
+use std::net::Ipv4Addr;
+
+use http::{HeaderMap, Method, Version};
 
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
-use crate::decision::access::Rules;
-use crate::decision::request::{Normal, Scheme};
+use crate::decision::access::AccessRules;
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::{Normal, RawRequest, Scheme};
 use crate::decision::route::{Found, HostPattern, Match, PathPattern, Table};
 use crate::decision::rules::{Action, Route};
 
@@ -15,7 +18,7 @@ pub fn warn_of_open_parents(ctx: &mut CompileContext, table: &Table, routes: &[R
     for matched in table.matches() {
         let index = matched.route.0 as usize;
         let (Some(route), Some(place)) = (routes.get(index), places.get(index)) else { continue };
-        if matches!(route.access, Rules::Public) {
+        if matches!(route.access, AccessRules::Public) {
             continue;
         }
         for prefix in matched.paths.iter().filter_map(|path| match path {
@@ -47,6 +50,8 @@ fn open_route<'r>(table: &Table, routes: &'r [Route], matched: &Match, path: &st
     // Where the route takes any host, one that no route names.
     let any_host = matched.hosts.is_empty().then(String::new);
     let methods = if matched.methods.is_empty() { &[Method::GET][..] } else { &matched.methods };
+    let (no_fields, connection) =
+        (HeaderMap::new(), ConnectionFacts::supposed(Ipv4Addr::LOCALHOST.into(), Scheme::Https));
     hosts.chain(any_host).find_map(|host| {
         methods.iter().find_map(|method| {
             let mut normal = Normal {
@@ -56,14 +61,22 @@ fn open_route<'r>(table: &Table, routes: &'r [Route], matched: &Match, path: &st
                 query: None,
                 path_changed: false,
                 spelling: Default::default(),
-                client: [127, 0, 0, 1].into(),
+                client: Ipv4Addr::LOCALHOST.into(),
                 scheme: Scheme::Https,
                 trusted_peer: false,
                 request_id: None,
             };
-            let Found::Route { id, .. } = table.find(method, &HeaderMap::new(), &mut normal) else { return None };
+            let raw = RawRequest {
+                method,
+                target: path.as_bytes(),
+                authority: None,
+                fields: (&no_fields).into(),
+                version: Version::HTTP_11,
+                connection: &connection,
+            };
+            let Found::Route { id, .. } = table.find(&raw, &mut normal) else { return None };
             let taken = routes.get(id.0 as usize)?;
-            let open = matches!(taken.access, Rules::Public) && matches!(taken.action, Action::Forward { .. });
+            let open = matches!(taken.access, AccessRules::Public) && matches!(taken.action, Action::Forward { .. });
             open.then_some(taken)
         })
     })

@@ -15,6 +15,7 @@ use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::raw::matching::ValueMatch;
 use crate::config::raw::split as written;
+use crate::decision::request::fields::FieldName;
 use crate::decision::rules::UpstreamId;
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::{Destination, Field, Side, Split, StickyBy, When};
@@ -118,7 +119,7 @@ fn side(ctx: &mut CompileContext, path: &DocPath, side: &written::Side, raw: &ra
     let mut when = Vec::with_capacity(side.when.len());
     for (index, condition) in side.when.iter().enumerate() {
         let path = path.key("when").index(index);
-        when.extend(self::when(condition).map_err(|wrong| wrong.report(ctx, &path, "invalid_condition")).ok());
+        when.extend(self::when(ctx, condition).map_err(|wrong| wrong.report(ctx, &path, "invalid_condition")).ok());
     }
     let complete = when.len() == side.when.len();
     Some(Side { upstream: upstream?, share: side.share.map(share).unwrap_or_default(), when }).filter(|_| complete)
@@ -129,9 +130,9 @@ pub(super) fn share(share: raw::units::Share) -> Share {
     Share::millionths(share.millionths)
 }
 
-fn when(written: &written::When) -> Result<When, InvalidValue> {
+fn when(ctx: &mut CompileContext, written: &written::When) -> Result<When, InvalidValue> {
     let field = match (&written.header, &written.cookie) {
-        (Some(name), None) => Field::Header(header(name)?),
+        (Some(name), None) => Field::Header(header(ctx, name)?),
         (None, Some(name)) => Field::Cookie(cookie(name)?),
         _ => {
             let message = "a condition looks at one thing, a header or a cookie";
@@ -151,7 +152,7 @@ fn sticky_by(
     let key = match written {
         written::StickyBy::None => return Some(None),
         written::StickyBy::ClientAddress => Ok(StickyBy::ClientAddress),
-        written::StickyBy::Header(name) => header(name).map(StickyBy::Header),
+        written::StickyBy::Header(name) => header(ctx, name).map(StickyBy::Header),
         written::StickyBy::Cookie(name) => cookie(name).map(StickyBy::Cookie),
         written::StickyBy::Principal if access == Some(&Access::Public) => Err(InvalidValue::new(
             "callers stay on their side by principal, and a public route recognises nobody",
@@ -162,8 +163,9 @@ fn sticky_by(
     key.map_err(|wrong| wrong.report(ctx, path, "invalid_sticky_key")).ok().map(Some)
 }
 
-fn header(name: &str) -> Result<HeaderName, InvalidValue> {
+fn header(ctx: &mut CompileContext, name: &str) -> Result<FieldName, InvalidValue> {
     HeaderName::from_bytes(name.as_bytes())
+        .map(|name| ctx.field(name))
         .map_err(|_| InvalidValue::new(format!("`{name}` is not a header name"), "use letters, digits and `-`"))
 }
 

@@ -3,13 +3,14 @@
 //! Where `/admin/*` is for staff and `/*` for everyone, taking the first away opens what it stood before, and nothing about
 //! the second says so. A sample of what each route matches is put before both route tables.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::config::diff::access::demands;
 use crate::config::diff::change::{Apply, ConfigChange, Effect, Subject, Weight};
 use crate::config::diff::guard::Protection;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{self, RawRequest, Scheme};
 use crate::decision::route::{Condition, HostPattern, Match, PathPattern, Segment};
 use crate::decision::rules::{Route, RouteId, Rules};
@@ -62,13 +63,12 @@ impl RequestSample {
             method: &self.method,
             target: self.target.as_bytes(),
             authority: None,
-            headers: &self.headers,
+            fields: (&self.headers).into(),
             version: Version::HTTP_11,
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            scheme: Scheme::Https,
+            connection: &ConnectionFacts::supposed(Ipv4Addr::LOCALHOST.into(), Scheme::Https),
         };
         let mut normal = request::read(&rules.read, &raw).ok()?;
-        rules.table.find(&self.method, &self.headers, &mut normal).taken().ok().map(|(id, _)| id)
+        rules.table.find(&raw, &mut normal).taken().ok().map(|(id, _)| id)
     }
 }
 
@@ -88,7 +88,7 @@ fn samples(matched: &Match) -> impl Iterator<Item = RequestSample> {
     let headers: HeaderMap = matched
         .headers
         .iter()
-        .filter_map(|(name, wanted)| Some((name.clone(), HeaderValue::try_from(value(wanted)).ok()?)))
+        .filter_map(|(name, wanted)| Some((name.header_name().clone(), HeaderValue::try_from(value(wanted)).ok()?)))
         .collect();
     let all = hosts.into_iter().flat_map(move |host| {
         let paths = paths.clone();

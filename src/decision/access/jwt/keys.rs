@@ -15,8 +15,6 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Key;
-
 /// The most keys that one set may hold: a token without `kid` is tried with every key that fits.
 pub const MAX_KEYS: usize = 64;
 
@@ -26,10 +24,20 @@ pub const MIN_SECRET_BYTES: usize = 32;
 const RSA: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
+/// A verification key with what its set says about it.
+#[derive(Debug)]
+pub struct VerificationKey {
+    /// `kid`
+    pub id: Option<String>,
+    /// The algorithms that this key may be used with: its `alg`, or all that fit its type and curve.
+    pub algorithms: Vec<Algorithm>,
+    pub key: DecodingKey,
+}
+
 /// The keys of a set, and what an owner should know about it.
 #[derive(Debug)]
 pub struct KeySet {
-    pub keys: Vec<Key>,
+    pub keys: Vec<VerificationKey>,
     /// Whether a key comes with its private half, which a verifier should not have.
     pub has_private: bool,
 }
@@ -103,7 +111,7 @@ pub fn parse_jwks(content: &[u8]) -> Result<KeySet, KeyError> {
 }
 
 /// Reads a PEM file with one public key, as SubjectPublicKeyInfo (`PUBLIC KEY`) or PKCS #1 (`RSA PUBLIC KEY`).
-pub fn parse_pem(content: &[u8]) -> Result<Key, KeyError> {
+pub fn parse_pem(content: &[u8]) -> Result<VerificationKey, KeyError> {
     let text = std::str::from_utf8(content).map_err(|_| KeyError("not a PEM file".to_owned()))?;
     let mut labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
     match (labels.next(), labels.next()) {
@@ -135,22 +143,22 @@ pub fn parse_pem(content: &[u8]) -> Result<Key, KeyError> {
     } else {
         return wrong("not a public key of type RSA, EC or Ed25519");
     };
-    Ok(Key { id: None, algorithms: algorithms.to_vec(), key })
+    Ok(VerificationKey { id: None, algorithms: algorithms.to_vec(), key })
 }
 
 /// A shared secret. It serves the algorithms whose hash is no longer than it (RFC 7518 §3.2).
-pub fn shared_secret(secret: &[u8]) -> Result<Key, KeyError> {
+pub fn shared_secret(secret: &[u8]) -> Result<VerificationKey, KeyError> {
     if secret.len() < MIN_SECRET_BYTES {
         return wrong(format!("a secret of {} bytes can be guessed; use {MIN_SECRET_BYTES} or more", secret.len()));
     }
     let fitting = [(32, Algorithm::HS256), (48, Algorithm::HS384), (64, Algorithm::HS512)];
     let algorithms = fitting.iter().filter(|(size, _)| secret.len() >= *size).map(|(_, algorithm)| *algorithm);
-    Ok(Key { id: None, algorithms: algorithms.collect(), key: DecodingKey::from_secret(secret) })
+    Ok(VerificationKey { id: None, algorithms: algorithms.collect(), key: DecodingKey::from_secret(secret) })
 }
 
 impl Jwk {
     /// The key, or none if it is meant for something else.
-    fn into_key(self) -> Result<Option<Key>, KeyError> {
+    fn into_key(self) -> Result<Option<VerificationKey>, KeyError> {
         if self.usage.as_deref().is_some_and(|usage| usage != "sig")
             || self.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
         {
@@ -177,28 +185,28 @@ impl Jwk {
         Ok(Some(key))
     }
 
-    fn rsa(&self) -> Result<Key, KeyError> {
+    fn rsa(&self) -> Result<VerificationKey, KeyError> {
         let (n, e) = (decode("n", &self.n)?, decode("e", &self.e)?);
         let key = DecodingKey::from_rsa_raw_components(without_leading_zeros(&n), without_leading_zeros(&e));
         check_rsa(&key)?;
-        Ok(Key { id: None, algorithms: RSA.to_vec(), key })
+        Ok(VerificationKey { id: None, algorithms: RSA.to_vec(), key })
     }
 
     /// RFC 7518 §6.2.1: both coordinates have the full length of the field.
-    fn ec(&self, length: usize, algorithm: Algorithm) -> Result<Key, KeyError> {
+    fn ec(&self, length: usize, algorithm: Algorithm) -> Result<VerificationKey, KeyError> {
         let (x, y) = (decode("x", &self.x)?, decode("y", &self.y)?);
         if x.len() != length || y.len() != length {
             return wrong(format!("`x` and `y` must have {length} bytes each"));
         }
         let key = DecodingKey::from_ec_der(&[&[0x04], x.as_slice(), y.as_slice()].concat());
         check_point(&key, algorithm)?;
-        Ok(Key { id: None, algorithms: vec![algorithm], key })
+        Ok(VerificationKey { id: None, algorithms: vec![algorithm], key })
     }
 
-    fn ed25519(&self) -> Result<Key, KeyError> {
+    fn ed25519(&self) -> Result<VerificationKey, KeyError> {
         let key = DecodingKey::from_ed_der(&decode("x", &self.x)?);
         check_point(&key, Algorithm::EdDSA)?;
-        Ok(Key { id: None, algorithms: vec![Algorithm::EdDSA], key })
+        Ok(VerificationKey { id: None, algorithms: vec![Algorithm::EdDSA], key })
     }
 }
 
@@ -255,7 +263,17 @@ fn check_point(key: &DecodingKey, algorithm: Algorithm) -> Result<(), KeyError> 
     }
 }
 
-impl Key {
+impl VerificationKey {
+    /// Whether a token that names `algorithm` and `id` may be checked with this key. Where either side gives no `kid`, the
+    /// key's type decides.
+    pub(super) fn fits(&self, algorithm: Algorithm, id: Option<&str>) -> bool {
+        let same = match (&self.id, id) {
+            (Some(own), Some(named)) => own == named,
+            _ => true,
+        };
+        same && self.algorithms.contains(&algorithm)
+    }
+
     /// Tells keys apart without showing them: SHA-256 over the key's material.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);

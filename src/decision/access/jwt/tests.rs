@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -5,8 +7,8 @@ use super::super::testing::{self, Signer, at, claims, now, token};
 use super::keys::{parse_jwks, parse_pem, shared_secret};
 use super::*;
 
-fn rules(keys: Vec<Key>, algorithms: &[Algorithm]) -> Rules {
-    Rules {
+fn rules(keys: Vec<VerificationKey>, algorithms: &[Algorithm]) -> JwtRules {
+    JwtRules {
         issuer: testing::ISSUER.to_owned(),
         audiences: vec!["other".to_owned(), testing::AUDIENCE.to_owned()],
         algorithms: algorithms.to_vec(),
@@ -19,15 +21,15 @@ fn rules(keys: Vec<Key>, algorithms: &[Algorithm]) -> Rules {
     }
 }
 
-fn key_set(algorithms: &[Algorithm]) -> Rules {
+fn key_set(algorithms: &[Algorithm]) -> JwtRules {
     rules(parse_jwks(testing::jwks().to_string().as_bytes()).unwrap().keys, algorithms)
 }
 
-fn verify(rules: &Rules, token: &str) -> Result<Principal, Denial> {
-    rules.verify(&"corp".into(), &Token::parse(token.as_bytes())?, now())
+fn verify(rules: &JwtRules, token: &str) -> Result<Principal, Denial> {
+    rules.check(&"corp".into(), &Token::parse(token.as_bytes())?, now())
 }
 
-fn cause(rules: &Rules, token: &str) -> Cause {
+fn cause(rules: &JwtRules, token: &str) -> Cause {
     verify(rules, token).expect_err("the token must be refused").cause
 }
 
@@ -312,7 +314,7 @@ proptest! {
             let position = position.index(token.len());
             prop_assume!(token[position] != byte);
             token[position] = byte;
-            let passed = Token::parse(&token).and_then(|token| rules.verify(&"corp".into(), &token, now()));
+            let passed = Token::parse(&token).and_then(|token| rules.check(&"corp".into(), &token, now()));
             prop_assert!(passed.is_err());
         }
     }
@@ -320,7 +322,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let rules = key_set(&[Algorithm::ES256]);
-        let passed = Token::parse(&bytes).and_then(|token| rules.verify(&"corp".into(), &token, now()));
+        let passed = Token::parse(&bytes).and_then(|token| rules.check(&"corp".into(), &token, now()));
         prop_assert!(passed.is_err());
         let _ = parse_jwks(&bytes);
         let _ = parse_pem(&bytes);

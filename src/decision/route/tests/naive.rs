@@ -1,5 +1,6 @@
 //! The table equals a scan that is too simple to be wrong.
 
+use http::HeaderName;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -82,7 +83,8 @@ fn naive_conditions(matched: &Match, asked: &Asked) -> bool {
         Condition::Exact(value) => values == [value.to_str().unwrap()],
         Condition::Regex(regex) => values.len() == 1 && regex.is_match(values[0]),
     };
-    let header = |name: &HeaderName| asked.headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect();
+    let header =
+        |name: &FieldName| asked.headers.get_all(name.header_name()).iter().map(|v| v.to_str().unwrap()).collect();
     let parameter = |name: &str| {
         let pairs = asked.normal.query.as_deref().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).collect()
@@ -138,7 +140,7 @@ fn any_match() -> impl Strategy<Value = Match> {
         hosts: hosts.into_iter().map(host).collect(),
         paths: paths.into_iter().map(path).collect(),
         methods,
-        headers: headers.into_iter().map(|(name, c)| (HeaderName::from_static(name), c)).collect(),
+        headers: headers.into_iter().map(|(name, c)| (HeaderName::from_static(name).into(), c)).collect(),
         query: query.into_iter().map(|(name, c)| (name.to_owned(), c)).collect(),
         ..unconditional(0)
     })

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use regex::Regex;
 
@@ -33,12 +33,12 @@ fn claiming(field: Field, condition: Condition) -> Split {
 }
 
 fn header(name: &'static str) -> Field {
-    Field::Header(HeaderName::from_static(name))
+    Field::Header(HeaderName::from_static(name).into())
 }
 
 /// Where a request from `client` with these headers goes, with `random` for chance.
 fn chosen(split: &Split, permit: &Permit, client: &str, headers: &[(HeaderName, &str)], random: u64) -> UpstreamId {
-    seen(client, headers, |view| split.choose(permit, view, || random))
+    seen(client, headers, |view| split.settle(permit, view).unwrap_or_else(|| split.at(random)))
 }
 
 fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&RequestView<'_>) -> T) -> T {
@@ -58,7 +58,7 @@ fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&Requ
     for (name, value) in headers {
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    look(&RequestView { method: &Method::GET, normal: &normal, headers: &map })
+    look(&RequestView::for_test(&Method::GET, &normal, &map))
 }
 
 const CLIENT: &str = "192.0.2.1";
@@ -159,7 +159,7 @@ fn the_place_of_a_caller_never_changes() {
     let named = || HeaderName::from_static("x-user");
     assert_eq!(place(StickyBy::Principal, &[]), PLACES[0]);
     assert_eq!(place(StickyBy::ClientAddress, &[]), PLACES[1]);
-    assert_eq!(place(StickyBy::Header(named()), &[(named(), "ann")]), PLACES[2]);
+    assert_eq!(place(StickyBy::Header(named().into()), &[(named(), "ann")]), PLACES[2]);
     assert_eq!(place(StickyBy::Cookie("sid".into()), &[(COOKIE, "a=1; sid=ann")]), PLACES[2]);
 }
 
@@ -183,12 +183,12 @@ fn without_its_key_a_caller_goes_by_its_address() {
 #[test]
 fn a_side_has_callers_everywhere_on_the_ring_of_its_endpoints() {
     let name = HeaderName::from_static("x-user");
-    let split = split(&[50_000], Some(StickyBy::Header(name.clone())));
-    let ring = HashKey::Header(name.clone());
+    let split = split(&[50_000], Some(StickyBy::Header(name.clone().into())));
+    let ring = HashKey::Header(name.clone().into());
     let mut sixteenths = [0; 16];
     for caller in 0..20_000 {
         seen(CLIENT, &[(name.clone(), &format!("caller-{caller}"))], |view| {
-            if split.choose(&Permit::for_test(), view, || 0) == CANARY {
+            if split.settle(&Permit::for_test(), view) == Some(CANARY) {
                 sixteenths[(hash_input(&ring, view) >> 60) as usize] += 1;
             }
         });

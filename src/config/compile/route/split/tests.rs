@@ -30,7 +30,7 @@ fn a_split_is_compiled() {
     let [canary, rest] = &split.sides[..] else { panic!("two sides") };
     assert_eq!((canary.upstream, canary.share), (UpstreamId(1), Share::millionths(25_000)));
     assert_eq!((rest.upstream, rest.share, rest.when.len()), (UpstreamId(0), Share::NONE, 0));
-    assert_eq!(canary.when[0].field, Field::Header(HeaderName::from_static("x-canary")));
+    assert_eq!(canary.when[0].field, Field::Header(HeaderName::from_static("x-canary").into()));
     assert_eq!(canary.when[1].field, Field::Cookie("canary".into()));
 }
 
@@ -41,7 +41,7 @@ fn chance_and_the_rest_are_the_defaults() {
     for (written, expected) in [
         ("none", None),
         ("client_address", Some(StickyBy::ClientAddress)),
-        ("{header: x-user}", Some(StickyBy::Header(HeaderName::from_static("x-user")))),
+        ("{header: x-user}", Some(StickyBy::Header(HeaderName::from_static("x-user").into()))),
     ] {
         let text = format!("{{split: [{{upstream: orders}}, {{upstream: users, share: 5%}}], sticky_by: {written}}}");
         assert_eq!(compiled_split(&text).sticky_by, expected, "{written}");

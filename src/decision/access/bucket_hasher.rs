@@ -3,8 +3,8 @@
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::Principal;
-use super::limit::{BucketKey, Key};
+use super::principal::Principal;
+use crate::decision::limit::{BucketKey, Key};
 use crate::decision::request::RequestView;
 
 /// Names buckets by a keyed 128-bit hash (two runs of SipHash), so that no client can choose a value that shares a
@@ -23,7 +23,7 @@ impl BucketHasher {
     }
 
     /// The bucket of `key` that `request` counts in.
-    pub(super) fn bucket(
+    pub(in crate::decision) fn bucket(
         &self,
         key: &Key,
         route: &str,
@@ -41,9 +41,9 @@ impl BucketHasher {
                 // Only public routes have no principal, and compiling refuses this key there.
                 None => self.client(request),
             },
-            Key::Header(name) if request.headers.contains_key(name) => self.hash(|hasher| {
+            Key::Header(name) if request.fields.contains(name) => self.hash(|hasher| {
                 hasher.write_u8(Kind::Header as u8);
-                request.headers.get_all(name).iter().for_each(|value| part(hasher, value.as_bytes()));
+                request.fields.get_all(name).for_each(|value| part(hasher, value));
             }),
             Key::Header(_) => self.client(request),
             Key::Route => self.hash(|hasher| {

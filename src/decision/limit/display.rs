@@ -1,13 +1,16 @@
-//! Limits in words, for `explain` and `diff`.
+//! Limits as text, for `explain` and `diff`.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{Key, Limit, Quota};
+use super::{Key, Limit, Phase, Quota};
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}", self.quota, self.key)?;
+        if self.phase != self.key.default_phase() {
+            write!(f, ", {}", self.phase)?;
+        }
         f.write_str(if self.report_only { ", reports only" } else { "" })
     }
 }
@@ -30,6 +33,15 @@ impl fmt::Display for Key {
             Key::Route => f.write_str("by route"),
             Key::Gateway => f.write_str("for the whole gateway"),
         }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::BeforeIdentity => "before identity",
+            Phase::AfterIdentity => "after identity",
+        })
     }
 }
 
@@ -62,5 +74,10 @@ mod tests {
             "5 per 90 seconds, burst 9, for the whole gateway, reports only"
         );
         assert_eq!(limit(Key::ClientAddress, Quota::Concurrent(3), false), "3 at the same time, by client address");
+        let late = Limit::new("l".into(), "l".into(), Key::Route, Quota::Concurrent(3), true);
+        assert_eq!(
+            late.in_phase(Phase::AfterIdentity).to_string(),
+            "3 at the same time, by route, after identity, reports only"
+        );
     }
 }

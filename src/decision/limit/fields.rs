@@ -5,24 +5,24 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::{Limit, Quota, Standing};
+use super::{Limit, LimitStatus, Quota};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// What tells a caller how it stands: `RateLimit-Policy: "per-caller";q=100;w=2` and `RateLimit: "per-caller";r=99;t=1`.
+/// The state of a limit for a caller: `RateLimit-Policy: "per-caller";q=100;w=2` and `RateLimit: "per-caller";r=99;t=1`.
 ///
 /// `q` is the burst, `w` the seconds in which an empty bucket refills, `r` the tokens left and `t` the seconds until the
 /// bucket is full again. A concurrency limit has no window: `q` carries its unit, and `t` is left out.
-pub fn rate_limit_headers(limit: &Limit, standing: &Standing) -> [(HeaderName, HeaderValue); 2] {
+pub fn rate_limit_headers(limit: &Limit, status: &LimitStatus) -> [(HeaderName, HeaderValue); 2] {
     let mut text = SmallVec::<[u8; 128]>::new();
     text.push(b'"');
     text.extend_from_slice(limit.name.as_bytes());
     text.extend_from_slice(b"\";r=");
-    push_number(&mut text, standing.taken.remaining);
+    push_number(&mut text, status.result.remaining);
     if let Quota::Rate(_) = limit.quota {
         text.extend_from_slice(b";t=");
-        push_number(&mut text, whole_seconds(standing.taken.reset_after));
+        push_number(&mut text, whole_seconds(status.result.reset_after));
     }
     let state = HeaderValue::from_bytes(&text).expect("BUG: limit names hold only letters, digits, `.`, `_` and `-`");
     [(RATE_LIMIT_POLICY, limit.policy.clone()), (RATE_LIMIT, state)]
@@ -63,19 +63,19 @@ fn push_number(text: &mut SmallVec<[u8; 128]>, mut number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Key, LimitId, RateQuota, Taken};
+    use super::super::{Key, LimitId, LimitResult, RateQuota};
     use super::*;
 
-    fn fields(quota: Quota, taken: Taken) -> [String; 2] {
+    fn fields(quota: Quota, result: LimitResult) -> [String; 2] {
         let limit = Limit::new("per-caller".into(), "per-caller".into(), Key::Principal, quota, false);
-        rate_limit_headers(&limit, &Standing { limit: LimitId(0), taken })
+        rate_limit_headers(&limit, &LimitStatus { limit: LimitId(0), result })
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
     }
 
     #[test]
     fn a_rate_says_its_window() {
         let quota = RateQuota::new(50, Duration::from_secs(1), 100);
-        let taken = quota.take(&mut 0, 1);
+        let taken = quota.take(&mut 0, 1, 1);
         assert_eq!(
             fields(Quota::Rate(quota), taken),
             ["ratelimit-policy: \"per-caller\";q=100;w=2", "ratelimit: \"per-caller\";r=99;t=1"]
@@ -85,15 +85,15 @@ mod tests {
     #[test]
     fn a_number_of_places_says_its_unit() {
         assert_eq!(
-            fields(Quota::Concurrent(5), Taken::place(5, 2)),
+            fields(Quota::Concurrent(5), LimitResult::places(5, 2)),
             ["ratelimit-policy: \"per-caller\";q=5;qu=\"concurrent-requests\"", "ratelimit: \"per-caller\";r=3"]
         );
     }
 
     #[test]
     fn places_end_at_the_last() {
-        assert!(Taken::place(2, 2).granted);
-        let refused = Taken::place(2, 3);
+        assert!(LimitResult::places(2, 2).granted);
+        let refused = LimitResult::places(2, 3);
         assert!(!refused.granted);
         assert_eq!(retry_after_seconds(refused.retry_after), 1);
     }

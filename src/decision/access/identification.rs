@@ -1,0 +1,156 @@
+//! Who the caller is: the credential that a request presents, and the principal behind it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::{HeaderName, HeaderValue};
+
+use super::allow::AllowRules;
+use super::authenticator::{CredentialDigest, Presented};
+use super::method::IdentityProvider;
+use super::principal::Principal;
+use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::Fields;
+
+/// The identity providers of a route and what they must vouch for, with what the route's requests need prepared.
+#[derive(Debug)]
+pub struct Identification {
+    pub(super) providers: Vec<Arc<IdentityProvider>>,
+    pub(super) allow: AllowRules,
+    pub(super) forward_credentials: bool,
+    pub(super) credential_headers: Vec<HeaderName>,
+    /// Stands for everything that the principal of a remembered credential depends on, across the providers.
+    seed: u64,
+    /// `WWW-Authenticate` of a request without credentials: one challenge for each provider.
+    missing: Option<HeaderValue>,
+    /// By provider: `WWW-Authenticate` of a caller of theirs that lacks a scope.
+    scope_challenges: Vec<Option<HeaderValue>>,
+}
+
+/// Who it is.
+pub(super) struct Recognised {
+    pub principal: Arc<Principal>,
+    /// A fresh verification to remember under this digest.
+    pub remember: Option<CredentialDigest>,
+}
+
+impl Identification {
+    /// Callers that one of `providers` recognises, in this order, and that fulfil `allow`.
+    pub fn new(providers: Vec<Arc<IdentityProvider>>, allow: AllowRules, forward_credentials: bool) -> Self {
+        let mut credential_headers: Vec<HeaderName> = Vec::new();
+        for provider in &providers {
+            let name = provider.method.field().header_name();
+            if !credential_headers.contains(name) {
+                credential_headers.push(name.clone());
+            }
+        }
+        let scope_challenge = |provider: &Arc<IdentityProvider>| provider.method.scope_challenge(&allow.scopes);
+        Identification {
+            credential_headers,
+            seed: seed(&providers),
+            missing: missing(&providers),
+            scope_challenges: providers.iter().map(scope_challenge).collect(),
+            providers,
+            allow,
+            forward_credentials,
+        }
+    }
+
+    /// Recognises the caller. The first provider whose credential is present decides: a bad credential never falls through
+    /// to the next one. `remembered` is the principal of the same credential, if it was verified before.
+    pub(super) fn identify(
+        &self,
+        fields: Fields<'_>,
+        remembered: Option<Arc<Principal>>,
+        now: SystemTime,
+    ) -> Result<Recognised, Denial> {
+        let Some((provider, presented)) = self.presented(fields) else {
+            let denial = Denial::new(Cause::CredentialsMissing, "no credential that this route accepts");
+            return Err(Denial { challenge: self.missing.clone(), ..denial });
+        };
+        let recognised = match presented {
+            Presented::One(credential) => self.recognise(provider, credential, remembered, now),
+            Presented::Several | Presented::Nothing => Err(Denial::new(
+                Cause::CredentialsAmbiguous,
+                "the header that carries the credential is there more than once",
+            )),
+        };
+        recognised.map_err(|mut denial| {
+            denial.challenge = Some(provider.method.refusal_challenge(denial.cause));
+            denial
+        })
+    }
+
+    /// The digest under which the credential that decides may be remembered. Allocates nothing.
+    pub(super) fn digest(&self, fields: Fields<'_>) -> Option<CredentialDigest> {
+        match self.presented(fields) {
+            Some((provider, Presented::One(credential))) => self.digest_of(provider, credential),
+            _ => None,
+        }
+    }
+
+    /// Decides whether the caller has what it must have.
+    pub(super) fn authorize(&self, principal: &Principal) -> Result<(), Denial> {
+        self.allow.check(principal).map_err(|mut denial| {
+            if denial.cause == Cause::ScopeMissing {
+                let by = self.providers.iter().position(|provider| provider.name == principal.identity);
+                denial.challenge = by.and_then(|index| self.scope_challenges[index].clone());
+            }
+            denial
+        })
+    }
+
+    fn presented<'a>(&self, fields: Fields<'a>) -> Option<(&IdentityProvider, Presented<'a>)> {
+        self.providers.iter().find_map(|provider| match provider.method.presented(fields) {
+            Presented::Nothing => None,
+            presented => Some((&**provider, presented)),
+        })
+    }
+
+    fn recognise(
+        &self,
+        first: &IdentityProvider,
+        credential: &[u8],
+        remembered: Option<Arc<Principal>>,
+        now: SystemTime,
+    ) -> Result<Recognised, Denial> {
+        if let Some(principal) = remembered
+            && let Some(provider) = self
+                .providers
+                .iter()
+                .find(|provider| provider.name == principal.identity && provider.method.is_peer_of(&first.method))
+        {
+            provider.method.recheck(&principal, now)?;
+            return Ok(Recognised { principal, remember: None });
+        }
+        let principal = first.method.verify(&self.providers, credential, now)?;
+        Ok(Recognised { principal, remember: self.digest_of(first, credential) })
+    }
+
+    fn digest_of(&self, provider: &IdentityProvider, credential: &[u8]) -> Option<CredentialDigest> {
+        let longest = provider.method.longest_remembered();
+        (longest > 0 && credential.len() <= longest).then(|| CredentialDigest::new(self.seed, credential))
+    }
+}
+
+/// One number for everything that the verification of credentials which are remembered depends on.
+fn seed(providers: &[Arc<IdentityProvider>]) -> u64 {
+    let remembering = providers.iter().filter(|provider| provider.method.longest_remembered() > 0);
+    let fingerprints: Vec<u8> = remembering.flat_map(|provider| provider.fingerprint.to_be_bytes()).collect();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest(&SHA256, &fingerprints).as_ref()[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// One challenge for each of `providers`, for a request without credentials (RFC 9110 §11.6.1).
+fn missing(providers: &[Arc<IdentityProvider>]) -> Option<HeaderValue> {
+    let mut challenges: Vec<String> = Vec::new();
+    for provider in providers {
+        let challenge = provider.method.challenge();
+        if !challenges.contains(&challenge) {
+            challenges.push(challenge);
+        }
+    }
+    if challenges.is_empty() { None } else { HeaderValue::try_from(challenges.join(", ")).ok() }
+}

@@ -1,0 +1,65 @@
+//! Who may use a route.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::allow::AllowRules;
+use super::identification::Identification;
+use super::method::IdentityProvider;
+
+/// Who may use a route.
+#[derive(Debug)]
+pub enum AccessRules {
+    /// Everyone.
+    Public,
+    /// Only callers that some identity provider recognises.
+    Identified(Box<Identification>),
+}
+
+impl AccessRules {
+    /// Only callers that one of `providers` recognises, in this order, and that fulfil `allow`.
+    pub fn identified(providers: Vec<Arc<IdentityProvider>>, allow: AllowRules, forward_credentials: bool) -> Self {
+        AccessRules::Identified(Box::new(Identification::new(providers, allow, forward_credentials)))
+    }
+
+    /// The request headers that must not reach the origin because they carry credentials which this route accepts.
+    /// Empty where the route forwards credentials.
+    pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        match self {
+            AccessRules::Identified(rules) if !rules.forward_credentials => rules.credential_headers.iter(),
+            _ => [].iter(),
+        }
+    }
+
+    /// Whether the origin is shown the credentials too.
+    pub fn forwards_credentials(&self) -> bool {
+        matches!(self, AccessRules::Identified(rules) if rules.forward_credentials)
+    }
+
+    /// The identity providers that may recognise a caller, in the order in which they are tried. Empty for public routes.
+    pub fn providers(&self) -> &[Arc<IdentityProvider>] {
+        match self {
+            AccessRules::Public => &[],
+            AccessRules::Identified(rules) => &rules.providers,
+        }
+    }
+
+    /// What a recognised caller must have. `None` for public routes.
+    pub fn allow(&self) -> Option<&AllowRules> {
+        match self {
+            AccessRules::Public => None,
+            AccessRules::Identified(rules) => Some(&rules.allow),
+        }
+    }
+}
+
+/// For `diff`.
+impl fmt::Display for AccessRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccessRules::Identified(rules) = self else { return f.write_str("public") };
+        let names: Vec<&str> = rules.providers.iter().map(|provider| &*provider.name).collect();
+        write!(f, "{}{}", names.join(" or "), rules.allow)
+    }
+}

@@ -1,0 +1,181 @@
+//! Limits: a rate by token bucket, or a number of requests at the same time.
+//!
+//! The arithmetic works on a value that is passed in with the time; `state::limits` keeps the values.
+
+mod bucket;
+mod display;
+mod fields;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use smallvec::SmallVec;
+
+pub use fields::{rate_limit_headers, retry_after_seconds};
+
+use crate::decision::request::fields::FieldName;
+
+/// Index into [`crate::decision::rules::Rules::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LimitId(pub u32);
+
+/// One limit, compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// As written, for headers, logs and metrics.
+    pub name: Arc<str>,
+    /// Stable across reloads: the limit's name, with the route's where a route declared it. State is kept under it.
+    pub scope: Arc<str>,
+    pub key: Key,
+    pub quota: Quota,
+    /// When a request is counted. A principal is known after identity only.
+    pub phase: Phase,
+    /// Decide, log and count, but let the request pass.
+    pub report_only: bool,
+    /// The value of `RateLimit-Policy`, made once.
+    pub policy: HeaderValue,
+}
+
+impl Limit {
+    /// A limit that counts in the phase that its key implies. `name` is made of `[A-Za-z0-9._-]`, as `config::compile` checks: it stands in header fields.
+    pub fn new(name: Arc<str>, scope: Arc<str>, key: Key, quota: Quota, report_only: bool) -> Self {
+        let policy = fields::policy(&name, &quota);
+        Limit { name, scope, phase: key.default_phase(), key, quota, report_only, policy }
+    }
+
+    /// The same limit, counted in `phase`.
+    pub fn in_phase(self, phase: Phase) -> Self {
+        Limit { phase, ..self }
+    }
+}
+
+/// When a limit counts a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before anyone asks who the caller is: requests with bad credentials count too, and are refused without a look at them.
+    BeforeIdentity,
+    /// Only requests that identity and authorization let pass count.
+    AfterIdentity,
+}
+
+/// The limits of a route, by the phase in which they count. Within a phase the order is that of the configuration, the
+/// inherited ones first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteLimits {
+    pub before_identity: Vec<LimitId>,
+    pub after_identity: Vec<LimitId>,
+}
+
+impl RouteLimits {
+    /// Sorts `ids`, which index `limits`, by phase.
+    pub fn new(ids: impl IntoIterator<Item = LimitId>, limits: &[Limit]) -> Self {
+        let before = |id: &LimitId| limits[id.0 as usize].phase == Phase::BeforeIdentity;
+        let (before_identity, after_identity) = ids.into_iter().partition(before);
+        RouteLimits { before_identity, after_identity }
+    }
+
+    /// All of them, in the order in which they count.
+    pub fn iter(&self) -> impl Iterator<Item = LimitId> {
+        self.before_identity.iter().chain(&self.after_identity).copied()
+    }
+}
+
+/// What is counted separately.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Key {
+    /// IPv6 clients by their /64.
+    ClientAddress,
+    /// Falls back to the client address on a route that recognises nobody.
+    Principal,
+    /// Falls back to the client address when absent.
+    Header(FieldName),
+    /// One count for each route.
+    Route,
+    /// One count for all requests.
+    Gateway,
+}
+
+impl Key {
+    /// The phase of a limit by this key, unless the configuration says otherwise: as early as the key is known.
+    pub fn default_phase(&self) -> Phase {
+        match self {
+            Key::Principal => Phase::AfterIdentity,
+            Key::ClientAddress | Key::Header(_) | Key::Route | Key::Gateway => Phase::BeforeIdentity,
+        }
+    }
+}
+
+/// How much a limit grants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quota {
+    /// Requests per time.
+    Rate(RateQuota),
+    /// Requests in progress at the same time.
+    Concurrent(u32),
+}
+
+/// A token bucket: `burst` tokens at most, one more every `interval`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateQuota {
+    /// Nanoseconds in which one token comes back; at least 1.
+    pub interval_nanos: u64,
+    /// Most tokens that the bucket holds; at least 1.
+    pub burst: u64,
+    /// `count` and `period` as written.
+    pub count: u64,
+    pub period: Duration,
+}
+
+/// How much to take from which limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitRequest {
+    pub limit: LimitId,
+    /// Which bucket: a keyed hash of the key's value, so that 2^64 clients cost no memory to name.
+    pub bucket: BucketKey,
+    /// Tokens, or places: what the request costs.
+    pub amount: u64,
+}
+
+/// What a request is to take from the limits of one phase.
+pub type LimitRequests = SmallVec<[LimitRequest; 4]>;
+
+/// What taking from them found, in the same order.
+pub type LimitResults = SmallVec<[LimitResult; 4]>;
+
+/// Identifies a bucket within its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BucketKey(pub u128);
+
+/// What taking an amount from a limit found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitResult {
+    pub granted: bool,
+    /// Tokens left, or places free.
+    pub remaining: u64,
+    /// Until a refused request would be granted.
+    pub retry_after: Duration,
+    /// Until the bucket is full again.
+    pub reset_after: Duration,
+}
+
+impl LimitResult {
+    /// What asking for some of `max` places found, with `in_progress` of them taken, those asked for included.
+    pub fn places(max: u32, in_progress: u64) -> LimitResult {
+        let free = u64::from(max).checked_sub(in_progress);
+        LimitResult {
+            granted: free.is_some(),
+            remaining: free.unwrap_or(0),
+            // Nobody knows when a request ends: the shortest wait that `Retry-After` can say.
+            retry_after: if free.is_some() { Duration::ZERO } else { Duration::from_secs(1) },
+            reset_after: Duration::ZERO,
+        }
+    }
+}
+
+/// The state of one limit for a caller, for the RateLimit fields.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitStatus {
+    pub limit: LimitId,
+    pub result: LimitResult,
+}

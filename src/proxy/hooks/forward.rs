@@ -1,0 +1,224 @@
+//! The state of a request on its way to an upstream: what was decided, the try under way, and what outlives a try.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use smallvec::SmallVec;
+
+use crate::decision::outcome::Denial;
+use crate::decision::pipeline::Admitted;
+use crate::decision::request::RequestView;
+use crate::decision::rules::{Action, Route, UpstreamId};
+use crate::decision::upstream::retry::Failure;
+use crate::proxy::connection::control::RequestControl;
+use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::{ActiveConfig, ActiveUpstream};
+use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
+use crate::proxy::upstream::tunnel::Tunnel;
+use crate::state::upstreams::SelectedEndpoint;
+use crate::telemetry::record::UpstreamRecord;
+
+/// An admitted request that goes to an upstream.
+pub struct Forwarded {
+    pub admitted: Admitted,
+    pub tries: Tries,
+    /// The try under way, or the one that ended the request.
+    pub current: Option<Try>,
+}
+
+/// What outlives a try.
+pub struct Tries {
+    /// Which upstream the tries are made at: the one that was decided on, or the rest of its split.
+    pub upstream: UpstreamId,
+    /// The endpoints that were asked, the latest last.
+    pub tried: SmallVec<[SocketAddr; 4]>,
+    pub count: u32,
+    /// Pooled connections that had ended before anything was sent on them.
+    pub stale: u32,
+    /// Before the next try.
+    pub wait: Option<Duration>,
+    /// The next try is made on a new connection.
+    pub fresh: bool,
+    /// Why the try before this one failed, as retries see it.
+    pub reason: Option<Failure>,
+    /// Why the last try failed, for the client, should there be no endpoint for another one.
+    pub failed: Option<Denial>,
+    /// Bytes of the request body that the body filter has seen for this try.
+    pub body_seen: u64,
+    /// Of the last try that was dropped.
+    last: Option<TryTimes>,
+}
+
+/// One try at one endpoint. Dropping it gives back the endpoint and what else it holds.
+pub struct Try {
+    pub selected: SelectedEndpoint,
+    pub times: TryTimes,
+    /// How long it may take to the header of its answer.
+    pub limit: Option<Duration>,
+    pub connection: TryConnection,
+    /// Of a request that asks for an upgrade.
+    pub tunnel: Option<Arc<Tunnel>>,
+    /// How it failed, where a hook has found that out.
+    pub failure: Option<Failure>,
+    /// Interim answers (1xx) of the origin.
+    pub interim: u32,
+}
+
+/// What a try holds of its connection.
+pub enum TryConnection {
+    /// Nothing: it is not watched.
+    Unwatched,
+    /// A new connection will be known by this.
+    Connecting(Arc<UpstreamConnection>),
+    /// The try's use of the connection. The timer cuts it off when the try takes too long.
+    InUse(ConnectionUse, Option<CutTimer>),
+}
+
+/// When the steps of a try came.
+#[derive(Clone, Copy)]
+pub struct TryTimes {
+    pub began: Instant,
+    pub connected: Option<Instant>,
+    /// Whether the connection had carried another request before.
+    pub reused: bool,
+    /// When the header of the answer came, with its status.
+    pub answered: Option<(Instant, u16)>,
+}
+
+/// What the hooks of the upstream work on.
+pub struct UpstreamContext<'a> {
+    pub shared: &'a Arc<Runtime>,
+    pub serving: &'a Arc<ActiveConfig>,
+    pub control: &'a Arc<RequestControl>,
+    pub request_id: &'a HeaderValue,
+    /// When the request began.
+    pub started: Instant,
+    pub time: SystemTime,
+    pub admitted: &'a Admitted,
+    pub tries: &'a mut Tries,
+    pub current: &'a mut Option<Try>,
+}
+
+impl Forwarded {
+    pub fn new(admitted: Admitted) -> Self {
+        let tries = Tries {
+            upstream: admitted.upstream,
+            tried: SmallVec::new(),
+            count: 0,
+            stale: 0,
+            wait: None,
+            fresh: false,
+            reason: None,
+            failed: None,
+            body_seen: 0,
+            last: None,
+        };
+        Forwarded { admitted, tries, current: None }
+    }
+
+    /// The times of the try under way, or of the last one.
+    fn times(&self) -> Option<TryTimes> {
+        self.current.as_ref().map(|current| current.times).or(self.tries.last)
+    }
+
+    /// The status of the origin's answer.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.times()?.answered?.1)
+    }
+
+    /// The part of the log line that tells of the upstream.
+    pub fn record(&self, serving: &ActiveConfig) -> UpstreamRecord {
+        let times = self.times();
+        let connected = times.and_then(|times| times.connected);
+        let answered = times.and_then(|times| times.answered);
+        UpstreamRecord {
+            name: serving.snapshot.upstream(self.tries.upstream).name.clone(),
+            endpoint: self.tries.tried.last().copied(),
+            attempts: self.tries.count,
+            retried: self.tries.reason.map(Failure::as_str),
+            reused: times.is_some_and(|times| times.reused),
+            connect: connected.zip(times).map(|(connected, times)| connected - times.began),
+            response: answered.zip(connected).map(|((answered, _), connected)| answered - connected),
+        }
+    }
+}
+
+impl Tries {
+    /// Whether no try was made yet.
+    pub fn is_first(&self) -> bool {
+        self.last.is_none()
+    }
+}
+
+impl Try {
+    pub fn new(selected: SelectedEndpoint, began: Instant) -> Self {
+        Try {
+            selected,
+            times: TryTimes { began, connected: None, reused: false, answered: None },
+            limit: None,
+            connection: TryConnection::Unwatched,
+            tunnel: None,
+            failure: None,
+            interim: 0,
+        }
+    }
+
+    /// The use of its connection, where that is watched.
+    pub fn exchange(&self) -> Option<&ConnectionUse> {
+        match &self.connection {
+            TryConnection::InUse(exchange, _) => Some(exchange),
+            TryConnection::Unwatched | TryConnection::Connecting(_) => None,
+        }
+    }
+
+    /// The answer has come, or the try has failed: nothing is to cut it off any more.
+    pub fn stop_timer(&mut self) {
+        if let TryConnection::InUse(_, overdue) = &mut self.connection {
+            *overdue = None;
+        }
+    }
+}
+
+impl UpstreamContext<'_> {
+    /// The request, as rules see it.
+    pub fn view<'s>(&'s self, request: &'s RequestHeader) -> RequestView<'s> {
+        let (normal, connection) = (&self.admitted.request, &self.control.connection().facts);
+        RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection }
+    }
+
+    /// The route that took the request.
+    pub fn route(&self) -> &Route {
+        self.serving.route(self.admitted.route)
+    }
+
+    /// The upstream that tries are made at.
+    pub fn upstream(&self) -> &ActiveUpstream {
+        self.serving.upstream(self.tries.upstream)
+    }
+
+    /// Drops the try under way, and keeps its times for the log.
+    pub fn end_try(&mut self) {
+        if let Some(ended) = self.current.take() {
+            self.tries.last = Some(ended.times);
+        }
+    }
+
+    /// Where the request goes instead if the side of the split that it was given to can't be used.
+    pub fn rest_of_split(&self) -> Option<UpstreamId> {
+        match &self.route().action {
+            Action::Forward { to, .. } => to.instead_of(self.tries.upstream),
+            Action::Respond(_) | Action::Redirect(_) => None,
+        }
+    }
+
+    /// Gives the request to the rest of its split, which has tries of its own.
+    pub fn fall_back(&mut self, rest: UpstreamId) {
+        self.upstream().metrics.fell_back();
+        self.tries.upstream = rest;
+        self.tries.tried.clear();
+        self.tries.count = 0;
+    }
+}
