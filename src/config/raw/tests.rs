@@ -15,7 +15,7 @@ use super::access::{Identity, Jwt, JwtKeys};
 use super::shape::{OneOrMany, OrOff, SecretSource};
 use super::units::Span;
 use super::*;
-use crate::config::compile::Environment;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 
 /// An environment in which every variable is set.

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::config::compile::{Environment, compile};
+use crate::config::compile::compile;
+use crate::config::environment::Environment;
 use crate::config::load::load_text;
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::testing::{self, Signer};
