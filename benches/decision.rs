@@ -13,6 +13,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};
+use portcullis::decision::response::byte_head::ByteHead;
+use portcullis::decision::response::framing::FramingPolicy;
+use portcullis::decision::response::{Operations, ResponseRules};
 use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
 use portcullis::decision::rules::{RouteId, defaults};
 
@@ -167,5 +170,41 @@ fn addresses(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, reading, finding, building, addresses);
+/// The declared headers on the answer of an origin, as a map and as received.
+fn responding(criterion: &mut Criterion) {
+    let pair =
+        |name: &'static str, value: &'static str| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let operations = || Operations {
+        remove: vec![HeaderName::from_static("server"), HeaderName::from_static("x-powered-by")],
+        set: vec![pair("x-content-type-options", "nosniff"), pair("strict-transport-security", "max-age=31536000")],
+        default: vec![pair("referrer-policy", "no-referrer")],
+        ..Operations::default()
+    };
+    let plain = ResponseRules::new(operations(), None, Default::default());
+    let framed = ResponseRules::new(operations(), Some(FramingPolicy::deny()), Default::default());
+    let head = "HTTP/1.1 200 OK\r\nDate: Mon, 30 Nov 2026 12:00:00 GMT\r\nServer: nginx\r\nContent-Type: text/html\r\n\
+                Content-Length: 1024\r\nX-Frame-Options: SAMEORIGIN\r\nCache-Control: no-store\r\n\r\n";
+    let mut map = HeaderMap::with_capacity(12);
+    for line in head.lines().skip(1).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").expect("a field line");
+        map.append(HeaderName::try_from(name).expect("a name"), HeaderValue::from_static(value));
+    }
+    let mut group = criterion.benchmark_group("respond");
+    for (name, rules) in [("plain", &plain), ("framed", &framed)] {
+        group.bench_function(BenchmarkId::new("map", name), |bencher| {
+            bencher.iter_batched_ref(|| map.clone(), |map| rules.apply(None, map), BatchSize::SmallInput);
+        });
+        let mut out = Vec::with_capacity(1024);
+        group.bench_function(BenchmarkId::new("bytes", name), |bencher| {
+            bencher.iter(|| {
+                let mut edited = ByteHead::read(black_box(head.as_bytes())).expect("a head");
+                rules.apply(None, &mut edited);
+                out.clear();
+                edited.write(&mut out);
+            });
+        });
+    }
+}
+
+criterion_group!(benches, reading, finding, building, addresses, responding);
 criterion_main!(benches);

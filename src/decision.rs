@@ -22,6 +22,7 @@
 pub mod access;
 pub mod explain;
 pub mod limit;
+pub mod limit_status;
 pub mod outcome;
 pub mod pipeline;
 pub mod proxy_protocol;

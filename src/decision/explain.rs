@@ -195,7 +195,7 @@ fn refused(
     let place = findings.route().map(|id| rules.route(id)).and_then(|route| place(route, denial.cause));
     let verdict = Verdict::Refuse { denial, place };
     let Some(request) = findings.request() else {
-        rules.response.apply(&mut headers);
+        rules.response.apply(None, &mut headers);
         return Explanation {
             normal: None,
             route: None,
@@ -252,7 +252,7 @@ fn finish(
         report_only: addresses.report_only,
         place: addresses.place.clone(),
     });
-    route.map_or(&rules.response, |route| &route.response).apply(&mut response_headers);
+    route.map_or(&rules.response, |route| &route.response).apply(Some(view), &mut response_headers);
     let passed_over = rules.table.explain(view, id).into_iter();
     Explanation {
         normal: Some(view.normal.clone()),

@@ -28,7 +28,7 @@ use super::access::{BucketHasher, CredentialDigest, Permit, Principal, address};
 use super::limit::{LimitRequests, LimitResults};
 use super::outcome::{Cause, Denial};
 use super::request::{Normal, RawRequest};
-use super::response::Fixed;
+use super::response::FixedAnswer;
 use super::route::Parameters;
 use super::rules::{RouteId, Rules, UpstreamId};
 pub use drive::body_too_large;
@@ -143,7 +143,7 @@ pub struct Reply {
 /// What a route answers itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplyContent {
-    Fixed(Fixed),
+    Fixed(FixedAnswer),
     Redirect { status: StatusCode, location: HeaderValue },
 }
 

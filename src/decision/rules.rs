@@ -39,7 +39,7 @@ pub struct Rules {
     /// By [`address::ListId`]. A list file that several rules name stands here once.
     pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
-    pub response: Arc<response::Rules>,
+    pub response: Arc<response::ResponseRules>,
     /// The names that all of these ask a request's fields for.
     pub fields: FieldNames,
 }
@@ -67,7 +67,7 @@ pub struct Route {
     /// What happens to an admitted request.
     pub action: Action,
     /// What its answers carry.
-    pub response: Arc<response::Rules>,
+    pub response: Arc<response::ResponseRules>,
     /// Largest request body in bytes.
     pub max_body: u64,
     /// How slowly a request body may come.
@@ -92,7 +92,7 @@ pub enum Action {
     /// It goes to an endpoint of an upstream, and a copy perhaps to another.
     Forward { to: Destination, rewrite: rewrite::Rules, mirror: Option<Box<Mirror>> },
     /// It is answered without an origin.
-    Respond(response::Fixed),
+    Respond(response::FixedAnswer),
     /// The client is sent elsewhere.
     Redirect(rewrite::Redirect),
 }

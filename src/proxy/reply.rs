@@ -4,13 +4,14 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 
 use super::hpack;
 use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
-use crate::decision::response::{self, Fixed, Headers, Rules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{FixedAnswer, HeaderSection, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer without the declared headers.
 pub struct LocalReply {
@@ -20,7 +21,7 @@ pub struct LocalReply {
 
 /// The answer that refuses a request.
 pub fn refusal(
-    rules: &Rules,
+    rules: &ResponseRules,
     denial: &Denial,
     limits: &[Limit],
     accept: Option<&[u8]>,
@@ -56,7 +57,7 @@ pub fn grpc_refusal(denial: &Denial, limits: &[Limit]) -> LocalReply {
 /// What a route answers itself.
 pub fn of_route(content: ReplyContent) -> LocalReply {
     match content {
-        ReplyContent::Fixed(Fixed { status, content_type, body }) => new(status, &content_type, body),
+        ReplyContent::Fixed(FixedAnswer { status, content_type, body }) => new(status, &content_type, body),
         ReplyContent::Redirect { status, location } => {
             let mut reply = new(status, &HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::new());
             let _ = reply.header.insert_header(LOCATION, location);
@@ -83,15 +84,20 @@ fn internal() -> ResponseHeader {
 }
 
 /// A refusal with the declared headers, for answers given below the hooks, where no route is known.
-pub fn refusal_below_hooks(rules: &Rules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> LocalReply {
+pub fn refusal_below_hooks(
+    rules: &ResponseRules,
+    denial: &Denial,
+    accept: Option<&[u8]>,
+    request_id: &str,
+) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(&mut ResponseHeaderEditor(&mut reply.header));
+    rules.apply(None, &mut ResponseHeaderEditor(&mut reply.header));
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
 /// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
-pub fn http1_refusal(rules: &Rules, denial: &Denial, request_id: &str) -> Vec<u8> {
+pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -> Vec<u8> {
     let mut reply = refusal_below_hooks(rules, denial, None, request_id);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
@@ -117,18 +123,18 @@ const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = ti
 );
 
 /// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
-pub fn hpack_fields(rules: &response::Rules) -> Vec<u8> {
+pub fn hpack_fields(rules: &ResponseRules) -> Vec<u8> {
     let mut headers = HeaderMap::new();
-    rules.apply(&mut headers);
+    rules.apply(None, &mut headers);
     hpack::encode_literals(headers.iter())
 }
 
 /// Pingora's response header as `decision` edits it.
 pub struct ResponseHeaderEditor<'a>(pub &'a mut ResponseHeader);
 
-impl Headers for ResponseHeaderEditor<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        self.0.headers.get_all(name).iter()
+impl HeaderSection for ResponseHeaderEditor<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.0.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
@@ -137,6 +143,17 @@ impl Headers for ResponseHeaderEditor<'_> {
 
     fn remove(&mut self, name: &HeaderName) {
         self.0.remove_header(name);
+    }
+
+    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        if !self.contains(old) {
+            return;
+        }
+        let values: SmallVec<[HeaderValue; 4]> = self.0.headers.get_all(old).iter().cloned().collect();
+        self.0.remove_header(old);
+        for value in &values {
+            self.append(new, value);
+        }
     }
 
     fn set(&mut self, name: &HeaderName, value: &HeaderValue) {

@@ -16,20 +16,24 @@ use self::operation::{Action, Operation};
 use super::{Context, DocPath};
 use crate::config::raw;
 use crate::decision::response::page::Pages;
-use crate::decision::response::{Operations, Rules};
+use crate::decision::response::{Operations, ResponseRules};
 
 /// What the file declares for all its routes.
 pub(super) struct FileLevel {
     operations: Vec<Operation>,
     framing: Option<Declared>,
     pages: Pages,
-    rules: Arc<Rules>,
+    rules: Arc<ResponseRules>,
 }
 
 /// The rules of a route, or (`None`) of the answers that no route made. A route that declares nothing shares the file's.
 ///
 /// Mistakes at the level of the file are reported by the first call with this `ctx`.
-pub fn rules(ctx: &mut Context, raw: &raw::Config, route: Option<(&DocPath, &raw::route::Route)>) -> Arc<Rules> {
+pub fn rules(
+    ctx: &mut Context,
+    raw: &raw::Config,
+    route: Option<(&DocPath, &raw::route::Route)>,
+) -> Arc<ResponseRules> {
     let file = match &ctx.response {
         Some(file) => file.clone(),
         None => {
@@ -76,7 +80,7 @@ fn declares_something(route: &raw::route::Route) -> bool {
         || !route.error_pages.0.is_empty()
 }
 
-fn route_rules(ctx: &mut Context, file: &FileLevel, path: &DocPath, route: &raw::route::Route) -> Rules {
+fn route_rules(ctx: &mut Context, file: &FileLevel, path: &DocPath, route: &raw::route::Route) -> ResponseRules {
     let headers = path.key("response_headers");
     let mut operations = operation::read(ctx, &headers, &route.response_headers);
     let off = operation::read_off(ctx, &headers.key("off"), &route.response_headers.off, &operations, &file.operations);
@@ -119,7 +123,7 @@ fn warn_if_protection_is_removed(ctx: &mut Context, own: &Operation, inherited: 
     }
 }
 
-fn assemble(operations: &[Operation], framing: Option<&Declared>, pages: Pages) -> Rules {
+fn assemble(operations: &[Operation], framing: Option<&Declared>, pages: Pages) -> ResponseRules {
     let mut compiled = Operations::default();
     for Operation { name, action, .. } in operations {
         let name = name.clone();
@@ -132,7 +136,7 @@ fn assemble(operations: &[Operation], framing: Option<&Declared>, pages: Pages) 
             Action::Append(value) => compiled.append.push((name, value)),
         }
     }
-    Rules::new(compiled, framing.and_then(Declared::compile), pages)
+    ResponseRules::new(compiled, framing.and_then(Declared::compile), pages)
 }
 
 #[cfg(test)]

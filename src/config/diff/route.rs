@@ -13,7 +13,7 @@ use super::{Apply, Change, Effect, Subject, Weight, access, response};
 use crate::config::raw::units::{Size, Span, Speed};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::limit::{Limit, Quota};
-use crate::decision::response::Fixed;
+use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
 use crate::decision::rules::{Action, Pacing, Route, Rules};
@@ -178,7 +178,7 @@ fn destination(action: &Action, whole: &Whole<'_>, facts: &mut Facts) {
                 facts.tell(Effect::Destination, "host for the origin", host);
             }
         }
-        Action::Respond(Fixed { status, content_type, body }) => {
+        Action::Respond(FixedAnswer { status, content_type, body }) => {
             let content_type = String::from_utf8_lossy(content_type.as_bytes());
             let words = format!("answer {}, {} of {content_type}", status.as_u16(), Size(body.len() as u64));
             facts.tell(Effect::Destination, "destination", words).seal([body]);

@@ -15,7 +15,7 @@ use super::*;
 use crate::decision::limit::{BucketKey, Key, Limit, LimitId, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{Normal, RequestView, Scheme};
-use crate::decision::response::{self, Fixed};
+use crate::decision::response::{self, FixedAnswer};
 use crate::decision::rules;
 use crate::diagnostics::Place;
 
@@ -70,12 +70,12 @@ fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
             before_identity: Vec::new(),
             after_identity: limits.iter().copied().map(LimitId).collect(),
         },
-        action: rules::Action::Respond(Fixed {
+        action: rules::Action::Respond(FixedAnswer {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static("text/plain"),
             body: bytes::Bytes::new(),
         }),
-        response: Arc::new(response::Rules::default()),
+        response: Arc::new(response::ResponseRules::default()),
         max_body: 0,
         body_pacing: crate::decision::rules::Pacing { idle: None, rate: None },
         retries: None,

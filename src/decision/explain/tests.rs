@@ -12,7 +12,7 @@ use crate::decision::limit::{RateQuota, RouteLimits};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
 use crate::decision::request::{ReadRules, Scheme};
-use crate::decision::response::{self, Fixed, Operations};
+use crate::decision::response::{self, FixedAnswer, Operations};
 use crate::decision::route::{EncodedSeparators, Match, Table};
 use crate::decision::rules::UpstreamId;
 
@@ -28,7 +28,7 @@ fn rules() -> Rules {
         set: vec![(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"))],
         ..Operations::default()
     };
-    let response = Arc::new(response::Rules::new(operations, None, Default::default()));
+    let response = Arc::new(response::ResponseRules::new(operations, None, Default::default()));
     let rate = Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 100));
     Rules {
         read: ReadRules { max_uri: 8192, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
@@ -48,7 +48,7 @@ fn rules() -> Rules {
             addresses: None,
             access: access::AccessRules::identified(vec![testing::corp()], allow, false),
             limits: RouteLimits { before_identity: vec![LimitId(1)], after_identity: vec![LimitId(0)] },
-            action: Action::Respond(Fixed {
+            action: Action::Respond(FixedAnswer {
                 status: StatusCode::OK,
                 content_type: HeaderValue::from_static("text/plain"),
                 body: Bytes::new(),

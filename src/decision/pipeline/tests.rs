@@ -29,7 +29,7 @@ fn rules() -> Rules {
         query: Vec::new(),
         encoded_separators: EncodedSeparators::Reject,
     }]);
-    let fixed = Fixed {
+    let fixed = FixedAnswer {
         status: StatusCode::OK,
         content_type: HeaderValue::from_static("text/plain"),
         body: Bytes::from_static(b"ok"),
@@ -44,14 +44,14 @@ fn rules() -> Rules {
             access: access::AccessRules::Public,
             limits: RouteLimits::default(),
             action: Action::Respond(fixed),
-            response: Arc::new(response::Rules::default()),
+            response: Arc::new(response::ResponseRules::default()),
             max_body: 100,
             body_pacing: Pacing { idle: None, rate: None },
             retries: None,
         }],
         limits: Vec::new(),
         address_lists: Vec::new(),
-        response: Arc::new(response::Rules::default()),
+        response: Arc::new(response::ResponseRules::default()),
         fields: FieldNames::default(),
     }
 }

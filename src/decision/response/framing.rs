@@ -8,13 +8,13 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY,
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::Headers;
+use super::section::HeaderSection;
 
 const FRAME_ANCESTORS: &[u8] = b"frame-ancestors";
 
 /// A framing policy, compiled.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Framing {
+pub struct FramingPolicy {
     /// `None` takes the header away: it can't name origins, and its `ALLOW-FROM` is obsolete (RFC 7034 §2.1 against
     /// HTML §7.8), so an origin's value could only mislead.
     x_frame_options: Option<HeaderValue>,
@@ -22,10 +22,10 @@ pub struct Framing {
     ancestors: HeaderValue,
 }
 
-impl Framing {
+impl FramingPolicy {
     /// Nobody may frame.
     pub fn deny() -> Self {
-        Framing {
+        FramingPolicy {
             x_frame_options: Some(HeaderValue::from_static("DENY")),
             ancestors: HeaderValue::from_static("frame-ancestors 'none'"),
         }
@@ -33,7 +33,7 @@ impl Framing {
 
     /// Pages of the same origin may frame.
     pub fn same_origin() -> Self {
-        Framing {
+        FramingPolicy {
             x_frame_options: Some(HeaderValue::from_static("SAMEORIGIN")),
             ancestors: HeaderValue::from_static("frame-ancestors 'self'"),
         }
@@ -46,7 +46,7 @@ impl Framing {
             directive.push(' ');
             directive.push_str(source.as_ref());
         }
-        Ok(Framing { x_frame_options: None, ancestors: HeaderValue::try_from(directive)? })
+        Ok(FramingPolicy { x_frame_options: None, ancestors: HeaderValue::try_from(directive)? })
     }
 
     /// The directive that says it, such as `frame-ancestors 'none'`.
@@ -55,35 +55,35 @@ impl Framing {
     }
 
     /// Makes `headers` say this policy and no other.
-    pub fn apply(&self, headers: &mut impl Headers) {
+    pub fn apply(&self, headers: &mut impl HeaderSection) {
         match &self.x_frame_options {
             Some(value) => headers.set(&X_FRAME_OPTIONS, value),
             None => headers.remove(&X_FRAME_OPTIONS),
         }
         // A report-only policy protects nothing, so it is edited where present and never added.
-        self.seal(headers, &CONTENT_SECURITY_POLICY_REPORT_ONLY);
+        self.put_into_all(headers, &CONTENT_SECURITY_POLICY_REPORT_ONLY);
         if headers.contains(&CONTENT_SECURITY_POLICY) {
-            self.seal(headers, &CONTENT_SECURITY_POLICY);
+            self.put_into_all(headers, &CONTENT_SECURITY_POLICY);
         } else {
             headers.set(&CONTENT_SECURITY_POLICY, &self.ancestors);
         }
     }
 
-    fn seal(&self, headers: &mut impl Headers, name: &HeaderName) {
+    fn put_into_all(&self, headers: &mut impl HeaderSection, name: &HeaderName) {
         if headers.values(name).all(|value| self.holds_in(value)) {
             return;
         }
-        let sealed: SmallVec<[HeaderValue; 4]> = headers.values(name).map(|value| self.put_into(value)).collect();
+        let edited: SmallVec<[HeaderValue; 4]> = headers.values(name).map(|value| self.put_into(value)).collect();
         headers.remove(name);
-        for value in &sealed {
+        for value in &edited {
             headers.append(name, value);
         }
     }
 
     /// Whether every policy in `value` already says exactly this, once.
-    fn holds_in(&self, value: &HeaderValue) -> bool {
-        value.as_bytes().is_ascii()
-            && policies(value.as_bytes()).all(|policy| {
+    fn holds_in(&self, value: &[u8]) -> bool {
+        value.is_ascii()
+            && policies(value).all(|policy| {
                 let mut own = directives(policy).map(<[u8]>::trim_ascii).filter(|d| is_frame_ancestors(d));
                 own.next() == Some(self.ancestors.as_bytes()) && own.next().is_none()
             })
@@ -92,19 +92,19 @@ impl Framing {
     /// `value` with this policy's `frame-ancestors` in each of its policies; other directives are kept byte for byte.
     ///
     /// Browsers skip directives that are not ASCII (CSP3 §2.2.1), each in its own way; such a value is given up
-    /// for a policy that they can't misread.
-    pub fn put_into(&self, value: &HeaderValue) -> HeaderValue {
-        if !value.as_bytes().is_ascii() {
+    /// for a policy that they can't misread, as is one that no field may have.
+    pub fn put_into(&self, value: &[u8]) -> HeaderValue {
+        if !value.is_ascii() {
             return self.ancestors.clone();
         }
         let mut sealed = Vec::with_capacity(value.len() + self.ancestors.len() + 2);
-        for (i, policy) in policies(value.as_bytes()).enumerate() {
+        for (i, policy) in policies(value).enumerate() {
             if i > 0 {
                 sealed.push(b',');
             }
             self.put_into_policy(policy, &mut sealed);
         }
-        HeaderValue::try_from(sealed).expect("BUG: parts of valid values make a valid value")
+        HeaderValue::try_from(sealed).unwrap_or_else(|_| self.ancestors.clone())
     }
 
     fn put_into_policy(&self, policy: &[u8], sealed: &mut Vec<u8>) {

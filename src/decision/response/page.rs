@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::refusal::Body;
+use super::body::ResponseBody;
 use crate::decision::outcome::Cause;
 
 /// The pages of one level, inheritance already resolved.
@@ -82,18 +82,18 @@ impl Pages {
 pub struct Page {
     content_type: HeaderValue,
     escape: Escape,
-    parts: Box<[Part]>,
+    parts: Box<[PagePart]>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Part {
+enum PagePart {
     Text(Box<str>),
-    Field(Field),
+    Field(PageField),
 }
 
 /// What a page may fill in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum PageField {
     /// The status as a number.
     Status,
     /// The cause's name.
@@ -104,16 +104,16 @@ pub enum Field {
     RequestId,
 }
 
-impl Field {
+impl PageField {
     /// What a page writes between braces.
     pub const NAMES: [&str; 4] = ["status", "code", "title", "request_id"];
 
-    fn from_name(name: &str) -> Option<Field> {
+    fn from_name(name: &str) -> Option<PageField> {
         match name {
-            "status" => Some(Field::Status),
-            "code" => Some(Field::Code),
-            "title" => Some(Field::Title),
-            "request_id" => Some(Field::RequestId),
+            "status" => Some(PageField::Status),
+            "code" => Some(PageField::Code),
+            "title" => Some(PageField::Title),
+            "request_id" => Some(PageField::RequestId),
             _ => None,
         }
     }
@@ -121,7 +121,7 @@ impl Field {
 
 /// The values of one refusal.
 #[derive(Clone, Copy, Debug)]
-pub struct Values<'a> {
+pub struct PageValues<'a> {
     pub cause: Cause,
     pub request_id: &'a str,
 }
@@ -132,15 +132,15 @@ impl Page {
         let mut parts = Vec::new();
         let mut rest = 0;
         for (at, name) in placeholders(text) {
-            let Some(field) = Field::from_name(name) else { continue };
+            let Some(field) = PageField::from_name(name) else { continue };
             if at > rest {
-                parts.push(Part::Text(text[rest..at].into()));
+                parts.push(PagePart::Text(text[rest..at].into()));
             }
-            parts.push(Part::Field(field));
+            parts.push(PagePart::Field(field));
             rest = at + name.len() + 2;
         }
         if rest < text.len() {
-            parts.push(Part::Text(text[rest..].into()));
+            parts.push(PagePart::Text(text[rest..].into()));
         }
         Page { escape: Escape::for_type(&content_type), content_type, parts: parts.into() }
     }
@@ -151,26 +151,26 @@ impl Page {
     }
 
     /// The page with its placeholders filled in, escaped as its type needs it.
-    pub fn render(&self, values: Values<'_>) -> Body {
-        let mut content = String::with_capacity(self.parts.iter().map(Part::size_hint).sum());
+    pub fn render(&self, values: PageValues<'_>) -> ResponseBody {
+        let mut content = String::with_capacity(self.parts.iter().map(PagePart::size_hint).sum());
         for part in &self.parts {
             match part {
-                Part::Text(text) => content.push_str(text),
-                Part::Field(Field::Status) => content.push_str(values.cause.status().as_str()),
-                Part::Field(Field::Code) => content.push_str(values.cause.code()),
-                Part::Field(Field::Title) => self.escape.push(&mut content, values.cause.title()),
-                Part::Field(Field::RequestId) => self.escape.push(&mut content, values.request_id),
+                PagePart::Text(text) => content.push_str(text),
+                PagePart::Field(PageField::Status) => content.push_str(values.cause.status().as_str()),
+                PagePart::Field(PageField::Code) => content.push_str(values.cause.code()),
+                PagePart::Field(PageField::Title) => self.escape.push(&mut content, values.cause.title()),
+                PagePart::Field(PageField::RequestId) => self.escape.push(&mut content, values.request_id),
             }
         }
-        Body { content_type: self.content_type.clone(), content: Bytes::from(content) }
+        ResponseBody { content_type: self.content_type.clone(), content: Bytes::from(content) }
     }
 }
 
-impl Part {
+impl PagePart {
     fn size_hint(&self) -> usize {
         match self {
-            Part::Text(text) => text.len(),
-            Part::Field(_) => 48,
+            PagePart::Text(text) => text.len(),
+            PagePart::Field(_) => 48,
         }
     }
 }
@@ -230,7 +230,7 @@ mod tests {
 
     fn rendered(content_type: &'static str, text: &str, request_id: &str) -> String {
         let page = Page::new(HeaderValue::from_static(content_type), text);
-        let body = page.render(Values { cause: Cause::HostInvalid, request_id });
+        let body = page.render(PageValues { cause: Cause::HostInvalid, request_id });
         String::from_utf8(body.content.to_vec()).unwrap()
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let page = |text| Arc::new(Page::new(HeaderValue::from_static("text/plain"), text));
         let mut pages = Pages::default();
         let found = |pages: &Pages, cause| {
-            pages.find(cause).map(|p| p.render(Values { cause, request_id: "" }).content).unwrap_or_default()
+            pages.find(cause).map(|p| p.render(PageValues { cause, request_id: "" }).content).unwrap_or_default()
         };
         assert_eq!(found(&pages, Cause::RateExceeded), "");
         for (key, text) in [("default", "any"), ("4xx", "class"), ("429", "status"), ("rate_exceeded", "cause")] {

@@ -8,29 +8,23 @@ use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::Rules;
 use super::accept::prefers_html;
-use super::page::{Escape, Values};
+use super::body::ResponseBody;
+use super::page::{Escape, PageValues};
+use super::rules::ResponseRules;
 use crate::decision::limit::retry_after_seconds;
 use crate::decision::outcome::{Cause, Denial};
 
 /// `Proxy-Status` (RFC 9209).
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// The body of a refusal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Body {
-    pub content_type: HeaderValue,
-    pub content: Bytes,
-}
-
 /// The body that tells a stranger about `denial`: the owner's page, a small HTML page for browsers, or problem+json.
 ///
 /// An owner's page is sent whatever `accept` says, as RFC 9110 §12.4.1 allows: it is the only one there is.
-pub fn refusal_body(rules: &Rules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> Body {
+pub fn refusal_body(rules: &ResponseRules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> ResponseBody {
     let cause = denial.cause;
     if let Some(page) = rules.pages().find(cause) {
-        return page.render(Values { cause, request_id });
+        return page.render(PageValues { cause, request_id });
     }
     if prefers_html(accept) { html(cause, request_id) } else { problem(cause, request_id) }
 }
@@ -72,7 +66,7 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-fn problem(cause: Cause, request_id: &str) -> Body {
+fn problem(cause: Cause, request_id: &str) -> ResponseBody {
     let problem = Problem {
         r#type: "about:blank",
         title: cause.title(),
@@ -81,11 +75,11 @@ fn problem(cause: Cause, request_id: &str) -> Body {
         request_id,
     };
     let content = serde_json::to_vec(&problem).expect("BUG: texts and a number always serialise");
-    Body { content_type: HeaderValue::from_static("application/problem+json"), content: Bytes::from(content) }
+    ResponseBody { content_type: HeaderValue::from_static("application/problem+json"), content: Bytes::from(content) }
 }
 
 /// A page that needs nothing: no style, script or image, so that it reads the same under any policy of the owner.
-fn html(cause: Cause, request_id: &str) -> Body {
+fn html(cause: Cause, request_id: &str) -> ResponseBody {
     let mut page = String::with_capacity(512);
     let status = cause.status();
     page.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
@@ -100,7 +94,7 @@ fn html(cause: Cause, request_id: &str) -> Body {
     page.push_str("</code></p>\n<p>Request <code>");
     Escape::Markup.push(&mut page, request_id);
     page.push_str("</code></p>\n</body>\n</html>\n");
-    Body { content_type: HeaderValue::from_static("text/html; charset=utf-8"), content: Bytes::from(page) }
+    ResponseBody { content_type: HeaderValue::from_static("text/html; charset=utf-8"), content: Bytes::from(page) }
 }
 
 #[cfg(test)]
@@ -114,13 +108,13 @@ mod tests {
 
     const SECRET: &str = "key 7 of the set at https://id.internal";
 
-    fn text(body: &Body) -> &str {
+    fn text(body: &ResponseBody) -> &str {
         std::str::from_utf8(&body.content).unwrap()
     }
 
-    fn body(accept: &'static str, request_id: &str) -> Body {
+    fn body(accept: &'static str, request_id: &str) -> ResponseBody {
         let denial = Denial::new(Cause::HostInvalid, SECRET);
-        refusal_body(&Rules::default(), &denial, Some(accept.as_bytes()), request_id)
+        refusal_body(&ResponseRules::default(), &denial, Some(accept.as_bytes()), request_id)
     }
 
     #[test]
@@ -152,7 +146,7 @@ mod tests {
         let mut pages = Pages::default();
         let page = Page::new(HeaderValue::from_static("text/plain"), "no: {code} {request_id}");
         pages.insert(PageKey::Class(4), Arc::new(page));
-        let rules = Rules::new(Operations::default(), None, pages);
+        let rules = ResponseRules::new(Operations::default(), None, pages);
         let denial = Denial::new(Cause::ScopeMissing, SECRET);
         let body = refusal_body(&rules, &denial, Some(b"text/html"), "7");
         assert_eq!((text(&body), body.content_type.as_bytes()), ("no: scope_missing 7", &b"text/plain"[..]));
@@ -163,7 +157,7 @@ mod tests {
         for &cause in Cause::ALL {
             let denial = Denial::new(cause, SECRET);
             for accept in [None, Some(&b"text/html"[..])] {
-                let body = refusal_body(&Rules::default(), &denial, accept, "7");
+                let body = refusal_body(&ResponseRules::default(), &denial, accept, "7");
                 assert!(!text(&body).contains("id.internal"), "{cause}");
             }
             assert!(!format!("{:?}", refusal_headers(&denial, [])).contains("id.internal"), "{cause}");

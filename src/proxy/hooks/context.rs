@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
@@ -14,7 +15,7 @@ use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Admitted, Decision, Findings, ReplyContent};
-use crate::decision::request::Normal;
+use crate::decision::request::{Normal, RequestView};
 use crate::decision::response;
 use crate::decision::rules::RouteId;
 use crate::proxy::connection::control::RequestControl;
@@ -134,6 +135,13 @@ impl Context {
         }
     }
 
+    /// The request as rules see it, once it is read and until its log line is written.
+    pub fn view<'s>(&'s self, request: &'s RequestHeader) -> Option<RequestView<'s>> {
+        let (normal, claim) = (self.request()?, self.claim.as_ref()?);
+        let connection = &claim.control.connection().facts;
+        Some(RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection })
+    }
+
     /// The evidence that the request was admitted.
     pub fn permit(&self) -> Option<&Permit> {
         match &self.state {
@@ -183,7 +191,7 @@ impl Context {
     }
 
     /// The response rules of the route, or those of the file.
-    pub fn response_rules(&self) -> &response::Rules {
+    pub fn response_rules(&self) -> &response::ResponseRules {
         match self.route() {
             Some(id) => &self.serving.route(id).response,
             None => &self.serving.snapshot.rules.response,

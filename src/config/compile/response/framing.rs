@@ -5,7 +5,7 @@ use http::header::{CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
 use super::super::{Context, DocPath};
 use super::operation::{Action, Operation};
 use crate::config::raw;
-use crate::decision::response::framing::{Framing, frame_ancestors, is_policy_header};
+use crate::decision::response::framing::{FramingPolicy, frame_ancestors, is_policy_header};
 
 /// The framing that a level declares, checked.
 #[derive(Clone, Debug)]
@@ -69,13 +69,13 @@ impl Declared {
         Declared { inherited: true, ..self.clone() }
     }
 
-    pub fn compile(&self) -> Option<Framing> {
+    pub fn compile(&self) -> Option<FramingPolicy> {
         let Ancestors(sources) = self.ancestors.as_ref()?;
         Some(match sources.as_slice() {
-            [one] if one == "'none'" => Framing::deny(),
-            [one] if one == "'self'" => Framing::same_origin(),
+            [one] if one == "'none'" => FramingPolicy::deny(),
+            [one] if one == "'self'" => FramingPolicy::same_origin(),
             // Sources were checked; should one be wrong all the same, the configuration is refused and nobody may frame.
-            sources => Framing::origins(sources).unwrap_or_else(|_| Framing::deny()),
+            sources => FramingPolicy::origins(sources).unwrap_or_else(|_| FramingPolicy::deny()),
         })
     }
 }

@@ -9,7 +9,7 @@ use super::super::{Context, DocPath};
 use crate::config::raw::response::ErrorPage;
 use crate::config::raw::shape::Entries;
 use crate::decision::outcome::Cause;
-use crate::decision::response::page::{Field, Page, PageKey, Pages, placeholders};
+use crate::decision::response::page::{Page, PageField, PageKey, Pages, placeholders};
 use crate::diagnostics::did_you_mean;
 
 /// Largest page in bytes. Pages stay in memory, and are sent to whoever is refused, as often as they ask.
@@ -93,14 +93,14 @@ fn page(ctx: &mut Context, path: &DocPath, raw: &ErrorPage) -> Option<Page> {
     }
     let mut warned = HashSet::new();
     for (_, name) in placeholders(&text) {
-        if !Field::NAMES.contains(&name) && warned.insert(name) {
+        if !PageField::NAMES.contains(&name) && warned.insert(name) {
             let otherwise =
                 "a page may use `{status}`, `{code}`, `{title}` and `{request_id}`; anything else stays as it is";
             ctx.warning(
                 &place,
                 "placeholder_unknown",
                 format!("`{{{name}}}` is not filled in"),
-                did_you_mean(name, Field::NAMES, otherwise),
+                did_you_mean(name, PageField::NAMES, otherwise),
             );
         }
     }

@@ -27,7 +27,7 @@ impl Environment for World {
 }
 
 /// Compiles the file's rules and those of its first route, if it has one; the findings as `severity code path`.
-fn compile(yaml: &str) -> (Arc<Rules>, Arc<Rules>, Vec<String>) {
+fn compile(yaml: &str) -> (Arc<ResponseRules>, Arc<ResponseRules>, Vec<String>) {
     let raw: raw::Config = serde_yaml::from_str(&format!("version: 1\n{yaml}")).expect("the test's YAML fits");
     let places = SourceMap::default();
     let mut ctx = Context::new(&places, &World);
@@ -47,9 +47,9 @@ fn findings(yaml: &str) -> Vec<String> {
 }
 
 /// What an answer without headers leaves with.
-fn empty_answer(rules: &Rules) -> Vec<String> {
+fn empty_answer(rules: &ResponseRules) -> Vec<String> {
     let mut headers = HeaderMap::new();
-    rules.apply(&mut headers);
+    rules.apply(None, &mut headers);
     let mut lines: Vec<_> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
     lines.sort();
     lines
@@ -323,7 +323,7 @@ routes:
 ",
     );
     assert_eq!(found, NONE);
-    let body = |rules: &Rules, cause| refusal_body(rules, &Denial::new(cause, ""), None, "7").content;
+    let body = |rules: &ResponseRules, cause| refusal_body(rules, &Denial::new(cause, ""), None, "7").content;
     assert_eq!(body(&file, Cause::RouteNotFound), "<p>route_not_found");
     assert_eq!(body(&route, Cause::RouteNotFound), "mine");
     assert_eq!(body(&route, Cause::InternalError), "all 500");

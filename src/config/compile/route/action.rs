@@ -8,7 +8,7 @@ use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
 use crate::decision::request::Scheme;
-use crate::decision::response::Fixed;
+use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Target};
 use crate::decision::route::{EncodedSeparators, Match};
 use crate::decision::rules::Action;
@@ -101,7 +101,7 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
     valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
-fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed> {
+fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<FixedAnswer> {
     let body = written.body.clone().unwrap_or_default();
     let status = status(written.status, 200).filter(|status| status.as_u16() >= 200);
     match status {
@@ -136,7 +136,7 @@ fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<Fixed
     if bodiless && !body.is_empty() {
         return None;
     }
-    Some(Fixed { status: status?, content_type: content_type?, body: body.into() })
+    Some(FixedAnswer { status: status?, content_type: content_type?, body: body.into() })
 }
 
 fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Match) -> Option<rewrite::Redirect> {

@@ -1,0 +1,174 @@
+//! The head of an HTTP/1 answer as it was received, edited without a header map.
+//!
+//! What was received stays where it is: a line is two slices of it until somebody declares otherwise. [`ByteHead::write`]
+//! puts the edited head together.
+
+use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use super::section::HeaderSection;
+
+/// A head, taken apart into its lines.
+#[derive(Clone, Debug)]
+pub struct ByteHead<'h> {
+    status_line: &'h [u8],
+    lines: SmallVec<[HeadLine<'h>; 24]>,
+}
+
+#[derive(Clone, Debug)]
+struct HeadLine<'h> {
+    name: LineName<'h>,
+    value: LineValue<'h>,
+}
+
+#[derive(Clone, Debug)]
+enum LineName<'h> {
+    Received(&'h [u8]),
+    Declared(HeaderName),
+}
+
+#[derive(Clone, Debug)]
+enum LineValue<'h> {
+    Received(&'h [u8]),
+    Declared(HeaderValue),
+}
+
+impl<'h> ByteHead<'h> {
+    /// Takes `head` apart, from its status line to the empty line that ends it. `None` where a line has no colon or does not
+    /// end in CR LF, or where the head does not end: a head that was not checked before has no edited form.
+    pub fn read(head: &'h [u8]) -> Option<Self> {
+        let (status_line, mut rest) = line(head)?;
+        let mut lines = SmallVec::new();
+        loop {
+            let (text, after) = line(rest)?;
+            if text.is_empty() {
+                return Some(ByteHead { status_line, lines });
+            }
+            let colon = memchr::memchr(b':', text)?;
+            let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
+            lines.push(HeadLine { name: LineName::Received(name), value: LineValue::Received(value) });
+            rest = after;
+        }
+    }
+
+    /// The name and the value of every line. The lines of one name are in order.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|line| (line.name.as_bytes(), line.value.as_bytes()))
+    }
+
+    /// Appends the head to `out`, with the empty line that ends it. A declared name is written as clients know it:
+    /// `X-Frame-Options`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let length = |line: &HeadLine<'_>| line.name.as_bytes().len() + line.value.as_bytes().len() + 4;
+        out.reserve(self.status_line.len() + 4 + self.lines.iter().map(length).sum::<usize>());
+        out.extend_from_slice(self.status_line);
+        out.extend_from_slice(b"\r\n");
+        for line in &self.lines {
+            match &line.name {
+                LineName::Received(name) => out.extend_from_slice(name),
+                LineName::Declared(name) => push_titled(out, name.as_str().as_bytes()),
+            }
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(line.value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn push(&mut self, name: &HeaderName, value: LineValue<'h>) {
+        self.lines.push(HeadLine { name: LineName::Declared(name.clone()), value });
+    }
+}
+
+impl HeaderSection for ByteHead<'_> {
+    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter(move |line| line.name.is(name)).map(|line| line.value.as_bytes())
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.lines.iter().any(|line| line.name.is(name))
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.lines.retain(|line| !line.name.is(name));
+    }
+
+    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        let mut moved: SmallVec<[LineValue<'_>; 4]> = SmallVec::new();
+        self.lines.retain(|line| {
+            let stays = !line.name.is(old);
+            if !stays {
+                moved.push(line.value.clone());
+            }
+            stays
+        });
+        moved.into_iter().for_each(|value| self.push(new, value));
+    }
+
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let mut place = Some(LineValue::Declared(value.clone()));
+        self.lines.retain(|line| {
+            if !line.name.is(name) {
+                return true;
+            }
+            match place.take() {
+                Some(value) => {
+                    line.value = value;
+                    true
+                }
+                None => false,
+            }
+        });
+        if let Some(value) = place {
+            self.push(name, value);
+        }
+    }
+
+    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.push(name, LineValue::Declared(value.clone()));
+    }
+}
+
+impl LineName<'_> {
+    fn is(&self, name: &HeaderName) -> bool {
+        match self {
+            LineName::Received(own) => own.eq_ignore_ascii_case(name.as_str().as_bytes()),
+            LineName::Declared(own) => own == name,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            LineName::Received(name) => name,
+            LineName::Declared(name) => name.as_str().as_bytes(),
+        }
+    }
+}
+
+impl LineValue<'_> {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            LineValue::Received(value) => value,
+            LineValue::Declared(value) => value.as_bytes(),
+        }
+    }
+}
+
+/// The first line of `bytes` without its CR LF, and what follows.
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    Some((bytes[..end].strip_suffix(b"\r")?, &bytes[end + 1..]))
+}
+
+/// `x-frame-options` as `X-Frame-Options`.
+fn push_titled(out: &mut Vec<u8>, name: &[u8]) {
+    let mut begins = true;
+    out.extend(name.iter().map(|byte| {
+        let titled = if begins { byte.to_ascii_uppercase() } else { *byte };
+        begins = *byte == b'-';
+        titled
+    }));
+}
+
+#[cfg(test)]
+mod tests;
