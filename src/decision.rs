@@ -23,6 +23,7 @@ pub mod access;
 pub mod bounds;
 pub mod explain;
 pub mod limit;
+pub mod limit_status;
 pub mod outcome;
 pub mod pipeline;
 pub mod proxy_protocol;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 
-use super::limit::LimitStatus;
+use super::limit_status::LimitStatus;
 
 /// A refusal with everything that its answer and its log line need.
 #[derive(Clone, Debug, PartialEq)]

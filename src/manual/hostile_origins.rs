@@ -27,8 +27,9 @@
 //!   contain a line break ([`proxy::hooks::error`](crate::proxy::hooks::error)).
 //! * An answer has one length, and its coding is `chunked` or none; the number of interim answers is bounded. It is framed for
 //!   its receiver: HTTP/1.0 gets no chunks, 204 and 304 no body
-//!   ([`proxy::hooks::response::check`](crate::proxy::hooks::response::check),
-//!   [`proxy::hooks::response::frame`](crate::proxy::hooks::response::frame)).
+//!   ([`proxy::hooks::upstream_response`](crate::proxy::hooks::upstream_response),
+//!   [`proxy::hooks::response::begin`](crate::proxy::hooks::response::begin),
+//!   [`decision::response::BodyStage`](crate::decision::response::BodyStage)).
 //! * An answer that is cut off or stalls is cut off for the client too: the connection is closed before the announced length
 //!   or without the last chunk, or the stream is reset. It is never ended as complete.
 //! * Bytes after the end of an answer are never the next answer: a connection with unexpected bytes is not reused.
@@ -36,7 +37,7 @@
 //!   ([`decision::response`](crate::decision::response)). `framing` is added to every `Content-Security-Policy`, the
 //!   origin's own included ([`decision::response::framing`](crate::decision::response::framing)).
 //! * Hop-by-hop fields, and those that the origin names in `Connection`, are removed
-//!   ([`proxy::hooks::response::seal_proxied`](crate::proxy::hooks::response::seal_proxied)).
+//!   ([`proxy::hooks::upstream_response`](crate::proxy::hooks::upstream_response)).
 //! * A 101 is accepted only if the client asked for the upgrade; the tunnel has a connection of its own
 //!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)).
 //! * Every wait for an origin has a bound with a default: `connect`, `response`, `send`, `idle`. A request that may have had

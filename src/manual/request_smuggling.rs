@@ -67,7 +67,7 @@
 //! * A tunnel begins when the origin answers 101 to a request that asked for it, and not before
 //!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)), on a connection of its own that is not reused. A request with
 //!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that no client asked for is
-//!   a failure of the origin ([`proxy::hooks::response`](crate::proxy::hooks::response)).
+//!   a failure of the origin ([`proxy::hooks::upstream_response`](crate::proxy::hooks::upstream_response)).
 //!
 //! # Left to the operator
 //!

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
@@ -14,7 +15,7 @@ use super::mirror;
 use crate::decision::access::Permit;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Admitted, Decision, Findings, ReplyContent};
-use crate::decision::request::Normal;
+use crate::decision::request::{Normal, RequestView};
 use crate::decision::response;
 use crate::decision::rules::RouteId;
 use crate::proxy::connection::control::RequestControl;
@@ -131,6 +132,13 @@ impl Context {
             State::Replied(replied) => Some(&replied.request),
             State::Forwarded(forwarded) => Some(&forwarded.admitted.request),
         }
+    }
+
+    /// The request as rules see it, once it is read and until its log line is written.
+    pub fn view<'s>(&'s self, request: &'s RequestHeader) -> Option<RequestView<'s>> {
+        let (normal, claim) = (self.request()?, self.claim.as_ref()?);
+        let connection = &claim.control.connection().facts;
+        Some(RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection })
     }
 
     /// The evidence that the request was admitted.

@@ -146,7 +146,7 @@ impl ProxyHttp for Gateway {
             response::begin(session, upstream_response, ctx);
             response::part(session, ctx);
             faults::panic_at(Place::Response, &session.req_header().headers);
-            response::seal_proxied(upstream_response, ctx)
+            response::seal_proxied(session.req_header(), upstream_response, ctx)
         })?
     }
 

@@ -4,7 +4,7 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 
@@ -39,7 +39,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) ->
 
 /// Sends an answer that the gateway made itself.
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
-    seal(&mut reply.header, ctx);
+    seal(session.req_header(), &mut reply.header, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.places.clear();
@@ -140,7 +140,7 @@ pub async fn end_stream(session: &mut Session, ctx: &Context) {
 ///
 /// # Errors
 /// If no request was forwarded. Pingora has no answer of an origin then.
-pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+pub fn seal_proxied(request: &RequestHeader, header: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     if !is_final(header.status) {
         return Ok(());
     }
@@ -148,13 +148,13 @@ pub fn seal_proxied(header: &mut ResponseHeader, ctx: &mut Context) -> Result<()
     if let Some(current) = upstream.current {
         current.times.answered = Some((std::time::Instant::now(), header.status.as_u16()));
     }
-    seal(header, ctx);
+    seal(request, header, ctx);
     sticky::assign(header, &ctx.upstream()?);
     Ok(())
 }
 
-fn seal(header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(None, &mut ResponseHeaderEditor(header));
+fn seal(request: &RequestHeader, header: &mut ResponseHeader, ctx: &Context) {
+    ctx.response_rules().apply(ctx.view(request).as_ref(), &mut ResponseHeaderEditor(header));
     if let Some(status) = ctx.permit().and_then(Permit::limit_status) {
         let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &status) {
