@@ -14,21 +14,25 @@
 //! 5. [`rewrite`]: what the origin is shown. Needs the permit.
 //! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.
 //!
-//! [`outcome`] holds the registry of causes, [`rules`] the compiled configuration that the stages read. [`explain`] runs the
+//! [`outcome`] holds the registry of causes, [`policy`] the compiled configuration that the stages read. [`explain`] runs the
 //! pipeline with facts from arguments. [`rollout`] judges a configuration that is being tried.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod access;
+pub mod defaults;
 pub mod explain;
+pub mod ids;
 pub mod limit;
+pub mod limit_status;
 pub mod outcome;
+pub mod pacing;
 pub mod pipeline;
+pub mod policy;
 pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod rewrite;
 pub mod rollout;
 pub mod route;
-pub mod rules;
 pub mod upstream;

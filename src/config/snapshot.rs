@@ -11,8 +11,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 use crate::decision::access::address;
+use crate::decision::ids::UpstreamId;
+use crate::decision::pacing::Pacing;
+use crate::decision::policy::Policy;
 use crate::decision::proxy_protocol;
-use crate::decision::rules::{Pacing, Rules, UpstreamId};
 use crate::decision::upstream::{Balance, ejection, retry, sticky};
 use crate::secret::Secret;
 
@@ -20,7 +22,7 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub struct Snapshot {
     /// What decisions read.
-    pub rules: Rules,
+    pub rules: Policy,
     /// In the order of the file; never empty.
     pub listeners: Vec<Listener>,
     /// The bounds on slowness and on connections.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::limit::LimitStatus;
+use super::limit_status::LimitStatus;
 
 /// Declares [`Cause`] with its code, status, title and, for failures of the upstream, the error type of RFC 9209.
 macro_rules! causes {

@@ -11,9 +11,11 @@ use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::snapshot::{Bounds, Snapshot};
 use crate::decision::access::address::Rules as AddressRules;
+use crate::decision::defaults;
+use crate::decision::ids::RouteId;
 use crate::decision::limit::Limit;
+use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::route::{Match, Table};
-use crate::decision::rules::{Action, Route, RouteId, Rules, defaults};
 use crate::decision::upstream::retry::RouteRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -56,7 +58,7 @@ fn stages(ctx: &mut Context, document: &Document) -> Option<Snapshot> {
     }
     let address_lists = lists.finish();
     let rules =
-        Rules { read, table: table?, routes: routes?, limits, address_lists, response, fields: ctx.field_names() };
+        Policy { read, table: table?, routes: routes?, limits, address_lists, response, fields: ctx.field_names() };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 

@@ -19,9 +19,9 @@ use self::pattern::Wrong;
 use super::{Context, DocPath};
 use crate::config::raw;
 use crate::config::raw::matching::{PathMatch, ValueMatch};
+use crate::decision::ids::RouteId;
 use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
-use crate::decision::rules::RouteId;
 
 /// Compiles the route's `match`. `path` is the route's own place.
 pub fn matches(ctx: &mut Context, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {

@@ -9,7 +9,7 @@ use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
 use crate::config::raw::units::Count;
 use crate::config::snapshot::{AccessLog, Admin, LogFormat, LogOutput};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::secret::Secret;
 use crate::telemetry::access_log::LogTemplate;
 

@@ -13,15 +13,16 @@ use super::{Apply, Change, Effect, Subject, Weight, access, response};
 use crate::config::raw::units::{Size, Span, Speed};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::limit::{Limit, Quota};
+use crate::decision::pacing::Pacing;
+use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
-use crate::decision::rules::{Action, Pacing, Route, Rules};
 use crate::decision::upstream::retry::RouteRules;
 
 /// A route with what belongs to it elsewhere.
 struct Whole<'s> {
-    rules: &'s Rules,
+    rules: &'s Policy,
     upstreams: &'s [Upstream],
     route: &'s Route,
     matched: Option<&'s Match>,
@@ -245,8 +246,8 @@ pub(super) fn pacing(pacing: &Pacing, facts: &mut Facts) {
     }
 }
 
-fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
-    let facts = |rules: &Rules| {
+fn unrouted(old: &Policy, new: &Policy) -> Vec<Change> {
+    let facts = |rules: &Policy| {
         let mut facts = Facts::default();
         response::facts(&rules.response, &mut facts);
         facts
@@ -255,8 +256,8 @@ fn unrouted(old: &Rules, new: &Rules) -> Vec<Change> {
 }
 
 /// Among routes whose paths are regular expressions the earlier goes first; the order of others does not matter.
-fn order(old: &Rules, new: &Rules) -> Option<Change> {
-    let in_order = |rules: &Rules| -> Vec<Arc<str>> {
+fn order(old: &Policy, new: &Policy) -> Option<Change> {
+    let in_order = |rules: &Policy| -> Vec<Arc<str>> {
         let by_regex = |matched: &&Match| matched.paths.iter().any(|path| matches!(path, PathPattern::Regex(_)));
         let name = |matched: &Match| rules.routes.get(matched.route.0 as usize).map(|route| route.name.clone());
         rules.table.matches().iter().filter(by_regex).filter_map(name).collect()

@@ -11,8 +11,9 @@ use crate::config::raw;
 use crate::config::raw::shape::OrOff;
 use crate::config::raw::units::{Count, Size, Span, Speed};
 use crate::config::snapshot::{Bounds, Process};
+use crate::decision::defaults;
+use crate::decision::pacing::Pacing;
 use crate::decision::request::ReadRules;
-use crate::decision::rules::{Pacing, defaults};
 
 /// Pingora's reader holds no more than this, whatever the file says.
 const HARD_MAX_HEADER_BYTES: usize = 1 << 20;

@@ -6,7 +6,7 @@ use super::split::{share, upstream};
 use super::{Context, DocPath, each, method};
 use crate::config::raw;
 use crate::config::raw::split as written;
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::decision::upstream::mirror::Mirror;
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::Destination;

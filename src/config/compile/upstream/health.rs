@@ -7,7 +7,7 @@ use super::numbers;
 use crate::config::raw;
 use crate::config::raw::units::Count;
 use crate::config::snapshot::{Health, Probe};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 
 pub(super) fn health(ctx: &mut Context, path: &DocPath, raw: &raw::upstream::Health) -> Health {
     match raw {
