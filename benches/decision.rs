@@ -12,13 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::bounds::Bounds;
+use portcullis::decision::defaults;
+use portcullis::decision::ids::RouteId;
 use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};
 use portcullis::decision::response::byte_head::ByteHead;
 use portcullis::decision::response::framing::FramingPolicy;
 use portcullis::decision::response::{Operations, ResponseRules};
 use portcullis::decision::route::{HostPattern, Match, PathPattern, Segment, Table};
-use portcullis::decision::rules::RouteId;
 
 const SIZES: [u32; 4] = [1, 100, 10_000, 100_000];
 

@@ -21,16 +21,19 @@
 
 pub mod access;
 pub mod bounds;
+pub mod defaults;
 pub mod explain;
+pub mod ids;
 pub mod limit;
 pub mod limit_status;
 pub mod outcome;
+pub mod pacing;
 pub mod pipeline;
+pub mod policy;
 pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod rewrite;
 pub mod rollout;
 pub mod route;
-pub mod rules;
 pub mod upstream;

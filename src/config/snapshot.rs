@@ -12,8 +12,9 @@ use rustls::sign::CertifiedKey;
 use crate::config::log_template::LogTemplate;
 use crate::decision::access::address;
 use crate::decision::bounds::Bounds;
+use crate::decision::ids::UpstreamId;
+use crate::decision::policy::Policy;
 use crate::decision::proxy_protocol;
-use crate::decision::rules::{Rules, UpstreamId};
 use crate::decision::upstream::{Balance, ejection, retry, sticky};
 use crate::secret::Secret;
 
@@ -21,7 +22,7 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub struct Snapshot {
     /// What decisions read.
-    pub rules: Rules,
+    pub rules: Policy,
     /// In the order of the file; never empty.
     pub listeners: Vec<ListenerConfig>,
     /// What clients may send, and how slowly.

@@ -16,13 +16,14 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::access::{BucketHasher, Permit, Principal};
+use super::ids::RouteId;
 use super::limit::{Key, Limit, LimitId, LimitRequest, LimitResult, Quota, rate_limit_headers};
 use super::outcome::{Cause, Denial};
 use super::pipeline::{Admitted, Decision, Fact, Findings, Inputs, Need, Pipeline, Reply, ReplyContent, Step};
+use super::policy::{Action, Policy, Route};
 use super::request::{Normal, RawRequest, RequestView};
 use super::response::refusal_headers;
 use super::rewrite::{self, Edit};
-use super::rules::{Action, Route, RouteId, Rules};
 use super::upstream::split::{Destination, Outcome};
 use crate::diagnostics::Place;
 
@@ -103,7 +104,7 @@ pub enum Verdict {
 /// With `claims`, the caller counts as recognised with them by the route's first JWT identity: authorization is decided
 /// on them, the checks of a token are skipped.
 pub fn explain(
-    rules: &Rules,
+    rules: &Policy,
     raw: &RawRequest<'_>,
     claims: Option<Map<String, Value>>,
     now: SystemTime,
@@ -131,7 +132,7 @@ pub fn explain(
 }
 
 /// Answers a need as if the request were the first of all. Notes the limits that are asked.
-fn answer(need: Need, rules: &Rules, counted: &mut Vec<LimitId>) -> Fact {
+fn answer(need: Need, rules: &Policy, counted: &mut Vec<LimitId>) -> Fact {
     match need {
         Need::RememberedToken(_) => Fact::RememberedToken(None),
         Need::Limits(requests) => {
@@ -144,7 +145,7 @@ fn answer(need: Need, rules: &Rules, counted: &mut Vec<LimitId>) -> Fact {
     }
 }
 
-fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: &[LimitId]) -> Explanation {
+fn forwarded(rules: &Policy, raw: &RawRequest<'_>, admitted: &Admitted, counted: &[LimitId]) -> Explanation {
     let Admitted { request, route: id, permit, .. } = admitted;
     let view = raw.view(request);
     let route = rules.route(*id);
@@ -172,7 +173,7 @@ fn forwarded(rules: &Rules, raw: &RawRequest<'_>, admitted: &Admitted, counted: 
     finish(rules, &view, Some(*id), principal, counted, verdict, limit_headers(rules, permit))
 }
 
-fn replied(rules: &Rules, raw: &RawRequest<'_>, reply: &Reply, counted: &[LimitId]) -> Explanation {
+fn replied(rules: &Policy, raw: &RawRequest<'_>, reply: &Reply, counted: &[LimitId]) -> Explanation {
     let view = raw.view(&reply.request);
     let mut headers = limit_headers(rules, &reply.permit);
     match &reply.content {
@@ -184,7 +185,7 @@ fn replied(rules: &Rules, raw: &RawRequest<'_>, reply: &Reply, counted: &[LimitI
 }
 
 fn refused(
-    rules: &Rules,
+    rules: &Policy,
     raw: &RawRequest<'_>,
     findings: &Findings,
     denial: Denial,
@@ -223,7 +224,7 @@ fn place(route: &Route, cause: Cause) -> Option<Place> {
     }
 }
 
-fn limit_headers(rules: &Rules, permit: &Permit) -> HeaderMap {
+fn limit_headers(rules: &Policy, permit: &Permit) -> HeaderMap {
     let status = permit.limit_status();
     let headers = status.map(|status| rate_limit_headers(&rules.limits[status.limit.0 as usize], &status));
     headers.into_iter().flatten().collect()
@@ -231,7 +232,7 @@ fn limit_headers(rules: &Rules, permit: &Permit) -> HeaderMap {
 
 /// What there is to say of every request that was read, whatever its end.
 fn finish(
-    rules: &Rules,
+    rules: &Policy,
     view: &RequestView<'_>,
     id: Option<RouteId>,
     principal: Option<Arc<Principal>>,

@@ -12,8 +12,10 @@ use std::time::Duration;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-pub use super::limit_status::{LimitId, LimitResult, LimitStatus};
 pub use fields::{rate_limit_headers, retry_after_seconds};
+
+pub use super::ids::LimitId;
+pub use super::limit_status::{LimitResult, LimitStatus};
 
 use crate::decision::request::fields::FieldName;
 

@@ -1,10 +1,8 @@
-//! What a limit said to a request: the part of limits that refusals carry.
+//! What asking a limit found.
 
 use std::time::Duration;
 
-/// Index into [`crate::decision::rules::Rules::limits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LimitId(pub u32);
+use super::ids::LimitId;
 
 /// What taking an amount from a limit found.
 #[derive(Clone, Copy, Debug, PartialEq)]

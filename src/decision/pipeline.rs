@@ -25,18 +25,19 @@ use serde_json::{Map, Value};
 
 use super::access::stages::{AddressChecked, Authorized, LimitChecked};
 use super::access::{BucketHasher, CredentialDigest, Permit, Principal, address};
+use super::ids::{RouteId, UpstreamId};
 use super::limit::{LimitRequests, LimitResults};
 use super::outcome::{Cause, Denial};
+use super::policy::Policy;
 use super::request::{Normal, RawRequest};
 use super::response::FixedAnswer;
 use super::route::Parameters;
-use super::rules::{RouteId, Rules, UpstreamId};
 pub use drive::body_too_large;
 
 /// What a request is decided by, beside the facts that its way needs.
 #[derive(Debug)]
 pub struct Inputs<'a, L: ?Sized> {
-    pub rules: &'a Rules,
+    pub rules: &'a Policy,
     /// What the list files hold now.
     pub lists: &'a L,
     pub hasher: &'a BucketHasher,

@@ -14,98 +14,20 @@ pub mod path;
 
 mod client;
 mod scheme;
+mod syntax;
 #[cfg(test)]
 mod tests;
-
-use std::net::IpAddr;
+mod view;
 
 use http::{Method, Version};
-use ipnet::IpNet;
 
 pub use scheme::Scheme;
+pub use view::{Normal, RawRequest, ReadRules, RequestView};
 
 use super::outcome::{Cause, Denial};
-use connection::ConnectionFacts;
 use fields::{Fields, X_REQUEST_ID};
 use framing::Measure;
-
-/// What [`read`] goes by.
-#[derive(Clone, Debug)]
-pub struct ReadRules {
-    /// Longest request target in bytes.
-    pub max_uri: usize,
-    /// All header fields together in bytes: names and values, and 4 more for each field, as `: ` and CR LF take in HTTP/1.
-    pub max_header_bytes: usize,
-    pub max_header_count: usize,
-    /// Peers whose `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are believed.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
-/// A request as it arrived, borrowed from whatever parsed it.
-#[derive(Clone, Copy, Debug)]
-pub struct RawRequest<'a> {
-    pub method: &'a Method,
-    /// The request target as received: origin form (`/a?b`), absolute form, or `*`.
-    pub target: &'a [u8],
-    /// `:authority` of HTTP/2, or the authority of an absolute-form target.
-    pub authority: Option<&'a str>,
-    pub fields: Fields<'a>,
-    /// In HTTP/2 and HTTP/1.0 `Host` may be absent.
-    pub version: Version,
-    /// The connection that it came by.
-    pub connection: &'a ConnectionFacts,
-}
-
-impl<'a> RawRequest<'a> {
-    /// The request as rules see it, once [`read`] has given its normal form.
-    pub fn view(&self, normal: &'a Normal) -> RequestView<'a> {
-        RequestView { method: self.method, normal, fields: self.fields, connection: self.connection }
-    }
-}
-
-/// The one reading of a request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Normal {
-    /// Lower case, without port and trailing dot; IPv6 in brackets. Empty for HTTP/1.0 without `Host`.
-    pub host: String,
-    /// The port that the client named.
-    pub port: Option<u16>,
-    /// The normalised path: dot segments resolved, `//` merged, unreserved characters decoded, percent escapes in upper
-    /// case. Always begins with `/` (or is `*` for OPTIONS).
-    pub path: String,
-    /// As received, without `?`.
-    pub query: Option<String>,
-    /// Whether `path` differs from what the client sent, so that the target must be rewritten before forwarding.
-    pub path_changed: bool,
-    /// What in `path` origins read differently; finding the route settles it.
-    pub spelling: path::Spelling,
-    /// The client's address: the peer's, or what a trusted proxy says.
-    pub client: IpAddr,
-    /// What the client spoke, as far as a trusted proxy says otherwise.
-    pub scheme: Scheme,
-    /// Whether the peer is one of the trusted proxies.
-    pub trusted_peer: bool,
-    /// `X-Request-Id`, kept only from trusted peers and only if it is short and plain.
-    pub request_id: Option<String>,
-}
-
-/// A request in its normal form, as rules see it.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestView<'a> {
-    pub method: &'a Method,
-    pub normal: &'a Normal,
-    pub fields: Fields<'a>,
-    /// The connection that it came by.
-    pub connection: &'a ConnectionFacts,
-}
-
-#[cfg(test)]
-impl<'a> RequestView<'a> {
-    /// A view of a request with `headers`, on a connection of [`ConnectionFacts::for_test`].
-    pub(crate) fn for_test(method: &'a Method, normal: &'a Normal, headers: &'a http::HeaderMap) -> Self {
-        RequestView { method, normal, fields: headers.into(), connection: ConnectionFacts::for_test() }
-    }
-}
+use syntax::malformed;
 
 /// Longest `X-Request-Id` in bytes that is kept from a trusted peer.
 const MAX_REQUEST_ID_BYTES: usize = 64;
@@ -164,11 +86,6 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
         return Err(Denial::new(Cause::HeadersTooLarge, "the header fields are larger than `bounds.header_bytes`"));
     }
     Ok(())
-}
-
-/// Refuses what breaks the grammar, or what parts of a request contradict each other in.
-fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
-    Err(Denial::new(Cause::MalformedRequest, detail))
 }
 
 /// A body has one length.

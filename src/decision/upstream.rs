@@ -8,10 +8,13 @@
 //! that are left to it as long as at least five of seven of its weight are sound; below, the share that it takes shrinks
 //! in proportion, and the next group takes the rest (Envoy's overprovisioning factor of 1.4).
 
+mod balance;
+mod display;
 pub mod ejection;
 mod group;
 mod hash;
 pub mod mirror;
+mod mix;
 pub mod outcome;
 pub mod retry;
 mod ring;
@@ -24,55 +27,13 @@ mod tests;
 pub mod warmup;
 mod weights;
 pub mod window;
-mod words;
-
-use std::net::SocketAddr;
 
 use super::access::Permit;
-use super::request::fields::FieldName;
 use group::Group;
+use mix::mix;
+
+pub use balance::{Balance, HashKey, Live, Member, Millis, Pick, Wants};
 pub use hash::hash_input;
-
-/// Milliseconds since a moment that stays the same for as long as the process runs.
-pub type Millis = u64;
-
-/// How an endpoint is chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Balance {
-    /// Smooth: an endpoint's turns are spread evenly over the round.
-    RoundRobin,
-    /// In proportion to the weights.
-    Random,
-    /// The less busy of two random choices, relative to their weights.
-    LeastRequests,
-    /// Ketama.
-    ConsistentHash(HashKey),
-}
-
-/// What the hash is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HashKey {
-    /// The value of this request header.
-    Header(FieldName),
-    /// The value of this cookie.
-    Cookie(String),
-    /// The client's address.
-    ClientAddress,
-    /// The path.
-    Path,
-}
-
-/// An endpoint, as far as balancing goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Member {
-    pub address: SocketAddr,
-    /// At least 1.
-    pub weight: u32,
-    /// Those with the lowest come first.
-    pub priority: u32,
-    /// Whether it stands in another zone than the gateway, which puts it behind those of the same priority that do not.
-    pub elsewhere: bool,
-}
 
 /// The members of an upstream, prepared for [`choose`]. Members are known by their index.
 #[derive(Debug)]
@@ -80,47 +41,6 @@ pub struct Balanced {
     /// In the order in which they are preferred. Empty without members.
     groups: Box<[Group]>,
     balance: Balance,
-}
-
-/// Which number [`choose`] wants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wants<'a> {
-    /// One more than for the choice before.
-    Turn,
-    /// 64 random bits.
-    Random,
-    /// [`hash_input`] of the request by this key.
-    Hash(&'a HashKey),
-}
-
-/// What may change between two choices, by the member's index.
-pub trait Live {
-    /// Whether the member works as far as is known: it is neither unhealthy nor ejected nor drained.
-    fn sound(&self, member: usize) -> bool;
-    /// Whether the member may get requests even when nothing works: it is not drained.
-    fn available(&self, member: usize) -> bool;
-    /// Whether the member may get one more request beside those that it has.
-    fn has_room(&self, member: usize) -> bool;
-    /// Whether this request has tried the member before, in vain.
-    fn tried(&self, member: usize) -> bool;
-    /// How many requests the member is busy with.
-    fn active(&self, member: usize) -> usize;
-    /// The part of its share that it takes while it is warming up, of [`warmup::FULL_SHARE`].
-    fn share(&self, member: usize) -> u32;
-}
-
-/// What [`choose`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
-    /// A sound member, by its index.
-    Sound(usize),
-    /// No sound member is left that was not tried: one of the others, for owners who would rather use all of them than
-    /// trust a probe that says that nothing works.
-    Panic(usize),
-    /// There are sound members that were not tried, and all of them are as busy as they may be.
-    Full,
-    /// Every member was tried, or may get nothing, or there is none.
-    None,
 }
 
 /// Chooses a member for a request that was admitted.
@@ -199,12 +119,4 @@ impl Balanced {
         // Without any capacity the first is as good as another.
         found.unwrap_or(0)
     }
-}
-
-/// A number that has no visible relation to `number`: the finaliser of SplitMix64.
-fn mix(number: u64) -> u64 {
-    let mut number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::decision::access::address::list::{self, Mistakes};
 use crate::decision::access::address::{AddressSet, List, ListId, Lists};
-use crate::decision::rules::defaults::NAMED_FILE_BYTES;
+use crate::decision::defaults::NAMED_FILE_BYTES;
 use crate::state::file_watch::{FileWatch, read_bounded};
 
 /// Every list file in force, by its name.

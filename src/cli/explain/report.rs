@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::explain::{Explanation, Verdict};
+use crate::decision::ids::{RouteId, UpstreamId};
+use crate::decision::policy::{Action, Route};
 use crate::decision::rewrite::Edit;
-use crate::decision::rules::{Action, Route, RouteId, UpstreamId};
 use crate::decision::upstream::split::{Destination, Outcome};
 
 /// The version of the report. It grows when a field changes its name, its type or its meaning.

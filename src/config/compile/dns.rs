@@ -9,7 +9,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{Dns, Family};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 
 /// Where name servers listen (RFC 1035 §4.2).
 const PORT: u16 = 53;

@@ -14,9 +14,10 @@ use crate::config::raw::access::Access;
 use crate::config::snapshot::Snapshot;
 use crate::decision::access::address::Rules as AddressRules;
 use crate::decision::bounds::Bounds;
+use crate::decision::ids::RouteId;
 use crate::decision::limit::Limit;
+use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::route::{Match, Table};
-use crate::decision::rules::{Action, Route, RouteId, Rules};
 use crate::decision::upstream::retry::RouteRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -58,7 +59,7 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Rules {
+    let rules = Policy {
         read,
         table: table?,
         routes: routes?,

@@ -20,9 +20,9 @@ use super::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::matching::{PathMatch, ValueMatch};
+use crate::decision::ids::RouteId;
 use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
-use crate::decision::rules::RouteId;
 
 /// Compiles the route's `match`. `path` is the route's own place.
 pub fn matches(ctx: &mut CompileContext, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {

@@ -11,7 +11,7 @@ use crate::config::raw::shape::SecretSource;
 use crate::config::raw::telemetry::{Format, Output};
 use crate::config::raw::units::Count;
 use crate::config::snapshot::{AccessLogConfig, AdminConfig, LogFormat, LogOutput};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::secret::Secret;
 
 /// Most lines that may wait: some hundred MiB of memory when the disk stands still.

@@ -21,8 +21,8 @@ use crate::config::raw;
 use crate::config::raw::upstream::AllUnhealthy;
 use crate::config::raw::upstream::EndpointSource;
 use crate::config::snapshot::{EndpointConfig, EndpointFile, Timeouts, Upstream};
+use crate::decision::defaults;
 use crate::decision::proxy_protocol;
-use crate::decision::rules::defaults;
 use crate::decision::upstream::{Balance, HashKey};
 pub use file::endpoints_in_file;
 

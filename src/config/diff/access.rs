@@ -12,7 +12,7 @@ use crate::decision::access::address::{self, AddressSet, Addresses};
 use crate::decision::access::allow::AllowRules;
 use crate::decision::access::authenticator::{DescribedValue, Description};
 use crate::decision::access::{AccessRules, IdentityProvider};
-use crate::decision::rules::Rules;
+use crate::decision::policy::Policy;
 
 /// Most ranges of addresses that are shown one by one.
 const MAX_RANGES: usize = 8;
@@ -93,7 +93,7 @@ pub(super) fn believed(facts: &mut ConfigFacts, name: &str, ranges: &[IpNet]) {
 }
 
 /// What differs between the identities that routes use.
-pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
+pub(super) fn changes(old: &Policy, new: &Policy) -> Vec<ConfigChange> {
     let told = [Effect::Recognition];
     let existence = |_: &&IdentityProvider, _| (Weight::Changed, Apply::Live);
     facts::by_name(
@@ -106,7 +106,7 @@ pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
     )
 }
 
-fn identities(rules: &Rules) -> BTreeMap<Arc<str>, &IdentityProvider> {
+fn identities(rules: &Policy) -> BTreeMap<Arc<str>, &IdentityProvider> {
     let all = rules.routes.iter().flat_map(|route| route.access.providers());
     all.map(|identity| (identity.name.clone(), &**identity)).collect()
 }

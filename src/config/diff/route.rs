@@ -13,15 +13,15 @@ use super::{access, bounds, response};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::limit::{Limit, Quota};
+use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
-use crate::decision::rules::{Action, Route, Rules};
 use crate::decision::upstream::retry::RouteRules;
 
 /// A route with what belongs to it elsewhere.
 struct Whole<'s> {
-    rules: &'s Rules,
+    rules: &'s Policy,
     upstreams: &'s [Upstream],
     route: &'s Route,
     matched: Option<&'s Match>,
@@ -226,8 +226,8 @@ fn redirect(target: &Target, parameters: &[&str]) -> String {
     list(&parts.into_iter().flatten().collect::<Vec<_>>())
 }
 
-fn unrouted(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
-    let facts = |rules: &Rules| {
+fn unrouted(old: &Policy, new: &Policy) -> Vec<ConfigChange> {
+    let facts = |rules: &Policy| {
         let mut facts = ConfigFacts::default();
         response::facts(&rules.response, &mut facts);
         facts
@@ -236,8 +236,8 @@ fn unrouted(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
 }
 
 /// Among routes whose paths are regular expressions the earlier goes first; the order of others does not matter.
-fn order(old: &Rules, new: &Rules) -> Option<ConfigChange> {
-    let in_order = |rules: &Rules| -> Vec<Arc<str>> {
+fn order(old: &Policy, new: &Policy) -> Option<ConfigChange> {
+    let in_order = |rules: &Policy| -> Vec<Arc<str>> {
         let by_regex = |matched: &&Match| matched.paths.iter().any(|path| matches!(path, PathPattern::Regex(_)));
         let name = |matched: &Match| rules.routes.get(matched.route.0 as usize).map(|route| route.name.clone());
         rules.table.matches().iter().filter(by_regex).filter_map(name).collect()

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use nix::unistd::{Group, User};
 
 use crate::config::environment::Environment;
-use crate::decision::rules::defaults::NAMED_FILE_BYTES as MAX_BYTES;
+use crate::decision::defaults::NAMED_FILE_BYTES as MAX_BYTES;
 
 /// The [`Environment`] of a running program.
 #[derive(Clone, Copy, Debug, Default)]

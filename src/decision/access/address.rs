@@ -14,7 +14,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::diagnostics::Place;
 pub use set::{AddressSet, parse_range};
 
-/// Index into [`crate::decision::rules::Rules::address_lists`].
+/// Index into [`crate::decision::policy::Policy::address_lists`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListId(pub u32);
 

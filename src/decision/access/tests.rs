@@ -14,9 +14,9 @@ use super::testing::{Signer, at, claims, now};
 use super::*;
 use crate::decision::limit::{BucketKey, Key, Limit, LimitId, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::policy;
 use crate::decision::request::{Normal, RequestView, Scheme};
 use crate::decision::response::{self, FixedAnswer};
-use crate::decision::rules;
 use crate::diagnostics::Place;
 
 static HASHER: LazyLock<BucketHasher> = LazyLock::new(|| BucketHasher::new(RandomState::new(), RandomState::new()));
@@ -60,8 +60,8 @@ fn scopes(scopes: &[&str]) -> AllowRules {
     AllowRules { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..AllowRules::default() }
 }
 
-fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
-    rules::Route {
+fn route(access: AccessRules, limits: &[u32]) -> policy::Route {
+    policy::Route {
         name: "orders".into(),
         place: Place::default(),
         addresses: None,
@@ -70,7 +70,7 @@ fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
             before_identity: Vec::new(),
             after_identity: limits.iter().copied().map(LimitId).collect(),
         },
-        action: rules::Action::Respond(FixedAnswer {
+        action: policy::Action::Respond(FixedAnswer {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static("text/plain"),
             body: bytes::Bytes::new(),
@@ -81,7 +81,7 @@ fn route(access: AccessRules, limits: &[u32]) -> rules::Route {
     }
 }
 
-fn identified(identities: Vec<Arc<IdentityProvider>>) -> rules::Route {
+fn identified(identities: Vec<Arc<IdentityProvider>>) -> policy::Route {
     route(AccessRules::identified(identities, scopes(&["orders.read"]), false), &[])
 }
 
@@ -121,14 +121,14 @@ impl Request {
 }
 
 /// Past the address rules of `route`, which name no list files.
-fn address_checked(route: &rules::Route, request: &Request) -> Result<AddressChecked, Denial> {
+fn address_checked(route: &policy::Route, request: &Request) -> Result<AddressChecked, Denial> {
     let no_lists: &[address::List] = &[];
     check_address(route.addresses.as_deref(), no_lists, request.normal.client)
 }
 
 /// Past identity, on a route without limits.
 fn authenticated(
-    route: &rules::Route,
+    route: &policy::Route,
     request: &Request,
     remembered: Option<Arc<Principal>>,
     now: SystemTime,
@@ -138,7 +138,7 @@ fn authenticated(
 }
 
 fn authorized(
-    route: &rules::Route,
+    route: &policy::Route,
     request: &Request,
     remembered: Option<Arc<Principal>>,
     now: SystemTime,
@@ -146,21 +146,21 @@ fn authorized(
     authenticated(route, request, remembered, now)?.authorize(&route.access)
 }
 
-fn decide(route: &rules::Route, headers: &[(&'static str, &str)]) -> Result<Authorized, Denial> {
+fn decide(route: &policy::Route, headers: &[(&'static str, &str)]) -> Result<Authorized, Denial> {
     authorized(route, &request(headers), None, now())
 }
 
-fn token_digest(route: &rules::Route, request: &Request) -> Option<CredentialDigest> {
+fn token_digest(route: &policy::Route, request: &Request) -> Option<CredentialDigest> {
     let checked = address_checked(route, request).unwrap().check_limits(&[], &[], &[]).unwrap();
     checked.token_digest(&route.access, (&request.headers).into())
 }
 
-fn refused(route: &rules::Route, headers: &[(&'static str, &str)]) -> (Cause, String) {
+fn refused(route: &policy::Route, headers: &[(&'static str, &str)]) -> (Cause, String) {
     let denial = decide(route, headers).expect_err("the request must be refused");
     (denial.cause, denial.challenge.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default())
 }
 
-fn caller(route: &rules::Route, headers: &[(&'static str, &str)]) -> String {
+fn caller(route: &policy::Route, headers: &[(&'static str, &str)]) -> String {
     decide(route, headers).unwrap().principal().unwrap().id.clone()
 }
 
@@ -179,7 +179,7 @@ fn public_routes_ask_for_nothing() {
 }
 
 /// `route`, not for clients in 192.0.2.0/24.
-fn denying(mut route: rules::Route, report_only: bool) -> rules::Route {
+fn denying(mut route: policy::Route, report_only: bool) -> policy::Route {
     let ranges = [address::parse_range("192.0.2.0/24").unwrap()].into_iter().collect();
     let deny = address::Addresses { ranges, lists: Vec::new() };
     route.addresses = Some(Box::new(address::Rules { allow: None, deny, report_only, place: Place::default() }));

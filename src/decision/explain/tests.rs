@@ -8,20 +8,20 @@ use serde_json::json;
 use super::*;
 use crate::decision::access::address::{self, List, ListId};
 use crate::decision::access::{self, allow, testing};
+use crate::decision::ids::UpstreamId;
 use crate::decision::limit::{RateQuota, RouteLimits};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
 use crate::decision::request::{ReadRules, Scheme};
 use crate::decision::response::{self, FixedAnswer, Operations};
 use crate::decision::route::{EncodedSeparators, Match, Table};
-use crate::decision::rules::UpstreamId;
 
 fn place(line: u32) -> Place {
     Place { file: "gateway.yaml".into(), line, column: 1 }
 }
 
 /// One route that wants a token with the scope `orders.write`, and limits callers.
-fn rules() -> Rules {
+fn rules() -> Policy {
     let allow =
         allow::AllowRules { scopes: vec!["orders.write".to_owned()], place: place(9), ..allow::AllowRules::default() };
     let operations = Operations {
@@ -30,7 +30,7 @@ fn rules() -> Rules {
     };
     let response = Arc::new(response::ResponseRules::new(operations, None, Default::default()));
     let rate = Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 100));
-    Rules {
+    Policy {
         read: ReadRules { max_uri: 8192, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
         table: Table::build(vec![Match {
             route: RouteId(0),
@@ -74,11 +74,11 @@ fn explained(claims: Option<Value>) -> Explanation {
     explained_by(&rules(), claims)
 }
 
-fn explained_by(rules: &Rules, claims: Option<Value>) -> Explanation {
+fn explained_by(rules: &Policy, claims: Option<Value>) -> Explanation {
     explained_with(rules, claims, &[])
 }
 
-fn explained_with(rules: &Rules, claims: Option<Value>, more: &[(&'static str, &'static str)]) -> Explanation {
+fn explained_with(rules: &Policy, claims: Option<Value>, more: &[(&'static str, &'static str)]) -> Explanation {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("api.example.com"));
     headers.insert("x-portcullis-principal", HeaderValue::from_static("forged"));

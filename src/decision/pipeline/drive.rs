@@ -9,11 +9,12 @@ use super::{
 };
 use crate::decision::access::stages::{AddressChecked, Authenticated, Authorized, LimitChecked, check_address};
 use crate::decision::access::{Permit, Principal, address};
+use crate::decision::ids::UpstreamId;
 use crate::decision::limit::{LimitId, LimitRequest, LimitRequests};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::policy::{Action, Route};
 use crate::decision::request::fields::{CONTENT_LENGTH, Fields};
 use crate::decision::request::{self, RequestView};
-use crate::decision::rules::{Action, Route, UpstreamId};
 
 /// What one request takes from a limit.
 const AMOUNT: u64 = 1;

@@ -7,20 +7,20 @@ use smallvec::smallvec;
 use super::*;
 use crate::decision::access::{self, address, testing};
 use crate::decision::limit::{Key, Limit, LimitId, LimitResult, Phase, Quota, RateQuota, RouteLimits};
+use crate::decision::pacing::Pacing;
+use crate::decision::policy::{Action, Route};
 use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
 use crate::decision::response;
 use crate::decision::rewrite;
 use crate::decision::route::{EncodedSeparators, Match, Table};
-use crate::decision::bounds::RouteBounds;
-use crate::decision::rules::{Action, Route};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::{Destination, Side, Split};
 use crate::diagnostics::Place;
 
 /// One public route for everything, which answers itself.
-fn rules() -> Rules {
+fn rules() -> Policy {
     let table = Table::build(vec![Match {
         route: RouteId(0),
         hosts: Vec::new(),
@@ -35,7 +35,7 @@ fn rules() -> Rules {
         content_type: HeaderValue::from_static("text/plain"),
         body: Bytes::from_static(b"ok"),
     };
-    Rules {
+    Policy {
         read: ReadRules { max_uri: 100, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
         table: table.unwrap(),
         routes: vec![Route {
@@ -57,7 +57,7 @@ fn rules() -> Rules {
 }
 
 /// The same, for callers of whom nobody is recognised.
-fn closed() -> Rules {
+fn closed() -> Policy {
     let mut rules = rules();
     rules.routes[0].access =
         access::AccessRules::identified(vec![testing::corp()], access::allow::AllowRules::default(), false);
@@ -65,7 +65,7 @@ fn closed() -> Rules {
 }
 
 /// Puts a limit of each phase before the route.
-fn limited(mut rules: Rules) -> Rules {
+fn limited(mut rules: Policy) -> Policy {
     let rate = || Quota::Rate(RateQuota::new(1, std::time::Duration::from_secs(1), 1));
     let limit = |name: &str, phase| Limit::new(name.into(), name.into(), Key::Route, rate(), false).in_phase(phase);
     rules.limits = vec![limit("late", Phase::AfterIdentity), limit("early", Phase::BeforeIdentity)];
@@ -83,7 +83,7 @@ const GRANTED: LimitResult = LimitResult {
 const REFUSED: LimitResult = LimitResult { granted: false, remaining: 0, ..GRANTED };
 
 /// Gives `facts` in turn, and says what the last of them led to, with what was found out by then.
-fn after(rules: &Rules, headers: &[(&'static str, &str)], facts: Vec<Fact>) -> (Step, Findings) {
+fn after(rules: &Policy, headers: &[(&'static str, &str)], facts: Vec<Fact>) -> (Step, Findings) {
     let mut map = HeaderMap::new();
     for (name, value) in [("host", "a.example")].iter().chain(headers) {
         map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());

@@ -4,8 +4,7 @@
 //! not, ends a body in two places. So sizes are plain, lines end in CR LF, and extensions are bounded: they reach no origin, and
 //! a body made of them would cost a server more than it brings.
 
-use super::head::{is_text, is_token};
-use super::malformed;
+use super::syntax::{is_text, is_token, malformed};
 use crate::decision::outcome::Denial;
 
 /// Follows a chunked body.

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::fields::{FORWARDED, Fields, X_FORWARDED_FOR, X_FORWARDED_PROTO};
-use super::{RawRequest, ReadRules, Scheme};
+use super::scheme::Scheme;
+use super::view::{RawRequest, ReadRules};
 
 /// The client behind the connection.
 pub(super) struct Sender {

@@ -5,8 +5,7 @@
 
 use http::Version;
 
-use super::head::is_token;
-use super::malformed;
+use super::syntax::{is_token, malformed};
 use crate::decision::outcome::{Cause, Denial};
 
 /// Where a request's body ends.

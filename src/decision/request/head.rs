@@ -10,7 +10,7 @@ mod tests;
 use http::Version;
 
 use super::framing::{Framing, Measure};
-use super::malformed;
+use super::syntax::{is_text, is_token, malformed};
 use crate::decision::bounds::HARD_MAX_HEADER_COUNT;
 use crate::decision::outcome::{Cause, Denial};
 
@@ -158,32 +158,6 @@ fn method_too_long() -> Denial {
 
 /// Longer than any registered method (`UPDATEREDIRECTREF`, 17), so that none is written to a log in kilobytes.
 const MAX_METHOD_BYTES: usize = 32;
-
-/// Whether `name` is a token (RFC 9110 §5.6.2): a method, a field name, a coding.
-pub(super) fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| TOKEN[*byte as usize])
-}
-
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mark = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < mark.len() {
-        table[mark[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
-
-/// A byte that a field value may have (RFC 9110 §5.5).
-pub(super) const fn is_text(byte: u8) -> bool {
-    byte >= b' ' && byte != 0x7f || byte == b'\t'
-}
 
 /// Without the white space around it (RFC 9112 §5.1), which is less than what [`<[u8]>::trim_ascii`] takes.
 fn trim(value: &[u8]) -> &[u8] {

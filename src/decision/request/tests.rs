@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
+use super::connection::ConnectionFacts;
 use super::*;
 
 /// A request under construction: `Host: example.com` from 192.0.2.1 unless told otherwise; 10.0.0.0/8 is trusted.

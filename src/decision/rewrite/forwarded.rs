@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
-use super::Rules;
+use super::rules::Rules;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::fields::{self, FieldName, Fields};
 use crate::decision::request::{Normal, RequestView, Scheme};

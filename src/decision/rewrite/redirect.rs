@@ -2,12 +2,30 @@
 
 use std::borrow::Cow;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Redirect, Rules, Target};
-use crate::decision::request::Normal;
+use super::rules::{Rules, Template};
+use crate::decision::request::{Normal, Scheme};
 use crate::decision::route::Parameters;
+
+/// An answer that sends the client elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redirect {
+    /// One of 301, 302, 303, 307 and 308.
+    pub status: StatusCode,
+    /// What `Location` says.
+    pub target: Target,
+}
+
+/// Where a [`Redirect`] sends the client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// The whole `Location`.
+    Fixed(HeaderValue),
+    /// What is not given stays as in the request.
+    Parts { scheme: Option<Scheme>, host: Option<String>, path: Option<Template>, keep_query: bool },
+}
 
 impl Redirect {
     /// The value of `Location` (RFC 9110 §10.2.2).

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 
 use super::*;
 use crate::decision::access::{Permit, Principal};
-use crate::decision::request::RequestView;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::path;
+use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::route::Parameters;
 
 fn normal(path: &str) -> Normal {
     Normal {

@@ -2,9 +2,19 @@
 
 use http::Method;
 
-use super::paths::Candidate;
-use super::{Ambiguity, Condition, Match, PathPattern};
+use super::candidate::Candidate;
+use super::pattern::{Condition, Match, PathPattern};
+use crate::decision::ids::RouteId;
 use crate::decision::request::fields::FieldName;
+
+/// Two routes that could both take a request with equal right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguity {
+    pub first: RouteId,
+    pub second: RouteId,
+    /// An example of what both take, in words: `host example.com, path /a/{x}`.
+    pub overlap: String,
+}
 
 /// Reports each of `candidates`, which share host and path and are in the order of precedence, that is ambiguous with one
 /// before it. Only the first such pair is reported: a file of equal routes must not give a report of all its pairs.

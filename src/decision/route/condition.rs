@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::{Condition, Match};
+use super::pattern::{Condition, Match};
 use crate::decision::request::RequestView;
 use crate::decision::request::fields::FieldName;
 

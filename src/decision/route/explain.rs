@@ -5,9 +5,10 @@ use std::fmt;
 use http::HeaderName;
 
 use super::condition::Failed;
-use super::{EncodedSeparators, HostPattern, Match, PathPattern, Segment, Table};
+use super::pattern::{EncodedSeparators, HostPattern, Match, PathPattern, Segment};
+use super::table::Table;
+use crate::decision::ids::RouteId;
 use crate::decision::request::{Normal, RequestView};
-use crate::decision::rules::RouteId;
 
 /// The first thing that kept a route from taking a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The routes of one host by path, laid out in the order of [`Specificity`]: a hash map of exact paths, a tree of patterns
+//! The routes of one host by path, laid out in the order of [`super::Specificity`]: a hash map of exact paths, a tree of patterns
 //! with parameters, a set of regular expressions, a tree of prefixes, and the rest.
 
 use std::cmp::Reverse;
@@ -6,16 +6,11 @@ use std::cmp::Reverse;
 use regex::{RegexSet, RegexSetBuilder};
 use smallvec::SmallVec;
 
-use super::ambiguity;
-use super::{Ambiguity, Map, Match, Parameters, PathPattern, Search, Segment, Specificity};
-
-/// One alternative of a route, by indices. Where the route takes any host or any path, the index is 0 and points to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub matched: u32,
-    pub host: u32,
-    pub path: u32,
-}
+use super::ambiguity::{self, Ambiguity};
+use super::candidate::Candidate;
+use super::parameters::Parameters;
+use super::pattern::{Match, PathPattern, Segment};
+use super::search::{Map, Search};
 
 /// In the order of precedence once [`Paths::finish`] was called.
 type Candidates = SmallVec<[Candidate; 1]>;
@@ -76,17 +71,6 @@ impl Paths {
             }
         }
         search.first(&self.any)
-    }
-}
-
-impl Candidate {
-    pub fn specificity(self, matches: &[Match]) -> Specificity {
-        let matched = &matches[self.matched as usize];
-        Specificity::of(matched, matched.hosts.get(self.host as usize), self.path(matches))
-    }
-
-    pub fn path(self, matches: &[Match]) -> Option<&PathPattern> {
-        matches[self.matched as usize].paths.get(self.path as usize)
     }
 }
 

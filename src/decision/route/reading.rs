@@ -9,8 +9,10 @@
 //!
 //! Two forwarded paths that some origin takes for the same have the same loosest reading, and so came through the same route.
 
-use super::paths::Candidate;
-use super::{EncodedSeparators, Found, RouteId, Table};
+use super::candidate::Candidate;
+use super::pattern::EncodedSeparators;
+use super::table::{Found, Table};
+use crate::decision::ids::RouteId;
 use crate::decision::request::path::{Reading, Spelling, decode_separators};
 use crate::decision::request::{Normal, RequestView};
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{HostPattern, Match, PathPattern, Segment};
+use super::pattern::{HostPattern, Match, PathPattern, Segment};
 
 /// How specific one alternative (a host and a path) of a route is. The greater one takes the request.
 ///

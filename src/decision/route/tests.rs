@@ -1,11 +1,13 @@
 mod naive;
 mod spellings;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use regex::Regex;
 
 use super::*;
-use crate::decision::request::Scheme;
+use crate::decision::ids::RouteId;
 use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::{Normal, RawRequest, RequestView, Scheme};
 
 /// A path pattern from the file's notation.
 fn path(text: &str) -> PathPattern {

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::Millis;
+use super::balance::Millis;
 use super::outcome::TryResult;
 use super::window::Tally;
 

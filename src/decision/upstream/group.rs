@@ -1,10 +1,11 @@
 //! Members of one rank: the same priority, and the gateway's own zone or another one.
 
+use super::balance::{Balance, Live, Member};
+use super::mix::mix;
 use super::ring::Ring;
 use super::schedule::Schedule;
 use super::warmup::FULL_SHARE;
 use super::weights::Weights;
-use super::{Balance, Live, Member, mix};
 
 /// The capacity of a group that can take everything.
 pub(super) const FULL_CAPACITY: u64 = 1 << 16;
@@ -14,11 +15,11 @@ pub(super) const FULL_CAPACITY: u64 = 1 << 16;
 pub(super) struct Group {
     members: Box<[usize]>,
     weights: Weights,
-    method: Method,
+    method: Selection,
 }
 
 #[derive(Debug)]
-enum Method {
+enum Selection {
     RoundRobin(Schedule),
     Random,
     LeastRequests,
@@ -31,10 +32,10 @@ impl Group {
         let own: Vec<Member> = indices.iter().map(|index| members[*index]).collect();
         let weights = || own.iter().map(|member| member.weight);
         let method = match balance {
-            Balance::RoundRobin => Method::RoundRobin(Schedule::new(weights())),
-            Balance::Random => Method::Random,
-            Balance::LeastRequests => Method::LeastRequests,
-            Balance::ConsistentHash(_) => Method::ConsistentHash(Ring::new(&own)),
+            Balance::RoundRobin => Selection::RoundRobin(Schedule::new(weights())),
+            Balance::Random => Selection::Random,
+            Balance::LeastRequests => Selection::LeastRequests,
+            Balance::ConsistentHash(_) => Selection::ConsistentHash(Ring::new(&own)),
         };
         Group { weights: Weights::new(weights()), members: indices, method }
     }
@@ -66,13 +67,13 @@ impl Group {
 
     fn by_method(&self, number: u64, usable: impl Fn(usize) -> bool, live: &impl Live) -> Option<usize> {
         match &self.method {
-            Method::RoundRobin(schedule) => match schedule.at(number) {
+            Selection::RoundRobin(schedule) => match schedule.at(number) {
                 Some(place) if usable(place) => Some(place),
                 // Handing the turn to the next in the schedule would give one neighbour all of a dead member's load.
                 _ => self.weights.pick_among(mix(number), usable),
             },
-            Method::Random => self.weights.pick(number, usable),
-            Method::LeastRequests => {
+            Selection::Random => self.weights.pick(number, usable),
+            Selection::LeastRequests => {
                 let first = self.weights.pick(number, &usable)?;
                 let second = self.weights.pick(mix(!number), |place| place != first && usable(place));
                 Some(match second {
@@ -80,7 +81,7 @@ impl Group {
                     _ => first,
                 })
             }
-            Method::ConsistentHash(ring) => {
+            Selection::ConsistentHash(ring) => {
                 ring.find(number, &usable).or_else(|| self.weights.pick_among(number, usable))
             }
         }
@@ -90,7 +91,7 @@ impl Group {
     fn unless_cold(&self, place: usize, number: u64, usable: impl Fn(usize) -> bool, live: &impl Live) -> usize {
         let share = |place: usize| live.share(self.members[place]);
         // A key that moved away while its endpoint is cold would only make another one cold too.
-        if matches!(self.method, Method::ConsistentHash(_)) {
+        if matches!(self.method, Selection::ConsistentHash(_)) {
             return place;
         }
         let own = share(place);

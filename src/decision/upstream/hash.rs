@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::HashKey;
+use super::balance::HashKey;
 use crate::decision::request::RequestView;
 use crate::decision::request::cookies::cookies;
 

@@ -6,9 +6,9 @@ use http::Method;
 
 use super::share::Share;
 use crate::decision::access::Permit;
+use crate::decision::ids::UpstreamId;
 use crate::decision::request::RequestView;
 use crate::decision::request::fields::{EXPECT, UPGRADE};
-use crate::decision::rules::UpstreamId;
 
 /// What is copied, and within which bounds.
 #[derive(Debug)]

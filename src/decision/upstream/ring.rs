@@ -4,7 +4,7 @@
 //! nginx and libketama; the hash is FNV-1a with a finaliser instead of their MD5 and CRC32. A key belongs to the first
 //! point at or after its hash. Gateways with the same members agree, whatever order they are written in.
 
-use super::Member;
+use super::balance::Member;
 use super::hash::{finish, fnv, fnv_from};
 
 const POINTS_FOR_A_WEIGHT: u64 = 160;

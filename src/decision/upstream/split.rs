@@ -14,11 +14,11 @@ use std::net::IpAddr;
 use super::hash::{finish, fnv, fnv_from};
 use super::share::Share;
 use crate::decision::access::Permit;
+use crate::decision::ids::UpstreamId;
 use crate::decision::request::RequestView;
 use crate::decision::request::cookies::cookies;
 use crate::decision::request::fields::FieldName;
 use crate::decision::route::Condition;
-use crate::decision::rules::UpstreamId;
 
 /// Where a route's requests go.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 mod groups;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Millis;
+use super::balance::Millis;
 
 /// Stands for a whole share.
 pub const FULL_SHARE: u32 = 1024;

@@ -1,5 +1,7 @@
 //! Random choice by weight.
 
+use super::mix::mix;
+
 /// Weights of members, prepared for choosing one with a random number.
 #[derive(Debug)]
 pub(super) struct Weights {
@@ -24,7 +26,7 @@ impl Weights {
     pub(super) fn pick(&self, random: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let target = below(*self.ends.last()?, random);
         let member = self.ends.partition_point(|end| *end <= target);
-        if usable(member) { Some(member) } else { self.pick_among(super::mix(random), usable) }
+        if usable(member) { Some(member) } else { self.pick_among(mix(random), usable) }
     }
 
     /// Like [`Weights::pick`], looking at all members.

@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use super::min_rate::{MinRate, TooSlow};
 use super::timer::Timer;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::rules::Pacing;
+use crate::decision::pacing::Pacing;
 use crate::telemetry::metrics::{Bound, Metrics};
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.

@@ -13,7 +13,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 
 use super::client::ClientConnection;
 use crate::decision::outcome::Denial;
-use crate::decision::rules::Pacing;
+use crate::decision::pacing::Pacing;
 use crate::proxy::drain::{DrainEnding, DrainStage};
 
 /// The control of one request.

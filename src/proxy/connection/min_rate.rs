@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::decision::rules::Pacing;
+use crate::decision::pacing::Pacing;
 use crate::telemetry::metrics::Bound;
 
 /// The budget of one transfer.

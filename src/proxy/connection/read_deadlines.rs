@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::min_rate::{MinRate, TooSlow};
 use super::timer::Timer;
 use crate::decision::bounds::Bounds;
-use crate::decision::rules::Pacing;
+use crate::decision::pacing::Pacing;
 use crate::telemetry::metrics::Bound;
 
 /// What a client is waited for.

@@ -30,7 +30,7 @@ use super::message_reader::MessageReader;
 use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
 use crate::decision::bounds::Bounds;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::rules::Pacing;
+use crate::decision::pacing::Pacing;
 use crate::proxy::drain::DrainEnding;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.

@@ -8,10 +8,11 @@ use http::HeaderValue;
 use pingora::http::RequestHeader;
 use smallvec::SmallVec;
 
+use crate::decision::ids::UpstreamId;
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::Admitted;
+use crate::decision::policy::{Action, Route};
 use crate::decision::request::RequestView;
-use crate::decision::rules::{Action, Route, UpstreamId};
 use crate::decision::upstream::retry::Failure;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::runtime::Runtime;

@@ -17,7 +17,7 @@ use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::forward::UpstreamContext;
-use crate::decision::rules::Action;
+use crate::decision::policy::Action;
 use crate::decision::upstream::mirror::Mirror;
 use crate::proxy::request_id::REQUEST_ID;
 use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};

@@ -9,7 +9,8 @@ use prometheus::IntCounter;
 
 use super::state::RuntimeState;
 use crate::config::snapshot::{self, Snapshot};
-use crate::decision::rules::{Route, RouteId, UpstreamId};
+use crate::decision::ids::{RouteId, UpstreamId};
+use crate::decision::policy::Route;
 use crate::proxy::reply;
 use crate::proxy::tls::{self, SessionResumption};
 use crate::proxy::upstream::mirror;

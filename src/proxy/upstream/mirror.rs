@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 
-use crate::decision::rules::{Action, Rules};
+use crate::decision::policy::{Action, Policy};
 use crate::telemetry::metrics::{Metrics, MirrorMetrics, MirrorOutcome};
 
 /// Idle connections to mirrors' upstreams that are kept.
@@ -33,7 +33,7 @@ pub struct RouteMirror {
 impl MirrorPool {
     /// For each route in its order: what its mirror needs, if it has one. Called when a configuration is published, and blocks
     /// for as long as reading the system's authorities takes.
-    pub fn handles(&self, rules: &Rules, metrics: &Metrics) -> Vec<Option<RouteMirror>> {
+    pub fn handles(&self, rules: &Policy, metrics: &Metrics) -> Vec<Option<RouteMirror>> {
         let mut in_flight = self.in_flight.lock();
         let handles = rules.routes.iter().map(|route| {
             let Action::Forward { mirror: Some(_), .. } = &route.action else { return None };
@@ -51,7 +51,7 @@ impl MirrorPool {
 }
 
 /// The most connections that the mirrors of `rules` may have at a time.
-pub fn connections(rules: &Rules) -> u64 {
+pub fn connections(rules: &Policy) -> u64 {
     let copies = rules.routes.iter().filter_map(|route| match &route.action {
         Action::Forward { mirror, .. } => mirror.as_ref().map(|mirror| u64::from(mirror.concurrent)),
         Action::Respond(_) | Action::Redirect(_) => None,

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::status::SourceStatus;
 use crate::config::snapshot::EndpointConfig;
-use crate::decision::rules::defaults::NAMED_FILE_BYTES;
+use crate::decision::defaults::NAMED_FILE_BYTES;
 use crate::state::file_watch::{FileWatch, read_bounded};
 
 /// The state of one file.

@@ -11,7 +11,7 @@ use crate::config::raw::access::{Jwt, JwtKeys};
 use crate::config::raw::units::Span;
 use crate::decision::access::jwt::JwtRules;
 use crate::decision::access::jwt::keys::{self, KeyError, VerificationKey};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::diagnostics::nearest;
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [

@@ -12,8 +12,8 @@ use crate::config::raw;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::ProcessConfig;
 use crate::decision::bounds::Bounds;
+use crate::decision::defaults;
 use crate::decision::request::ReadRules;
-use crate::decision::rules::defaults;
 
 const MAX_THREADS: u64 = 1024;
 

@@ -9,11 +9,11 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
+use crate::decision::policy::Action;
 use crate::decision::request::Scheme;
 use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Target};
 use crate::decision::route::{EncodedSeparators, Match};
-use crate::decision::rules::Action;
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
 pub fn action(

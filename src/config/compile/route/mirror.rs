@@ -8,7 +8,7 @@ use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::split as written;
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::decision::upstream::mirror::Mirror;
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::Destination;

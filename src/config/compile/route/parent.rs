@@ -7,13 +7,13 @@ use http::{HeaderMap, Method, Version};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::decision::access::AccessRules;
+use crate::decision::policy::{Action, Route};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{Normal, RawRequest, Scheme};
 use crate::decision::route::{Found, HostPattern, Match, PathPattern, Table};
-use crate::decision::rules::{Action, Route};
 
 /// Warns of protected prefixes such as `/admin/*` whose own path, `/admin`, is forwarded by a public route: many origins
-/// serve the same for both. `places` are the routes' places by [`crate::decision::rules::RouteId`].
+/// serve the same for both. `places` are the routes' places by [`crate::decision::ids::RouteId`].
 pub fn warn_of_open_parents(ctx: &mut CompileContext, table: &Table, routes: &[Route], places: &[DocPath]) {
     for matched in table.matches() {
         let index = matched.route.0 as usize;

@@ -6,10 +6,11 @@ use super::*;
 use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::config::raw::route::Route;
+use crate::decision::ids::UpstreamId;
+use crate::decision::policy::Action;
 use crate::decision::request::Scheme;
 use crate::decision::rewrite::{PathRewrite, Piece, Target, Template};
 use crate::decision::route::{HostPattern, PathPattern, Segment};
-use crate::decision::rules::{Action, UpstreamId};
 use crate::decision::upstream::split::Destination;
 
 struct Nothing;

@@ -9,7 +9,7 @@ use crate::config::environment::Environment;
 use crate::config::load;
 use crate::config::raw;
 use crate::config::snapshot::EndpointConfig;
-use crate::decision::rules::defaults::ENDPOINTS_PER_FILE;
+use crate::decision::defaults::ENDPOINTS_PER_FILE;
 use crate::diagnostics::{Diagnostic, has_errors};
 
 /// The endpoints that `content` lists, in its order; never none. `file` is its name, for what is wrong.

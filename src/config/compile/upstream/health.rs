@@ -8,7 +8,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::Count;
 use crate::config::snapshot::{Health, Probe};
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 
 pub(super) fn health(ctx: &mut CompileContext, path: &DocPath, raw: &raw::upstream::Health) -> Health {
     match raw {

@@ -9,7 +9,7 @@ use crate::config::raw;
 use crate::config::raw::units::{Count, Share};
 use crate::config::raw::upstream::resilience::{Ejection, EjectionRules};
 use crate::config::snapshot::CircuitBreaker;
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
 
 /// Millions in a hundredth of a whole.

@@ -11,7 +11,7 @@ use crate::config::raw::retries::{Backoff as Written, OwnRetries, Retries, Retry
 use crate::config::raw::shape::OneOrMany;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::RetryBudget;
-use crate::decision::rules::defaults;
+use crate::decision::defaults;
 use crate::decision::upstream::retry::{Backoff, On, RouteRules, Rules};
 
 /// More tries than this have never helped anyone, and each costs its client time.

@@ -4,7 +4,7 @@ use crate::config::diff::change::Effect;
 use crate::config::diff::facts::{ConfigFacts, any_or};
 use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::Upstream;
-use crate::decision::rules::UpstreamId;
+use crate::decision::ids::UpstreamId;
 use crate::decision::upstream::mirror::Mirror;
 use crate::decision::upstream::split::{Destination, Field, Side, Split, StickyBy, When};
 

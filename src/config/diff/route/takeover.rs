@@ -10,20 +10,21 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use crate::config::diff::access::demands;
 use crate::config::diff::change::{Apply, ConfigChange, Effect, Subject, Weight};
 use crate::config::diff::guard::Protection;
+use crate::decision::ids::RouteId;
+use crate::decision::policy::{Policy, Route};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::{self, RawRequest, Scheme};
 use crate::decision::route::{Condition, HostPattern, Match, PathPattern, Segment};
-use crate::decision::rules::{Route, RouteId, Rules};
 
 /// Stands for whatever a pattern leaves open.
 const ANY: &str = "any";
 
 /// What becomes weaker because another route takes the requests of one that asked for more.
-pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<ConfigChange> {
+pub(super) fn changes(old: &Policy, new: &Policy) -> Vec<ConfigChange> {
     old.table.matches().iter().filter_map(|matched| change(matched, old, new)).collect()
 }
 
-fn change(matched: &Match, old: &Rules, new: &Rules) -> Option<ConfigChange> {
+fn change(matched: &Match, old: &Policy, new: &Policy) -> Option<ConfigChange> {
     let before = route(old, matched.route)?;
     let strict = Protection::Demands(demands(&before.access));
     // A route that asks for nothing can't be replaced by one that asks for less.
@@ -46,7 +47,7 @@ fn change(matched: &Match, old: &Rules, new: &Rules) -> Option<ConfigChange> {
     })
 }
 
-fn route(rules: &Rules, id: RouteId) -> Option<&Route> {
+fn route(rules: &Policy, id: RouteId) -> Option<&Route> {
     rules.routes.get(id.0 as usize)
 }
 
@@ -58,7 +59,7 @@ struct RequestSample {
 }
 
 impl RequestSample {
-    fn taken(&self, rules: &Rules) -> Option<RouteId> {
+    fn taken(&self, rules: &Policy) -> Option<RouteId> {
         let raw = RawRequest {
             method: &self.method,
             target: self.target.as_bytes(),

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use crate::decision::request::fields::FieldName;
 
 /// What the table is measured against: every alternative of every route that matches, and the greatest of them.
 fn naive(matches: &[Match], asked: &Asked) -> Found {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::tests::{compiled, done, refused};
 use super::*;
-use crate::decision::rules::Action;
+use crate::decision::policy::Action;
 use crate::decision::upstream::mirror::Mirror;
 
 fn compiled_split(text: &str) -> Split {

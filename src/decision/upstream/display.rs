@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::balance::{Balance, HashKey};
 use super::retry::{Backoff, On};
-use super::{Balance, HashKey};
 
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Condition, EncodedSeparators, HostPattern, PathPattern, Segment};
+use super::pattern::{Condition, EncodedSeparators, HostPattern, PathPattern, Segment};
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
