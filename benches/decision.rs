@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::bounds::Bounds;
-use portcullis::decision::defaults;
 use portcullis::decision::ids::RouteId;
 use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};

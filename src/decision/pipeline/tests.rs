@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::*;
 use crate::decision::access::{self, address, testing};
 use crate::decision::limit::{Key, Limit, LimitId, LimitResult, Phase, Quota, RateQuota, RouteLimits};
-use crate::decision::pacing::Pacing;
+use crate::decision::bounds::RouteBounds;
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
