@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::decision::limit::{BucketKey, Key, Limit, LimitResult, Quota};
+use crate::decision::limit::{BucketKey, Limit, LimitKey, LimitResult, Quota};
 use concurrency::ConcurrencyCounter;
 pub use concurrency::ConcurrencyGuard;
 use rate::RateBuckets;
@@ -26,7 +26,7 @@ pub struct LimitStates {
 
 /// The state of one limit: all its buckets.
 pub struct LimitState {
-    key: Key,
+    key: LimitKey,
     counter: LimitCounter,
 }
 

@@ -10,7 +10,7 @@ use crate::config::raw::units::Count;
 use crate::decision::policy::Action;
 use crate::decision::request::Scheme;
 use crate::decision::response::FixedAnswer;
-use crate::decision::rewrite::{self, PathRewrite, Target};
+use crate::decision::rewrite::{self, PathRewrite, RedirectTarget};
 use crate::decision::route::{EncodedSeparators, Match};
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
@@ -27,7 +27,7 @@ pub fn action(ctx: &mut Context, path: &DocPath, route: &Route, matches: &Match,
         };
         let rewrite = match &route.rewrite {
             Some(written) => rewrite(ctx, &path.key("rewrite"), written, matches),
-            None => Some(rewrite::Rules::default()),
+            None => Some(rewrite::RewriteRules::default()),
         };
         if let (Some(to), Some(rewrite), Some(mirror)) = (to, rewrite, mirror) {
             compiled.push(Action::Forward { to, rewrite, mirror: mirror.map(Box::new) });
@@ -70,7 +70,7 @@ fn needs_upstream(ctx: &mut Context, path: &DocPath, route: &Route) {
     }
 }
 
-fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
+fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::RewriteRules> {
     let mut valid = true;
     let mut report = |ctx: &mut Context, key: &str, wrong: Wrong| {
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
@@ -98,7 +98,7 @@ fn rewrite(ctx: &mut Context, path: &DocPath, written: &Rewrite, matches: &Match
     };
     let host = written.host.as_deref().map(pattern::host_and_port).transpose();
     let host = host.map_err(|wrong| report(ctx, "host", wrong)).ok().flatten();
-    valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
+    valid.then(|| rewrite::RewriteRules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
 fn respond(ctx: &mut Context, path: &DocPath, written: &Respond) -> Option<FixedAnswer> {
@@ -163,7 +163,7 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
             report(ctx, key, Wrong::new(message, "write `to` alone, or the parts without `to`"));
         }
         let target = fixed_target(to).map_err(|wrong| report(ctx, "to", wrong)).ok();
-        return valid.then_some(rewrite::Redirect { status: status?, target: Target::Fixed(target?) });
+        return valid.then_some(rewrite::Redirect { status: status?, target: RedirectTarget::Fixed(target?) });
     }
     if !parts[..3].iter().any(|(_, given)| *given) {
         let message = "the redirect does not say where to";
@@ -184,7 +184,10 @@ fn redirect(ctx: &mut Context, path: &DocPath, written: &Redirect, matches: &Mat
     let template = written.path.as_deref().map(|text| pattern::template(text, matches)).transpose();
     let path = template.map_err(|wrong| report(ctx, "path", wrong)).ok().flatten();
     let keep_query = written.keep_query.unwrap_or(true);
-    valid.then_some(rewrite::Redirect { status: status?, target: Target::Parts { scheme, host, path, keep_query } })
+    valid.then_some(rewrite::Redirect {
+        status: status?,
+        target: RedirectTarget::Parts { scheme, host, path, keep_query },
+    })
 }
 
 /// An http URL, or a path on the same host.

@@ -52,13 +52,13 @@ fn route(rules: &Policy, id: RouteId) -> Option<&Route> {
 }
 
 /// A request that a route matches.
-struct Sample {
+struct SampleRequest {
     method: Method,
     target: String,
     headers: HeaderMap,
 }
 
-impl Sample {
+impl SampleRequest {
     fn taken(&self, rules: &Policy) -> Option<RouteId> {
         let raw = RawRequest {
             method: &self.method,
@@ -74,7 +74,7 @@ impl Sample {
 }
 
 /// One request for each path of each host. Regular expressions have none: what they match is not to be guessed.
-fn samples(matched: &Match) -> impl Iterator<Item = Sample> {
+fn samples(matched: &Match) -> impl Iterator<Item = SampleRequest> {
     let hosts: Vec<String> = match matched.hosts.as_slice() {
         [] => vec![ANY.to_owned()],
         hosts => hosts.iter().map(host).collect(),
@@ -98,7 +98,7 @@ fn samples(matched: &Match) -> impl Iterator<Item = Sample> {
     all.filter_map(move |(host, path)| {
         let mut headers = headers.clone();
         headers.insert(header::HOST, HeaderValue::try_from(host).ok()?);
-        Some(Sample { method: method.clone(), target: format!("{path}{query}"), headers })
+        Some(SampleRequest { method: method.clone(), target: format!("{path}{query}"), headers })
     })
 }
 
