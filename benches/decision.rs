@@ -14,7 +14,7 @@ use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::bounds::Bounds;
 use portcullis::decision::ids::RouteId;
 use portcullis::decision::request::connection::ConnectionFacts;
-use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, read};
+use portcullis::decision::request::{NormalizedRequest, RawRequest, ReadRules, Scheme, read};
 use portcullis::decision::response::byte_head::ByteHead;
 use portcullis::decision::response::framing::FramingPolicy;
 use portcullis::decision::response::{Operations, ResponseRules};
@@ -114,7 +114,7 @@ fn finding(criterion: &mut Criterion) {
             ("prefix", "/static/8/css/site.css"),
             ("missing", "/v2/nothing/here"),
         ] {
-            let mut normal = Normal {
+            let mut normal = NormalizedRequest {
                 host: host.clone(),
                 port: None,
                 path: path.into(),

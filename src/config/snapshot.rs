@@ -65,7 +65,7 @@ pub struct ListenerConfig {
     /// Load balancers whose connections must begin with a PROXY header.
     pub proxy_protocol: Vec<IpNet>,
     /// Which addresses may connect. `None`: all. Never report only.
-    pub addresses: Option<address::Rules>,
+    pub addresses: Option<address::AddressRules>,
 }
 
 /// The TLS of a listener: 1.2 and 1.3.
@@ -104,7 +104,7 @@ pub struct Upstream {
     /// With every endpoint unhealthy: refuse (503) instead of using all.
     pub refuse_when_unhealthy: bool,
     /// When an endpoint that fails requests is left out. `None`: never.
-    pub ejection: Option<ejection::Rules>,
+    pub ejection: Option<ejection::EjectionPolicy>,
     /// How long an endpoint that joins takes to get its whole share. `None`: no time.
     pub slow_start: Option<Duration>,
     /// Bounds on requests at a time.
@@ -116,7 +116,7 @@ pub struct Upstream {
     /// Bounds on waiting for an endpoint.
     pub timeouts: Timeouts,
     /// When a request is sent once more.
-    pub retries: retry::Rules,
+    pub retries: retry::RetryPolicy,
     /// How many retries all requests together may have.
     pub retry_budget: RetryBudget,
     /// `None` for plain HTTP.

@@ -17,14 +17,14 @@ use serde_json::{Map, Value};
 
 use super::access::{BucketHasher, Permit, Principal};
 use super::ids::RouteId;
-use super::limit::{Key, Limit, LimitId, LimitRequest, LimitResult, Quota, rate_limit_headers};
+use super::limit::{Limit, LimitId, LimitKey, LimitRequest, LimitResult, Quota, rate_limit_headers};
 use super::outcome::{Cause, Denial};
 use super::pipeline::{Admitted, Decision, Fact, Findings, Inputs, Need, Pipeline, Reply, ReplyContent, Step};
 use super::policy::{Action, Policy, Route};
-use super::request::{Normal, RawRequest, RequestView};
+use super::request::{NormalizedRequest, RawRequest, RequestView};
 use super::response::refusal_headers;
 use super::rewrite::{self, Edit};
-use super::upstream::split::{Destination, Outcome};
+use super::upstream::split::{Destination, SplitOutcome};
 use crate::diagnostics::Place;
 
 /// Stands for the id that a real request gets.
@@ -34,7 +34,7 @@ const REQUEST_ID: &str = "(made-for-each-request)";
 #[derive(Debug)]
 pub struct Explanation {
     /// The one reading of the request; `None` where there is none, which the verdict then says.
-    pub normal: Option<Normal>,
+    pub normal: Option<NormalizedRequest>,
     pub route: Option<RouteId>,
     /// The other routes, and why each did not take the request.
     pub passed_over: Vec<PassedOver>,
@@ -81,7 +81,7 @@ pub enum Verdict {
     /// The request goes to an upstream, which is shown this.
     Forward {
         /// Which one, where the route has several.
-        split: Option<Outcome>,
+        split: Option<SplitOutcome>,
         /// Whether it is one of those that the route copies a share of.
         mirrored: bool,
         /// Path and query.
@@ -155,7 +155,7 @@ fn forwarded(rules: &Policy, raw: &RawRequest<'_>, admitted: &Admitted, counted:
                 Destination::One(_) => None,
                 Destination::Split(split) => Some(split.explain(permit, &view)),
             };
-            let goes_there = |id| matches!(&split, Some(Outcome::Settled { upstream, .. }) if *upstream == id);
+            let goes_there = |id| matches!(&split, Some(SplitOutcome::Settled { upstream, .. }) if *upstream == id);
             let kept = request.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
             let credentials = route.access.credential_headers();
@@ -276,7 +276,7 @@ fn first_of(limit: &Limit, amount: u64) -> LimitResult {
 }
 
 /// The bucket in words. A header's value is left out: it may be a credential.
-fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Option<&Principal>) -> String {
+fn counted_by(key: &LimitKey, route: &Route, view: &RequestView<'_>, principal: Option<&Principal>) -> String {
     let client = || match view.normal.client.to_canonical() {
         IpAddr::V4(address) => format!("client address {address}"),
         IpAddr::V6(address) => {
@@ -285,11 +285,11 @@ fn counted_by(key: &Key, route: &Route, view: &RequestView<'_>, principal: Optio
         }
     };
     match (key, principal) {
-        (Key::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
-        (Key::ClientAddress | Key::Principal, _) => client(),
-        (Key::Header(name), _) if view.fields.contains(name) => format!("the value of header {name}"),
-        (Key::Header(name), _) => format!("{}, for there is no header {name}", client()),
-        (Key::Route, _) => format!("route {}", route.name),
-        (Key::Gateway, _) => "the whole gateway".to_owned(),
+        (LimitKey::Principal, Some(principal)) => format!("principal {} of {}", principal.id, principal.identity),
+        (LimitKey::ClientAddress | LimitKey::Principal, _) => client(),
+        (LimitKey::Header(name), _) if view.fields.contains(name) => format!("the value of header {name}"),
+        (LimitKey::Header(name), _) => format!("{}, for there is no header {name}", client()),
+        (LimitKey::Route, _) => format!("route {}", route.name),
+        (LimitKey::Gateway, _) => "the whole gateway".to_owned(),
     }
 }

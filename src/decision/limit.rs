@@ -26,7 +26,7 @@ pub struct Limit {
     pub name: Arc<str>,
     /// Stable across reloads: the limit's name, with the route's where a route declared it. State is kept under it.
     pub scope: Arc<str>,
-    pub key: Key,
+    pub key: LimitKey,
     pub quota: Quota,
     /// When a request is counted. A principal is known after identity only.
     pub phase: Phase,
@@ -38,7 +38,7 @@ pub struct Limit {
 
 impl Limit {
     /// A limit that counts in the phase that its key implies. `name` is made of `[A-Za-z0-9._-]`, as `config::compile` checks: it stands in header fields.
-    pub fn new(name: Arc<str>, scope: Arc<str>, key: Key, quota: Quota, report_only: bool) -> Self {
+    pub fn new(name: Arc<str>, scope: Arc<str>, key: LimitKey, quota: Quota, report_only: bool) -> Self {
         let policy = fields::policy(&name, &quota);
         Limit { name, scope, phase: key.default_phase(), key, quota, report_only, policy }
     }
@@ -82,7 +82,7 @@ impl RouteLimits {
 
 /// What is counted separately.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Key {
+pub enum LimitKey {
     /// IPv6 clients by their /64.
     ClientAddress,
     /// Falls back to the client address on a route that recognises nobody.
@@ -95,12 +95,14 @@ pub enum Key {
     Gateway,
 }
 
-impl Key {
+impl LimitKey {
     /// The phase of a limit by this key, unless the configuration says otherwise: as early as the key is known.
     pub fn default_phase(&self) -> Phase {
         match self {
-            Key::Principal => Phase::AfterIdentity,
-            Key::ClientAddress | Key::Header(_) | Key::Route | Key::Gateway => Phase::BeforeIdentity,
+            LimitKey::Principal => Phase::AfterIdentity,
+            LimitKey::ClientAddress | LimitKey::Header(_) | LimitKey::Route | LimitKey::Gateway => {
+                Phase::BeforeIdentity
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use super::ids::{RouteId, UpstreamId};
 use super::limit::{LimitRequests, LimitResults};
 use super::outcome::{Cause, Denial};
 use super::policy::Policy;
-use super::request::{Normal, RawRequest};
+use super::request::{NormalizedRequest, RawRequest};
 use super::response::FixedAnswer;
 use super::route::Parameters;
 pub use drive::body_too_large;
@@ -64,7 +64,7 @@ pub enum Findings {
     #[default]
     Unread,
     /// It was read, and no route takes it.
-    Unrouted(Normal),
+    Unrouted(NormalizedRequest),
     /// A route takes it.
     Routed(Routed),
 }
@@ -72,7 +72,7 @@ pub enum Findings {
 /// A request that a route takes.
 #[derive(Debug)]
 pub struct Routed {
-    pub request: Normal,
+    pub request: NormalizedRequest,
     pub route: RouteId,
     pub parameters: Parameters,
     /// The caller, once recognised.
@@ -124,7 +124,7 @@ pub enum Decision {
 /// A request that was admitted and goes to an upstream.
 #[derive(Debug)]
 pub struct Admitted {
-    pub request: Normal,
+    pub request: NormalizedRequest,
     pub route: RouteId,
     pub parameters: Parameters,
     pub permit: Permit,
@@ -135,7 +135,7 @@ pub struct Admitted {
 /// A request that was admitted, with its route's own answer.
 #[derive(Debug)]
 pub struct Reply {
-    pub request: Normal,
+    pub request: NormalizedRequest,
     pub route: RouteId,
     pub permit: Permit,
     pub content: ReplyContent,
@@ -192,7 +192,7 @@ impl<'a, L: address::Lists + ?Sized> Pipeline<'a, L> {
 
 impl Findings {
     /// The normal form of the request.
-    pub fn request(&self) -> Option<&Normal> {
+    pub fn request(&self) -> Option<&NormalizedRequest> {
         match self {
             Findings::Unread => None,
             Findings::Unrouted(request) | Findings::Routed(Routed { request, .. }) => Some(request),
@@ -200,7 +200,7 @@ impl Findings {
     }
 
     /// The same, to be changed.
-    pub fn request_mut(&mut self) -> Option<&mut Normal> {
+    pub fn request_mut(&mut self) -> Option<&mut NormalizedRequest> {
         match self {
             Findings::Unread => None,
             Findings::Unrouted(request) | Findings::Routed(Routed { request, .. }) => Some(request),

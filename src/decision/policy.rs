@@ -13,7 +13,7 @@ use super::response;
 use super::rewrite;
 use super::route;
 use super::upstream::mirror::Mirror;
-use super::upstream::retry::RouteRules;
+use super::upstream::retry::RouteRetryRules;
 use super::upstream::split::Destination;
 use crate::diagnostics::Place;
 
@@ -51,7 +51,7 @@ pub struct Route {
     /// Where the file says so, for `explain`.
     pub place: Place,
     /// Which client addresses may use it. `None`: all.
-    pub addresses: Option<Box<address::Rules>>,
+    pub addresses: Option<Box<address::AddressRules>>,
     /// Who may use it.
     pub access: AccessRules,
     /// By the phase in which they count.
@@ -63,14 +63,14 @@ pub struct Route {
     /// How large its request bodies may be, and how slow.
     pub bounds: RouteBounds,
     /// When its requests are sent again, where it says otherwise than its upstream.
-    pub retries: Option<Box<RouteRules>>,
+    pub retries: Option<Box<RouteRetryRules>>,
 }
 
 /// What happens to an admitted request.
 #[derive(Debug)]
 pub enum Action {
     /// It goes to an endpoint of an upstream, and a copy perhaps to another.
-    Forward { to: Destination, rewrite: rewrite::Rules, mirror: Option<Box<Mirror>> },
+    Forward { to: Destination, rewrite: rewrite::RewriteRules, mirror: Option<Box<Mirror>> },
     /// It is answered without an origin.
     Respond(response::FixedAnswer),
     /// The client is sent elsewhere.

@@ -22,11 +22,11 @@ mod view;
 use http::{Method, Version};
 
 pub use scheme::Scheme;
-pub use view::{Normal, RawRequest, ReadRules, RequestView};
+pub use view::{NormalizedRequest, RawRequest, ReadRules, RequestView};
 
 use super::outcome::{Cause, Denial};
 use fields::{Fields, X_REQUEST_ID};
-use framing::Measure;
+use framing::BodyFraming;
 use syntax::malformed;
 
 /// Longest `X-Request-Id` in bytes that is kept from a trusted peer.
@@ -37,7 +37,7 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The causes are [`Cause::UriTooLong`], [`Cause::HeadersTooMany`], [`Cause::HeadersTooLarge`],
 /// [`Cause::ConnectRefused`], [`Cause::TraceRefused`], [`Cause::ExpectationFailed`], [`Cause::PathInvalid`],
 /// [`Cause::HostMissing`], [`Cause::HostInvalid`], and [`Cause::MalformedRequest`] where two parts contradict each other.
-pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
+pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest, Denial> {
     within_bounds(rules, raw)?;
     if raw.method == Method::CONNECT {
         return Err(Denial::new(Cause::ConnectRefused, "CONNECT would open a tunnel past every rule"));
@@ -48,18 +48,18 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<Normal, Denial> {
     one_length(raw)?;
     known_expectation(raw)?;
     one_hop(raw)?;
-    let target = Target::split(raw.target, raw.method)?;
+    let target = RequestTarget::split(raw.target, raw.method)?;
     let sender = client::sender(rules, raw);
     if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
         return Err(Denial::new(Cause::MalformedRequest, "the target names another scheme than the connection has"));
     }
     let host::Authority { host, port } = one_authority(raw, target.authority, sender.scheme)?;
     let path::Reading { path, spelling } = if target.path == b"*" {
-        path::Reading { path: "*".into(), spelling: path::Spelling::default() }
+        path::Reading { path: "*".into(), spelling: path::PathVariant::default() }
     } else {
         path::read(target.path).map_err(|e| Denial::new(Cause::PathInvalid, e.as_str()))?
     };
-    Ok(Normal {
+    Ok(NormalizedRequest {
         host,
         port,
         // An absolute-form target carries more than the path, so what is forwarded must be written anew.
@@ -90,7 +90,7 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
 
 /// A body has one length.
 fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let mut measure = Measure::default();
+    let mut measure = BodyFraming::default();
     raw.fields.get_all(&fields::CONTENT_LENGTH).try_for_each(|value| measure.length(value))?;
     raw.fields.get_all(&fields::TRANSFER_ENCODING).try_for_each(|value| measure.coding(value))?;
     measure.framing(raw.version).map(|_| ())
@@ -134,7 +134,7 @@ fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
 }
 
 /// A request target, cut into its parts but not yet judged.
-struct Target<'a> {
+struct RequestTarget<'a> {
     scheme: Option<Scheme>,
     /// Of an absolute-form target.
     authority: Option<&'a str>,
@@ -142,18 +142,18 @@ struct Target<'a> {
     query: Option<&'a str>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     /// Tells the forms of RFC 9112 §3.2 apart.
     fn split(target: &'a [u8], method: &Method) -> Result<Self, Denial> {
         if target == b"*" {
             return match *method {
-                Method::OPTIONS => Ok(Target { scheme: None, authority: None, path: target, query: None }),
+                Method::OPTIONS => Ok(RequestTarget { scheme: None, authority: None, path: target, query: None }),
                 _ => Err(Denial::new(Cause::PathInvalid, "only OPTIONS may ask for `*`")),
             };
         }
         if target.first() == Some(&b'/') {
             let (path, query) = cut_query(target)?;
-            return Ok(Target { scheme: None, authority: None, path, query });
+            return Ok(RequestTarget { scheme: None, authority: None, path, query });
         }
         let (scheme, rest) = if let Some(rest) = strip_ignoring_case(target, b"http://") {
             (Scheme::Http, rest)
@@ -172,7 +172,7 @@ impl<'a> Target<'a> {
             (b"", false) => b"/",
             (path, _) => path,
         };
-        Ok(Target { scheme: Some(scheme), authority: Some(authority), path, query })
+        Ok(RequestTarget { scheme: Some(scheme), authority: Some(authority), path, query })
     }
 }
 

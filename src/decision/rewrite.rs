@@ -7,5 +7,5 @@ mod rules;
 mod tests;
 
 pub use self::forwarded::{Edit, Edits, forwarded};
-pub use self::redirect::{Redirect, Target};
-pub use self::rules::{PathRewrite, Piece, Rules, Template};
+pub use self::redirect::{Redirect, RedirectTarget};
+pub use self::rules::{PathRewrite, Piece, RewriteRules, Template};

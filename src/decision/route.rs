@@ -22,4 +22,4 @@ pub use self::explain::Mismatch;
 pub use self::parameters::Parameters;
 pub use self::pattern::{Condition, EncodedSeparators, HostPattern, Match, PathPattern, Segment};
 pub use self::specificity::Specificity;
-pub use self::table::{Found, Table};
+pub use self::table::{RouteMatch, Table};

@@ -34,7 +34,7 @@
 //!   are dropped, separators decoded, or the path decoded again. The reasons are the variants of
 //!   [`PathError`](crate::decision::request::path::PathError).
 //! * Paths that some origins read differently, such as `/admin;x/y`, `/%2561dmin` or `/users/%40me`, are also read in the most
-//!   permissive way ([`Spelling`](crate::decision::request::path::Spelling)), and pass only if both readings lead to the same
+//!   permissive way ([`PathVariant`](crate::decision::request::path::PathVariant)), and pass only if both readings lead to the same
 //!   route ([`decision::route`](crate::decision::route)). So no two spellings of one path use routes with different access.
 //! * Encoded separators are handled by the route's `encoded_separators`: `reject` by default, `keep` for an origin that is
 //!   known not to decode them, or `decode`, with which the decoded path is matched and forwarded.

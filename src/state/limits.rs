@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::decision::limit::{BucketKey, Key, Limit, LimitResult, Quota};
+use crate::decision::limit::{BucketKey, Limit, LimitKey, LimitResult, Quota};
 use concurrency::ConcurrencyCounter;
 pub use concurrency::ConcurrencyGuard;
 use rate::RateBuckets;
@@ -24,7 +24,7 @@ pub struct LimitStates {
 
 /// The state of one limit: all its buckets.
 pub struct LimitState {
-    key: Key,
+    key: LimitKey,
     counter: LimitCounter,
 }
 

@@ -13,7 +13,7 @@ use crate::decision::explain::{Explanation, Verdict};
 use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::policy::{Action, Route};
 use crate::decision::rewrite::Edit;
-use crate::decision::upstream::split::{Destination, Outcome};
+use crate::decision::upstream::split::{Destination, SplitOutcome};
 
 /// The version of the report. It grows when a field changes its name, its type or its meaning.
 pub const VERSION: u32 = 1;
@@ -276,10 +276,10 @@ fn action(verdict: &Verdict, route: &Route, snapshot: &Snapshot) -> Option<Actio
             let status = redirect.status.as_u16();
             Some(ActionReport::Respond { answer: format!("{status}, a redirect"), status })
         }
-        (Verdict::Forward { split: Some(Outcome::Settled { upstream, why }), .. }, _) => {
+        (Verdict::Forward { split: Some(SplitOutcome::Settled { upstream, why }), .. }, _) => {
             Some(ActionReport::Settled { upstream: of(upstream), split: why.to_string() })
         }
-        (Verdict::Forward { split: Some(Outcome::ByChance(shares)), .. }, _) => {
+        (Verdict::Forward { split: Some(SplitOutcome::ByChance(shares)), .. }, _) => {
             let shares = shares.iter();
             let by_chance = shares.map(|(id, share)| ShareReport { share: share.to_string(), upstream: of(id) });
             Some(ActionReport::ByChance { by_chance: by_chance.collect() })

@@ -13,7 +13,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw::address::{AddressSource, Addresses as Written};
 use crate::config::raw::limit::Mode;
 use crate::decision::access::address::list::{self, Mistakes, Parsed};
-use crate::decision::access::address::{Addresses, List, ListId, Rules, parse_range};
+use crate::decision::access::address::{AddressRules, Addresses, List, ListId, parse_range};
 use crate::diagnostics::{Place, Severity};
 
 /// The list files that the rules name. Each is read once, however many name it.
@@ -75,7 +75,7 @@ pub fn rules(
     path: &DocPath,
     scope: Scope,
     written: &Written,
-) -> Option<Rules> {
+) -> Option<AddressRules> {
     let report_only = written.mode == Mode::Report;
     if report_only && scope == Scope::Listener {
         ctx.error_with_help(
@@ -98,7 +98,7 @@ pub fn rules(
         None => Some(None),
         Some(written) => allowed(ctx, lists, &path.key("allow"), &written.0).map(Some),
     };
-    Some(Rules { allow: allow?, deny: deny?, report_only, place: ctx.place(path) })
+    Some(AddressRules { allow: allow?, deny: deny?, report_only, place: ctx.place(path) })
 }
 
 fn allowed(

@@ -12,13 +12,13 @@ use crate::config::load::Document;
 use crate::config::raw;
 use crate::config::raw::access::Access;
 use crate::config::snapshot::Snapshot;
-use crate::decision::access::address::Rules as AddressRules;
+use crate::decision::access::address::AddressRules;
 use crate::decision::bounds::Bounds;
 use crate::decision::ids::RouteId;
 use crate::decision::limit::Limit;
 use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::route::{Match, Table};
-use crate::decision::upstream::retry::RouteRules;
+use crate::decision::upstream::retry::RouteRetryRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
@@ -123,7 +123,7 @@ fn routes(
 }
 
 /// What the route says about retries, which only an upstream can be asked.
-fn retries(ctx: &mut CompileContext, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRules>> {
+fn retries(ctx: &mut CompileContext, path: &DocPath, written: &raw::route::Route) -> Option<Box<RouteRetryRules>> {
     let path = path.key("retries");
     let retries = written.retries.as_ref()?;
     if written.upstream.is_none() {

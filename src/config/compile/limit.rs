@@ -16,7 +16,7 @@ use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::limit::Mode;
-use crate::decision::limit::{Key, Limit, LimitId, Phase, Quota, RateQuota, RouteLimits};
+use crate::decision::limit::{Limit, LimitId, LimitKey, Phase, Quota, RateQuota, RouteLimits};
 use crate::diagnostics::did_you_mean;
 
 const MAX_BURST: u64 = 1_000_000_000;
@@ -193,14 +193,14 @@ fn check_off(ctx: &mut CompileContext, path: &DocPath, limit: &raw::limit::Limit
     }
 }
 
-fn key(ctx: &mut CompileContext, path: &DocPath, key: Option<&raw::limit::Key>) -> Option<Key> {
+fn key(ctx: &mut CompileContext, path: &DocPath, key: Option<&raw::limit::Key>) -> Option<LimitKey> {
     Some(match key {
-        None | Some(raw::limit::Key::ClientAddress) => Key::ClientAddress,
-        Some(raw::limit::Key::Principal) => Key::Principal,
-        Some(raw::limit::Key::Route) => Key::Route,
-        Some(raw::limit::Key::Gateway) => Key::Gateway,
+        None | Some(raw::limit::Key::ClientAddress) => LimitKey::ClientAddress,
+        Some(raw::limit::Key::Principal) => LimitKey::Principal,
+        Some(raw::limit::Key::Route) => LimitKey::Route,
+        Some(raw::limit::Key::Gateway) => LimitKey::Gateway,
         Some(raw::limit::Key::Header(name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Key::Header(ctx.field(name)),
+            Ok(name) => LimitKey::Header(ctx.field(name)),
             Err(_) => {
                 ctx.error_with_help(
                     &path.key("key").key("header"),

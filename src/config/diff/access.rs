@@ -41,8 +41,8 @@ pub(super) fn demands(rules: &AccessRules) -> Vec<BTreeSet<String>> {
 }
 
 /// Which addresses may come in. What a list file holds is in force without a reload, so only its name counts.
-pub(super) fn addresses(rules: &address::Rules, facts: &mut ConfigFacts) {
-    let address::Rules { allow, deny, report_only, place: _ } = rules;
+pub(super) fn addresses(rules: &address::AddressRules, facts: &mut ConfigFacts) {
+    let address::AddressRules { allow, deny, report_only, place: _ } = rules;
     let enforced = |guard| if *report_only { Protection::Off } else { guard };
     if let Some(allow) = allow {
         let guard = [Protection::Admits(allow.ranges.clone()), Protection::any_of(files(allow))];

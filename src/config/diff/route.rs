@@ -15,9 +15,9 @@ use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::limit::{Limit, Quota};
 use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::response::FixedAnswer;
-use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, Target, Template};
+use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, RedirectTarget, Template};
 use crate::decision::route::{Match, PathPattern, Segment};
-use crate::decision::upstream::retry::RouteRules;
+use crate::decision::upstream::retry::RouteRetryRules;
 
 /// A route with what belongs to it elsewhere.
 struct Whole<'s> {
@@ -108,8 +108,8 @@ fn facts(whole: &Whole<'_>) -> ConfigFacts {
     facts
 }
 
-fn retries(rules: &RouteRules, facts: &mut ConfigFacts) {
-    let RouteRules { attempts, on, backoff, try_timeout, methods, vouched } = rules;
+fn retries(rules: &RouteRetryRules, facts: &mut ConfigFacts) {
+    let RouteRetryRules { attempts, on, backoff, try_timeout, methods, vouched } = rules;
     if let Some(attempts) = attempts {
         facts.tell(Effect::Setting, "retries: attempts", attempts);
     }
@@ -161,7 +161,7 @@ fn destination(action: &Action, whole: &Whole<'_>, facts: &mut ConfigFacts) {
     match action {
         Action::Forward { to, rewrite, mirror } => {
             self::destination::forward(to, mirror.as_deref(), whole.upstreams, facts);
-            let rewrite::Rules { path, host } = rewrite;
+            let rewrite::RewriteRules { path, host } = rewrite;
             if let Some(path) = path {
                 facts.tell(Effect::Destination, "path for the origin", path_rewrite(path, &parameters));
             }
@@ -212,10 +212,10 @@ fn template(Template(pieces): &Template, parameters: &[&str]) -> String {
     pieces.iter().map(piece).collect()
 }
 
-fn redirect(target: &Target, parameters: &[&str]) -> String {
+fn redirect(target: &RedirectTarget, parameters: &[&str]) -> String {
     let (scheme, host, path, keep_query) = match target {
-        Target::Fixed(location) => return String::from_utf8_lossy(location.as_bytes()).into_owned(),
-        Target::Parts { scheme, host, path, keep_query } => (scheme, host, path, keep_query),
+        RedirectTarget::Fixed(location) => return String::from_utf8_lossy(location.as_bytes()).into_owned(),
+        RedirectTarget::Parts { scheme, host, path, keep_query } => (scheme, host, path, keep_query),
     };
     let parts = [
         scheme.map(|scheme| format!("scheme {}", scheme.as_str())),

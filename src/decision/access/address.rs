@@ -42,7 +42,7 @@ impl Lists for [List] {
 
 /// Which addresses may come in.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct AddressRules {
     /// Only these. `None`: all that are not denied.
     pub allow: Option<Addresses>,
     /// Never these, whatever is allowed.
@@ -62,14 +62,14 @@ pub struct Addresses {
     pub lists: Vec<(ListId, Arc<str>)>,
 }
 
-impl Rules {
+impl AddressRules {
     /// Refuses a `client` that may not come in ([`Cause::AddressDenied`]), whether the rule is enforced or only reports.
     pub fn check(&self, client: IpAddr, lists: &(impl Lists + ?Sized)) -> Result<(), Denial> {
         let client = client.to_canonical();
         let refuse = |detail| Err(Denial::new(Cause::AddressDenied, detail));
         match self.deny.find(client, lists) {
-            Some(Found::InConfiguration) => return refuse(format!("{client} is denied")),
-            Some(Found::InList(file)) => return refuse(format!("{client} is denied by `{file}`")),
+            Some(ListMatch::InConfiguration) => return refuse(format!("{client} is denied")),
+            Some(ListMatch::InList(file)) => return refuse(format!("{client} is denied by `{file}`")),
             None => {}
         }
         match &self.allow {
@@ -82,18 +82,18 @@ impl Rules {
 }
 
 /// Where an address stands.
-enum Found<'a> {
+enum ListMatch<'a> {
     InConfiguration,
     InList(&'a str),
 }
 
 impl Addresses {
-    fn find(&self, address: IpAddr, lists: &(impl Lists + ?Sized)) -> Option<Found<'_>> {
+    fn find(&self, address: IpAddr, lists: &(impl Lists + ?Sized)) -> Option<ListMatch<'_>> {
         if self.ranges.contains(address) {
-            return Some(Found::InConfiguration);
+            return Some(ListMatch::InConfiguration);
         }
         let (_, file) = self.lists.iter().find(|(id, _)| lists.contains(*id, address))?;
-        Some(Found::InList(file))
+        Some(ListMatch::InList(file))
     }
 }
 
@@ -110,12 +110,12 @@ mod tests {
         Addresses { ranges: set(ranges), lists }
     }
 
-    fn rules(allow: Option<Addresses>, deny: Addresses) -> Rules {
-        Rules { allow, deny, report_only: false, place: Place::default() }
+    fn rules(allow: Option<Addresses>, deny: Addresses) -> AddressRules {
+        AddressRules { allow, deny, report_only: false, place: Place::default() }
     }
 
     /// What is said to a client at `address`; nothing if it may come in.
-    fn said(rules: &Rules, address: &str) -> String {
+    fn said(rules: &AddressRules, address: &str) -> String {
         let list = |file: &str, ranges| List { file: file.into(), loaded: Arc::new(set(ranges)) };
         let lists = [list("0.txt", &["192.0.2.0/28", "2001:db8:bad::/48"]), list("1.txt", &["198.51.100.7"])];
         let denial = rules.check(address.parse().unwrap(), &lists[..]).err();

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use super::principal::Principal;
-use crate::decision::limit::{BucketKey, Key};
+use crate::decision::limit::{BucketKey, LimitKey};
 use crate::decision::request::RequestView;
 
 /// Names buckets by a keyed 128-bit hash (two runs of SipHash), so that no client can choose a value that shares a
@@ -25,14 +25,14 @@ impl BucketHasher {
     /// The bucket of `key` that `request` counts in.
     pub(in crate::decision) fn bucket(
         &self,
-        key: &Key,
+        key: &LimitKey,
         route: &str,
         request: &RequestView<'_>,
         principal: Option<&Principal>,
     ) -> BucketKey {
         match key {
-            Key::ClientAddress => self.client(request),
-            Key::Principal => match principal {
+            LimitKey::ClientAddress => self.client(request),
+            LimitKey::Principal => match principal {
                 Some(principal) => self.hash(|hasher| {
                     hasher.write_u8(Kind::Principal as u8);
                     part(hasher, principal.identity.as_bytes());
@@ -41,16 +41,16 @@ impl BucketHasher {
                 // Only public routes have no principal, and compiling refuses this key there.
                 None => self.client(request),
             },
-            Key::Header(name) if request.fields.contains(name) => self.hash(|hasher| {
+            LimitKey::Header(name) if request.fields.contains(name) => self.hash(|hasher| {
                 hasher.write_u8(Kind::Header as u8);
                 request.fields.get_all(name).for_each(|value| part(hasher, value));
             }),
-            Key::Header(_) => self.client(request),
-            Key::Route => self.hash(|hasher| {
+            LimitKey::Header(_) => self.client(request),
+            LimitKey::Route => self.hash(|hasher| {
                 hasher.write_u8(Kind::Route as u8);
                 part(hasher, route.as_bytes());
             }),
-            Key::Gateway => self.hash(|hasher| hasher.write_u8(Kind::Gateway as u8)),
+            LimitKey::Gateway => self.hash(|hasher| hasher.write_u8(Kind::Gateway as u8)),
         }
     }
 

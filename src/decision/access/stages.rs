@@ -67,7 +67,7 @@ struct Tally {
 /// # Errors
 /// [`Cause::AddressDenied`], unless the rules only report.
 pub fn check_address(
-    rules: Option<&address::Rules>,
+    rules: Option<&address::AddressRules>,
     lists: &(impl address::Lists + ?Sized),
     client: IpAddr,
 ) -> Result<AddressChecked, Denial> {

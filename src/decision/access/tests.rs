@@ -12,10 +12,12 @@ use super::allow::AllowRules;
 use super::stages::{AddressChecked, Authenticated, Authorized, check_address};
 use super::testing::{Signer, at, claims, now};
 use super::*;
-use crate::decision::limit::{BucketKey, Key, Limit, LimitId, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits};
+use crate::decision::limit::{
+    BucketKey, Limit, LimitId, LimitKey, LimitResult, LimitStatus, Quota, RateQuota, RouteLimits,
+};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::policy;
-use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
 use crate::decision::response::{self, FixedAnswer};
 use crate::diagnostics::Place;
 
@@ -86,7 +88,7 @@ fn identified(identities: Vec<Arc<IdentityProvider>>) -> policy::Route {
 }
 
 struct Request {
-    normal: Normal,
+    normal: NormalizedRequest,
     headers: HeaderMap,
 }
 
@@ -99,7 +101,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
     for (name, value) in headers {
         map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    let normal = Normal {
+    let normal = NormalizedRequest {
         host: "api.example.com".to_owned(),
         port: None,
         path: "/".to_owned(),
@@ -182,7 +184,7 @@ fn public_routes_ask_for_nothing() {
 fn denying(mut route: policy::Route, report_only: bool) -> policy::Route {
     let ranges = [address::parse_range("192.0.2.0/24").unwrap()].into_iter().collect();
     let deny = address::Addresses { ranges, lists: Vec::new() };
-    route.addresses = Some(Box::new(address::Rules { allow: None, deny, report_only, place: Place::default() }));
+    route.addresses = Some(Box::new(address::AddressRules { allow: None, deny, report_only, place: Place::default() }));
     route
 }
 
@@ -208,7 +210,7 @@ fn an_address_rule_that_reports_is_what_the_permit_tells_first() {
     let authorized = authorized(&route, &request(&[]), None, now()).unwrap();
     assert_eq!(authorized.check_limits(&[], &[], &[]).unwrap().would_deny(), Some(Cause::AddressDenied));
 
-    let limits = [limit(Key::Gateway, rate(), true)];
+    let limits = [limit(LimitKey::Gateway, rate(), true)];
     let checked = address_checked(&route, &request(&[])).unwrap();
     let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(false, 0)]).unwrap();
     let authenticated = checked.authenticate(&route.access, (&HeaderMap::new()).into(), None, now()).unwrap();
@@ -357,7 +359,7 @@ fn without_identities_nobody_passes() {
     assert_eq!(refused(&route, &[("authorization", "Bearer a")]), (Cause::CredentialsMissing, String::new()));
 }
 
-fn limit(key: Key, quota: Quota, report_only: bool) -> Limit {
+fn limit(key: LimitKey, quota: Quota, report_only: bool) -> Limit {
     Limit::new("per-caller".into(), "per-caller".into(), key, quota, report_only)
 }
 
@@ -365,13 +367,13 @@ fn rate() -> Quota {
     Quota::Rate(RateQuota::new(10, Duration::from_secs(1), 10))
 }
 
-fn bucket(key: Key, request: &Request, principal: Option<&Principal>) -> BucketKey {
+fn bucket(key: LimitKey, request: &Request, principal: Option<&Principal>) -> BucketKey {
     HASHER.bucket(&key, "orders", &request.view(), principal)
 }
 
 #[test]
 fn clients_share_a_bucket_as_they_share_a_network() {
-    let bucket = |client: &str| bucket(Key::ClientAddress, &from(client, &[]), None);
+    let bucket = |client: &str| bucket(LimitKey::ClientAddress, &from(client, &[]), None);
     assert_ne!(bucket("192.0.2.1"), bucket("192.0.2.2"));
     assert_eq!(bucket("192.0.2.1"), bucket("::ffff:192.0.2.1"));
     assert_eq!(bucket("2001:db8:1:2::1"), bucket("2001:db8:1:2:ffff::9"));
@@ -380,7 +382,7 @@ fn clients_share_a_bucket_as_they_share_a_network() {
 
 #[test]
 fn buckets_of_different_kinds_never_meet() {
-    let header = || Key::Header(HeaderName::from_static("x-tenant").into());
+    let header = || LimitKey::Header(HeaderName::from_static("x-tenant").into());
     let request = request(&[("x-tenant", "orders")]);
     let principal = |identity: &str, id: &str| Principal {
         id: id.to_owned(),
@@ -391,13 +393,13 @@ fn buckets_of_different_kinds_never_meet() {
         expires: None,
     };
     let buckets = [
-        bucket(Key::ClientAddress, &request, None),
-        bucket(Key::Principal, &request, Some(&principal("a", "bc"))),
-        bucket(Key::Principal, &request, Some(&principal("ab", "c"))),
+        bucket(LimitKey::ClientAddress, &request, None),
+        bucket(LimitKey::Principal, &request, Some(&principal("a", "bc"))),
+        bucket(LimitKey::Principal, &request, Some(&principal("ab", "c"))),
         bucket(header(), &request, None),
         bucket(header(), &super::tests::request(&[("x-tenant", "ord"), ("x-tenant", "ers")]), None),
-        bucket(Key::Route, &request, None),
-        bucket(Key::Gateway, &request, None),
+        bucket(LimitKey::Route, &request, None),
+        bucket(LimitKey::Gateway, &request, None),
     ];
     for (index, one) in buckets.iter().enumerate() {
         assert!(!buckets[index + 1..].contains(one), "{index}");
@@ -418,7 +420,7 @@ fn result(granted: bool, remaining: u64) -> LimitResult {
 
 #[test]
 fn the_first_enforcing_limit_that_refuses_decides() {
-    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, Quota::Concurrent(1), false)];
+    let limits = [limit(LimitKey::Gateway, rate(), false), limit(LimitKey::Route, Quota::Concurrent(1), false)];
     let denial = admit(&limits, &[result(true, 5), result(false, 0)]).unwrap_err();
     assert_eq!((denial.cause, denial.retry_after), (Cause::ConcurrencyExceeded, Some(Duration::from_secs(3))));
     assert_eq!(denial.limit, Some(LimitStatus { limit: LimitId(1), result: result(false, 0) }));
@@ -428,7 +430,7 @@ fn the_first_enforcing_limit_that_refuses_decides() {
 
 #[test]
 fn a_limit_that_was_not_asked_does_not_agree() {
-    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Route, rate(), false)];
+    let limits = [limit(LimitKey::Gateway, rate(), false), limit(LimitKey::Route, rate(), false)];
     assert_eq!(admit(&limits, &[result(true, 5)]).unwrap_err().cause, Cause::InternalError);
     let checked = address_checked(&route(AccessRules::Public, &[]), &request(&[])).unwrap();
     assert_eq!(checked.check_limits(&[LimitId(0)], &limits, &[]).unwrap_err().cause, Cause::InternalError);
@@ -436,7 +438,7 @@ fn a_limit_that_was_not_asked_does_not_agree() {
 
 #[test]
 fn a_reporting_limit_only_reports() {
-    let limits = [limit(Key::Gateway, rate(), true), limit(Key::Route, rate(), false)];
+    let limits = [limit(LimitKey::Gateway, rate(), true), limit(LimitKey::Route, rate(), false)];
     let permit = admit(&limits, &[result(false, 0), result(true, 4)]).unwrap();
     assert_eq!(permit.would_deny(), Some(Cause::RateExceeded));
     assert_eq!(permit.limit_status().map(|status| status.limit), Some(LimitId(1)));
@@ -445,9 +447,9 @@ fn a_reporting_limit_only_reports() {
 #[test]
 fn the_status_is_that_of_the_tightest_rate() {
     let limits = [
-        limit(Key::Gateway, rate(), false),
-        limit(Key::Route, rate(), false),
-        limit(Key::Route, Quota::Concurrent(9), false),
+        limit(LimitKey::Gateway, rate(), false),
+        limit(LimitKey::Route, rate(), false),
+        limit(LimitKey::Route, Quota::Concurrent(9), false),
     ];
     let permit = admit(&limits, &[result(true, 5), result(true, 2), result(true, 1)]).unwrap();
     assert_eq!(permit.limit_status(), Some(LimitStatus { limit: LimitId(1), result: result(true, 2) }));
@@ -456,7 +458,7 @@ fn the_status_is_that_of_the_tightest_rate() {
 
 #[test]
 fn limits_of_both_phases_are_compared() {
-    let limits = [limit(Key::Gateway, rate(), false), limit(Key::Principal, rate(), false)];
+    let limits = [limit(LimitKey::Gateway, rate(), false), limit(LimitKey::Principal, rate(), false)];
     let route = route(AccessRules::Public, &[]);
     let checked = address_checked(&route, &request(&[])).unwrap();
     let checked = checked.check_limits(&[LimitId(0)], &limits, &[result(true, 2)]).unwrap();

@@ -58,8 +58,8 @@ fn rules() -> Policy {
             retries: None,
         }],
         limits: vec![
-            Limit::new("per-caller".into(), "per-caller".into(), Key::Principal, rate, false),
-            Limit::new("at-once".into(), "at-once".into(), Key::ClientAddress, Quota::Concurrent(3), false),
+            Limit::new("per-caller".into(), "per-caller".into(), LimitKey::Principal, rate, false),
+            Limit::new("at-once".into(), "at-once".into(), LimitKey::ClientAddress, Quota::Concurrent(3), false),
         ],
         address_lists: vec![List {
             file: "blocked.txt".into(),
@@ -138,7 +138,7 @@ fn an_admitted_request_names_its_limits() {
 #[test]
 fn the_origin_is_shown_what_it_would_be_shown() {
     let mut rules = rules();
-    let rewrite = rewrite::Rules {
+    let rewrite = rewrite::RewriteRules {
         path: Some(rewrite::PathRewrite::Prefix { strip: String::new(), add: "/api".to_owned() }),
         host: Some("orders.internal".to_owned()),
     };
@@ -155,7 +155,7 @@ fn the_origin_is_shown_what_it_would_be_shown() {
 fn an_address_rule_refuses_before_anyone_asks_who_it_is() {
     let mut rules = rules();
     let deny = address::Addresses { lists: vec![(ListId(0), "blocked.txt".into())], ..address::Addresses::default() };
-    let addresses = address::Rules { allow: None, deny, report_only: false, place: place(7) };
+    let addresses = address::AddressRules { allow: None, deny, report_only: false, place: place(7) };
     rules.routes[0].addresses = Some(Box::new(addresses));
     let explanation = explained_by(&rules, None);
     assert_eq!(refused(&explanation), (Cause::AddressDenied, Some(place(7))));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Key, Limit, Phase, Quota};
+use super::{Limit, LimitKey, Phase, Quota};
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,14 +24,14 @@ impl fmt::Display for Quota {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for LimitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Key::ClientAddress => f.write_str("by client address"),
-            Key::Principal => f.write_str("by principal"),
-            Key::Header(name) => write!(f, "by header {name}"),
-            Key::Route => f.write_str("by route"),
-            Key::Gateway => f.write_str("for the whole gateway"),
+            LimitKey::ClientAddress => f.write_str("by client address"),
+            LimitKey::Principal => f.write_str("by principal"),
+            LimitKey::Header(name) => write!(f, "by header {name}"),
+            LimitKey::Route => f.write_str("by route"),
+            LimitKey::Gateway => f.write_str("for the whole gateway"),
         }
     }
 }
@@ -68,13 +68,16 @@ mod tests {
     fn a_limit_says_how_much_by_what_and_whether_it_bites() {
         let rate = |period| Quota::Rate(RateQuota::new(5, Duration::from_secs(period), 9));
         let limit = |key, quota, report| Limit::new("l".into(), "l".into(), key, quota, report).to_string();
-        assert_eq!(limit(Key::Principal, rate(60), false), "5 per minute, burst 9, by principal");
+        assert_eq!(limit(LimitKey::Principal, rate(60), false), "5 per minute, burst 9, by principal");
         assert_eq!(
-            limit(Key::Gateway, rate(90), true),
+            limit(LimitKey::Gateway, rate(90), true),
             "5 per 90 seconds, burst 9, for the whole gateway, reports only"
         );
-        assert_eq!(limit(Key::ClientAddress, Quota::Concurrent(3), false), "3 at the same time, by client address");
-        let late = Limit::new("l".into(), "l".into(), Key::Route, Quota::Concurrent(3), true);
+        assert_eq!(
+            limit(LimitKey::ClientAddress, Quota::Concurrent(3), false),
+            "3 at the same time, by client address"
+        );
+        let late = Limit::new("l".into(), "l".into(), LimitKey::Route, Quota::Concurrent(3), true);
         assert_eq!(
             late.in_phase(Phase::AfterIdentity).to_string(),
             "3 at the same time, by route, after identity, reports only"

@@ -63,11 +63,11 @@ fn push_number(text: &mut SmallVec<[u8; 128]>, mut number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Key, LimitId, LimitResult, RateQuota};
+    use super::super::{LimitId, LimitKey, LimitResult, RateQuota};
     use super::*;
 
     fn fields(quota: Quota, result: LimitResult) -> [String; 2] {
-        let limit = Limit::new("per-caller".into(), "per-caller".into(), Key::Principal, quota, false);
+        let limit = Limit::new("per-caller".into(), "per-caller".into(), LimitKey::Principal, quota, false);
         rate_limit_headers(&limit, &LimitStatus { limit: LimitId(0), result })
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
     }

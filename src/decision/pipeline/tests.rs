@@ -6,8 +6,8 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::decision::access::{self, address, testing};
-use crate::decision::limit::{Key, Limit, LimitId, LimitResult, Phase, Quota, RateQuota, RouteLimits};
 use crate::decision::bounds::RouteBounds;
+use crate::decision::limit::{Limit, LimitId, LimitKey, LimitResult, Phase, Quota, RateQuota, RouteLimits};
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
@@ -67,7 +67,8 @@ fn closed() -> Policy {
 /// Puts a limit of each phase before the route.
 fn limited(mut rules: Policy) -> Policy {
     let rate = || Quota::Rate(RateQuota::new(1, std::time::Duration::from_secs(1), 1));
-    let limit = |name: &str, phase| Limit::new(name.into(), name.into(), Key::Route, rate(), false).in_phase(phase);
+    let limit =
+        |name: &str, phase| Limit::new(name.into(), name.into(), LimitKey::Route, rate(), false).in_phase(phase);
     rules.limits = vec![limit("late", Phase::AfterIdentity), limit("early", Phase::BeforeIdentity)];
     rules.routes[0].limits = RouteLimits::new([LimitId(0), LimitId(1)], &rules.limits);
     rules
@@ -148,7 +149,7 @@ fn address_rules_go_before_the_first_limit() {
     let ranges = [address::parse_range("192.0.2.0/24").unwrap()].into_iter().collect();
     let deny = address::Addresses { ranges, lists: Vec::new() };
     rules.routes[0].addresses =
-        Some(Box::new(address::Rules { allow: None, deny, report_only: false, place: Place::default() }));
+        Some(Box::new(address::AddressRules { allow: None, deny, report_only: false, place: Place::default() }));
     assert_eq!(refusal(after(&rules, &[], vec![Fact::Start]).0), Cause::AddressDenied);
 }
 
@@ -213,7 +214,7 @@ fn nothing_follows_the_decision() {
 
 #[test]
 fn chance_is_asked_only_where_it_decides() {
-    let to = |to| Action::Forward { to, rewrite: rewrite::Rules::default(), mirror: None };
+    let to = |to| Action::Forward { to, rewrite: rewrite::RewriteRules::default(), mirror: None };
     let mut rules = rules();
     rules.routes[0].action = to(Destination::One(UpstreamId(3)));
     let (step, _) = after(&rules, &[], vec![Fact::Start]);

@@ -10,7 +10,7 @@ use crate::decision::outcome::{Cause, Denial};
 
 /// Where a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum BodyLength {
     /// There is none.
     None,
     /// After so many bytes.
@@ -21,12 +21,12 @@ pub enum Framing {
 
 /// What the fields of a head say about its body, gathered one by one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measure {
+pub struct BodyFraming {
     length: Option<u64>,
     chunked: bool,
 }
 
-impl Measure {
+impl BodyFraming {
     /// Takes note of a `Content-Length`.
     ///
     /// # Errors
@@ -69,13 +69,13 @@ impl Measure {
     ///
     /// # Errors
     /// [`Cause::MalformedRequest`] for both a length and chunks, and for chunks outside of HTTP/1.1.
-    pub fn framing(self, version: Version) -> Result<Framing, Denial> {
+    pub fn framing(self, version: Version) -> Result<BodyLength, Denial> {
         match (self.chunked, self.length) {
             (true, Some(_)) => malformed("both Content-Length and Transfer-Encoding"),
-            (true, None) if version == Version::HTTP_11 => Ok(Framing::Chunked),
+            (true, None) if version == Version::HTTP_11 => Ok(BodyLength::Chunked),
             (true, None) => malformed("Transfer-Encoding belongs to HTTP/1.1 alone"),
-            (false, Some(length)) => Ok(Framing::Length(length)),
-            (false, None) => Ok(Framing::None),
+            (false, Some(length)) => Ok(BodyLength::Length(length)),
+            (false, None) => Ok(BodyLength::None),
         }
     }
 }
@@ -84,8 +84,8 @@ impl Measure {
 mod tests {
     use super::*;
 
-    fn framing(lengths: &[&str], codings: &[&str], version: Version) -> Result<Framing, Cause> {
-        let mut measure = Measure::default();
+    fn framing(lengths: &[&str], codings: &[&str], version: Version) -> Result<BodyLength, Cause> {
+        let mut measure = BodyFraming::default();
         let noted = lengths.iter().try_for_each(|value| measure.length(value.as_bytes()));
         let noted = noted.and_then(|()| codings.iter().try_for_each(|value| measure.coding(value.as_bytes())));
         noted.and_then(|()| measure.framing(version)).map_err(|denial| denial.cause)
@@ -93,11 +93,11 @@ mod tests {
 
     #[test]
     fn a_body_has_one_length() {
-        assert_eq!(framing(&[], &[], Version::HTTP_11), Ok(Framing::None));
-        assert_eq!(framing(&["0"], &[], Version::HTTP_10), Ok(Framing::Length(0)));
-        assert_eq!(framing(&["0042"], &[], Version::HTTP_11), Ok(Framing::Length(42)));
-        assert_eq!(framing(&[], &["chunked"], Version::HTTP_11), Ok(Framing::Chunked));
-        assert_eq!(framing(&[], &["ChunkeD"], Version::HTTP_11), Ok(Framing::Chunked));
+        assert_eq!(framing(&[], &[], Version::HTTP_11), Ok(BodyLength::None));
+        assert_eq!(framing(&["0"], &[], Version::HTTP_10), Ok(BodyLength::Length(0)));
+        assert_eq!(framing(&["0042"], &[], Version::HTTP_11), Ok(BodyLength::Length(42)));
+        assert_eq!(framing(&[], &["chunked"], Version::HTTP_11), Ok(BodyLength::Chunked));
+        assert_eq!(framing(&[], &["ChunkeD"], Version::HTTP_11), Ok(BodyLength::Chunked));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod tests;
 
 use http::Version;
 
-use super::framing::{Framing, Measure};
+use super::framing::{BodyFraming, BodyLength};
 use super::syntax::{is_text, is_token, malformed};
 use crate::decision::bounds::HARD_MAX_HEADER_COUNT;
 use crate::decision::outcome::{Cause, Denial};
@@ -24,7 +24,7 @@ pub struct HeadReader {
     version: Option<Version>,
     fields: usize,
     hosts: usize,
-    measure: Measure,
+    measure: BodyFraming,
 }
 
 /// A head that is complete and has one reading.
@@ -32,7 +32,7 @@ pub struct HeadReader {
 pub struct Head {
     /// In bytes, the empty line at its end included.
     pub length: usize,
-    pub framing: Framing,
+    pub framing: BodyLength,
 }
 
 impl HeadReader {

@@ -4,7 +4,7 @@
 //! with `/`, has no dot segment and no `//`, spells unreserved characters plainly, and every other character outside of
 //! RFC 3986's `pchar` as an escape in upper case. It is what rules match and what is forwarded, byte for byte.
 //!
-//! What only some origins take for the same is kept apart in it and told beside it, as its [`Spelling`]: `route` accepts such
+//! What only some origins take for the same is kept apart in it and told beside it, as its [`PathVariant`]: `route` accepts such
 //! a path only if it leads to the same route however an origin reads it. What nobody sends in good faith is refused.
 
 mod spelling;
@@ -17,12 +17,12 @@ use std::fmt;
 pub struct Reading<'a> {
     /// In normal form.
     pub path: Cow<'a, str>,
-    pub spelling: Spelling,
+    pub spelling: PathVariant,
 }
 
 /// What in a normal path origins are known to read differently. The default (nothing) is that of nearly every path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spelling {
+pub struct PathVariant {
     /// The path holds `%2F` or `%5C`, or one of them escaped more than once (`%252F`).
     pub encoded_separators: bool,
     /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
@@ -76,7 +76,7 @@ pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
     if is_plainly_normal(path)
         && let Ok(path) = std::str::from_utf8(path)
     {
-        return Ok(Reading { path: Cow::Borrowed(path), spelling: Spelling::default() });
+        return Ok(Reading { path: Cow::Borrowed(path), spelling: PathVariant::default() });
     }
     let path = rebuild(path, Pass::Sent)?;
     Ok(Reading { spelling: spelling::of(&path)?, path: Cow::Owned(path) })
@@ -295,7 +295,7 @@ mod tests {
     fn a_normal_path_is_borrowed() {
         let plain = read(b"/v1/orders/7.json,a=b").unwrap();
         assert!(matches!(plain.path, Cow::Borrowed(_)));
-        assert_eq!(plain.spelling, Spelling::default());
+        assert_eq!(plain.spelling, PathVariant::default());
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Asked {
         Asked { peer: "10.0.0.1", ..self }
     }
 
-    fn read(&self) -> Result<Normal, Denial> {
+    fn read(&self) -> Result<NormalizedRequest, Denial> {
         let rules = ReadRules {
             max_uri: 64,
             max_header_bytes: 512,
@@ -68,7 +68,7 @@ impl Asked {
         )
     }
 
-    fn normal(&self) -> Normal {
+    fn normal(&self) -> NormalizedRequest {
         self.read().expect("the request is valid")
     }
 
@@ -268,7 +268,7 @@ proptest! {
         };
         let again = get(again).normal();
         prop_assert!(!again.path_changed);
-        prop_assert_eq!(Normal { path_changed: once.path_changed, ..again }, once);
+        prop_assert_eq!(NormalizedRequest { path_changed: once.path_changed, ..again }, once);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::connection::ConnectionFacts;
 use super::fields::Fields;
-use super::path::Spelling;
+use super::path::PathVariant;
 use super::scheme::Scheme;
 
 /// What [`super::read`] goes by.
@@ -39,14 +39,14 @@ pub struct RawRequest<'a> {
 
 impl<'a> RawRequest<'a> {
     /// The request as rules see it, once [`super::read`] has given its normal form.
-    pub fn view(&self, normal: &'a Normal) -> RequestView<'a> {
+    pub fn view(&self, normal: &'a NormalizedRequest) -> RequestView<'a> {
         RequestView { method: self.method, normal, fields: self.fields, connection: self.connection }
     }
 }
 
 /// The one reading of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Normal {
+pub struct NormalizedRequest {
     /// Lower case, without port and trailing dot; IPv6 in brackets. Empty for HTTP/1.0 without `Host`.
     pub host: String,
     /// The port that the client named.
@@ -59,7 +59,7 @@ pub struct Normal {
     /// Whether `path` differs from what the client sent, so that the target must be rewritten before forwarding.
     pub path_changed: bool,
     /// What in `path` origins read differently; finding the route settles it.
-    pub spelling: Spelling,
+    pub spelling: PathVariant,
     /// The client's address: the peer's, or what a trusted proxy says.
     pub client: IpAddr,
     /// What the client spoke, as far as a trusted proxy says otherwise.
@@ -74,7 +74,7 @@ pub struct Normal {
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
     pub method: &'a Method,
-    pub normal: &'a Normal,
+    pub normal: &'a NormalizedRequest,
     pub fields: Fields<'a>,
     /// The connection that it came by.
     pub connection: &'a ConnectionFacts,
@@ -83,7 +83,7 @@ pub struct RequestView<'a> {
 #[cfg(test)]
 impl<'a> RequestView<'a> {
     /// A view of a request with `headers`, on a connection of [`ConnectionFacts::for_test`].
-    pub(crate) fn for_test(method: &'a Method, normal: &'a Normal, headers: &'a http::HeaderMap) -> Self {
+    pub(crate) fn for_test(method: &'a Method, normal: &'a NormalizedRequest, headers: &'a http::HeaderMap) -> Self {
         RequestView { method, normal, fields: headers.into(), connection: ConnectionFacts::for_test() }
     }
 }

@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
-use super::rules::Rules;
+use super::rules::RewriteRules;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::fields::{self, FieldName, Fields};
-use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
 
 /// One change to the headers that the origin is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +94,7 @@ fn client(request: &RequestView<'_>, edits: &mut Edits) {
     set(edits, FORWARDED_FOR, HeaderValue::try_from(chain).ok());
     set(edits, FORWARDED_PROTO, Some(scheme(normal)));
     if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST)) {
-        let host = Rules::default().host(normal).into_owned();
+        let host = RewriteRules::default().host(normal).into_owned();
         set(edits, FORWARDED_HOST, HeaderValue::try_from(host).ok().filter(|host| !host.is_empty()));
     }
     if let Some(chain) = joined(fields, &fields::FORWARDED).filter(|_| normal.trusted_peer) {
@@ -106,7 +106,7 @@ fn client(request: &RequestView<'_>, edits: &mut Edits) {
     }
 }
 
-fn scheme(normal: &Normal) -> HeaderValue {
+fn scheme(normal: &NormalizedRequest) -> HeaderValue {
     match normal.scheme {
         Scheme::Http => HeaderValue::from_static("http"),
         Scheme::Https => HeaderValue::from_static("https"),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::rules::{Rules, Template};
-use crate::decision::request::{Normal, Scheme};
+use super::rules::{RewriteRules, Template};
+use crate::decision::request::{NormalizedRequest, Scheme};
 use crate::decision::route::Parameters;
 
 /// An answer that sends the client elsewhere.
@@ -15,12 +15,12 @@ pub struct Redirect {
     /// One of 301, 302, 303, 307 and 308.
     pub status: StatusCode,
     /// What `Location` says.
-    pub target: Target,
+    pub target: RedirectTarget,
 }
 
 /// Where a [`Redirect`] sends the client.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Target {
+pub enum RedirectTarget {
     /// The whole `Location`.
     Fixed(HeaderValue),
     /// What is not given stays as in the request.
@@ -32,17 +32,17 @@ impl Redirect {
     ///
     /// It can't lead to a host that neither the rule nor the request names: a path in normal form never begins with `//` and
     /// holds no backslash. A request without a host (HTTP/1.0) gets a path alone, unless the rule names a host.
-    pub fn location(&self, normal: &Normal, parameters: &Parameters) -> HeaderValue {
+    pub fn location(&self, normal: &NormalizedRequest, parameters: &Parameters) -> HeaderValue {
         let (scheme, host, path, keep_query) = match &self.target {
-            Target::Fixed(location) => return location.clone(),
-            Target::Parts { scheme, host, path, keep_query } => (scheme, host, path, keep_query),
+            RedirectTarget::Fixed(location) => return location.clone(),
+            RedirectTarget::Parts { scheme, host, path, keep_query } => (scheme, host, path, keep_query),
         };
         let mut location = String::new();
         let authority = match (host, scheme) {
             (Some(host), _) => Cow::Borrowed(host.as_str()),
             // The port that the client named belongs to the scheme that it used.
             (None, Some(scheme)) if *scheme != normal.scheme => Cow::Borrowed(normal.host.as_str()),
-            (None, _) => Rules::default().host(normal).into_owned().into(),
+            (None, _) => RewriteRules::default().host(normal).into_owned().into(),
         };
         if !authority.is_empty() {
             location.extend([scheme.unwrap_or(normal.scheme).as_str(), "://"]);

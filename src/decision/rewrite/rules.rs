@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::decision::request::Normal;
+use crate::decision::request::NormalizedRequest;
 use crate::decision::route::Parameters;
 
 /// What the origin sees instead of the client's host and path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
+pub struct RewriteRules {
     /// `None`: the client's.
     pub path: Option<PathRewrite>,
     /// The `Host` that the origin sees.
@@ -36,9 +36,9 @@ pub enum Piece {
     Parameter(usize),
 }
 
-impl Rules {
+impl RewriteRules {
     /// The request target that the origin is asked for: the path as rewritten, and the query as received.
-    pub fn target<'a>(&self, normal: &'a Normal, parameters: &Parameters) -> Cow<'a, str> {
+    pub fn target<'a>(&self, normal: &'a NormalizedRequest, parameters: &Parameters) -> Cow<'a, str> {
         let path = self.path(normal, parameters);
         match &normal.query {
             None => path,
@@ -51,7 +51,7 @@ impl Rules {
     }
 
     /// The path that the origin is asked for, in normal form like the one that it is made of. `*` stays as it is.
-    pub fn path<'a>(&self, normal: &'a Normal, parameters: &Parameters) -> Cow<'a, str> {
+    pub fn path<'a>(&self, normal: &'a NormalizedRequest, parameters: &Parameters) -> Cow<'a, str> {
         let path = normal.path.as_str();
         match &self.path {
             Some(PathRewrite::Prefix { strip, add }) if path.starts_with('/') => {
@@ -74,7 +74,7 @@ impl Rules {
     }
 
     /// The `Host` that the origin is asked for: the rule's, or the client's in normal form.
-    pub fn host<'a>(&'a self, normal: &'a Normal) -> Cow<'a, str> {
+    pub fn host<'a>(&'a self, normal: &'a NormalizedRequest) -> Cow<'a, str> {
         match (&self.host, normal.port) {
             (Some(host), _) => Cow::Borrowed(host),
             (None, None) => Cow::Borrowed(&normal.host),

@@ -7,11 +7,11 @@ use super::*;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::path;
-use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
 use crate::decision::route::Parameters;
 
-fn normal(path: &str) -> Normal {
-    Normal {
+fn normal(path: &str) -> NormalizedRequest {
+    NormalizedRequest {
         host: "example.com".into(),
         port: Some(8080),
         path: path.into(),
@@ -25,8 +25,8 @@ fn normal(path: &str) -> Normal {
     }
 }
 
-fn prefix(strip: &str, add: &str) -> Rules {
-    Rules { path: Some(PathRewrite::Prefix { strip: strip.into(), add: add.into() }), host: None }
+fn prefix(strip: &str, add: &str) -> RewriteRules {
+    RewriteRules { path: Some(PathRewrite::Prefix { strip: strip.into(), add: add.into() }), host: None }
 }
 
 fn template() -> Template {
@@ -45,7 +45,7 @@ fn prefixes_are_whole_segments() {
         (prefix("/api", "/v2"), "/other", "/v2/other"),
         (prefix("", "/v2"), "/", "/v2/"),
         (prefix("", "/v2"), "*", "*"),
-        (Rules::default(), "/a", "/a"),
+        (RewriteRules::default(), "/a", "/a"),
     ] {
         assert_eq!(rules.path(&normal(path), &Parameters::new()), expected, "{rules:?} {path}");
     }
@@ -54,22 +54,22 @@ fn prefixes_are_whole_segments() {
 
 #[test]
 fn templates_are_filled() {
-    let rules = Rules { path: Some(PathRewrite::Template(template())), host: None };
+    let rules = RewriteRules { path: Some(PathRewrite::Template(template())), host: None };
     let parameters = Parameters::from_slice(&[(1, 2), (3, 6)]);
     assert_eq!(rules.path(&normal("/a/bcd"), &parameters), "/u/bcd.json");
 }
 
 #[test]
 fn the_host_is_the_rules_or_the_normal_one() {
-    let rules = Rules { host: Some("inner.example".into()), path: None };
+    let rules = RewriteRules { host: Some("inner.example".into()), path: None };
     assert_eq!(rules.host(&normal("/")), "inner.example");
-    assert_eq!(Rules::default().host(&normal("/")), "example.com:8080");
+    assert_eq!(RewriteRules::default().host(&normal("/")), "example.com:8080");
 }
 
 #[test]
 fn a_redirect_keeps_what_it_does_not_name() {
     let location = |scheme, host: Option<&str>, path, keep_query| {
-        let target = Target::Parts { scheme, host: host.map(str::to_owned), path, keep_query };
+        let target = RedirectTarget::Parts { scheme, host: host.map(str::to_owned), path, keep_query };
         let redirect = Redirect { status: StatusCode::FOUND, target };
         redirect.location(&normal("/x/bcd"), &Parameters::from_slice(&[(1, 2), (3, 6)]))
     };
@@ -94,7 +94,7 @@ impl Asked {
 
     /// The headers that the origin sees when 203.0.113.9 asks through 10.0.0.1 (or, untrusted, directly).
     fn shown(self) -> HeaderMap {
-        let normal = Normal { trusted_peer: self.trusted, ..normal("/") };
+        let normal = NormalizedRequest { trusted_peer: self.trusted, ..normal("/") };
         let request = RequestView::for_test(&Method::GET, &normal, &self.headers);
         let peer = if self.trusted { [10, 0, 0, 1].into() } else { normal.client };
         let connection = ConnectionFacts::supposed(peer, Scheme::Http);
@@ -251,9 +251,9 @@ proptest! {
         prop_assert_eq!(path::read(filled.as_bytes()).map(|reading| reading.path.into_owned()), Ok(filled.clone()));
         prop_assert_eq!(filled.matches(&path[1..end]).count(), 2, "spelled as matched");
         let from_root = Template(vec![Piece::Literal("/".into()), Piece::Parameter(0), Piece::Literal("/x".into())]);
-        let target = Target::Parts { scheme: None, host: None, path: Some(from_root), keep_query: false };
+        let target = RedirectTarget::Parts { scheme: None, host: None, path: Some(from_root), keep_query: false };
         let redirect = Redirect { status: StatusCode::FOUND, target };
-        let location = redirect.location(&Normal { host: String::new(), port: None, ..normal(&path) }, &parameters);
+        let location = redirect.location(&NormalizedRequest { host: String::new(), port: None, ..normal(&path) }, &parameters);
         let location = location.to_str().unwrap();
         prop_assert!(location.starts_with('/') && !location.starts_with("//") && !location.contains('\\'), "{}", location);
     }
@@ -261,10 +261,10 @@ proptest! {
     #[test]
     fn no_request_redirects_to_another_host(target in "/[/.@:;%\\\\a-c2eE5]{0,16}") {
         let Ok(path::Reading { path, .. }) = path::read(target.as_bytes()) else { return Ok(()) };
-        let target = Target::Parts { scheme: None, host: None, path: None, keep_query: true };
+        let target = RedirectTarget::Parts { scheme: None, host: None, path: None, keep_query: true };
         let redirect = Redirect { status: StatusCode::FOUND, target };
         let location = |host: &str| {
-            let location = redirect.location(&Normal { host: host.into(), port: None, ..normal(&path) }, &Parameters::new());
+            let location = redirect.location(&NormalizedRequest { host: host.into(), port: None, ..normal(&path) }, &Parameters::new());
             location.to_str().unwrap().to_owned()
         };
         prop_assert!(location("example.com").starts_with("http://example.com/"));

@@ -8,7 +8,7 @@ use super::condition::Failed;
 use super::pattern::{EncodedSeparators, HostPattern, Match, PathPattern, Segment};
 use super::table::Table;
 use crate::decision::ids::RouteId;
-use crate::decision::request::{Normal, RequestView};
+use crate::decision::request::{NormalizedRequest, RequestView};
 
 /// The first thing that kept a route from taking a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Table {
 }
 
 fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
-    let Normal { host, path, spelling, .. } = request.normal;
+    let NormalizedRequest { host, path, spelling, .. } = request.normal;
     if !matched.hosts.is_empty() && !matched.hosts.iter().any(|pattern| pattern.matches(host)) {
         return Mismatch::Host;
     }

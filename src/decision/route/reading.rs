@@ -5,16 +5,16 @@
 //! * A path with encoded separators (`%2F`) is taken as it is by a route that keeps them, whose owner vouches that the origin
 //!   does not decode them. Otherwise they are decoded, and the route of *that* path takes it if it decodes them too. It is
 //!   then forwarded decoded. Any other route refuses it.
-//! * A path whose loosest reading ([`Spelling::loosest`]) is another one is taken, unchanged, if both lead to one route.
+//! * A path whose loosest reading ([`PathVariant::loosest`]) is another one is taken, unchanged, if both lead to one route.
 //!
 //! Two forwarded paths that some origin takes for the same have the same loosest reading, and so came through the same route.
 
 use super::candidate::Candidate;
 use super::pattern::EncodedSeparators;
-use super::table::{Found, Table};
+use super::table::{RouteMatch, Table};
 use crate::decision::ids::RouteId;
-use crate::decision::request::path::{Reading, Spelling, decode_separators};
-use crate::decision::request::{Normal, RequestView};
+use crate::decision::request::path::{PathVariant, Reading, decode_separators};
+use crate::decision::request::{NormalizedRequest, RequestView};
 
 const SEPARATORS: &str = "the path contains an encoded separator (`%2F` or `%5C`), and the `encoded_separators` of its route \
                           does not admit it";
@@ -23,8 +23,11 @@ const TWO_READINGS: &str = "the path has two readings: without path parameters (
 
 impl Table {
     /// What takes the request, and its path with the separators decoded where that is what the route takes.
-    pub(super) fn settle(&self, request: &RequestView<'_>) -> Result<(Candidate, Option<Reading<'static>>), Found> {
-        let Normal { path, spelling, .. } = request.normal;
+    pub(super) fn settle(
+        &self,
+        request: &RequestView<'_>,
+    ) -> Result<(Candidate, Option<Reading<'static>>), RouteMatch> {
+        let NormalizedRequest { path, spelling, .. } = request.normal;
         let found = self.look_up(request, path);
         if !spelling.encoded_separators
             || found.as_ref().is_ok_and(|found| self.policy(*found) == EncodedSeparators::Keep)
@@ -32,7 +35,7 @@ impl Table {
             let candidate = self.confirm(request, found?, spelling)?;
             return Ok((candidate, None));
         }
-        let refused = Found::PathRefused(SEPARATORS);
+        let refused = RouteMatch::PathRefused(SEPARATORS);
         let Ok(decoded) = decode_separators(path) else { return Err(refused) };
         match self.look_up(request, &decoded.path) {
             Ok(candidate) if self.policy(candidate) == EncodedSeparators::Decode => {
@@ -48,12 +51,12 @@ impl Table {
         &self,
         request: &RequestView<'_>,
         candidate: Candidate,
-        spelling: &Spelling,
-    ) -> Result<Candidate, Found> {
+        spelling: &PathVariant,
+    ) -> Result<Candidate, RouteMatch> {
         let Some(loosest) = &spelling.loosest else { return Ok(candidate) };
         match self.look_up(request, loosest) {
             Ok(other) if self.route(other) == self.route(candidate) => Ok(candidate),
-            _ => Err(Found::PathRefused(TWO_READINGS)),
+            _ => Err(RouteMatch::PathRefused(TWO_READINGS)),
         }
     }
 

@@ -14,7 +14,7 @@ use super::pattern::{HostPattern, Match, PathPattern};
 use super::search::{Map, Search};
 use crate::decision::ids::RouteId;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::request::{Normal, RawRequest, RequestView};
+use crate::decision::request::{NormalizedRequest, RawRequest, RequestView};
 
 /// The compiled route table.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Table {
 
 /// The answer of [`Table::find`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum RouteMatch {
     /// One route takes the request.
     Route {
         id: RouteId,
@@ -44,19 +44,19 @@ pub enum Found {
     PathRefused(&'static str),
 }
 
-impl Found {
+impl RouteMatch {
     /// The route, or the denial that says why there is none: 404, or 405 with `Allow` (RFC 9110 §15.5.6).
     pub fn taken(self) -> Result<(RouteId, Parameters), Denial> {
         match self {
-            Found::Route { id, parameters } => Ok((id, parameters)),
-            Found::NotFound => Err(Denial::new(Cause::RouteNotFound, "no route takes this request")),
-            Found::MethodNotAllowed(methods) => {
+            RouteMatch::Route { id, parameters } => Ok((id, parameters)),
+            RouteMatch::NotFound => Err(Denial::new(Cause::RouteNotFound, "no route takes this request")),
+            RouteMatch::MethodNotAllowed(methods) => {
                 let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
                 let mut denial = Denial::new(Cause::MethodNotAllowed, format!("only {list} are routed here"));
                 denial.allow = HeaderValue::try_from(list).ok();
                 Err(denial)
             }
-            Found::PathRefused(why) => Err(Denial::new(Cause::PathInvalid, why)),
+            RouteMatch::PathRefused(why) => Err(Denial::new(Cause::PathInvalid, why)),
         }
     }
 }
@@ -96,7 +96,7 @@ impl Table {
     ///
     /// A path with encoded separators or other spellings that origins read differently is settled here (see [`super::reading`]):
     /// `normal` then holds the one path that was matched and is to be forwarded.
-    pub fn find(&self, raw: &RawRequest<'_>, normal: &mut Normal) -> Found {
+    pub fn find(&self, raw: &RawRequest<'_>, normal: &mut NormalizedRequest) -> RouteMatch {
         let settled = self.settle(&raw.view(normal));
         let (candidate, decoded) = match settled {
             Ok(settled) => settled,
@@ -112,7 +112,7 @@ impl Table {
             Some(PathPattern::Parameters(pattern)) => paths::parameters(pattern, &normal.path),
             _ => Parameters::new(),
         };
-        Found::Route { id: matched.route, parameters }
+        RouteMatch::Route { id: matched.route, parameters }
     }
 
     /// The conditions of every route, in the order of the file.
@@ -121,12 +121,12 @@ impl Table {
     }
 
     /// What takes the request if its path is `path`, whatever else that may stand for.
-    pub(super) fn look_up(&self, request: &RequestView<'_>, path: &str) -> Result<Candidate, Found> {
+    pub(super) fn look_up(&self, request: &RequestView<'_>, path: &str) -> Result<Candidate, RouteMatch> {
         let mut search = Search { matches: &self.matches, request, path, allowed: Vec::new() };
         match self.take(&mut search) {
             Some(candidate) => Ok(candidate),
-            None if search.allowed.is_empty() => Err(Found::NotFound),
-            None => Err(Found::MethodNotAllowed(search.into_allowed())),
+            None if search.allowed.is_empty() => Err(RouteMatch::NotFound),
+            None => Err(RouteMatch::MethodNotAllowed(search.into_allowed())),
         }
     }
 

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::*;
 use crate::decision::ids::RouteId;
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::{Normal, RawRequest, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RawRequest, RequestView, Scheme};
 
 /// A path pattern from the file's notation.
 fn path(text: &str) -> PathPattern {
@@ -47,7 +47,7 @@ fn route(id: u32, host_text: &str, path_text: &str) -> Match {
 #[derive(Debug)]
 struct Asked {
     method: Method,
-    normal: Normal,
+    normal: NormalizedRequest,
     headers: HeaderMap,
 }
 
@@ -56,7 +56,7 @@ impl Asked {
         RequestView::for_test(&self.method, &self.normal, &self.headers)
     }
 
-    fn find(&mut self, table: &Table) -> Found {
+    fn find(&mut self, table: &Table) -> RouteMatch {
         let raw = RawRequest {
             method: &self.method,
             target: b"/",
@@ -71,7 +71,7 @@ impl Asked {
 
 fn ask(method: Method, host: &str, target: &str) -> Asked {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let normal = Normal {
+    let normal = NormalizedRequest {
         host: host.to_owned(),
         port: None,
         path: path.to_owned(),
@@ -88,7 +88,7 @@ fn ask(method: Method, host: &str, target: &str) -> Asked {
 
 fn found(table: &Table, host: &str, target: &str) -> Option<u32> {
     match ask(Method::GET, host, target).find(table) {
-        Found::Route { id, .. } => Some(id.0),
+        RouteMatch::Route { id, .. } => Some(id.0),
         _ => None,
     }
 }
@@ -147,7 +147,7 @@ fn paths_go_from_exact_to_any() {
 fn parameters_are_ranges_of_the_path() {
     let table = Table::build(vec![route(0, "", "/v1/{user}/orders/{id}/")]).unwrap();
     let mut asked = ask(Method::GET, "h", "/v1/ada/orders/17/");
-    let Found::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
+    let RouteMatch::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
     let values: Vec<_> = parameters.iter().map(|&(a, b)| &asked.normal.path[a as usize..b as usize]).collect();
     assert_eq!(values, ["ada", "17"]);
     assert_eq!(found(&table, "h", "/v1//orders/17/"), None, "a parameter is never empty");
@@ -164,10 +164,13 @@ fn a_wrong_method_names_the_right_ones() {
     .unwrap();
     let find = |method, path| ask(method, "h", path).find(&table);
     let allowed = vec![Method::GET, Method::HEAD, Method::POST, Method::PUT];
-    assert_eq!(find(Method::DELETE, "/a"), Found::MethodNotAllowed(allowed));
-    assert!(matches!(find(Method::HEAD, "/a"), Found::Route { id: RouteId(0), .. }));
-    assert!(matches!(find(Method::PUT, "/b"), Found::Route { id: RouteId(1), .. }), "the less specific route takes it");
-    assert_eq!(find(Method::GET, "/c/d"), Found::NotFound);
+    assert_eq!(find(Method::DELETE, "/a"), RouteMatch::MethodNotAllowed(allowed));
+    assert!(matches!(find(Method::HEAD, "/a"), RouteMatch::Route { id: RouteId(0), .. }));
+    assert!(
+        matches!(find(Method::PUT, "/b"), RouteMatch::Route { id: RouteId(1), .. }),
+        "the less specific route takes it"
+    );
+    assert_eq!(find(Method::GET, "/c/d"), RouteMatch::NotFound);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Ejection: an endpoint that fails requests is left out for a while, and let in again by a trial.
 //!
-//! [`Standing`] is the state machine of one endpoint. In service, it is ejected when [`Rules`] say so, for a time that
+//! [`Standing`] is the state machine of one endpoint. In service, it is ejected when [`EjectionPolicy`] say so, for a time that
 //! doubles with each ejection that follows. When the time is over it is half-open: the next request that meets it is its
 //! trial, and while that is under way nothing else is sent. A trial that succeeds puts it back into service; one that fails
 //! ejects it again. How many may be out at a time is bounded ([`may_eject`]): failures that all endpoints share have a
@@ -14,7 +14,7 @@ use super::window::Tally;
 
 /// When an endpoint is ejected, and for how long.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct EjectionPolicy {
     /// Failures in a row that eject, at least 1.
     pub consecutive: u32,
     /// What counts as a failure.
@@ -130,7 +130,7 @@ impl Standing {
 
 impl History {
     /// Notes an ejection now, and gives its end.
-    pub fn ejected(&mut self, rules: &Rules, now: Millis) -> Millis {
+    pub fn ejected(&mut self, rules: &EjectionPolicy, now: Millis) -> Millis {
         self.forgive(now);
         self.streak = self.streak.saturating_add(1);
         self.last = rules.lasts(self.streak);
@@ -156,7 +156,7 @@ impl History {
     }
 }
 
-impl Rules {
+impl EjectionPolicy {
     /// Whether `result` is a failure.
     pub fn is_failure(&self, result: TryResult) -> bool {
         match (&self.failures, result) {
@@ -243,8 +243,8 @@ mod tests {
 
     use super::*;
 
-    fn rules() -> Rules {
-        Rules {
+    fn rules() -> EjectionPolicy {
+        EjectionPolicy {
             consecutive: 5,
             failures: Failures::Answering([502, 503, 504].into_iter().collect()),
             error_rate: None,
@@ -266,7 +266,7 @@ mod tests {
         let all = rules();
         assert!([ConnectFailed, Broken, TimedOut, Answered(503)].into_iter().all(|result| all.is_failure(result)));
         assert!([Answered(200), Answered(500), Answered(404)].into_iter().all(|result| !all.is_failure(result)));
-        let connecting = Rules { failures: Failures::Connecting, ..all };
+        let connecting = EjectionPolicy { failures: Failures::Connecting, ..all };
         assert!(connecting.is_failure(ConnectFailed));
         assert!([Broken, TimedOut, Answered(503)].into_iter().all(|result| !connecting.is_failure(result)));
     }

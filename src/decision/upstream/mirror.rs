@@ -47,7 +47,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
-    use crate::decision::request::{Normal, Scheme};
+    use crate::decision::request::{NormalizedRequest, Scheme};
 
     const MIRROR: UpstreamId = UpstreamId(1);
 
@@ -60,7 +60,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             concurrent: 1,
         };
-        let normal = Normal {
+        let normal = NormalizedRequest {
             host: String::new(),
             port: None,
             path: "/".into(),

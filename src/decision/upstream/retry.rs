@@ -17,7 +17,7 @@ const MAX_STALE: u32 = 2;
 
 /// When the requests to an upstream are repeated.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct RetryPolicy {
     /// Tries in all, at least 1.
     pub attempts: u32,
     /// What is worth another try.
@@ -30,7 +30,7 @@ pub struct Rules {
 
 /// What a route says instead, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RouteRules {
+pub struct RouteRetryRules {
     pub attempts: Option<u32>,
     pub on: Option<On>,
     pub backoff: Option<Backoff>,
@@ -67,8 +67,8 @@ pub struct Backoff {
 /// The rules of one request: what its route does not say is as its upstream says.
 #[derive(Clone, Copy, Debug)]
 pub struct Effective<'a> {
-    pub upstream: &'a Rules,
-    pub route: Option<&'a RouteRules>,
+    pub upstream: &'a RetryPolicy,
+    pub route: Option<&'a RouteRetryRules>,
 }
 
 /// How a try failed.
@@ -142,19 +142,19 @@ pub enum Why {
     Deadline,
 }
 
-impl Rules {
+impl RetryPolicy {
     /// Nothing is tried again.
     pub fn off() -> Self {
         let nothing = Duration::ZERO;
         let backoff = Backoff { first: nothing, longest: nothing };
-        Rules { attempts: 1, on: On::default(), backoff, try_timeout: None }
+        RetryPolicy { attempts: 1, on: On::default(), backoff, try_timeout: None }
     }
 }
 
-impl RouteRules {
+impl RouteRetryRules {
     /// Nothing is tried again.
     pub fn off() -> Self {
-        RouteRules { attempts: Some(1), on: Some(On::default()), ..RouteRules::default() }
+        RouteRetryRules { attempts: Some(1), on: Some(On::default()), ..RouteRetryRules::default() }
     }
 }
 

@@ -55,13 +55,13 @@ pub struct Side {
 /// A condition on a request.
 #[derive(Debug)]
 pub struct When {
-    pub field: Field,
+    pub field: SplitField,
     pub condition: Condition,
 }
 
 /// What a [`When`] looks at.
 #[derive(Debug, PartialEq)]
-pub enum Field {
+pub enum SplitField {
     Header(FieldName),
     /// A cookie's name.
     Cookie(String),
@@ -80,7 +80,7 @@ pub enum StickyBy {
 
 /// Where a split sends a request, as far as the request says, for `explain`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum SplitOutcome {
     /// To this upstream, for this reason.
     Settled { upstream: UpstreamId, why: String },
     /// By chance, with these shares, in the order of the file. Those without a share are left out.
@@ -122,17 +122,17 @@ impl Split {
     }
 
     /// What [`Destination::settle`] does with `request`, in words.
-    pub fn explain(&self, permit: &Permit, request: &RequestView<'_>) -> Outcome {
+    pub fn explain(&self, permit: &Permit, request: &RequestView<'_>) -> SplitOutcome {
         if let Some((side, when)) = self.claimed(request) {
-            return Outcome::Settled { upstream: side.upstream, why: format!("the {} fits", when.field) };
+            return SplitOutcome::Settled { upstream: side.upstream, why: format!("the {} fits", when.field) };
         }
         let shares = || self.sides.iter().map(|side| (side.upstream, self.share(side)));
         let Some(key) = &self.sticky_by else {
-            return Outcome::ByChance(shares().filter(|(_, share)| *share > Share::NONE).collect());
+            return SplitOutcome::ByChance(shares().filter(|(_, share)| *share > Share::NONE).collect());
         };
         let upstream = self.at(key.place(permit, request));
         let share = shares().find_map(|(id, share)| (id == upstream).then_some(share)).unwrap_or_default();
-        Outcome::Settled { upstream, why: format!("its {key} is among the {share}") }
+        SplitOutcome::Settled { upstream, why: format!("its {key} is among the {share}") }
     }
 
     /// The share of `side`, that of the rest included.
@@ -166,17 +166,19 @@ impl Split {
 impl When {
     fn holds(&self, request: &RequestView<'_>) -> bool {
         match &self.field {
-            Field::Header(name) => self.condition.holds(request.fields.get_all(name).map(Cow::Borrowed)),
-            Field::Cookie(name) => self.condition.holds(cookies(request.fields, name.as_bytes()).map(Cow::Borrowed)),
+            SplitField::Header(name) => self.condition.holds(request.fields.get_all(name).map(Cow::Borrowed)),
+            SplitField::Cookie(name) => {
+                self.condition.holds(cookies(request.fields, name.as_bytes()).map(Cow::Borrowed))
+            }
         }
     }
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for SplitField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Field::Header(name) => write!(f, "header {name}"),
-            Field::Cookie(name) => write!(f, "cookie {name}"),
+            SplitField::Header(name) => write!(f, "header {name}"),
+            SplitField::Cookie(name) => write!(f, "cookie {name}"),
         }
     }
 }

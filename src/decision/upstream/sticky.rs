@@ -61,7 +61,7 @@ pub struct EndpointId([u8; ID_BYTES]);
 
 /// What a cookie says that is genuine and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct StickyCookie {
     /// Whom it names.
     pub endpoint: EndpointId,
     /// Whether so much of its time is over that it should be given anew.
@@ -83,11 +83,11 @@ impl Signer {
     }
 
     /// What the client's cookie says, `now` being in seconds since 1970. What is forged, foreign or expired says nothing.
-    pub fn read(&self, sticky: &Sticky, fields: Fields<'_>, now: u64) -> Option<Found> {
+    pub fn read(&self, sticky: &Sticky, fields: Fields<'_>, now: u64) -> Option<StickyCookie> {
         cookies(fields, sticky.name.as_bytes()).find_map(|value| self.open(sticky, value, now))
     }
 
-    fn open(&self, sticky: &Sticky, value: &[u8], now: u64) -> Option<Found> {
+    fn open(&self, sticky: &Sticky, value: &[u8], now: u64) -> Option<StickyCookie> {
         if value.len() != VALUE_BYTES {
             return None;
         }
@@ -106,7 +106,7 @@ impl Signer {
             Some(lifetime) => expires - now < lifetime.as_secs().div_ceil(2) || expires - now > lifetime.as_secs(),
             None => expires != NEVER,
         };
-        Some(Found { endpoint, old })
+        Some(StickyCookie { endpoint, old })
     }
 
     /// `Set-Cookie` that leads back to `endpoint`. `tls`: the client came by TLS.
@@ -203,8 +203,8 @@ mod tests {
         let endpoint = id(&signer);
         let set = signer.write(&sticky, endpoint, 1000, true).unwrap();
         let headers = brought(&set);
-        assert_eq!(signer.read(&sticky, (&headers).into(), 1010), Some(Found { endpoint, old: false }));
-        assert_eq!(signer.read(&sticky, (&headers).into(), 1080), Some(Found { endpoint, old: true }));
+        assert_eq!(signer.read(&sticky, (&headers).into(), 1010), Some(StickyCookie { endpoint, old: false }));
+        assert_eq!(signer.read(&sticky, (&headers).into(), 1080), Some(StickyCookie { endpoint, old: true }));
         assert_eq!(signer.read(&sticky, (&headers).into(), 1100), None);
     }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::schedule::Schedule;
 use super::warmup::FULL_SHARE;
 use super::*;
-use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
 
 #[derive(Clone, Debug, Default)]
 struct Members {
@@ -253,7 +253,7 @@ fn an_unhealthy_members_keys_are_spread_and_the_others_stay() {
 }
 
 fn hash_of(key: &HashKey, client: &str, path: &str, headers: &[(&'static str, &'static str)]) -> u64 {
-    let normal = Normal {
+    let normal = NormalizedRequest {
         host: String::new(),
         port: None,
         path: path.to_owned(),

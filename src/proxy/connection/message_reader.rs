@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::chunked::Chunks;
-use crate::decision::request::framing::Framing;
+use crate::decision::request::framing::BodyLength;
 use crate::decision::request::head::HeadReader;
 
 /// Reads messages off a connection.
@@ -184,9 +184,9 @@ impl MessagePart {
             MessagePart::Head(reader) => {
                 let Some(head) = reader.read(bytes)? else { return Ok(0) };
                 *self = match head.framing {
-                    Framing::None | Framing::Length(0) => MessagePart::Nothing,
-                    Framing::Length(length) => MessagePart::BodyPart(BodyPart::Length(length)),
-                    Framing::Chunked => MessagePart::BodyPart(BodyPart::Chunked(Chunks::default())),
+                    BodyLength::None | BodyLength::Length(0) => MessagePart::Nothing,
+                    BodyLength::Length(length) => MessagePart::BodyPart(BodyPart::Length(length)),
+                    BodyLength::Chunked => MessagePart::BodyPart(BodyPart::Chunked(Chunks::default())),
                 };
                 // A body that is wrong from its beginning is refused once the head has passed, and its request is known.
                 Ok(head.length)

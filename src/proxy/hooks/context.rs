@@ -16,7 +16,7 @@ use crate::decision::access::Permit;
 use crate::decision::ids::RouteId;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Admitted, Decision, Findings, ReplyContent};
-use crate::decision::request::{Normal, RequestView};
+use crate::decision::request::{NormalizedRequest, RequestView};
 use crate::decision::response;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::drain::DrainEnding;
@@ -82,7 +82,7 @@ pub enum State {
 
 /// An admitted request that its route answers.
 pub struct Replied {
-    request: Normal,
+    request: NormalizedRequest,
     route: RouteId,
     permit: Permit,
 }
@@ -126,7 +126,7 @@ impl Context {
     }
 
     /// The request in its normal form, once it is read.
-    pub fn request(&self) -> Option<&Normal> {
+    pub fn request(&self) -> Option<&NormalizedRequest> {
         match &self.state {
             State::Pending(findings) => findings.request(),
             State::Replied(replied) => Some(&replied.request),

@@ -45,7 +45,7 @@ fn upstream(endpoints: &[(&str, u16)], services: &[&str], files: Vec<EndpointFil
             idle_unsafe: SECOND,
             request: None,
         },
-        retries: retry::Rules::off(),
+        retries: retry::RetryPolicy::off(),
         retry_budget: RetryBudget { share: 200_000, floor: 3, floor_per: SECOND },
         tls: None,
         http2: false,

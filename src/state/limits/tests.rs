@@ -11,11 +11,11 @@ const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 fn rate(scope: &str, count: u64, burst: u64) -> Limit {
     let quota = Quota::Rate(RateQuota::new(count, Duration::from_secs(1), burst));
-    Limit::new(scope.into(), scope.into(), Key::ClientAddress, quota, false)
+    Limit::new(scope.into(), scope.into(), LimitKey::ClientAddress, quota, false)
 }
 
 fn concurrent(scope: &str, max: u32) -> Limit {
-    Limit::new(scope.into(), scope.into(), Key::ClientAddress, Quota::Concurrent(max), false)
+    Limit::new(scope.into(), scope.into(), LimitKey::ClientAddress, Quota::Concurrent(max), false)
 }
 
 fn state(limits: &LimitStates, limit: &Limit) -> Arc<LimitState> {
@@ -172,7 +172,7 @@ fn a_limit_that_counts_something_else_begins_afresh() {
     let mut limit = rate("a", 1, 1);
     let before = state(&limits, &limit);
     assert_eq!(granted(&before, bucket(1), SECOND, 9), 1);
-    limit.key = Key::Gateway;
+    limit.key = LimitKey::Gateway;
     assert_eq!(granted(&state(&limits, &limit), bucket(1), SECOND, 9), 1);
     assert_eq!(granted(&state(&limits, &concurrent("a", 3)), bucket(1), SECOND, 9), 9);
 }

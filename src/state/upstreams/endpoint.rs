@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::config::snapshot::Health;
 use crate::decision::upstream::Millis;
-use crate::decision::upstream::ejection::{Admits, History, Rules, Standing};
+use crate::decision::upstream::ejection::{Admits, EjectionPolicy, History, Standing};
 use crate::decision::upstream::window::{self, Tally};
 
 /// One address that requests go to. Healthy until probes fail.
@@ -146,7 +146,7 @@ impl EndpointState {
     }
 
     /// Ejects it. Returns for how long.
-    pub(super) fn eject(&self, rules: &Rules, now: Millis) -> std::time::Duration {
+    pub(super) fn eject(&self, rules: &EjectionPolicy, now: Millis) -> std::time::Duration {
         let mut history = self.history.lock();
         let until = history.ejected(rules, now);
         self.failures.store(0, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use super::endpoint_set::works;
 use super::selected_endpoint::SelectedEndpoint;
 use super::upstream_state::UpstreamState;
 use crate::decision::upstream::Millis;
-use crate::decision::upstream::ejection::{ErrorRate, Reason, Rules, Standing, may_eject};
+use crate::decision::upstream::ejection::{EjectionPolicy, ErrorRate, Reason, Standing, may_eject};
 use crate::decision::upstream::outcome::TryResult;
 use crate::decision::upstream::window::Tally;
 
@@ -71,7 +71,13 @@ impl UpstreamState {
         self.eject(endpoint, rules, reason, now)
     }
 
-    fn eject(&self, endpoint: &EndpointState, rules: &Rules, reason: Reason, now: Millis) -> Option<EjectionChange> {
+    fn eject(
+        &self,
+        endpoint: &EndpointState,
+        rules: &EjectionPolicy,
+        reason: Reason,
+        now: Millis,
+    ) -> Option<EjectionChange> {
         // In an outage many requests fail at once: the check without the lock answers most of them.
         if !self.may_eject(endpoint, rules, now) {
             endpoint.succeeded();
@@ -88,7 +94,7 @@ impl UpstreamState {
         Some(EjectionChange::Ejected { reason, time: endpoint.eject(rules, now) })
     }
 
-    fn may_eject(&self, endpoint: &EndpointState, rules: &Rules, now: Millis) -> bool {
+    fn may_eject(&self, endpoint: &EndpointState, rules: &EjectionPolicy, now: Millis) -> bool {
         let set = self.endpoints();
         let others = set.endpoints.iter().filter(|other| !std::ptr::eq(&***other, endpoint));
         // Half-open counts as out of service: the result of the trial is not known yet.

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::snapshot::{Health, Probe, RetryBudget, Timeouts};
 use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
-use crate::decision::request::{Normal, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
 use crate::decision::upstream::{Balance, HashKey, retry};
 use crate::state::discovery::dns::AddressAnswer;
 
@@ -52,7 +52,7 @@ fn upstream(endpoints: &[(&str, u16)]) -> snapshot::Upstream {
             idle_unsafe: second,
             request: None,
         },
-        retries: retry::Rules::off(),
+        retries: retry::RetryPolicy::off(),
         retry_budget: RetryBudget { share: 200_000, floor: 3, floor_per: second },
         tls: None,
         http2: false,
@@ -76,7 +76,7 @@ fn choose_at(
     at: Instant,
     headers: &HeaderMap,
 ) -> Result<Option<SelectedEndpoint>, Cause> {
-    let normal = Normal {
+    let normal = NormalizedRequest {
         host: String::new(),
         port: None,
         path: "/".to_owned(),

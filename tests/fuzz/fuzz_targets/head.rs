@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::decision::outcome::Denial;
-use portcullis::decision::request::framing::Framing;
+use portcullis::decision::request::framing::BodyLength;
 use portcullis::decision::request::head::{Head, HeadReader};
 use portcullis_fuzz::pieces;
 
@@ -94,9 +94,9 @@ fn is_parsed_alike(text: &[u8], head: Head) {
     assert_eq!((lines.next(), lines.next(), lines.next()), (Some(&b""[..]), Some(&b""[..]), None));
     assert!(hosts <= 1, "one host");
     let framing = match (length, chunked) {
-        (None, false) => Framing::None,
-        (Some(length), false) => Framing::Length(length),
-        (None, true) => Framing::Chunked,
+        (None, false) => BodyLength::None,
+        (Some(length), false) => BodyLength::Length(length),
+        (None, true) => BodyLength::Chunked,
         (Some(_), true) => panic!("two lengths"),
     };
     assert_eq!(head.framing, framing);

@@ -14,7 +14,7 @@ use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::request::path::Reading;
 use portcullis::decision::request::connection::ConnectionFacts;
 use portcullis::decision::request::{self, RawRequest, Scheme, path};
-use portcullis::decision::route::{EncodedSeparators, Found};
+use portcullis::decision::route::{EncodedSeparators, RouteMatch};
 use portcullis_fuzz::{World, snapshot};
 
 fuzz_target!(|input: &[u8]| {
@@ -126,7 +126,7 @@ impl Taken {
         };
         let mut normal = request::read(&SNAPSHOT.rules.read, &raw).ok()?;
         let table = &SNAPSHOT.rules.table;
-        let Found::Route { id, parameters } = table.find(&raw, &mut normal) else { return None };
+        let RouteMatch::Route { id, parameters } = table.find(&raw, &mut normal) else { return None };
         keeps_its_form(&normal.path);
         for &(start, end) in &parameters {
             assert!(normal.path.get(start as usize..end as usize).is_some_and(|value| !value.contains('/')));

@@ -21,7 +21,7 @@ use libfuzzer_sys::fuzz_target;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::explain::{Verdict, explain};
 use portcullis::decision::request::connection::ConnectionFacts;
-use portcullis::decision::request::{Normal, RawRequest, ReadRules, Scheme, host, path, read};
+use portcullis::decision::request::{NormalizedRequest, RawRequest, ReadRules, Scheme, host, path, read};
 use portcullis::decision::rewrite::Edit;
 use portcullis_fuzz::{World, hasher, now, snapshot};
 
@@ -118,7 +118,7 @@ impl Asked {
     }
 }
 
-fn has_one_host(asked: &Asked, normal: &Normal) {
+fn has_one_host(asked: &Asked, normal: &NormalizedRequest) {
     let sent: Vec<_> = asked.headers.get_all(HOST).iter().collect();
     assert!(sent.len() <= 1);
     if normal.host.is_empty() {
@@ -153,7 +153,7 @@ fn has_one_length(asked: &Asked) {
     assert!(codings.is_empty() || asked.version == Version::HTTP_11);
 }
 
-fn has_one_path(asked: &Asked, normal: &Normal) {
+fn has_one_path(asked: &Asked, normal: &NormalizedRequest) {
     match normal.path.as_str() {
         "*" => assert_eq!(asked.method, Method::OPTIONS),
         normal => assert_eq!(path::read(normal.as_bytes()).as_ref().map(|reading| &*reading.path), Ok(normal)),
@@ -163,14 +163,14 @@ fn has_one_path(asked: &Asked, normal: &Normal) {
     assert_eq!(!normal.path_changed, asked.target == target_of(normal).as_bytes());
 }
 
-fn target_of(normal: &Normal) -> String {
+fn target_of(normal: &NormalizedRequest) -> String {
     match &normal.query {
         Some(query) => format!("{}?{query}", normal.path),
         None => normal.path.clone(),
     }
 }
 
-fn reads_as_itself(asked: &Asked, normal: &Normal) {
+fn reads_as_itself(asked: &Asked, normal: &NormalizedRequest) {
     let mut again = Asked { target: target_of(normal).into_bytes(), authority: None, ..asked.clone() };
     let authority = host::Authority { host: normal.host.clone(), port: normal.port };
     let value = HeaderValue::try_from(authority.to_string()).expect("a host is a header value");
@@ -179,11 +179,11 @@ fn reads_as_itself(asked: &Asked, normal: &Normal) {
         ReadRules { max_uri: 4096, max_header_bytes: 8192, max_header_count: 17, ..SNAPSHOT.rules.read.clone() };
     let again = read(&bounds, &again.raw()).expect("the normal form can be read");
     assert!(!again.path_changed);
-    assert_eq!(Normal { path_changed: normal.path_changed, ..again }, *normal);
+    assert_eq!(NormalizedRequest { path_changed: normal.path_changed, ..again }, *normal);
 }
 
 /// What a trusted proxy appended decides, whatever the client wrote before it.
-fn names_the_right_client(asked: &Asked, normal: &Normal) {
+fn names_the_right_client(asked: &Asked, normal: &NormalizedRequest) {
     if asked.connection.peer.ip() == STRANGER {
         assert_eq!((normal.client, normal.scheme), (STRANGER, asked.connection.scheme()));
         assert!(!normal.trusted_peer && normal.request_id.is_none());
@@ -215,7 +215,7 @@ fn names_the_right_client(asked: &Asked, normal: &Normal) {
 }
 
 /// An origin with the same rules, which trusts the gateway, finds the same host, path and client.
-fn reads_the_same_at_the_origin(asked: &Asked, normal: &Normal, target: &str, host: &str, edits: &[Edit]) {
+fn reads_the_same_at_the_origin(asked: &Asked, normal: &NormalizedRequest, target: &str, host: &str, edits: &[Edit]) {
     let mut headers = asked.headers.clone();
     headers.insert(HOST, HeaderValue::try_from(host).expect("a host is a header value"));
     for (index, edit) in edits.iter().enumerate() {

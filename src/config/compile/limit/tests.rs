@@ -41,7 +41,7 @@ fn refused(yaml: &str, expected: &[&str]) {
 fn a_rate_is_its_own_burst_and_counts_addresses() {
     let (limits, _, found) = compile("limits: [{name: a, rate: 50/s}, {name: b, rate: 1/m, burst: 7, mode: report}]");
     assert!(found.is_empty());
-    assert_eq!(limits[0].key, Key::ClientAddress);
+    assert_eq!(limits[0].key, LimitKey::ClientAddress);
     assert_eq!(limits[0].quota, Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 50)));
     assert!(!limits[0].report_only);
     assert_eq!(limits[1].quota, Quota::Rate(RateQuota::new(1, Duration::from_secs(60), 7)));
@@ -64,7 +64,7 @@ routes:
     assert_eq!(routes, [vec![0, 1], vec![3, 1, 2], vec![0, 1]]);
     let scopes: Vec<_> = limits.iter().map(|limit| &*limit.scope).collect();
     assert_eq!(scopes, ["a", "b", "strict/c", "strict/a"]);
-    assert_eq!(limits[2].key, Key::Header(HeaderName::from_static("x-tenant").into()));
+    assert_eq!(limits[2].key, LimitKey::Header(HeaderName::from_static("x-tenant").into()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::config::raw::units::Count;
 use crate::decision::policy::Action;
 use crate::decision::request::Scheme;
 use crate::decision::response::FixedAnswer;
-use crate::decision::rewrite::{self, PathRewrite, Target};
+use crate::decision::rewrite::{self, PathRewrite, RedirectTarget};
 use crate::decision::route::{EncodedSeparators, Match};
 
 /// Compiles what `route` does. `path` is the route's own place, `matches` its compiled `match`.
@@ -35,7 +35,7 @@ pub fn action(
         };
         let rewrite = match &route.rewrite {
             Some(written) => rewrite(ctx, &path.key("rewrite"), written, matches),
-            None => Some(rewrite::Rules::default()),
+            None => Some(rewrite::RewriteRules::default()),
         };
         if let (Some(to), Some(rewrite), Some(mirror)) = (to, rewrite, mirror) {
             compiled.push(Action::Forward { to, rewrite, mirror: mirror.map(Box::new) });
@@ -78,7 +78,12 @@ fn needs_upstream(ctx: &mut CompileContext, path: &DocPath, route: &Route) {
     }
 }
 
-fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches: &Match) -> Option<rewrite::Rules> {
+fn rewrite(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: &Rewrite,
+    matches: &Match,
+) -> Option<rewrite::RewriteRules> {
     let mut valid = true;
     let mut report = |ctx: &mut CompileContext, key: &str, wrong: InvalidValue| {
         wrong.report(ctx, &path.key(key), "invalid_rewrite");
@@ -106,7 +111,7 @@ fn rewrite(ctx: &mut CompileContext, path: &DocPath, written: &Rewrite, matches:
     };
     let host = written.host.as_deref().map(pattern::host_and_port).transpose();
     let host = host.map_err(|wrong| report(ctx, "host", wrong)).ok().flatten();
-    valid.then(|| rewrite::Rules { path: path_rewrite, host: host.map(|host| host.to_string()) })
+    valid.then(|| rewrite::RewriteRules { path: path_rewrite, host: host.map(|host| host.to_string()) })
 }
 
 fn respond(ctx: &mut CompileContext, path: &DocPath, written: &Respond) -> Option<FixedAnswer> {
@@ -176,7 +181,7 @@ fn redirect(
             report(ctx, key, InvalidValue::new(message, "write `to` alone, or the parts without `to`"));
         }
         let target = fixed_target(to).map_err(|wrong| report(ctx, "to", wrong)).ok();
-        return valid.then_some(rewrite::Redirect { status: status?, target: Target::Fixed(target?) });
+        return valid.then_some(rewrite::Redirect { status: status?, target: RedirectTarget::Fixed(target?) });
     }
     if !parts[..3].iter().any(|(_, given)| *given) {
         let message = "the redirect does not say where to";
@@ -201,7 +206,10 @@ fn redirect(
     let template = written.path.as_deref().map(|text| pattern::template(text, matches)).transpose();
     let path = template.map_err(|wrong| report(ctx, "path", wrong)).ok().flatten();
     let keep_query = written.keep_query.unwrap_or(true);
-    valid.then_some(rewrite::Redirect { status: status?, target: Target::Parts { scheme, host, path, keep_query } })
+    valid.then_some(rewrite::Redirect {
+        status: status?,
+        target: RedirectTarget::Parts { scheme, host, path, keep_query },
+    })
 }
 
 /// An http URL, or a path on the same host.

@@ -9,8 +9,8 @@ use crate::config::doc_path::DocPath;
 use crate::decision::access::AccessRules;
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::{Normal, RawRequest, Scheme};
-use crate::decision::route::{Found, HostPattern, Match, PathPattern, Table};
+use crate::decision::request::{NormalizedRequest, RawRequest, Scheme};
+use crate::decision::route::{HostPattern, Match, PathPattern, RouteMatch, Table};
 
 /// Warns of protected prefixes such as `/admin/*` whose own path, `/admin`, is forwarded by a public route: many origins
 /// serve the same for both. `places` are the routes' places by [`crate::decision::ids::RouteId`].
@@ -54,7 +54,7 @@ fn open_route<'r>(table: &Table, routes: &'r [Route], matched: &Match, path: &st
         (HeaderMap::new(), ConnectionFacts::supposed(Ipv4Addr::LOCALHOST.into(), Scheme::Https));
     hosts.chain(any_host).find_map(|host| {
         methods.iter().find_map(|method| {
-            let mut normal = Normal {
+            let mut normal = NormalizedRequest {
                 host: host.clone(),
                 port: None,
                 path: path.to_owned(),
@@ -74,7 +74,7 @@ fn open_route<'r>(table: &Table, routes: &'r [Route], matched: &Match, path: &st
                 version: Version::HTTP_11,
                 connection: &connection,
             };
-            let Found::Route { id, .. } = table.find(&raw, &mut normal) else { return None };
+            let RouteMatch::Route { id, .. } = table.find(&raw, &mut normal) else { return None };
             let taken = routes.get(id.0 as usize)?;
             let open = matches!(taken.access, AccessRules::Public) && matches!(taken.action, Action::Forward { .. });
             open.then_some(taken)

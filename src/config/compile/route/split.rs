@@ -18,7 +18,7 @@ use crate::config::raw::split as written;
 use crate::decision::ids::UpstreamId;
 use crate::decision::request::fields::FieldName;
 use crate::decision::upstream::share::Share;
-use crate::decision::upstream::split::{Destination, Field, Side, Split, StickyBy, When};
+use crate::decision::upstream::split::{Destination, Side, Split, SplitField, StickyBy, When};
 use crate::diagnostics::nearest;
 
 /// Compiles the `upstream` of a route, which is at `path`.
@@ -132,8 +132,8 @@ pub(super) fn share(share: raw::units::Share) -> Share {
 
 fn when(ctx: &mut CompileContext, written: &written::When) -> Result<When, InvalidValue> {
     let field = match (&written.header, &written.cookie) {
-        (Some(name), None) => Field::Header(header(ctx, name)?),
-        (None, Some(name)) => Field::Cookie(cookie(name)?),
+        (Some(name), None) => SplitField::Header(header(ctx, name)?),
+        (None, Some(name)) => SplitField::Cookie(cookie(name)?),
         _ => {
             let message = "a condition looks at one thing, a header or a cookie";
             return Err(InvalidValue::new(message, "write for example `{header: x-canary, value: \"1\"}`"));

@@ -9,7 +9,7 @@ use crate::config::raw::route::Route;
 use crate::decision::ids::UpstreamId;
 use crate::decision::policy::Action;
 use crate::decision::request::Scheme;
-use crate::decision::rewrite::{PathRewrite, Piece, Target, Template};
+use crate::decision::rewrite::{PathRewrite, Piece, RedirectTarget, Template};
 use crate::decision::route::{HostPattern, PathPattern, Segment};
 use crate::decision::upstream::split::Destination;
 
@@ -187,11 +187,11 @@ fn each_action_is_compiled() {
     let Action::Redirect(redirect) = done("redirect: {scheme: https, keep_query: false}") else {
         panic!("not redirected")
     };
-    let target = Target::Parts { scheme: Some(Scheme::Https), host: None, path: None, keep_query: false };
+    let target = RedirectTarget::Parts { scheme: Some(Scheme::Https), host: None, path: None, keep_query: false };
     assert_eq!((redirect.status, redirect.target), (StatusCode::PERMANENT_REDIRECT, target));
 
     let Action::Redirect(redirect) = done("redirect: {to: 'https://a.b/c?d#e'}") else { panic!("not redirected") };
-    assert_eq!(redirect.target, Target::Fixed(HeaderValue::from_static("https://a.b/c?d#e")));
+    assert_eq!(redirect.target, RedirectTarget::Fixed(HeaderValue::from_static("https://a.b/c?d#e")));
 }
 
 #[test]

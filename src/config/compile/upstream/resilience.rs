@@ -10,17 +10,17 @@ use crate::config::raw::units::{Count, Share};
 use crate::config::raw::upstream::resilience::{Ejection, EjectionRules};
 use crate::config::snapshot::CircuitBreaker;
 use crate::decision::defaults;
-use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
+use crate::decision::upstream::ejection::{EjectionPolicy, ErrorRate, Failures};
 
 /// Millions in a hundredth of a whole.
 const HUNDREDTH: u32 = 10_000;
 
 /// `None`: endpoints are never left out for what they fail.
-pub(super) fn ejection(ctx: &mut CompileContext, path: &DocPath, raw: Option<&Ejection>) -> Option<Rules> {
+pub(super) fn ejection(ctx: &mut CompileContext, path: &DocPath, raw: Option<&Ejection>) -> Option<EjectionPolicy> {
     match raw {
         Some(Ejection::Off) => None,
         Some(Ejection::On(rules)) => Some(rules_of(ctx, path, rules)),
-        None => Some(Rules {
+        None => Some(EjectionPolicy {
             consecutive: defaults::EJECT_AFTER,
             failures: Failures::Connecting,
             error_rate: None,
@@ -31,11 +31,11 @@ pub(super) fn ejection(ctx: &mut CompileContext, path: &DocPath, raw: Option<&Ej
     }
 }
 
-fn rules_of(ctx: &mut CompileContext, path: &DocPath, raw: &EjectionRules) -> Rules {
+fn rules_of(ctx: &mut CompileContext, path: &DocPath, raw: &EjectionRules) -> EjectionPolicy {
     let after = path.key("consecutive_failures");
     let consecutive = numbers::count(ctx, &after, raw.consecutive_failures, 1..=1000, defaults::EJECT_AFTER);
     let (first, longest) = times(ctx, path, raw);
-    Rules {
+    EjectionPolicy {
         consecutive,
         failures: failures(ctx, &path.key("statuses"), raw.statuses.as_deref()),
         error_rate: raw.error_rate.as_ref().map(|rate| error_rate(ctx, &path.key("error_rate"), rate)),

@@ -12,7 +12,7 @@ use crate::config::raw::shape::OneOrMany;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::RetryBudget;
 use crate::decision::defaults;
-use crate::decision::upstream::retry::{Backoff, On, RouteRules, Rules};
+use crate::decision::upstream::retry::{Backoff, On, RetryPolicy, RouteRetryRules};
 
 /// More tries than this have never helped anyone, and each costs its client time.
 const MAX_ATTEMPTS: u32 = 10;
@@ -21,14 +21,18 @@ const MAX_ATTEMPTS: u32 = 10;
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// What an upstream says about retries.
-pub(super) fn upstream(ctx: &mut CompileContext, path: &DocPath, written: Option<&Retries>) -> (Rules, RetryBudget) {
+pub(super) fn upstream(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: Option<&Retries>,
+) -> (RetryPolicy, RetryBudget) {
     let nothing = UpstreamRetries::default();
     let written = match written {
-        Some(Retries::Off) => return (Rules::off(), budget(&nothing)),
+        Some(Retries::Off) => return (RetryPolicy::off(), budget(&nothing)),
         Some(Retries::On(written)) => written,
         None => &nothing,
     };
-    let rules = Rules {
+    let rules = RetryPolicy {
         attempts: attempts(ctx, path, written.attempts).unwrap_or(defaults::RETRY_ATTEMPTS),
         on: match &written.on {
             Some(on) => conditions(ctx, &path.key("on"), on),
@@ -45,12 +49,12 @@ pub(in crate::config::compile) fn route(
     ctx: &mut CompileContext,
     path: &DocPath,
     written: &RouteRetries,
-) -> RouteRules {
+) -> RouteRetryRules {
     let written = match written {
-        RouteRetries::Off => return RouteRules::off(),
+        RouteRetries::Off => return RouteRetryRules::off(),
         RouteRetries::On(written) => written,
     };
-    RouteRules {
+    RouteRetryRules {
         attempts: attempts(ctx, path, written.attempts),
         on: written.on.as_ref().map(|on| conditions(ctx, &path.key("on"), on)),
         backoff: written.backoff.is_some().then(|| backoff(ctx, &path.key("backoff"), written.backoff)),
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn off_is_one_try() {
-        assert_eq!(one("  a: {endpoints: ['c:1'], retries: off}").retries, Rules::off());
+        assert_eq!(one("  a: {endpoints: ['c:1'], retries: off}").retries, RetryPolicy::off());
     }
 
     #[test]

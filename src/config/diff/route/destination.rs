@@ -6,7 +6,7 @@ use crate::config::raw::units::{Size, Span};
 use crate::config::snapshot::Upstream;
 use crate::decision::ids::UpstreamId;
 use crate::decision::upstream::mirror::Mirror;
-use crate::decision::upstream::split::{Destination, Field, Side, Split, StickyBy, When};
+use crate::decision::upstream::split::{Destination, Side, Split, SplitField, StickyBy, When};
 
 pub(super) fn forward(to: &Destination, mirror: Option<&Mirror>, upstreams: &[Upstream], facts: &mut ConfigFacts) {
     let name = |id: &UpstreamId| upstreams[id.0 as usize].name.to_string();
@@ -44,7 +44,7 @@ fn split(split: &Split, name: impl Fn(&UpstreamId) -> String, facts: &mut Config
 
 fn condition(When { field, condition }: &When) -> String {
     match field {
-        Field::Header(name) => format!("header {name} {condition}"),
-        Field::Cookie(name) => format!("cookie {name} {condition}"),
+        SplitField::Header(name) => format!("header {name} {condition}"),
+        SplitField::Cookie(name) => format!("cookie {name} {condition}"),
     }
 }

@@ -4,11 +4,11 @@ use crate::config::diff::change::Effect;
 use crate::config::diff::facts::ConfigFacts;
 use crate::config::raw::units::Span;
 use crate::config::snapshot::{CircuitBreaker, RetryBudget, StickyConfig};
-use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
+use crate::decision::upstream::ejection::{EjectionPolicy, ErrorRate, Failures};
 use crate::decision::upstream::retry;
 
-pub(super) fn ejection(rules: &Rules, facts: &mut ConfigFacts) {
-    let Rules { consecutive, failures, error_rate, first, longest, most } = rules;
+pub(super) fn ejection(rules: &EjectionPolicy, facts: &mut ConfigFacts) {
+    let EjectionPolicy { consecutive, failures, error_rate, first, longest, most } = rules;
     let failures = match failures {
         Failures::Connecting => "failures to connect".to_owned(),
         Failures::Answering(statuses) => {
@@ -26,8 +26,8 @@ pub(super) fn ejection(rules: &Rules, facts: &mut ConfigFacts) {
     facts.tell(Effect::Balance, "ejection", format!("{words}; {most}% at most"));
 }
 
-pub(super) fn retries(rules: &retry::Rules, budget: &RetryBudget, facts: &mut ConfigFacts) {
-    let retry::Rules { attempts, on, backoff, try_timeout } = rules;
+pub(super) fn retries(rules: &retry::RetryPolicy, budget: &RetryBudget, facts: &mut ConfigFacts) {
+    let retry::RetryPolicy { attempts, on, backoff, try_timeout } = rules;
     if *attempts <= 1 {
         facts.tell(Effect::Setting, "retries", "off");
         return;

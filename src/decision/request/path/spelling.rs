@@ -4,15 +4,15 @@
 //! do. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
 //! any of these origins takes for the same have the same loosest reading.
 
-use super::{PLAIN, Pass, PathError, Spelling, rebuild};
+use super::{PLAIN, Pass, PathError, PathVariant, rebuild};
 
 /// Most times that a character may be escaped; every decoding costs a pass over the path.
 const MAX_NESTING: usize = 4;
 
 /// The spelling of `normal`, a path in normal form. Fails where the path says something else once it is decoded further.
-pub(super) fn of(normal: &str) -> Result<Spelling, PathError> {
+pub(super) fn of(normal: &str) -> Result<PathVariant, PathError> {
     if !has_other_readings(normal.as_bytes()) {
-        return Ok(Spelling::default());
+        return Ok(PathVariant::default());
     }
     let mut loosest = rebuild(normal.as_bytes(), Pass::Loosest)?;
     let mut nesting = 1;
@@ -28,7 +28,7 @@ pub(super) fn of(normal: &str) -> Result<Spelling, PathError> {
         // Segments that become empty are merged.
         loosest = rebuild(without_parameters(&loosest).as_bytes(), Pass::Loosest)?;
     }
-    Ok(Spelling { encoded_separators, loosest: (loosest != normal).then_some(loosest) })
+    Ok(PathVariant { encoded_separators, loosest: (loosest != normal).then_some(loosest) })
 }
 
 /// Whether `normal` holds a parameter, or an escape that some origin may read as more than that character in a name: of a

@@ -8,7 +8,7 @@ use super::*;
 use crate::decision::request::fields::FieldName;
 
 /// What the table is measured against: every alternative of every route that matches, and the greatest of them.
-fn naive(matches: &[Match], asked: &Asked) -> Found {
+fn naive(matches: &[Match], asked: &Asked) -> RouteMatch {
     let mut best: Option<(Specificity, &Match, Parameters)> = None;
     let mut allowed = Vec::new();
     for matched in matches {
@@ -39,9 +39,9 @@ fn naive(matches: &[Match], asked: &Asked) -> Found {
     allowed.sort_by_key(|m: &Method| m.to_string());
     allowed.dedup();
     match best {
-        Some((_, matched, parameters)) => Found::Route { id: matched.route, parameters },
-        None if allowed.is_empty() => Found::NotFound,
-        None => Found::MethodNotAllowed(allowed),
+        Some((_, matched, parameters)) => RouteMatch::Route { id: matched.route, parameters },
+        None if allowed.is_empty() => RouteMatch::NotFound,
+        None => RouteMatch::MethodNotAllowed(allowed),
     }
 }
 

@@ -26,8 +26,8 @@ fn sent(target: &str) -> Option<Asked> {
 fn outcome(table: &Table, target: &str) -> Result<(u32, String), &'static str> {
     let mut asked = sent(target).ok_or("not read")?;
     match asked.find(table) {
-        Found::Route { id, .. } => Ok((id.0, asked.normal.path)),
-        Found::PathRefused(why) => Err(why),
+        RouteMatch::Route { id, .. } => Ok((id.0, asked.normal.path)),
+        RouteMatch::PathRefused(why) => Err(why),
         _ => Err("no route"),
     }
 }
@@ -69,17 +69,17 @@ fn encoded_separators_go_by_the_route() {
 fn a_decoded_path_is_what_is_forwarded() {
     let table = Table::build(vec![with(0, "/f/{a}/{b}", EncodedSeparators::Decode)]).unwrap();
     let mut asked = sent("/f/x%2fyz").unwrap();
-    let Found::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
+    let RouteMatch::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
     assert_eq!((asked.normal.path.as_str(), asked.normal.path_changed), ("/f/x/yz", true));
     assert_eq!(parameters.as_slice(), [(3, 4), (5, 7)]);
-    assert_eq!(asked.normal.spelling, read_path::Spelling::default());
+    assert_eq!(asked.normal.spelling, read_path::PathVariant::default());
 }
 
 #[test]
 fn a_kept_separator_stays_in_its_parameter() {
     let table = Table::build(vec![with(0, "/f/{a}", EncodedSeparators::Keep)]).unwrap();
     let mut asked = sent("/f/x%2fy").unwrap();
-    let Found::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
+    let RouteMatch::Route { parameters, .. } = asked.find(&table) else { panic!("no route") };
     assert_eq!((asked.normal.path.as_str(), parameters.as_slice()), ("/f/x%2Fy", &[(3, 8)][..]));
 }
 

@@ -4,8 +4,8 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> RetryPolicy {
+    RetryPolicy {
         attempts: 3,
         on: On { connect: true, reset: true, timeout: true, statuses: vec![503] },
         backoff: Backoff { first: 25 * MS, longest: 250 * MS },
@@ -17,7 +17,7 @@ fn progress(method: &Method) -> Progress<'_> {
     Progress { method, tries: 1, stale: 0, body_kept: true, left: None }
 }
 
-fn decide(route: Option<&RouteRules>, failure: Failure, progress: &Progress<'_>) -> Decision {
+fn decide(route: Option<&RouteRetryRules>, failure: Failure, progress: &Progress<'_>) -> Decision {
     Effective { upstream: &rules(), route }.decide(failure, progress, u64::MAX / 2)
 }
 
@@ -29,7 +29,7 @@ const AFTER_SENDING: [Failure; 4] = [Failure::Stale, Failure::Reset, Failure::Ti
 
 #[test]
 fn what_was_sent_is_repeated_only_where_that_does_no_harm() {
-    let vouched = RouteRules { vouched: true, ..RouteRules::default() };
+    let vouched = RouteRetryRules { vouched: true, ..RouteRetryRules::default() };
     for failure in AFTER_SENDING {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
             assert!(again(decide(None, failure, &progress(&method))), "{failure:?} {method}");
@@ -50,7 +50,7 @@ fn what_reached_no_origin_is_repeated_whatever_the_method() {
 
 #[test]
 fn a_connection_that_had_ended_is_no_try_and_never_comes_twice() {
-    let off = RouteRules::off();
+    let off = RouteRetryRules::off();
     let post = Method::POST;
     let first = decide(Some(&off), Failure::Ended, &progress(&post));
     assert_eq!(first, Decision::Again { after: Duration::ZERO, charged: false, free: true, fresh: true });
@@ -60,10 +60,10 @@ fn a_connection_that_had_ended_is_no_try_and_never_comes_twice() {
 
 #[test]
 fn methods_narrow_what_is_repeated() {
-    let only_get = RouteRules { methods: Some(vec![Method::GET]), ..RouteRules::default() };
+    let only_get = RouteRetryRules { methods: Some(vec![Method::GET]), ..RouteRetryRules::default() };
     assert!(again(decide(Some(&only_get), Failure::Reset, &progress(&Method::GET))));
     assert!(!again(decide(Some(&only_get), Failure::Reset, &progress(&Method::PUT))));
-    let only_post = RouteRules { methods: Some(vec![Method::POST]), vouched: true, ..RouteRules::default() };
+    let only_post = RouteRetryRules { methods: Some(vec![Method::POST]), vouched: true, ..RouteRetryRules::default() };
     assert!(again(decide(Some(&only_post), Failure::Reset, &progress(&Method::POST))));
     assert!(!again(decide(Some(&only_post), Failure::Reset, &progress(&Method::PATCH))));
 }
@@ -96,8 +96,11 @@ fn an_origin_is_asked_no_sooner_than_it_says() {
 
 #[test]
 fn a_route_overrides_by_name() {
-    let route =
-        RouteRules { attempts: Some(5), on: Some(On { reset: true, ..On::default() }), ..RouteRules::default() };
+    let route = RouteRetryRules {
+        attempts: Some(5),
+        on: Some(On { reset: true, ..On::default() }),
+        ..RouteRetryRules::default()
+    };
     let fourth = Progress { tries: 4, ..progress(&Method::GET) };
     assert!(again(decide(Some(&route), Failure::Reset, &fourth)));
     assert_eq!(decide(Some(&route), Failure::Timeout, &fourth), Decision::GiveUp(Why::NotListed));

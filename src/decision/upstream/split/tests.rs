@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::*;
 use crate::decision::access::Principal;
-use crate::decision::request::{Normal, Scheme};
+use crate::decision::request::{NormalizedRequest, Scheme};
 use crate::decision::upstream::{HashKey, hash_input};
 
 const REST: UpstreamId = UpstreamId(0);
@@ -26,14 +26,14 @@ fn split(shares: &[u32], sticky_by: Option<StickyBy>) -> Split {
     Split { sides, rest: REST, sticky_by, falls_back: true }
 }
 
-fn claiming(field: Field, condition: Condition) -> Split {
+fn claiming(field: SplitField, condition: Condition) -> Split {
     let mut split = split(&[0], None);
     split.sides[1].when = vec![When { field, condition }];
     split
 }
 
-fn header(name: &'static str) -> Field {
-    Field::Header(HeaderName::from_static(name).into())
+fn header(name: &'static str) -> SplitField {
+    SplitField::Header(HeaderName::from_static(name).into())
 }
 
 /// Where a request from `client` with these headers goes, with `random` for chance.
@@ -42,7 +42,7 @@ fn chosen(split: &Split, permit: &Permit, client: &str, headers: &[(HeaderName, 
 }
 
 fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&RequestView<'_>) -> T) -> T {
-    let normal = Normal {
+    let normal = NormalizedRequest {
         host: String::new(),
         port: None,
         path: "/".into(),
@@ -143,7 +143,7 @@ proptest! {
     fn what_explain_settles_is_what_happens(id in "[a-z]{1,8}", shares in prop::collection::vec(0u32..=250_000, 0..4)) {
         let split = split(&shares, Some(StickyBy::Principal));
         let permit = principal(&id);
-        let Outcome::Settled { upstream, .. } = seen(CLIENT, &[], |view| split.explain(&permit, view)) else {
+        let SplitOutcome::Settled { upstream, .. } = seen(CLIENT, &[], |view| split.explain(&permit, view)) else {
             return Err(TestCaseError::fail("a sticky split leaves nothing to chance"));
         };
         prop_assert_eq!(upstream, chosen(&split, &permit, CLIENT, &[], 0));
@@ -208,7 +208,7 @@ fn a_condition_decides_before_any_share() {
     assert_eq!(side(&by_header, &[(x.clone(), "1"), (x.clone(), "1")]), REST, "sent twice, it has no value");
     assert_eq!(side(&by_header, &[]), REST);
 
-    let by_cookie = claiming(Field::Cookie("canary".into()), exact());
+    let by_cookie = claiming(SplitField::Cookie("canary".into()), exact());
     for cookie in ["canary=1", "a=b; canary=1", "canary=1;a=b"] {
         assert_eq!(side(&by_cookie, &[(COOKIE, cookie)]), CANARY, "{cookie}");
     }
@@ -252,14 +252,14 @@ fn explain_tells_the_reason_or_the_shares() {
         seen(CLIENT, headers, |view| split.explain(&principal("ann"), view))
     };
     let shares = |list: &[(u32, u32)]| {
-        Outcome::ByChance(list.iter().map(|(id, share)| (UpstreamId(*id), Share::millionths(*share))).collect())
+        SplitOutcome::ByChance(list.iter().map(|(id, share)| (UpstreamId(*id), Share::millionths(*share))).collect())
     };
     assert_eq!(told(&split(&[50_000, 0], None), &[]), shares(&[(0, 950_000), (1, 50_000)]));
     let by_header = claiming(header("x-canary"), Condition::Present(true));
     let why = "the header x-canary fits".to_owned();
     let fits = [(HeaderName::from_static("x-canary"), "1")];
-    assert_eq!(told(&by_header, &fits), Outcome::Settled { upstream: CANARY, why });
+    assert_eq!(told(&by_header, &fits), SplitOutcome::Settled { upstream: CANARY, why });
     let why = "its principal is among the 100%".to_owned();
     let all = split(&[1_000_000], Some(StickyBy::Principal));
-    assert_eq!(told(&all, &[]), Outcome::Settled { upstream: CANARY, why });
+    assert_eq!(told(&all, &[]), SplitOutcome::Settled { upstream: CANARY, why });
 }

@@ -18,7 +18,7 @@ use crate::decision::outcome::Cause;
 use crate::decision::pipeline::Admitted;
 use crate::decision::request::Scheme;
 use crate::decision::upstream::share::Share;
-use crate::decision::upstream::split::Outcome;
+use crate::decision::upstream::split::SplitOutcome;
 use crate::telemetry::metrics::Metrics;
 
 /// Holds the secret that signs tokens, and one API key.
@@ -238,8 +238,8 @@ fn explained(snapshot: &Snapshot, shared: &Runtime, request: &Request, claims: O
     let explanation: Explanation = explain(rules, &request.raw(), claims, testing::now(), &shared.bucket_hasher);
     let would_be = match explanation.verdict {
         Verdict::Forward { split: None, .. } => Kind::Forward(vec![UpstreamId(0)]),
-        Verdict::Forward { split: Some(Outcome::Settled { upstream, .. }), .. } => Kind::Forward(vec![upstream]),
-        Verdict::Forward { split: Some(Outcome::ByChance(shares)), .. } => {
+        Verdict::Forward { split: Some(SplitOutcome::Settled { upstream, .. }), .. } => Kind::Forward(vec![upstream]),
+        Verdict::Forward { split: Some(SplitOutcome::ByChance(shares)), .. } => {
             Kind::Forward(shares.into_iter().filter(|(_, share)| *share > Share::NONE).map(|(id, _)| id).collect())
         }
         Verdict::Answer => {

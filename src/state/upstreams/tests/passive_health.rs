@@ -1,11 +1,11 @@
 //! Ejection of endpoints that fail requests, and their return.
 
 use super::*;
-use crate::decision::upstream::ejection::{ErrorRate, Failures, Reason, Rules, Standing};
+use crate::decision::upstream::ejection::{EjectionPolicy, ErrorRate, Failures, Reason, Standing};
 use crate::decision::upstream::outcome::TryResult::{self, Answered, ConnectFailed, TimedOut};
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> EjectionPolicy {
+    EjectionPolicy {
         consecutive: 3,
         failures: Failures::Answering([503].into_iter().collect()),
         error_rate: None,
@@ -15,7 +15,7 @@ fn rules() -> Rules {
     }
 }
 
-fn ejecting(endpoints: &[(&str, u16)], rules: Rules) -> snapshot::Upstream {
+fn ejecting(endpoints: &[(&str, u16)], rules: EjectionPolicy) -> snapshot::Upstream {
     snapshot::Upstream { ejection: Some(rules), health: None, ..upstream(endpoints) }
 }
 
@@ -135,7 +135,7 @@ fn the_unhealthy_and_the_drained_count_among_those_that_are_out() {
 #[test]
 fn who_fails_more_than_the_others_is_left_out() {
     let rate = ErrorRate { window: seconds(10), requests: 10, at_least: 25, times: 3 };
-    let state = state(&Upstreams::new(), &ejecting(&TWO, Rules { error_rate: Some(rate), ..rules() }));
+    let state = state(&Upstreams::new(), &ejecting(&TWO, EjectionPolicy { error_rate: Some(rate), ..rules() }));
     let now = Instant::now();
     let well = state.endpoints().endpoints[1].address;
     let mut ends = Vec::new();
@@ -156,7 +156,7 @@ fn who_fails_more_than_the_others_is_left_out() {
 #[test]
 fn who_is_as_bad_as_the_others_stays() {
     let rate = ErrorRate { window: seconds(10), requests: 5, at_least: 25, times: 3 };
-    let rules = Rules { error_rate: Some(rate), consecutive: 100, ..rules() };
+    let rules = EjectionPolicy { error_rate: Some(rate), consecutive: 100, ..rules() };
     let state = state(&Upstreams::new(), &ejecting(&TWO, rules));
     let now = Instant::now();
     for _ in 0..40 {
@@ -198,7 +198,7 @@ fn two_configurations_see_one_ejection() {
 
 #[test]
 fn with_everything_left_out_the_owner_decides() {
-    let mut upstream = ejecting(&TWO, Rules { most: 100, ..rules() });
+    let mut upstream = ejecting(&TWO, EjectionPolicy { most: 100, ..rules() });
     upstream.refuse_when_unhealthy = true;
     let upstreams = Upstreams::new();
     let refusing = state(&upstreams, &upstream);

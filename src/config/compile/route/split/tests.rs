@@ -30,8 +30,8 @@ fn a_split_is_compiled() {
     let [canary, rest] = &split.sides[..] else { panic!("two sides") };
     assert_eq!((canary.upstream, canary.share), (UpstreamId(1), Share::millionths(25_000)));
     assert_eq!((rest.upstream, rest.share, rest.when.len()), (UpstreamId(0), Share::NONE, 0));
-    assert_eq!(canary.when[0].field, Field::Header(HeaderName::from_static("x-canary").into()));
-    assert_eq!(canary.when[1].field, Field::Cookie("canary".into()));
+    assert_eq!(canary.when[0].field, SplitField::Header(HeaderName::from_static("x-canary").into()));
+    assert_eq!(canary.when[1].field, SplitField::Cookie("canary".into()));
 }
 
 #[test]

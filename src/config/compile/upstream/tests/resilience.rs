@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::snapshot::CircuitBreaker;
-use crate::decision::upstream::ejection::{ErrorRate, Failures, Rules};
+use crate::decision::upstream::ejection::{EjectionPolicy, ErrorRate, Failures};
 use crate::decision::upstream::sticky::SameSite;
 
 #[test]
@@ -37,7 +37,7 @@ fn what_is_written_of_failing_and_joining_counts() {
     assert_eq!((upstream.endpoints[1].priority, upstream.endpoints[1].zone.as_deref()), (0, None));
     assert_eq!(
         upstream.ejection,
-        Some(Rules {
+        Some(EjectionPolicy {
             consecutive: 3,
             failures: Failures::Answering([500, 503].into_iter().collect()),
             error_rate: Some(ErrorRate { window: Duration::from_secs(30), requests: 50, at_least: 10, times: 5 }),
