@@ -10,12 +10,12 @@ use http::HeaderMap;
 /// The environment variable that arms a process, by any value.
 pub const VARIABLE: &str = "PORTCULLIS_FAULTS";
 
-/// The request header that asks for a fault, by the name of a [`Place`].
+/// The request header that asks for a fault, by the name of a [`FaultPlace`].
 pub const HEADER: &str = "x-portcullis-fault";
 
 /// Where a request can be made to panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FaultPlace {
     /// While facts for the decision are awaited, after the task was suspended once.
     Fact,
     /// While the request is decided upon, after it took its place in every limit.
@@ -28,22 +28,22 @@ pub enum Place {
     Task,
 }
 
-impl Place {
+impl FaultPlace {
     /// The value of the header.
     const fn name(self) -> &'static str {
         match self {
-            Place::Fact => "panic-in-fact",
-            Place::Request => "panic-in-request",
-            Place::Upstream => "panic-in-upstream",
-            Place::Response => "panic-in-response",
-            Place::Task => "panic-in-task",
+            FaultPlace::Fact => "panic-in-fact",
+            FaultPlace::Request => "panic-in-request",
+            FaultPlace::Upstream => "panic-in-upstream",
+            FaultPlace::Response => "panic-in-response",
+            FaultPlace::Task => "panic-in-task",
         }
     }
 }
 
 /// Panics if `headers` ask for it and the process is armed. Nothing at all without the feature.
 #[inline]
-pub fn panic_at(place: Place, headers: &HeaderMap) {
+pub fn panic_at(place: FaultPlace, headers: &HeaderMap) {
     if is_asked(place, headers) {
         panic!("a fault was asked for");
     }
@@ -51,7 +51,7 @@ pub fn panic_at(place: Place, headers: &HeaderMap) {
 
 /// The same, once the task was suspended and is polled again.
 #[inline]
-pub async fn panic_after_wait_at(place: Place, headers: &HeaderMap) {
+pub async fn panic_after_wait_at(place: FaultPlace, headers: &HeaderMap) {
     if is_asked(place, headers) {
         tokio::task::yield_now().await;
         panic!("a fault was asked for");
@@ -59,7 +59,7 @@ pub async fn panic_after_wait_at(place: Place, headers: &HeaderMap) {
 }
 
 #[inline]
-fn is_asked(place: Place, headers: &HeaderMap) -> bool {
+fn is_asked(place: FaultPlace, headers: &HeaderMap) -> bool {
     static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
     cfg!(feature = "faults") && *ARMED && headers.get(HEADER).is_some_and(|asked| asked == place.name())
 }

@@ -22,7 +22,7 @@ use crate::admin::api::{
 use crate::config::ConfigSource;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
-use crate::decision::rollout::{Terms, Verdict};
+use crate::decision::rollout::{RolloutVerdict, Terms};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::AssembleError;
 use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
@@ -122,7 +122,8 @@ impl Reloader {
     /// # Errors
     /// When none is running, and when the canary can't be served to all requests.
     pub fn end_rollout(&self, keep: bool) -> Result<RolloutResult, AdminError> {
-        let verdict = if keep { Verdict::Keep } else { Verdict::Revert("an operator asked for it".to_owned()) };
+        let verdict =
+            if keep { RolloutVerdict::Keep } else { RolloutVerdict::Revert("an operator asked for it".to_owned()) };
         self.conclude(&mut self.state.lock(), verdict)
     }
 
@@ -183,7 +184,7 @@ impl Reloader {
             return false;
         };
         match canary.verdict() {
-            Verdict::Wait => true,
+            RolloutVerdict::Wait => true,
             verdict => {
                 // The log, the metrics and the history tell the outcome.
                 let _ = self.conclude(&mut state, verdict);
@@ -192,12 +193,12 @@ impl Reloader {
         }
     }
 
-    fn conclude(&self, state: &mut ReloadState, verdict: Verdict) -> Result<RolloutResult, AdminError> {
+    fn conclude(&self, state: &mut ReloadState, verdict: RolloutVerdict) -> Result<RolloutResult, AdminError> {
         let Some(canary) = state.canary.take() else {
             return Err(AdminError::new(ErrorCode::RolloutMissing, "no configuration is being rolled out"));
         };
         let (generation, rollout) = (canary.generation(), canary.status());
-        if let Verdict::Revert(why) = verdict {
+        if let RolloutVerdict::Revert(why) = verdict {
             self.revert(state, generation, &why);
             warn!("generation {generation} of the configuration was a canary and is reverted: {why}");
             self.readiness.note(NOTE, format!("generation {generation} was a canary and was reverted: {why}"));

@@ -5,14 +5,15 @@
 mod bucket;
 mod display;
 mod fields;
+mod quota;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use smallvec::SmallVec;
 
 pub use fields::{rate_limit_headers, retry_after_seconds};
+pub use quota::{Quota, RateQuota};
 
 pub use super::ids::LimitId;
 pub use super::limit_status::{LimitResult, LimitStatus};
@@ -39,7 +40,7 @@ pub struct Limit {
 impl Limit {
     /// A limit that counts in the phase that its key implies. `name` is made of `[A-Za-z0-9._-]`, as `config::compile` checks: it stands in header fields.
     pub fn new(name: Arc<str>, scope: Arc<str>, key: LimitKey, quota: Quota, report_only: bool) -> Self {
-        let policy = fields::policy(&name, &quota);
+        let policy = quota.policy(&name);
         Limit { name, scope, phase: key.default_phase(), key, quota, report_only, policy }
     }
 
@@ -105,27 +106,6 @@ impl LimitKey {
             }
         }
     }
-}
-
-/// How much a limit grants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Quota {
-    /// Requests per time.
-    Rate(RateQuota),
-    /// Requests in progress at the same time.
-    Concurrent(u32),
-}
-
-/// A token bucket: `burst` tokens at most, one more every `interval`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RateQuota {
-    /// Nanoseconds in which one token comes back; at least 1.
-    pub interval_nanos: u64,
-    /// Most tokens that the bucket holds; at least 1.
-    pub burst: u64,
-    /// `count` and `period` as written.
-    pub count: u64,
-    pub period: Duration,
 }
 
 /// How much to take from which limit.

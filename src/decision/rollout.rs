@@ -50,7 +50,7 @@ pub struct Sample {
 
 /// What becomes of the new configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum RolloutVerdict {
     /// It is too early to tell.
     Wait,
     /// It serves everyone from now on.
@@ -68,11 +68,11 @@ const LATENCY_REQUESTS: u64 = 20;
 const LATENCY_SLACK: Duration = Duration::from_millis(5);
 
 /// Judges `next` beside `old`, `elapsed` after both began to be counted.
-pub fn judge(terms: &Terms, old: &Sample, next: &Sample, elapsed: Duration) -> Verdict {
+pub fn judge(terms: &Terms, old: &Sample, next: &Sample, elapsed: Duration) -> RolloutVerdict {
     let over = elapsed >= terms.duration;
     if over && next.requests < terms.min_requests {
         let (had, needed) = (next.requests, terms.min_requests);
-        return Verdict::Revert(format!(
+        return RolloutVerdict::Revert(format!(
             "it served {had} requests within its time, too few to judge ({needed} needed)"
         ));
     }
@@ -81,7 +81,9 @@ pub fn judge(terms: &Terms, old: &Sample, next: &Sample, elapsed: Duration) -> V
         let (before, now) = (share(old_wrong, old.requests), share(next_wrong, next.requests));
         (judged(next_wrong) && now > before + allowed).then(|| {
             let (before, now, allowed) = (100.0 * before, 100.0 * now, 100.0 * allowed);
-            Verdict::Revert(format!("{now:.1}% {what} instead of {before:.1}%, and {allowed:.1}% more are allowed"))
+            RolloutVerdict::Revert(format!(
+                "{now:.1}% {what} instead of {before:.1}%, and {allowed:.1}% more are allowed"
+            ))
         })
     };
     if let Some(revert) = worse("errors", old.errors, next.errors, terms.max_errors) {
@@ -93,11 +95,11 @@ pub fn judge(terms: &Terms, old: &Sample, next: &Sample, elapsed: Duration) -> V
     let comparable = old.requests >= LATENCY_REQUESTS && next.requests >= terms.min_requests.max(LATENCY_REQUESTS);
     if comparable && next.p95 > old.p95.mul_f64(terms.max_latency) + LATENCY_SLACK {
         let (now, before, allowed) = (next.p95, old.p95, terms.max_latency);
-        return Verdict::Revert(format!(
+        return RolloutVerdict::Revert(format!(
             "its 95th percentile is {now:.1?} instead of {before:.1?}, and {allowed} times as much is allowed"
         ));
     }
-    if over { Verdict::Keep } else { Verdict::Wait }
+    if over { RolloutVerdict::Keep } else { RolloutVerdict::Wait }
 }
 
 fn share(part: u64, whole: u64) -> f64 {
@@ -120,7 +122,7 @@ mod tests {
     #[track_caller]
     fn reverts(old: Sample, next: Sample, elapsed: Duration, why: &str) {
         match judge(&Terms::default(), &old, &next, elapsed) {
-            Verdict::Revert(said) => assert!(said.contains(why), "{said}"),
+            RolloutVerdict::Revert(said) => assert!(said.contains(why), "{said}"),
             other => panic!("{other:?}"),
         }
     }
@@ -128,8 +130,8 @@ mod tests {
     #[test]
     fn what_is_as_good_is_kept_when_its_time_is_over_and_not_before() {
         let (old, next) = (sample(9_000, 9, 90, 20), sample(500, 1, 6, 24));
-        assert_eq!(judge(&Terms::default(), &old, &next, EARLY), Verdict::Wait);
-        assert_eq!(judge(&Terms::default(), &old, &next, MINUTE), Verdict::Keep);
+        assert_eq!(judge(&Terms::default(), &old, &next, EARLY), RolloutVerdict::Wait);
+        assert_eq!(judge(&Terms::default(), &old, &next, MINUTE), RolloutVerdict::Keep);
     }
 
     #[test]
@@ -143,12 +145,15 @@ mod tests {
     #[test]
     fn a_bad_origin_speaks_against_neither() {
         let (old, next) = (sample(9_000, 4_500, 0, 2_000), sample(500, 251, 0, 2_100));
-        assert_eq!(judge(&Terms::default(), &old, &next, MINUTE), Verdict::Keep);
+        assert_eq!(judge(&Terms::default(), &old, &next, MINUTE), RolloutVerdict::Keep);
     }
 
     #[test]
     fn one_unlucky_request_does_not_end_the_trial() {
-        assert_eq!(judge(&Terms::default(), &sample(100, 0, 0, 20), &sample(5, 1, 0, 900), EARLY), Verdict::Wait);
+        assert_eq!(
+            judge(&Terms::default(), &sample(100, 0, 0, 20), &sample(5, 1, 0, 900), EARLY),
+            RolloutVerdict::Wait
+        );
     }
 
     #[test]
@@ -165,15 +170,15 @@ mod tests {
             let of = |(requests, errors, refusals, millis): (u64, u64, u64, u64)| {
                 sample(requests, errors.min(requests), refusals.min(requests), millis)
             };
-            prop_assert_ne!(judge(&Terms::default(), &of(old), &of(next), MINUTE), Verdict::Wait);
+            prop_assert_ne!(judge(&Terms::default(), &of(old), &of(next), MINUTE), RolloutVerdict::Wait);
         }
 
         #[test]
         fn fewer_errors_never_make_it_worse(errors in 1u64..500, requests in 500u64..1000, elapsed in 0u64..60) {
             let (old, elapsed) = (sample(1000, 10, 0, 10), Duration::from_secs(elapsed));
             let verdict = |errors| judge(&Terms::default(), &old, &sample(requests, errors, 0, 10), elapsed);
-            if !matches!(verdict(errors), Verdict::Revert(_)) {
-                prop_assert!(!matches!(verdict(errors - 1), Verdict::Revert(_)));
+            if !matches!(verdict(errors), RolloutVerdict::Revert(_)) {
+                prop_assert!(!matches!(verdict(errors - 1), RolloutVerdict::Revert(_)));
             }
         }
     }

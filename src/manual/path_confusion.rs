@@ -64,8 +64,8 @@
 //! * `src/decision/request/path.rs::what_origins_read_differently_is_refused`
 //! * `src/decision/request/path.rs::normal_paths_stay_as_they_are` (for random paths)
 //! * `src/decision/request/path.rs::no_bytes_make_it_panic` (for random bytes)
-//! * `src/decision/request/path/spelling.rs::the_loosest_reading_has_no_parameters_and_no_escapes_of_escapes`
-//! * `src/decision/request/path/spelling.rs::encoded_separators_are_noticed_however_deep`
+//! * `src/decision/request/path/variant.rs::the_loosest_reading_has_no_parameters_and_no_escapes_of_escapes`
+//! * `src/decision/request/path/variant.rs::encoded_separators_are_noticed_however_deep`
 //! * `src/decision/request/host.rs::spellings_of_one_host_have_one_normal_form`
 //! * `src/decision/request/host.rs::what_is_not_a_host_is_refused`
 //! * `src/decision/request/tests.rs::absolute_form_must_agree_with_host`

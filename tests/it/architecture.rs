@@ -165,52 +165,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// Folders that still have a circle of imports, with the reason.
-const CIRCLES: &[(&str, &str)] = &[
-    ("crate", "telemetry reads the compiled configuration, whose templates it checks"),
-    ("crate::config", "what is compiled may be loaded from further files"),
-    ("crate::config::compile", "the context of compiling and response rules"),
-    ("crate::config::compile::access", "identities and the methods that they are made of"),
-    ("crate::config::compile::route", "patterns are compiled with their route"),
-    ("crate::config::compile::upstream", "an upstream and its parts share the reading of numbers"),
-    ("crate::config::diff", "facts and the guards that weigh them"),
-    ("crate::config::diff::route", "a route and where it leads"),
-    ("crate::decision", "the stages and the rules that hold what each goes by"),
-    ("crate::decision::access", "methods of identification and their one consumer"),
-    ("crate::decision::access::limit", "a limit and its header fields"),
-    ("crate::decision::proxy_protocol", "the two versions share the header that both give"),
-    ("crate::decision::request", "framing and the head that it is read from"),
-    ("crate::decision::request::path", "a path and its spelling"),
-    ("crate::decision::response", "refusals and their pages"),
-    ("crate::decision::route", "paths and their ambiguity"),
-    ("crate::decision::upstream", "the balancers and what they balance"),
-    ("crate::proxy::hooks", "the context of a request and the steps on it"),
-];
+const CIRCLES: &[(&str, &str)] = &[];
 
 /// Names that more than one type still has.
-const TWINS: &[&str] = &[
-    "Action",
-    "Context",
-    "Either",
-    "Facts",
-    "Field",
-    "Found",
-    "Framing",
-    "Header",
-    "Key",
-    "Lists",
-    "Method",
-    "Operation",
-    "Place",
-    "Progress",
-    "Rules",
-    "Sample",
-    "Standing",
-    "Sticky",
-    "Target",
-    "Text",
-    "Verdict",
-    "Wrong",
-];
+const TWINS: &[&str] = &[];
 
 /// A path of another crate that may only be used in some folders.
 struct Ban {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::admin::api::{RolloutSample, RolloutStatus};
 use crate::config::snapshot::Snapshot;
-use crate::decision::rollout::{Sample, Terms, Verdict, judge};
+use crate::decision::rollout::{RolloutVerdict, Sample, Terms, judge};
 use crate::proxy::runtime::rollout::Rollout;
 
 /// The time between two evaluations of what the requests did.
@@ -46,7 +46,7 @@ impl Canary {
     }
 
     /// The decision by what the requests did so far.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> RolloutVerdict {
         let (old, next) = self.rollout.samples();
         judge(&self.terms, &old, &next, self.began.elapsed())
     }

@@ -73,9 +73,9 @@ impl Display for ExplainReport {
     }
 }
 
-type Line<'a> = dyn FnMut(&str, &dyn Display) -> fmt::Result + 'a;
+type ReportLine<'a> = dyn FnMut(&str, &dyn Display) -> fmt::Result + 'a;
 
-fn action_lines(action: &ActionReport, line: &mut Line<'_>) -> fmt::Result {
+fn action_lines(action: &ActionReport, line: &mut ReportLine<'_>) -> fmt::Result {
     match action {
         ActionReport::Respond { answer, .. } => line("answer", answer),
         ActionReport::Settled { upstream, split } => {
@@ -92,7 +92,7 @@ fn action_lines(action: &ActionReport, line: &mut Line<'_>) -> fmt::Result {
     }
 }
 
-fn upstream_lines(upstream: &UpstreamReport, line: &mut Line<'_>) -> fmt::Result {
+fn upstream_lines(upstream: &UpstreamReport, line: &mut ReportLine<'_>) -> fmt::Result {
     line("upstream", &format_args!("{}, {}", upstream.name, upstream.balance))?;
     for endpoint in &upstream.endpoints {
         line("  endpoint", &format_args!("{}, weight {}", endpoint.endpoint, endpoint.weight))?;

@@ -4,6 +4,7 @@
 //! compiles either.
 
 mod api_key;
+mod compiled;
 mod jwt;
 #[cfg(test)]
 mod tests;
@@ -11,15 +12,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use http::HeaderName;
-
 use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::decision::access::allow::AllowRules;
-use crate::decision::access::{AccessRules, IdentificationMethod, IdentityProvider};
-use crate::decision::request::fields::FieldName;
+use crate::decision::access::{AccessRules, IdentityProvider};
 use crate::diagnostics::nearest;
 
 /// The identities by name. `None`: declared, but wrong, and already reported.
@@ -154,34 +151,4 @@ fn allow(ctx: &mut CompileContext, path: &DocPath, raw: &raw::access::Allow) -> 
         claims: raw.claims.0.iter().map(|(name, values)| (name.clone(), values.0.clone())).collect(),
         place: ctx.place(path),
     })
-}
-
-/// The header that carries a credential, or a diagnostic at `path`.
-fn header(ctx: &mut CompileContext, path: &DocPath, name: &str) -> Option<FieldName> {
-    let header = HeaderName::from_bytes(name.as_bytes()).ok();
-    if header.is_none() {
-        ctx.error(path, "header_invalid", format!("`{name}` is not a header name"));
-    }
-    header.map(|name| ctx.field(name))
-}
-
-/// A method, compiled, with the fingerprint of what it was compiled from.
-type Compiled = (IdentificationMethod, Fingerprint);
-
-/// A number that changes with everything that was added to it.
-#[derive(Default)]
-struct Fingerprint(Vec<u8>);
-
-impl Fingerprint {
-    /// Each part goes behind its length, so that moving a byte from one to the next makes a difference.
-    fn add(&mut self, part: &[u8]) {
-        self.0.extend((part.len() as u64).to_be_bytes());
-        self.0.extend(part);
-    }
-
-    fn finish(self) -> u64 {
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest(&SHA256, &self.0).as_ref()[..8]);
-        u64::from_be_bytes(first)
-    }
 }

@@ -35,7 +35,7 @@ pub fn compile(document: &Document, environment: &dyn Environment) -> (Option<Sn
 }
 
 /// Sorts by place and says nothing twice.
-pub(in crate::config) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
     diagnostics.dedup();
     diagnostics

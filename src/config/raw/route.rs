@@ -17,9 +17,9 @@ use crate::decision::bounds::with_route_bounds;
 
 /// Adds a field to the route for each bound that it may set for itself.
 macro_rules! with_own_bounds {
-    ({ $(#[$attribute:meta])* pub struct Route { $($fields:tt)* } } $($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
+    ({ $(#[$attribute:meta])* pub struct $route:ident { $($fields:tt)* } } $($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
         $(#[$attribute])*
-        pub struct Route {
+        pub struct $route {
             $($fields)*
             $($(#[$doc])* #[serde(default, skip_serializing_if = "is_default")] pub $name: Option<written!($type)>,)*
         }

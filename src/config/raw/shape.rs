@@ -28,8 +28,8 @@ impl<T> Default for OneOrMany<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+        struct OneOrManyVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
             type Value = OneOrMany<T>;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("one value or a list of values")
@@ -53,7 +53,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(OneOrMany)
             }
         }
-        deserializer.deserialize_any(Either(PhantomData))
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
     }
 }
 
@@ -95,8 +95,8 @@ pub struct Off {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+        struct OrOffVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OrOffVisitor<T> {
             type Value = OrOff<T>;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a value, or `{off: reason}`")
@@ -121,7 +121,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
                 }
             }
         }
-        deserializer.deserialize_any(Either(PhantomData))
+        deserializer.deserialize_any(OrOffVisitor(PhantomData))
     }
 }
 
@@ -171,8 +171,8 @@ where
     T: FromWord + From<F>,
     F: Deserialize<'de>,
 {
-    struct WordOrMap<T, F>(PhantomData<(T, F)>);
-    impl<'de, T: FromWord + From<F>, F: Deserialize<'de>> Visitor<'de> for WordOrMap<T, F> {
+    struct WordOrMapVisitor<T, F>(PhantomData<(T, F)>);
+    impl<'de, T: FromWord + From<F>, F: Deserialize<'de>> Visitor<'de> for WordOrMapVisitor<T, F> {
         type Value = T;
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
             f.write_str(T::EXPECTING)
@@ -188,7 +188,7 @@ where
             F::deserialize(value::MapAccessDeserializer::new(map)).map(T::from)
         }
     }
-    deserializer.deserialize_any(WordOrMap(PhantomData))
+    deserializer.deserialize_any(WordOrMapVisitor(PhantomData))
 }
 
 /// How a value is written: as a word, or as the mapping `F`.
@@ -298,8 +298,8 @@ struct EntryName(String);
 
 impl<'de> Deserialize<'de> for EntryName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
             type Value = EntryName;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a name")
@@ -311,7 +311,7 @@ impl<'de> Deserialize<'de> for EntryName {
                 Ok(EntryName(number.to_string()))
             }
         }
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(NameVisitor)
     }
 }
 

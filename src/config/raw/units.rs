@@ -265,8 +265,8 @@ macro_rules! quantity {
     ($type:ident, $name:literal, $pattern:literal, $example:literal) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Text;
-                impl Visitor<'_> for Text {
+                struct QuantityVisitor;
+                impl Visitor<'_> for QuantityVisitor {
                     type Value = $type;
                     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                         f.write_str(concat!("a ", $name, " such as `", $example, "`"))
@@ -281,7 +281,7 @@ macro_rules! quantity {
                         $type::parse(&number.to_string()).map_err(E::custom)
                     }
                 }
-                deserializer.deserialize_any(Text)
+                deserializer.deserialize_any(QuantityVisitor)
             }
         }
 

@@ -22,11 +22,11 @@ use crate::decision::request::fields::Fields;
 
 /// The client's address may use the route. Limits, identity and authorization are still to come.
 #[derive(Debug)]
-pub struct AddressChecked(Tally);
+pub struct AddressChecked(LimitTally);
 
 /// The limits before identity granted. Identity, authorization and the other limits are still to come.
 #[derive(Debug)]
-pub struct LimitChecked(Tally);
+pub struct LimitChecked(LimitTally);
 
 /// The caller is known, or the route asks for nobody. Authorization and the limits after identity are still to come.
 #[derive(Debug)]
@@ -34,26 +34,26 @@ pub struct Authenticated {
     principal: Option<Arc<Principal>>,
     /// Set when a signature was verified for this request.
     remember: Option<CredentialDigest>,
-    tally: Tally,
+    tally: LimitTally,
 }
 
 /// The caller may do this. The limits after identity are still to come.
 #[derive(Debug)]
 pub struct Authorized {
     principal: Option<Arc<Principal>>,
-    tally: Tally,
+    tally: LimitTally,
 }
 
 /// Evidence that access was decided. What comes behind access takes it, so that skipping access does not compile.
 #[derive(Debug)]
 pub struct Permit {
     principal: Option<Arc<Principal>>,
-    tally: Tally,
+    tally: LimitTally,
 }
 
 /// What the steps so far leave behind for the answer and the log.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct LimitTally {
     /// The enforced rate limit that has least left.
     tightest: Option<LimitStatus>,
     /// The first refusal of a rule in report mode.
@@ -71,7 +71,7 @@ pub fn check_address(
     lists: &(impl address::Lists + ?Sized),
     client: IpAddr,
 ) -> Result<AddressChecked, Denial> {
-    let mut tally = Tally::default();
+    let mut tally = LimitTally::default();
     if let Some(rules) = rules
         && let Err(denial) = rules.check(client, lists)
     {
@@ -174,8 +174,13 @@ impl Authorized {
     }
 }
 
-impl Tally {
-    fn with_limits(mut self, owed: &[LimitId], limits: &[Limit], results: &[LimitResult]) -> Result<Tally, Denial> {
+impl LimitTally {
+    fn with_limits(
+        mut self,
+        owed: &[LimitId],
+        limits: &[Limit],
+        results: &[LimitResult],
+    ) -> Result<LimitTally, Denial> {
         for (&id, &result) in owed.iter().zip(results) {
             let limit = &limits[id.0 as usize];
             let status = LimitStatus { limit: id, result };
@@ -247,6 +252,6 @@ impl Permit {
     }
 
     pub(crate) fn for_caller(principal: Option<Arc<Principal>>) -> Permit {
-        Permit { principal, tally: Tally::default() }
+        Permit { principal, tally: LimitTally::default() }
     }
 }

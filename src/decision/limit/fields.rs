@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::{Limit, LimitStatus, Quota};
+use super::quota::{Quota, whole_seconds};
+use super::{Limit, LimitStatus};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -31,19 +32,6 @@ pub fn rate_limit_headers(limit: &Limit, status: &LimitStatus) -> [(HeaderName, 
 /// Seconds for `Retry-After`: rounded up, so that a caller that obeys is granted, and at least 1.
 pub fn retry_after_seconds(wait: Duration) -> u64 {
     whole_seconds(wait).max(1)
-}
-
-/// The value of `RateLimit-Policy`.
-pub(super) fn policy(name: &str, quota: &Quota) -> HeaderValue {
-    let text = match quota {
-        Quota::Rate(rate) => format!("\"{name}\";q={};w={}", rate.burst, whole_seconds(rate.refill()).max(1)),
-        Quota::Concurrent(max) => format!("\"{name}\";q={max};qu=\"concurrent-requests\""),
-    };
-    HeaderValue::from_str(&text).expect("BUG: limit names hold only letters, digits, `.`, `_` and `-`")
-}
-
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 /// Decimal digits without the formatting machinery: this runs for every answer under a limit.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::{Announced, Header, Malformed};
+use super::header::{Announced, Header, Malformed};
 
 pub(super) const SIGNATURE: &[u8] = b"PROXY ";
 

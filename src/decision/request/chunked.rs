@@ -10,13 +10,13 @@ use crate::decision::outcome::Denial;
 /// Follows a chunked body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chunks {
-    state: State,
+    state: ChunkState,
     /// Bytes of extensions, trailers and leading zeros so far.
     extra: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     #[default]
     SizeBegins,
     Size(u64),
@@ -44,13 +44,13 @@ impl Chunks {
     /// [`MalformedRequest`](crate::decision::outcome::Cause::MalformedRequest) for everything but the plain form.
     pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
         let mut at = 0;
-        while at < bytes.len() && self.state != State::Done {
-            if let State::Data(left) = self.state {
+        while at < bytes.len() && self.state != ChunkState::Done {
+            if let ChunkState::Data(left) = self.state {
                 let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
                 at += count;
                 self.state = match left - count as u64 {
-                    0 => State::DataCr,
-                    left => State::Data(left),
+                    0 => ChunkState::DataCr,
+                    left => ChunkState::Data(left),
                 };
                 continue;
             }
@@ -62,44 +62,46 @@ impl Chunks {
 
     /// Whether the body is complete.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
-    fn step(&mut self, byte: u8) -> Result<State, Denial> {
+    fn step(&mut self, byte: u8) -> Result<ChunkState, Denial> {
         Ok(match (self.state, byte) {
-            (State::SizeBegins, _) => State::Size(digit(byte)?),
-            (State::Size(size), b'\r') => State::SizeLf(size),
-            (State::Size(size), b';') => State::Extension(size),
-            (State::Size(size), _) => {
+            (ChunkState::SizeBegins, _) => ChunkState::Size(digit(byte)?),
+            (ChunkState::Size(size), b'\r') => ChunkState::SizeLf(size),
+            (ChunkState::Size(size), b';') => ChunkState::Extension(size),
+            (ChunkState::Size(size), _) => {
                 let digit = digit(byte)?;
                 match size.checked_mul(16) {
                     // Leading zeros would never end otherwise.
-                    Some(0) => self.extra(State::Size(digit))?,
-                    Some(size) => State::Size(size | digit),
+                    Some(0) => self.extra(ChunkState::Size(digit))?,
+                    Some(size) => ChunkState::Size(size | digit),
                     None => return malformed("a chunk's size is too large"),
                 }
             }
-            (State::Extension(size), b'\r') => State::SizeLf(size),
-            (State::Extension(size), _) if is_text(byte) => self.extra(State::Extension(size))?,
-            (State::Extension(_), _) => return malformed("a chunk's extension has a control character"),
-            (State::SizeLf(0), b'\n') => State::Trailer,
-            (State::SizeLf(size), b'\n') => State::Data(size),
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::SizeBegins,
-            (State::Trailer, b'\r') => State::EndLf,
-            (State::Trailer, _) if is_token(&[byte]) => self.extra(State::TrailerName)?,
-            (State::TrailerName, b':') => self.extra(State::TrailerValue)?,
-            (State::TrailerName, _) if is_token(&[byte]) => self.extra(State::TrailerName)?,
-            (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, _) if is_text(byte) => self.extra(State::TrailerValue)?,
-            (State::TrailerLf, b'\n') => State::Trailer,
-            (State::EndLf, b'\n') => State::Done,
-            (State::Trailer | State::TrailerName | State::TrailerValue, _) => return malformed("a malformed trailer"),
+            (ChunkState::Extension(size), b'\r') => ChunkState::SizeLf(size),
+            (ChunkState::Extension(size), _) if is_text(byte) => self.extra(ChunkState::Extension(size))?,
+            (ChunkState::Extension(_), _) => return malformed("a chunk's extension has a control character"),
+            (ChunkState::SizeLf(0), b'\n') => ChunkState::Trailer,
+            (ChunkState::SizeLf(size), b'\n') => ChunkState::Data(size),
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::SizeBegins,
+            (ChunkState::Trailer, b'\r') => ChunkState::EndLf,
+            (ChunkState::Trailer, _) if is_token(&[byte]) => self.extra(ChunkState::TrailerName)?,
+            (ChunkState::TrailerName, b':') => self.extra(ChunkState::TrailerValue)?,
+            (ChunkState::TrailerName, _) if is_token(&[byte]) => self.extra(ChunkState::TrailerName)?,
+            (ChunkState::TrailerValue, b'\r') => ChunkState::TrailerLf,
+            (ChunkState::TrailerValue, _) if is_text(byte) => self.extra(ChunkState::TrailerValue)?,
+            (ChunkState::TrailerLf, b'\n') => ChunkState::Trailer,
+            (ChunkState::EndLf, b'\n') => ChunkState::Done,
+            (ChunkState::Trailer | ChunkState::TrailerName | ChunkState::TrailerValue, _) => {
+                return malformed("a malformed trailer");
+            }
             _ => return malformed("a chunk does not end in CR LF"),
         })
     }
 
-    fn extra(&mut self, next: State) -> Result<State, Denial> {
+    fn extra(&mut self, next: ChunkState) -> Result<ChunkState, Denial> {
         self.extra += 1;
         if self.extra > MAX_EXTRA_BYTES {
             return malformed("the chunks' extensions and trailers are too long");

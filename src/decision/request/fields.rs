@@ -24,7 +24,7 @@ pub struct Fields<'a>(Backing<'a>);
 enum Backing<'a> {
     Map(&'a HeaderMap),
     #[cfg(test)]
-    Table(&'a table::Table<'a>),
+    FieldTable(&'a table::FieldTable<'a>),
 }
 
 impl<'a> From<&'a HeaderMap> for Fields<'a> {
@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Backing::Map(map) => map.get(name.header_name()).map(HeaderValue::as_bytes),
             #[cfg(test)]
-            Backing::Table(table) => table.values(name).next(),
+            Backing::FieldTable(table) => table.values(name).next(),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Backing::Map(map) => FieldValues::Map(map.get_all(name.header_name()).into_iter()),
             #[cfg(test)]
-            Backing::Table(table) => FieldValues::Table(table.values(name)),
+            Backing::FieldTable(table) => FieldValues::FieldTable(table.values(name)),
         }
     }
 
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Backing::Map(map) => map.contains_key(name.header_name()),
             #[cfg(test)]
-            Backing::Table(table) => table.values(name).next().is_some(),
+            Backing::FieldTable(table) => table.values(name).next().is_some(),
         }
     }
 
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Backing::Map(map) => map.len(),
             #[cfg(test)]
-            Backing::Table(table) => table.lines().len(),
+            Backing::FieldTable(table) => table.lines().len(),
         }
     }
 
@@ -81,7 +81,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Backing::Map(map) => FieldLines::Map(map.iter()),
             #[cfg(test)]
-            Backing::Table(table) => FieldLines::Table(table.lines().iter()),
+            Backing::FieldTable(table) => FieldLines::FieldTable(table.lines().iter()),
         }
     }
 }
@@ -93,7 +93,7 @@ pub enum FieldValues<'a> {
     Map(header::ValueIter<'a, HeaderValue>),
     #[cfg(test)]
     #[doc(hidden)]
-    Table(table::Values<'a>),
+    FieldTable(table::Values<'a>),
 }
 
 impl<'a> Iterator for FieldValues<'a> {
@@ -103,7 +103,7 @@ impl<'a> Iterator for FieldValues<'a> {
         match self {
             FieldValues::Map(values) => values.next().map(HeaderValue::as_bytes),
             #[cfg(test)]
-            FieldValues::Table(values) => values.next(),
+            FieldValues::FieldTable(values) => values.next(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl DoubleEndedIterator for FieldValues<'_> {
         match self {
             FieldValues::Map(values) => values.next_back().map(HeaderValue::as_bytes),
             #[cfg(test)]
-            FieldValues::Table(values) => values.next_back(),
+            FieldValues::FieldTable(values) => values.next_back(),
         }
     }
 }
@@ -125,7 +125,7 @@ pub enum FieldLines<'a> {
     Map(header::Iter<'a, HeaderValue>),
     #[cfg(test)]
     #[doc(hidden)]
-    Table(std::slice::Iter<'a, table::Line<'a>>),
+    FieldTable(std::slice::Iter<'a, table::Line<'a>>),
 }
 
 impl<'a> Iterator for FieldLines<'a> {
@@ -135,7 +135,7 @@ impl<'a> Iterator for FieldLines<'a> {
         match self {
             FieldLines::Map(lines) => lines.next().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
             #[cfg(test)]
-            FieldLines::Table(lines) => lines.next().map(|line| (line.name, line.value)),
+            FieldLines::FieldTable(lines) => lines.next().map(|line| (line.name, line.value)),
         }
     }
 }

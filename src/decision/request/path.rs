@@ -7,10 +7,15 @@
 //! What only some origins take for the same is kept apart in it and told beside it, as its [`PathVariant`]: `route` accepts such
 //! a path only if it leads to the same route however an origin reads it. What nobody sends in good faith is refused.
 
-mod spelling;
+mod rebuild;
+mod variant;
 
 use std::borrow::Cow;
-use std::fmt;
+
+use rebuild::{PLAIN, Pass, rebuild};
+
+pub use rebuild::PathError;
+pub use variant::PathVariant;
 
 /// A path in normal form, and what in it origins read differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,57 +23,6 @@ pub struct Reading<'a> {
     /// In normal form.
     pub path: Cow<'a, str>,
     pub spelling: PathVariant,
-}
-
-/// What in a normal path origins are known to read differently. The default (nothing) is that of nearly every path.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PathVariant {
-    /// The path holds `%2F` or `%5C`, or one of them escaped more than once (`%252F`).
-    pub encoded_separators: bool,
-    /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
-    /// separators, and without path parameters (`;…`). In normal form, but that characters of `pchar` are never escaped.
-    pub loosest: Option<String>,
-}
-
-/// Why a path has no normal form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathError {
-    NotRooted,
-    ControlCharacter,
-    EncodedSeparator,
-    Backslash,
-    Delimiter,
-    InvalidEscape,
-    NestedEscapes,
-    NotUtf8,
-    AboveRoot,
-    DotParameters,
-    EncodedDots,
-}
-
-impl PathError {
-    /// The reason as half a sentence, fit for a log line and for a diagnostic.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            PathError::NotRooted => "the path does not begin with `/`",
-            PathError::ControlCharacter => "the path contains a space or a control character",
-            PathError::EncodedSeparator => "the path contains an encoded separator (`%2F` or `%5C`)",
-            PathError::Backslash => "the path contains a backslash, which some origins take for `/`",
-            PathError::Delimiter => "the path contains `?` or `#`",
-            PathError::InvalidEscape => "the path contains `%` without two hexadecimal digits",
-            PathError::NestedEscapes => "the path contains a character that is escaped again and again",
-            PathError::NotUtf8 => "the path is not valid UTF-8 once decoded",
-            PathError::AboveRoot => "the path climbs above the root",
-            PathError::DotParameters => "the path contains a dot segment with parameters, such as `/..;/`",
-            PathError::EncodedDots => "the path contains a dot segment that shows only once it is decoded further",
-        }
-    }
-}
-
-impl fmt::Display for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Brings `path` into normal form, or says why it has none. What is in normal form already costs one scan.
@@ -79,7 +33,7 @@ pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
         return Ok(Reading { path: Cow::Borrowed(path), spelling: PathVariant::default() });
     }
     let path = rebuild(path, Pass::Sent)?;
-    Ok(Reading { spelling: spelling::of(&path)?, path: Cow::Owned(path) })
+    Ok(Reading { spelling: variant::of(&path)?, path: Cow::Owned(path) })
 }
 
 /// The other reading of `normal`, a path in normal form: every `%2F` in it is a `/`.
@@ -87,7 +41,7 @@ pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
 /// A backslash stays refused, for it is a separator to some origins only; so does a separator that is escaped twice.
 pub fn decode_separators(normal: &str) -> Result<Reading<'static>, PathError> {
     let path = rebuild(normal.replace("%2F", "/").as_bytes(), Pass::Decoded)?;
-    let spelling = spelling::of(&path)?;
+    let spelling = variant::of(&path)?;
     if spelling.encoded_separators {
         return Err(PathError::EncodedSeparator);
     }
@@ -111,107 +65,11 @@ fn is_plainly_normal(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
 }
 
-/// How a path is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    /// As the client sent it.
-    Sent,
-    /// Decoded further than the client's own spelling. Dot segments that appear now were hidden, and are refused.
-    Decoded,
-    /// Like [`Pass::Decoded`], and an escaped character of `pchar` counts as the character.
-    Loosest,
-}
-
-fn rebuild(path: &[u8], pass: Pass) -> Result<String, PathError> {
-    let rest = path.strip_prefix(b"/").ok_or(PathError::NotRooted)?;
-    let mut normal = String::with_capacity(path.len() + 8);
-    normal.push('/');
-    let mut ascii = true;
-    let mut segments = rest.split(|&b| b == b'/').peekable();
-    while let Some(segment) = segments.next() {
-        // Here `normal` always ends with `/`.
-        let start = normal.len();
-        ascii &= push_segment(&mut normal, segment, pass)?;
-        match &normal[start..] {
-            "" => {}
-            "." | ".." if pass != Pass::Sent => return Err(PathError::EncodedDots),
-            "." => normal.truncate(start),
-            ".." => {
-                let parent = normal[..start - 1].rfind('/').ok_or(PathError::AboveRoot)?;
-                normal.truncate(parent + 1);
-            }
-            segment => {
-                spelling::refuse_dots(segment)?;
-                if segments.peek().is_some() {
-                    normal.push('/');
-                }
-            }
-        }
-    }
-    if !ascii && percent_encoding::percent_decode(path).decode_utf8().is_err() {
-        return Err(PathError::NotUtf8);
-    }
-    Ok(normal)
-}
-
-/// Appends one segment in normal form; tells whether it decodes to ASCII.
-fn push_segment(normal: &mut String, segment: &[u8], pass: Pass) -> Result<bool, PathError> {
-    let mut ascii = true;
-    let mut bytes = segment.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let mut digit = || bytes.next().and_then(|&b| char::from(b).to_digit(16));
-                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(PathError::InvalidEscape) };
-                let decoded = (high << 4 | low) as u8;
-                ascii &= decoded.is_ascii();
-                match decoded {
-                    0..0x20 | 0x7f => return Err(PathError::ControlCharacter),
-                    _ if is_unreserved(decoded) => normal.push(char::from(decoded)),
-                    _ if pass == Pass::Loosest && PLAIN[decoded as usize] => normal.push(char::from(decoded)),
-                    _ => push_escape(normal, decoded),
-                }
-            }
-            0..=0x20 | 0x7f => return Err(PathError::ControlCharacter),
-            b'\\' => return Err(PathError::Backslash),
-            b'?' | b'#' => return Err(PathError::Delimiter),
-            b'.' => normal.push('.'),
-            _ if PLAIN[byte as usize] => normal.push(char::from(byte)),
-            _ => {
-                ascii &= byte.is_ascii();
-                push_escape(normal, byte);
-            }
-        }
-    }
-    Ok(ascii)
-}
-
-fn push_escape(normal: &mut String, byte: u8) {
-    normal.push_str(percent_encoding::percent_encode_byte(byte));
-}
-
-/// RFC 3986 §2.3.
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// RFC 3986's `pchar` without `%` and without the dot, which may make a dot segment.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        plain[byte] = b != b'.' && is_unreserved(b)
-            || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@');
-        byte += 1;
-    }
-    plain
-};
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::rebuild::is_unreserved;
     use super::*;
 
     fn normal(path: &str) -> Result<String, PathError> {

@@ -94,7 +94,7 @@ pub enum Failure {
 
 /// How far the request has come.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
+pub struct RetryProgress<'a> {
     pub method: &'a Method,
     /// Tries so far, the failed one included.
     pub tries: u32,
@@ -108,7 +108,7 @@ pub struct Progress<'a> {
 
 /// What becomes of a request whose try failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum RetryDecision {
     /// Try again after this wait.
     Again {
         after: Duration,
@@ -225,7 +225,7 @@ impl<'a> Effective<'a> {
     }
 
     /// Whether to try again after `failure`. `random`: 64 random bits.
-    pub fn decide(&self, failure: Failure, progress: &Progress<'_>, random: u64) -> Decision {
+    pub fn decide(&self, failure: Failure, progress: &RetryProgress<'_>, random: u64) -> RetryDecision {
         let on = self.on();
         let repeats = self.repeats(progress.method);
         let may = |listed: bool, allowed: bool| match (listed, allowed) {
@@ -265,8 +265,10 @@ impl<'a> Effective<'a> {
             Ok(()) => None,
         };
         match why {
-            Some(why) => Decision::GiveUp(why),
-            None => Decision::Again { after, charged, free, fresh: matches!(failure, Failure::Ended | Failure::Stale) },
+            Some(why) => RetryDecision::GiveUp(why),
+            None => {
+                RetryDecision::Again { after, charged, free, fresh: matches!(failure, Failure::Ended | Failure::Stale) }
+            }
         }
     }
 }

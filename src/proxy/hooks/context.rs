@@ -40,9 +40,9 @@ pub struct Context {
     pub request_id: HeaderValue,
     /// From the moment at which a hook takes the request over until its log line is written.
     pub claim: Option<Claim>,
-    pub state: State,
+    pub state: RequestState,
     /// The copy of the request for a mirror.
-    copy: mirror::Progress,
+    copy: mirror::MirrorProgress,
     /// How the request ended, if it did not end well.
     outcome: Option<Outcome>,
     /// A panic was met and counted.
@@ -71,7 +71,7 @@ pub struct Claim {
     clippy::large_enum_variant,
     reason = "there is one in each context; a box would be an allocation for each request"
 )]
-pub enum State {
+pub enum RequestState {
     /// Before the decision, and after a refusal.
     Pending(Findings),
     /// Its route answers it.
@@ -106,8 +106,8 @@ impl Context {
             started: Instant::now(),
             request_id: HeaderValue::from_static(""),
             claim: None,
-            state: State::Pending(Findings::Unread),
-            copy: mirror::Progress::default(),
+            state: RequestState::Pending(Findings::Unread),
+            copy: mirror::MirrorProgress::default(),
             outcome: None,
             panicked: false,
             stream: None,
@@ -119,18 +119,18 @@ impl Context {
     /// The route that takes the request, once it is known.
     pub fn route(&self) -> Option<RouteId> {
         match &self.state {
-            State::Pending(findings) => findings.route(),
-            State::Replied(replied) => Some(replied.route),
-            State::Forwarded(forwarded) => Some(forwarded.admitted.route),
+            RequestState::Pending(findings) => findings.route(),
+            RequestState::Replied(replied) => Some(replied.route),
+            RequestState::Forwarded(forwarded) => Some(forwarded.admitted.route),
         }
     }
 
     /// The request in its normal form, once it is read.
     pub fn request(&self) -> Option<&NormalizedRequest> {
         match &self.state {
-            State::Pending(findings) => findings.request(),
-            State::Replied(replied) => Some(&replied.request),
-            State::Forwarded(forwarded) => Some(&forwarded.admitted.request),
+            RequestState::Pending(findings) => findings.request(),
+            RequestState::Replied(replied) => Some(&replied.request),
+            RequestState::Forwarded(forwarded) => Some(&forwarded.admitted.request),
         }
     }
 
@@ -144,9 +144,9 @@ impl Context {
     /// The evidence that the request was admitted.
     pub fn permit(&self) -> Option<&Permit> {
         match &self.state {
-            State::Pending(_) => None,
-            State::Replied(replied) => Some(&replied.permit),
-            State::Forwarded(forwarded) => Some(&forwarded.admitted.permit),
+            RequestState::Pending(_) => None,
+            RequestState::Replied(replied) => Some(&replied.permit),
+            RequestState::Forwarded(forwarded) => Some(&forwarded.admitted.permit),
         }
     }
 
@@ -162,8 +162,8 @@ impl Context {
     ///
     /// # Errors
     /// As those of [`Context::upstream`].
-    pub fn mirrored(&mut self) -> Result<(UpstreamContext<'_>, &mut mirror::Progress)> {
-        let (State::Forwarded(forwarded), Some(claim)) = (&mut self.state, &self.claim) else {
+    pub fn mirrored(&mut self) -> Result<(UpstreamContext<'_>, &mut mirror::MirrorProgress)> {
+        let (RequestState::Forwarded(forwarded), Some(claim)) = (&mut self.state, &self.claim) else {
             return Error::e_explain(
                 ErrorType::InternalError,
                 "BUG: an upstream is asked for without an admitted request",
@@ -185,7 +185,7 @@ impl Context {
 
     /// Whether the request's tunnel was ended because nothing moved in it.
     pub fn tunnel_timed_out(&self) -> bool {
-        let State::Forwarded(Forwarded { current: Some(current), .. }) = &self.state else { return false };
+        let RequestState::Forwarded(Forwarded { current: Some(current), .. }) = &self.state else { return false };
         current.tunnel.as_ref().is_some_and(|tunnel| tunnel.timed_out())
     }
 
@@ -205,7 +205,7 @@ impl Context {
         let kept = match (&mut decision, &mut self.state) {
             (Decision::Forward(Admitted { request, .. }), _) => request.request_id.take(),
             (Decision::Reply(reply), _) => reply.request.request_id.take(),
-            (Decision::Refuse(_), State::Pending(findings)) => {
+            (Decision::Refuse(_), RequestState::Pending(findings)) => {
                 findings.request_mut().and_then(|request| request.request_id.take())
             }
             (Decision::Refuse(_), _) => None,
@@ -215,12 +215,12 @@ impl Context {
         }
         match decision {
             Decision::Forward(admitted) => {
-                self.state = State::Forwarded(Forwarded::new(admitted));
+                self.state = RequestState::Forwarded(Forwarded::new(admitted));
                 Ok(None)
             }
             Decision::Reply(reply) => {
                 let (request, route, permit) = (reply.request, reply.route, reply.permit);
-                self.state = State::Replied(Replied { request, route, permit });
+                self.state = RequestState::Replied(Replied { request, route, permit });
                 Ok(Some(reply.content))
             }
             Decision::Refuse(denial) => Err(denial),
@@ -275,12 +275,12 @@ impl Context {
         }
         let mut status = None;
         let mut upstream_id = None;
-        let (request, principal) = match mem::replace(&mut self.state, State::Pending(Findings::Unread)) {
-            State::Pending(Findings::Unread) => (None, None),
-            State::Pending(Findings::Unrouted(request)) => (Some(request), None),
-            State::Pending(Findings::Routed(routed)) => (Some(routed.request), routed.principal),
-            State::Replied(replied) => (Some(replied.request), replied.permit.into_principal()),
-            State::Forwarded(forwarded) => {
+        let (request, principal) = match mem::replace(&mut self.state, RequestState::Pending(Findings::Unread)) {
+            RequestState::Pending(Findings::Unread) => (None, None),
+            RequestState::Pending(Findings::Unrouted(request)) => (Some(request), None),
+            RequestState::Pending(Findings::Routed(routed)) => (Some(routed.request), routed.principal),
+            RequestState::Replied(replied) => (Some(replied.request), replied.permit.into_principal()),
+            RequestState::Forwarded(forwarded) => {
                 record.upstream = Some(forwarded.record(&self.serving));
                 status = forwarded.status();
                 upstream_id = Some(forwarded.tries.upstream);

@@ -15,7 +15,7 @@ use pingora::{Error, Result};
 use super::context::Context;
 use super::guard::{guarded, guarded_async};
 use super::{error, log, mirror, request, response, response_body, retry, upstream, upstream_response};
-use crate::faults::{self, Place};
+use crate::faults::{self, FaultPlace};
 use crate::proxy::reply;
 use crate::proxy::runtime::Runtime;
 
@@ -43,7 +43,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
-        faults::panic_at(Place::Task, &session.req_header().headers);
+        faults::panic_at(FaultPlace::Task, &session.req_header().headers);
         let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::pace_body(ctx);
@@ -145,7 +145,7 @@ impl ProxyHttp for Gateway {
         guarded(ctx, |ctx| {
             response::begin(session, upstream_response, ctx);
             response::part(session, ctx);
-            faults::panic_at(Place::Response, &session.req_header().headers);
+            faults::panic_at(FaultPlace::Response, &session.req_header().headers);
             response::seal_proxied(session.req_header(), upstream_response, ctx)
         })?
     }

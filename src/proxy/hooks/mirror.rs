@@ -28,7 +28,7 @@ const MARK: HeaderName = HeaderName::from_static("x-portcullis-mirror");
 
 /// What became of a request's copy so far.
 #[derive(Default)]
-pub enum Progress {
+pub enum MirrorProgress {
     /// Nobody has asked whether there is to be one.
     #[default]
     Undecided,
@@ -46,15 +46,15 @@ pub struct Copy {
 }
 
 /// Begins the copy of a request, if there is to be one, with what the origin is `shown`.
-pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
+pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext<'_>, progress: &mut MirrorProgress) {
     let Some((rules, handle)) = mirror(ctx) else { return };
     match progress {
-        Progress::Undecided => {}
+        MirrorProgress::Undecided => {}
         // The request is tried again, and its body comes again from the beginning.
-        Progress::Taking(copy) => return copy.body.clear(),
-        Progress::Over => return,
+        MirrorProgress::Taking(copy) => return copy.body.clear(),
+        MirrorProgress::Over => return,
     }
-    *progress = Progress::Over;
+    *progress = MirrorProgress::Over;
     let request = session.req_header();
     if !rules.wants(&ctx.admitted.permit, &ctx.view(request), ctx.tries.upstream, fastrand::u64(..)) {
         return;
@@ -68,14 +68,20 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext
     if session.as_mut().is_body_empty() {
         send(copy, rules, handle, session, ctx);
     } else {
-        *progress = Progress::Taking(copy);
+        *progress = MirrorProgress::Taking(copy);
     }
 }
 
 /// Takes a piece of the body along, and sends the copy off with the last one.
-pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &UpstreamContext<'_>, progress: &mut Progress) {
-    let Progress::Taking(_) = progress else { return };
-    let Progress::Taking(mut copy) = std::mem::replace(progress, Progress::Over) else { return };
+pub fn tee(
+    session: &Session,
+    piece: Option<&Bytes>,
+    last: bool,
+    ctx: &UpstreamContext<'_>,
+    progress: &mut MirrorProgress,
+) {
+    let MirrorProgress::Taking(_) = progress else { return };
+    let MirrorProgress::Taking(mut copy) = std::mem::replace(progress, MirrorProgress::Over) else { return };
     let Some((rules, handle)) = mirror(ctx) else { return };
     let piece = piece.map_or(&[][..], |piece| piece);
     if copy.body.len() + piece.len() > rules.body {
@@ -85,7 +91,7 @@ pub fn tee(session: &Session, piece: Option<&Bytes>, last: bool, ctx: &UpstreamC
     if last {
         send(copy, rules, handle, session, ctx);
     } else {
-        *progress = Progress::Taking(copy);
+        *progress = MirrorProgress::Taking(copy);
     }
 }
 

@@ -13,7 +13,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::{Claim, Context, Places, State};
+use super::context::{Claim, Context, Places, RequestState};
 use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
 use crate::decision::limit::{LimitRequest, LimitResults};
@@ -21,7 +21,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
 use crate::decision::request::RawRequest;
 use crate::decision::request::connection::ConnectionFacts;
-use crate::faults::{self, Place};
+use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::begin_record;
 use crate::proxy::request_id::request_id_value;
@@ -85,7 +85,7 @@ pub fn pace_body(ctx: &Context) {
 /// # Errors
 /// The refusal.
 pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
-    let (State::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
+    let (RequestState::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
     let now = record.time;
@@ -98,13 +98,13 @@ pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option
     };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
-    faults::panic_after_wait_at(Place::Fact, &request.headers).await;
+    faults::panic_after_wait_at(FaultPlace::Fact, &request.headers).await;
     let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
         ctx.shared.state.tokens.insert(digest, principal);
     }
     let settled = ctx.settle(decision);
-    faults::panic_at(Place::Request, &request.headers);
+    faults::panic_at(FaultPlace::Request, &request.headers);
     settled
 }
 

@@ -17,7 +17,7 @@ use super::forward::{Try, TryConnection, UpstreamContext};
 use super::response::answered;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::upstream::outcome::TryResult;
-use crate::decision::upstream::retry::{Decision, Effective, Failure, Progress};
+use crate::decision::upstream::retry::{Effective, Failure, RetryDecision, RetryProgress};
 
 /// Pingora keeps as much of a request's body for another try (`BODY_BUF_LIMIT`).
 const KEPT_BODY: u64 = 64 << 10;
@@ -267,14 +267,15 @@ fn again(session: &Session, ctx: &mut UpstreamContext<'_>, failure: Failure) -> 
     let (rules, config) = (rules(ctx), ctx.serving.snapshot.upstream(ctx.tries.upstream));
     let upstream = ctx.serving.upstream(ctx.tries.upstream);
     let now = Instant::now();
-    let progress = Progress {
+    let progress = RetryProgress {
         method: &session.req_header().method,
         tries: ctx.tries.count,
         stale: ctx.tries.stale,
         body_kept: !session.as_ref().retry_buffer_truncated(),
         left: config.timeouts.request.map(|request| request.saturating_sub(now - ctx.started)),
     };
-    let Decision::Again { after, charged, free, fresh } = rules.decide(failure, &progress, fastrand::u64(..)) else {
+    let RetryDecision::Again { after, charged, free, fresh } = rules.decide(failure, &progress, fastrand::u64(..))
+    else {
         return false;
     };
     if charged && !upstream.state.budget().take(&config.retry_budget, now) {

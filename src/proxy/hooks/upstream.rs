@@ -19,7 +19,7 @@ use crate::decision::pipeline::Admitted;
 use crate::decision::policy::Action;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::upstream::retry::Failure;
-use crate::faults::{self, Place};
+use crate::faults::{self, FaultPlace};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::SelectionTime;
 
@@ -114,7 +114,7 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
 pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: UpstreamContext<'_>) -> Result<()> {
     // A try that reached this point has a connection: what failed before no longer explains anything.
     ctx.tries.failed = None;
-    faults::panic_at(Place::Upstream, &request.headers);
+    faults::panic_at(FaultPlace::Upstream, &request.headers);
     let Admitted { request: normal, permit, parameters, .. } = ctx.admitted;
     let route = ctx.route();
     let Action::Forward { rewrite: rules, .. } = &route.action else {

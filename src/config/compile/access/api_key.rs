@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Compiled, Fingerprint, header};
+use super::compiled::{Compiled, Fingerprint, header};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{ApiKey, ApiKeyEntry, ApiKeyFile, ApiKeys};

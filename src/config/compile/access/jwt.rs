@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-use super::{Compiled, Fingerprint, header};
+use super::compiled::{Compiled, Fingerprint, header};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{Jwt, JwtKeys};

@@ -2,8 +2,7 @@
 
 use http::uri::{Authority, PathAndQuery};
 
-use super::super::CompileContext;
-use super::numbers;
+use crate::config::compile::{CompileContext, numbers};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::Count;

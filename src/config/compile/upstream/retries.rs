@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::super::CompileContext;
-use super::numbers;
+use crate::config::compile::{CompileContext, numbers};
 use crate::config::doc_path::DocPath;
 use crate::config::raw::retries::{Backoff as Written, OwnRetries, Retries, RetryOn, RouteRetries, UpstreamRetries};
 use crate::config::raw::shape::OneOrMany;

@@ -4,24 +4,24 @@ use super::{FieldName, FieldNames};
 
 /// The field lines of one head.
 #[derive(Debug)]
-pub(crate) struct Table<'a> {
-    lines: Vec<Line<'a>>,
+pub(crate) struct FieldTable<'a> {
+    lines: Vec<FieldLine<'a>>,
     /// By [`super::FieldId`]: the first line of that name.
     first: Vec<Option<usize>>,
 }
 
 /// One field line.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+pub struct FieldLine<'a> {
     pub name: &'a [u8],
     pub value: &'a [u8],
     id: Option<usize>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> FieldTable<'a> {
     /// Takes apart what follows the request line of a head whose grammar was checked.
     pub(crate) fn read(head: &'a [u8], names: &FieldNames) -> Self {
-        let mut table = Table { lines: Vec::new(), first: vec![None; names.len()] };
+        let mut table = FieldTable { lines: Vec::new(), first: vec![None; names.len()] };
         for line in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
             let colon = line.iter().position(|&byte| byte == b':').expect("a checked line has a colon");
             let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -29,12 +29,12 @@ impl<'a> Table<'a> {
             if let Some(id) = id {
                 table.first[id].get_or_insert(table.lines.len());
             }
-            table.lines.push(Line { name, value, id });
+            table.lines.push(FieldLine { name, value, id });
         }
         table
     }
 
-    pub(super) fn lines(&self) -> &[Line<'a>] {
+    pub(super) fn lines(&self) -> &[FieldLine<'a>] {
         &self.lines
     }
 
@@ -50,12 +50,12 @@ impl<'a> Table<'a> {
 /// The values of the lines that have the name of one of them.
 #[derive(Debug)]
 pub struct Values<'a> {
-    lines: &'a [Line<'a>],
-    of: Option<&'a Line<'a>>,
+    lines: &'a [FieldLine<'a>],
+    of: Option<&'a FieldLine<'a>>,
 }
 
 impl<'a> Values<'a> {
-    fn is_of(&self, line: &Line<'_>) -> bool {
+    fn is_of(&self, line: &FieldLine<'_>) -> bool {
         self.of.is_some_and(|of| match (of.id, line.id) {
             (None, None) => of.name.eq_ignore_ascii_case(line.name),
             (of, other) => of == other,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::table::Table;
+use super::table::FieldTable;
 use super::*;
 use crate::decision::access::Permit;
 use crate::decision::request::connection::ConnectionFacts;
@@ -89,8 +89,8 @@ proptest! {
         let mut names = FieldNames::default();
         let tenant = names.add(HeaderName::from_static("x-tenant"));
         let (map, head) = (map_of(&lines), head_of(&lines));
-        let table = Table::read(head.as_bytes(), &names);
-        let (by_map, by_table) = (Fields::from(&map), Fields(Backing::Table(&table)));
+        let table = FieldTable::read(head.as_bytes(), &names);
+        let (by_map, by_table) = (Fields::from(&map), Fields(Backing::FieldTable(&table)));
 
         prop_assert_eq!(by_map.len(), by_table.len());
         prop_assert_eq!(by_map.is_empty(), by_table.is_empty());
@@ -108,7 +108,7 @@ proptest! {
     #[test]
     fn both_backings_lead_to_the_same_request(lines in heads(), trusted in any::<bool>(), tls in any::<bool>()) {
         let (map, head) = (map_of(&lines), head_of(&lines));
-        let table = Table::read(head.as_bytes(), &FieldNames::default());
+        let table = FieldTable::read(head.as_bytes(), &FieldNames::default());
         let rules = ReadRules {
             max_uri: 100,
             max_header_bytes: 300,
@@ -125,7 +125,7 @@ proptest! {
             version: Version::HTTP_11,
             connection: &connection,
         };
-        let (by_map, by_table) = (raw(Fields::from(&map)), raw(Fields(Backing::Table(&table))));
+        let (by_map, by_table) = (raw(Fields::from(&map)), raw(Fields(Backing::FieldTable(&table))));
         let normal = read(&rules, &by_map);
         prop_assert_eq!(&normal, &read(&rules, &by_table));
 

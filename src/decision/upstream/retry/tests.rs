@@ -13,16 +13,16 @@ fn rules() -> RetryPolicy {
     }
 }
 
-fn progress(method: &Method) -> Progress<'_> {
-    Progress { method, tries: 1, stale: 0, body_kept: true, left: None }
+fn progress(method: &Method) -> RetryProgress<'_> {
+    RetryProgress { method, tries: 1, stale: 0, body_kept: true, left: None }
 }
 
-fn decide(route: Option<&RouteRetryRules>, failure: Failure, progress: &Progress<'_>) -> Decision {
+fn decide(route: Option<&RouteRetryRules>, failure: Failure, progress: &RetryProgress<'_>) -> RetryDecision {
     Effective { upstream: &rules(), route }.decide(failure, progress, u64::MAX / 2)
 }
 
-fn again(decision: Decision) -> bool {
-    matches!(decision, Decision::Again { .. })
+fn again(decision: RetryDecision) -> bool {
+    matches!(decision, RetryDecision::Again { .. })
 }
 
 const AFTER_SENDING: [Failure; 4] = [Failure::Stale, Failure::Reset, Failure::Timeout, Failure::Status(503, None)];
@@ -35,7 +35,7 @@ fn what_was_sent_is_repeated_only_where_that_does_no_harm() {
             assert!(again(decide(None, failure, &progress(&method))), "{failure:?} {method}");
         }
         for method in [Method::POST, Method::PATCH] {
-            assert_eq!(decide(None, failure, &progress(&method)), Decision::GiveUp(Why::Method), "{failure:?}");
+            assert_eq!(decide(None, failure, &progress(&method)), RetryDecision::GiveUp(Why::Method), "{failure:?}");
             assert!(again(decide(Some(&vouched), failure, &progress(&method))), "{failure:?}");
         }
     }
@@ -53,9 +53,9 @@ fn a_connection_that_had_ended_is_no_try_and_never_comes_twice() {
     let off = RouteRetryRules::off();
     let post = Method::POST;
     let first = decide(Some(&off), Failure::Ended, &progress(&post));
-    assert_eq!(first, Decision::Again { after: Duration::ZERO, charged: false, free: true, fresh: true });
-    let late = Progress { stale: MAX_STALE, ..progress(&post) };
-    assert_eq!(decide(Some(&off), Failure::Ended, &late), Decision::GiveUp(Why::Attempts));
+    assert_eq!(first, RetryDecision::Again { after: Duration::ZERO, charged: false, free: true, fresh: true });
+    let late = RetryProgress { stale: MAX_STALE, ..progress(&post) };
+    assert_eq!(decide(Some(&off), Failure::Ended, &late), RetryDecision::GiveUp(Why::Attempts));
 }
 
 #[test]
@@ -72,24 +72,24 @@ fn methods_narrow_what_is_repeated() {
 fn each_bound_says_that_it_was_the_one() {
     let get = Method::GET;
     let standing = progress(&get);
-    let why = |failure, progress: &Progress<'_>| match decide(None, failure, progress) {
-        Decision::GiveUp(why) => why,
+    let why = |failure, progress: &RetryProgress<'_>| match decide(None, failure, progress) {
+        RetryDecision::GiveUp(why) => why,
         again => panic!("{again:?}"),
     };
     assert_eq!(why(Failure::Status(500, None), &standing), Why::NotListed);
     assert_eq!(why(Failure::Nonsense, &standing), Why::NotListed);
-    assert_eq!(why(Failure::Reset, &Progress { tries: 3, ..standing }), Why::Attempts);
+    assert_eq!(why(Failure::Reset, &RetryProgress { tries: 3, ..standing }), Why::Attempts);
     assert_eq!(why(Failure::Connect { untried: false }, &standing), Why::Endpoints);
-    assert_eq!(why(Failure::Reset, &Progress { body_kept: false, ..standing }), Why::Body);
-    assert_eq!(why(Failure::Ended, &Progress { body_kept: false, ..standing }), Why::Body);
+    assert_eq!(why(Failure::Reset, &RetryProgress { body_kept: false, ..standing }), Why::Body);
+    assert_eq!(why(Failure::Ended, &RetryProgress { body_kept: false, ..standing }), Why::Body);
     assert_eq!(why(Failure::Status(503, Some(251 * MS)), &standing), Why::RetryAfter);
-    assert_eq!(why(Failure::Timeout, &Progress { left: Some(Duration::ZERO), ..standing }), Why::Deadline);
+    assert_eq!(why(Failure::Timeout, &RetryProgress { left: Some(Duration::ZERO), ..standing }), Why::Deadline);
 }
 
 #[test]
 fn an_origin_is_asked_no_sooner_than_it_says() {
     match decide(None, Failure::Status(503, Some(250 * MS)), &progress(&Method::GET)) {
-        Decision::Again { after, .. } => assert_eq!(after, 250 * MS),
+        RetryDecision::Again { after, .. } => assert_eq!(after, 250 * MS),
         other => panic!("{other:?}"),
     }
 }
@@ -101,9 +101,9 @@ fn a_route_overrides_by_name() {
         on: Some(On { reset: true, ..On::default() }),
         ..RouteRetryRules::default()
     };
-    let fourth = Progress { tries: 4, ..progress(&Method::GET) };
+    let fourth = RetryProgress { tries: 4, ..progress(&Method::GET) };
     assert!(again(decide(Some(&route), Failure::Reset, &fourth)));
-    assert_eq!(decide(Some(&route), Failure::Timeout, &fourth), Decision::GiveUp(Why::NotListed));
+    assert_eq!(decide(Some(&route), Failure::Timeout, &fourth), RetryDecision::GiveUp(Why::NotListed));
 }
 
 #[test]
@@ -146,11 +146,11 @@ proptest! {
         for (failure, random) in failures {
             tries += 1;
             sent += 1;
-            let progress = Progress { method: &Method::GET, tries, stale, body_kept: true, left: None };
+            let progress = RetryProgress { method: &Method::GET, tries, stale, body_kept: true, left: None };
             match effective.decide(failure, &progress, random) {
-                Decision::GiveUp(_) => break,
-                Decision::Again { free, .. } if free => { tries -= 1; stale += 1; }
-                Decision::Again { .. } => {}
+                RetryDecision::GiveUp(_) => break,
+                RetryDecision::Again { free, .. } if free => { tries -= 1; stale += 1; }
+                RetryDecision::Again { .. } => {}
             }
         }
         prop_assert!(sent <= rules.attempts + MAX_STALE);
@@ -166,7 +166,7 @@ proptest! {
     fn a_post_that_was_sent_is_never_sent_again(failure in any_failure(), tries in 1u32..5, random: u64) {
         let rules = rules();
         let effective = Effective { upstream: &rules, route: None };
-        let progress = Progress { method: &Method::POST, tries, stale: 0, body_kept: true, left: None };
+        let progress = RetryProgress { method: &Method::POST, tries, stale: 0, body_kept: true, left: None };
         let unprocessed = matches!(failure, Failure::Connect { .. } | Failure::Ended | Failure::Refused);
         prop_assert!(unprocessed || !again(effective.decide(failure, &progress, random)));
     }

@@ -4,7 +4,17 @@
 //! do. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
 //! any of these origins takes for the same have the same loosest reading.
 
-use super::{PLAIN, Pass, PathError, PathVariant, rebuild};
+use super::rebuild::{PLAIN, Pass, PathError, rebuild};
+
+/// What in a normal path origins are known to read differently. The default (nothing) is that of nearly every path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathVariant {
+    /// The path holds `%2F` or `%5C`, or one of them escaped more than once (`%252F`).
+    pub encoded_separators: bool,
+    /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
+    /// separators, and without path parameters (`;…`). In normal form, but that characters of `pchar` are never escaped.
+    pub loosest: Option<String>,
+}
 
 /// Most times that a character may be escaped; every decoding costs a pass over the path.
 const MAX_NESTING: usize = 4;
@@ -84,28 +94,6 @@ fn without_parameters(path: &str) -> String {
         }
     }
     bare
-}
-
-/// Refuses a segment with dots that turn into a dot segment where parameters are dropped, as servlet containers do before
-/// they resolve dots, or where separators are decoded: `..;`, `..%2F`. No policy makes that a name.
-pub(super) fn refuse_dots(segment: &str) -> Result<(), PathError> {
-    let mut rest = segment;
-    while !rest.is_empty() {
-        let end = rest.match_indices('%').map(|(at, _)| at).find(|&at| is_separator(&rest[at..]));
-        let piece = &rest[..end.unwrap_or(rest.len())];
-        let name = piece.split(';').next().unwrap_or_default();
-        let name = name.split("%3B").next().unwrap_or_default();
-        if matches!(name, "." | "..") {
-            let whole = piece.len() == segment.len();
-            return Err(if whole { PathError::DotParameters } else { PathError::EncodedDots });
-        }
-        rest = end.map_or("", |end| &rest[end + "%2F".len()..]);
-    }
-    Ok(())
-}
-
-fn is_separator(text: &str) -> bool {
-    text.starts_with("%2F") || text.starts_with("%5C")
 }
 
 #[cfg(test)]
