@@ -125,7 +125,7 @@ pub enum FieldLines<'a> {
     Map(header::Iter<'a, HeaderValue>),
     #[cfg(test)]
     #[doc(hidden)]
-    FieldTable(std::slice::Iter<'a, table::Line<'a>>),
+    FieldTable(std::slice::Iter<'a, table::FieldLine<'a>>),
 }
 
 impl<'a> Iterator for FieldLines<'a> {

@@ -4,6 +4,7 @@ use std::io;
 use super::*;
 use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
+use crate::decision::access::IdentificationMethod;
 use crate::decision::access::testing;
 use crate::diagnostics::{Diagnostic, Severity, has_errors};
 
