@@ -108,6 +108,8 @@ pub enum VerdictReport {
         /// The stable name of the cause, as in the access log and the metrics.
         cause: String,
         detail: String,
+        /// What the cause means, and what an owner may do about it.
+        help: String,
         /// The rule that refuses. `None` if no rule of the configuration does.
         place: Option<String>,
     },
@@ -258,6 +260,7 @@ fn verdict(verdict: &Verdict) -> VerdictReport {
             status: denial.cause.status().as_u16(),
             cause: denial.cause.code().to_owned(),
             detail: denial.detail.to_string(),
+            help: denial.cause.help().to_owned(),
             place: place.as_ref().map(ToString::to_string),
         },
         Verdict::Forward { .. } | Verdict::Answer => VerdictReport::Allow,

@@ -40,9 +40,10 @@ impl Display for ExplainReport {
             line("principal", &format_args!("{} of {}", principal.id, principal.identity))?;
         }
         match &self.verdict {
-            VerdictReport::Deny { status, cause, detail, place } => {
+            VerdictReport::Deny { status, cause, detail, help, place } => {
                 let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
                 line("verdict", &format_args!("refuse: {status} {cause}: {detail}{place}"))?;
+                line("help", help)?;
             }
             VerdictReport::Allow => line("verdict", &"allow")?,
         }

@@ -7,7 +7,8 @@ use std::io;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use portcullis::config::compile::{Environment, compile};
+use portcullis::config::compile::compile;
+use portcullis::config::environment::Environment;
 use portcullis::config::load::load_text;
 use portcullis::config::snapshot::Snapshot;
 use portcullis::decision::access::BucketHasher;
