@@ -14,8 +14,8 @@
 //! 5. [`rewrite`]: what the origin is shown. Needs the permit.
 //! 6. [`response`]: the declared headers on every answer, and the bodies of refusals.
 //!
-//! [`outcome`] holds the registry of causes, [`bounds`] that of bounds, [`rules`] the compiled configuration that the stages
-//! read, and [`explain`] walks the stages with a recorder. [`rollout`] judges a configuration that is being tried.
+//! [`outcome`] holds the registry of causes, [`bounds`] that of bounds, [`policy`] the compiled configuration that the stages
+//! read. [`explain`] runs the pipeline with facts from arguments. [`rollout`] judges a configuration that some requests try.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -1,4 +1,4 @@
-//! The bounds of the section `bounds`: one declaration each, in the table [`bounds!`].
+//! The bounds of the section `bounds`: one declaration each, in the table of the macro `bounds!`.
 //!
 //! A row gives the documentation for whoever writes the file, then
 //!
