@@ -188,6 +188,8 @@ fn a_limit_on_file_descriptors_below_the_bound_is_told_and_survived() {
     let gateway = Setup::new(&yaml).ulimit("-n 64").start();
     assert_eq!(descriptors(&gateway), (64, 64));
     assert!(gateway.stderr().contains("`bounds.connections`"), "{}", gateway.stderr());
+    // All of its threads run, which need descriptors too.
+    gateway.connect().get("/").expect_status(200);
     // More than it can open: they wait in the kernel, and are served once others are gone.
     let open: Vec<_> = (0..100).map(|_| gateway.connect()).collect();
     wait::until_true("the process to run out", || gateway.stderr().contains("failed to accept"));

@@ -120,7 +120,8 @@ fn no_post_is_lost_or_shares_a_connection_where_the_owner_trusts_none() {
 
 #[test]
 fn posts_share_the_connections_of_an_origin_that_keeps_them() {
-    let fickle = Fickle::start(60_000_000);
+    // Days: no wait between two requests is long enough for a connection to end, however busy the machine is.
+    let fickle = Fickle::start(1_000_000_000_000);
     let gateway = before(&fickle, "response: 5s, idle_unsafe: 30s");
     assert_eq!(post_many(&gateway, &fickle, 100), 0);
     assert!(fickle.connections.load(Ordering::SeqCst) < 40);
