@@ -6,6 +6,7 @@ mod process;
 mod reload;
 mod watch;
 
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,8 +83,9 @@ impl App {
         let folder = runtime_folder(&launch, owner)?;
         let settings = NotifySettings::of_this_process();
         let start = start_info(settings.socket.is_some());
+        let listens = || snapshot.listeners.iter().map(|listener| listener.address).collect();
         let mut takeover = match (&folder, launch.takeover) {
-            (Some(folder), Some(request)) => Some(request_takeover(folder, request, owner)?),
+            (Some(folder), Some(request)) => Some(request_takeover(folder, request, owner, listens())?),
             _ => None,
         };
 
@@ -194,11 +196,12 @@ fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<R
     }
 }
 
-/// Asks the gateway of `folder` for its sockets.
+/// Asks the gateway of `folder` for its sockets, in order to listen on the addresses `listens`.
 fn request_takeover(
     folder: &RuntimeFolder,
     request: TakeoverRequest,
     owner: Option<(u32, u32)>,
+    listens: Vec<SocketAddr>,
 ) -> Result<Takeover, AppError> {
     // What ends the command's session must not end the gateway.
     let _ = setsid();
@@ -206,7 +209,7 @@ fn request_takeover(
     let timeout = request.deadline.saturating_duration_since(Instant::now());
     let trusted: Vec<u32> =
         [Some(0), Some(Uid::effective().as_raw()), owner.map(|(user, _)| user)].into_iter().flatten().collect();
-    let (inheritance, pending) = client::request(&path, &trusted, timeout)
+    let (inheritance, pending) = client::request(&path, &trusted, timeout, listens)
         .map_err(|source| AppError::Handover { folder: folder.path().to_owned(), source })?;
     Ok(Takeover { inheritance, pending, deadline: request.deadline })
 }

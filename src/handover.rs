@@ -63,6 +63,10 @@ struct HandoverRequest {
     /// How long it may take to become ready, in milliseconds. The name on the wire is that of protocol 1.
     #[serde(rename = "patience")]
     timeout: u64,
+    /// The addresses of its configuration. What waits on other sockets is the old process's to serve. An older program does not
+    /// say.
+    #[serde(default)]
+    listens: Option<Vec<SocketAddr>>,
 }
 
 /// The messages of the old process.

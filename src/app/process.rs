@@ -1,5 +1,6 @@
 //! The life cycle of the process: it takes over or starts, serves, hands over, drains and ends.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -183,8 +184,11 @@ impl HandoverHost for GatewayProcess {
         }
     }
 
-    fn handed_over(&self, pid: u32) {
+    fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>) {
         info!("process {pid} has taken over");
+        if let Some(listens) = listens {
+            self.shared.drain.handed_over(listens);
+        }
         self.service_manager.disable();
         self.followed.send_replace(true);
     }

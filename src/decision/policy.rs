@@ -64,6 +64,8 @@ pub struct Route {
     pub bounds: RouteBounds,
     /// When its requests are sent again, where it says otherwise than its upstream.
     pub retries: Option<Box<RouteRetryRules>>,
+    /// Whether a client that ends its own side of an HTTP/1 connection waits for its answer (RFC 9112 §9.6).
+    pub answers_half_closed: bool,
 }
 
 /// What happens to an admitted request.

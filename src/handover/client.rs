@@ -53,7 +53,7 @@ pub struct GrantedHandover {
 }
 
 /// Asks the process behind the socket `path` to hand over. It must run as one of the users `trusted`, and waits for `timeout`
-/// until this process is ready.
+/// until this process is ready, which will accept on the addresses `listens`.
 ///
 /// # Errors
 /// When no process answers, when it runs as another user, when it refuses or ends.
@@ -61,6 +61,7 @@ pub fn request(
     path: &Path,
     trusted: &[u32],
     timeout: Duration,
+    listens: Vec<SocketAddr>,
 ) -> Result<(Inheritance, PendingHandover), HandoverError> {
     let stream = UnixStream::connect(path)?;
     let user = wire::peer_user(&stream)?;
@@ -70,7 +71,8 @@ pub fn request(
     wire::set_timeout(&stream, TIMEOUT)?;
     let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
     let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-    let sent = wire::send(&stream, &HandoverRequest { protocol: PROTOCOL, pid, version, timeout });
+    let request = HandoverRequest { protocol: PROTOCOL, pid, version, timeout, listens: Some(listens) };
+    let sent = wire::send(&stream, &request);
     // A process that refuses every request does not wait for it; its reason can be read although sending may have failed.
     let answer: io::Result<HandoverAnswer> = wire::receive(&stream);
     let offer = match answer {

@@ -35,8 +35,8 @@ pub trait HandoverHost: Send + Sync {
     fn refuses(&self) -> Option<&'static str>;
     /// The handover failed. `granted`: the new process was allowed to serve, and may have begun to.
     fn handover_failed(&self, granted: bool);
-    /// The process `pid` serves: this one drains.
-    fn handed_over(&self, pid: u32);
+    /// The process `pid` serves: this one drains. `listens`: the addresses that the new process accepts on, if it has said so.
+    fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>);
 }
 
 /// Hands the sockets of this process over to the one that takes over.
@@ -110,11 +110,11 @@ impl HandoverServer {
     fn hand_over(&self, stream: &UnixStream) {
         let mut progress = HandoverProgress::default();
         let result = self.steps(stream, &mut progress);
-        let HandoverProgress { pid, granted } = progress;
+        let HandoverProgress { pid, granted, listens } = progress;
         match result {
             Ok(()) => {
                 self.successor.store(pid, Ordering::Release);
-                self.host.handed_over(pid);
+                self.host.handed_over(pid, listens);
             }
             Err(error) => {
                 warn!("process {pid} did not take over: {error}; this process continues");
@@ -127,6 +127,7 @@ impl HandoverServer {
     fn steps(&self, stream: &UnixStream, progress: &mut HandoverProgress) -> Result<(), HandoverError> {
         let request: HandoverRequest = wire::receive(stream)?;
         progress.pid = request.pid;
+        progress.listens = request.listens;
         info!("process {} (version {}) asks to take over", request.pid, request.version);
         if request.protocol != PROTOCOL {
             let reason = format!("it speaks version {PROTOCOL} of the handover, not {}", request.protocol);
@@ -192,6 +193,7 @@ impl HandoverServer {
 struct HandoverProgress {
     pid: u32,
     granted: bool,
+    listens: Option<Vec<SocketAddr>>,
 }
 
 /// Refuses users other than that of this process and root.

@@ -11,6 +11,11 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(10);
 
+/// What the new process says that it listens on.
+fn listened() -> SocketAddr {
+    ([127, 0, 0, 1], 80).into()
+}
+
 #[derive(Debug, PartialEq)]
 enum Turn {
     Failed { granted: bool },
@@ -27,7 +32,8 @@ impl HandoverHost for Recorder {
     fn handover_failed(&self, granted: bool) {
         self.0.lock().unwrap().send(Turn::Failed { granted }).unwrap();
     }
-    fn handed_over(&self, pid: u32) {
+    fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>) {
+        assert_eq!(listens, Some(vec![listened()]));
         self.0.lock().unwrap().send(Turn::HandedOver(pid)).unwrap();
     }
 }
@@ -57,7 +63,7 @@ impl OldProcess {
     }
 
     fn ask(&self) -> Result<(Inheritance, PendingHandover), HandoverError> {
-        client::request(&self.folder.path().join("s"), &[Uid::effective().as_raw()], LONG)
+        client::request(&self.folder.path().join("s"), &[Uid::effective().as_raw()], LONG, vec![listened()])
     }
 
     fn turn(&self) -> Turn {
@@ -121,7 +127,7 @@ fn a_process_that_drains_hands_nothing_over() {
 #[test]
 fn a_process_of_somebody_else_is_not_trusted() {
     let old = OldProcess::start(1);
-    let stranger = client::request(&old.folder.path().join("s"), &[], LONG).unwrap_err();
+    let stranger = client::request(&old.folder.path().join("s"), &[], LONG, vec![listened()]).unwrap_err();
     assert!(matches!(stranger, HandoverError::Stranger(_)), "{stranger}");
 }
 
@@ -129,7 +135,7 @@ fn a_process_of_somebody_else_is_not_trusted() {
 fn another_protocol_and_nonsense_are_refused() {
     let old = OldProcess::start(1);
     let stream = UnixStream::connect(old.folder.path().join("s")).unwrap();
-    let request = HandoverRequest { protocol: PROTOCOL + 1, pid: 1, version: String::new(), timeout: 0 };
+    let request = HandoverRequest { protocol: PROTOCOL + 1, pid: 1, version: String::new(), timeout: 0, listens: None };
     wire::send(&stream, &request).unwrap();
     let answer: HandoverAnswer = wire::receive(&stream).unwrap();
     assert!(matches!(&answer, HandoverAnswer::Refused(reason) if reason.contains("version 1")), "{answer:?}");

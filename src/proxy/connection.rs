@@ -4,7 +4,8 @@
 //! reading ([`message_reader`]). It ends the wait for a client that is too slow ([`read_deadlines`], [`min_rate`]). What is wrong
 //! it refuses itself, with the declared headers, a log line and a count ([`record`]), and it replaces the answers that Pingora gives before
 //! any hook: 405 for CONNECT, 400 for a head that it can't parse. It gathers small writes, so that a head and a short body leave
-//! in one packet ([`answer_writer`]), and it closes so that the client can read its answer ([`lingering_close`]). In a drain it
+//! in one packet ([`answer_writer`]), and it closes so that the client can read its answer ([`lingering_close`]),
+//! or resets the connection of one that does not read ([`socket`]). In a drain it
 //! ends what has to end ([`super::drain`]). [`http2`] says what is different there.
 //!
 //! Hooks see a connection as [`client::ClientConnection`], fixed once the handshake is over, and act on its request through
@@ -19,6 +20,7 @@ mod message_reader;
 mod min_rate;
 mod read_deadlines;
 pub mod record;
+pub mod socket;
 mod stream;
 mod timer;
 

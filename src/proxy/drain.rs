@@ -19,6 +19,7 @@
 //! [`super::server::drain`] carries it out.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub struct Drain {
     pub(in crate::proxy) forced: AtomicUsize,
     pub(in crate::proxy) listeners: AtomicUsize,
     cut: AtomicU64,
+    /// The addresses on which the process that takes over accepts.
+    successor: OnceLock<Vec<SocketAddr>>,
     /// Wakes the task that runs the drain.
     pub(in crate::proxy) changed: Notify,
 }
@@ -102,6 +105,7 @@ impl Default for Drain {
             forced: AtomicUsize::new(0),
             listeners: AtomicUsize::new(0),
             cut: AtomicU64::new(0),
+            successor: OnceLock::new(),
             changed: Notify::new(),
         }
     }
@@ -166,9 +170,15 @@ impl Drain {
         ListenerOpen(self.clone())
     }
 
-    /// Whether what the kernel has queued on the listeners is ours to serve.
-    pub fn owns_queue(&self) -> bool {
-        self.reason() != Some(DrainReason::HandedOver)
+    /// The process that takes over accepts on the addresses `listens`. To be called before the drain begins.
+    pub fn handed_over(&self, listens: Vec<SocketAddr>) {
+        let _ = self.successor.set(listens);
+    }
+
+    /// Whether what the kernel has queued on the listener at `address` is ours to serve: nobody else accepts there.
+    pub fn owns_queue(&self, address: SocketAddr) -> bool {
+        let taken = || self.successor.get().is_none_or(|listens| listens.contains(&address));
+        self.reason() != Some(DrainReason::HandedOver) || !taken()
     }
 
     /// A request or connection has ended, or something else has changed that the drain depends on.

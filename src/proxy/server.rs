@@ -124,7 +124,7 @@ pub fn run(
         info!("listening on {address} ({name})");
         let metrics = runtime.metrics.listener(&name);
         let listener = Arc::new(ListenerContext { name, runtime: runtime.clone(), metrics });
-        let service = ListenerService::new(listener, socket, accept_gate.entry(), proxy.clone());
+        let service = ListenerService::new(listener, (address, socket), accept_gate.entry(), proxy.clone());
         server.add_service(service.watched_by(watchdog.as_ref()));
     }
     let admin = |auth| AdminHandler {

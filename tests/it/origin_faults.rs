@@ -1,6 +1,7 @@
 //! Faulty origins: what is not an answer is 502, a cut-off answer is never ended as complete, and a faulty connection is not
 //! reused.
 
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,6 +44,15 @@ fn cut(what: &str, gateway: &Gateway, path: &str) {
     assert!(error.to_string().contains("closed") || error.raw_os_error().is_some(), "{what}: {error}");
     let line = gateway.logged_path(path);
     assert_eq!((&line["decision"], &line["status"]), (&"fail".into(), &200.into()), "{what}: {line}");
+
+    // An answer that ends with its connection has no other way to say that it is not whole (RFC 9112 §6.3).
+    let mut client = gateway.connect();
+    client.send(format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
+    let mut all = Vec::new();
+    match client.stream().read_to_end(&mut all) {
+        Ok(_) => assert!(String::from_utf8_lossy(&all).contains("Content-Length: 10\r\n"), "{what}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{what}"),
+    }
 
     let mut client = H2::prior_knowledge(gateway.address());
     let error = client.request("GET", &format!("http://gateway.test{path}"), &[], b"").expect_err("a reset stream");

@@ -1,6 +1,6 @@
 //! Accept and read: clients that are slow, on purpose or not, each with the bound that ends the wait for them.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
@@ -118,7 +118,12 @@ fn a_client_that_takes_nothing_is_cut_off() {
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     bound_hits(&gateway, "write_idle", 1.0);
-    assert_eq!(gateway.logged(1)[0]["cause"], "client_closed");
+    let line = &gateway.logged(1)[0];
+    assert_eq!((&line["cause"], &line["decision"]), (&"client_too_slow".into(), &"fail".into()));
+    // A connection that is closed in order keeps for minutes what the kernel has taken for the client.
+    let mut rest = Vec::new();
+    let error = client.stream().read_to_end(&mut rest).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {} bytes", rest.len());
 }
 
 #[test]
@@ -135,8 +140,10 @@ fn a_client_that_takes_little_is_cut_off() {
         taken.extend_from_slice(&some[..count]);
         gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "answer_rate")]) == 1.0
     });
-    let _ = client.stream().read_to_end(&mut taken);
+    let error = client.stream().read_to_end(&mut taken).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert!(taken.len() < 32 << 20, "all of {} bytes came", taken.len());
+    assert_eq!(gateway.logged(1)[0]["cause"], "client_too_slow");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Further HTTP features: streaming without delay, interim answers, ranges, trailers, and answers without a body.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Mutex, mpsc};
 
 use crate::support::h2_client::H2;
@@ -223,6 +223,63 @@ fn a_body_that_waits_to_be_asked_for_is_sent_when_the_origin_asks() {
     assert!(client.until("\r\n\r\n").starts_with("HTTP/1.1 100"));
     client.send("body");
     assert!(client.until("\r\n\r\nbody").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn an_interim_answer_does_not_cost_the_connection() {
+    let origin = RawOrigin::start(|wire| {
+        while wire.head().is_some() {
+            wire.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
+            let body = wire.take(4).unwrap();
+            wire.send([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", &body[..]].concat());
+        }
+    });
+    let gateway = before(origin.address());
+    let mut client = Raw::open(&gateway);
+    for body in ["one.", "two."] {
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+        client.until("HTTP/1.1 100 Continue\r\n\r\n");
+        client.send(body);
+        let answer = client.until(&format!("\r\n\r\n{body}"));
+        assert!(answer.contains("Connection: keep-alive\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_is_answered_where_its_route_says_so() {
+    let (ended, go_on) = mpsc::channel::<()>();
+    let go_on = Mutex::new(go_on);
+    let origin = RawOrigin::start(move |wire| {
+        let Some(head) = wire.head() else { return };
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+        if head.contains("/answer") {
+            let _ = go_on.lock().unwrap().recv_timeout(DEADLINE);
+        }
+        if !head.contains("/abort") {
+            wire.send("late");
+        }
+        wire.drain();
+    });
+    let routes = "routes:
+  - { name: all, access: public, upstream: origin }
+  - { name: answer, match: { path: /answer }, access: public, upstream: origin, half_close: answer }
+";
+    let yaml = format!("process: {{ threads: 1 }}\nupstreams: {{ origin: {{ endpoints: [\"<o>\"] }} }}\n{routes}");
+    let gateway = Setup::new(&yaml).with("o", origin.address()).start();
+    for path in ["/abort", "/answer"] {
+        let mut client = Raw::open(&gateway);
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.until("\r\n\r\n");
+        client.0.shutdown(Shutdown::Write).unwrap();
+        if path == "/answer" {
+            // The one thread of the gateway has seen the end of the client's side when it has served another client.
+            gateway.get("/other").expect_status(200);
+            ended.send(()).unwrap();
+        }
+        assert_eq!(client.rest(), if path == "/answer" { "late" } else { "" });
+        let line = gateway.logged_path(path);
+        assert_eq!(line["cause"] == "client_closed", path == "/abort", "{line}");
+    }
 }
 
 #[test]

@@ -108,7 +108,19 @@ fn routes(
         routes = match (routes, action, addresses, access) {
             (Some(mut routes), Some(action), Some(addresses), Some(access)) => {
                 let place = ctx.place(&path);
-                routes.push(Route { name, place, addresses, access, limits, action, response, bounds, retries });
+                let answers_half_closed = written.half_close == raw::route::HalfClose::Answer;
+                routes.push(Route {
+                    name,
+                    place,
+                    addresses,
+                    access,
+                    limits,
+                    action,
+                    response,
+                    bounds,
+                    retries,
+                    answers_half_closed,
+                });
                 Some(routes)
             }
             _ => None,

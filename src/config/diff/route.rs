@@ -88,7 +88,8 @@ fn by_name(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Whole<'_>> {
 fn facts(whole: &Whole<'_>) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
     // What other routes or the file may say too stands elsewhere, and where it is written has no effect.
-    let Route { name: _, place: _, addresses, access, limits, action, response, bounds, retries } = whole.route;
+    let Route { name: _, place: _, addresses, access, limits, action, response, bounds, retries, answers_half_closed } =
+        whole.route;
     if let Some(matched) = whole.matched {
         matches(matched, &mut facts);
     }
@@ -104,6 +105,9 @@ fn facts(whole: &Whole<'_>) -> ConfigFacts {
     bounds::of_route(bounds, &mut facts);
     if let Some(retries) = retries {
         self::retries(retries, &mut facts);
+    }
+    if *answers_half_closed {
+        facts.tell(Effect::Setting, "half_close", "answer");
     }
     facts
 }

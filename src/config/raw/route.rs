@@ -78,8 +78,23 @@ pub struct Route {
     /// case.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoded_separators: EncodedSeparators,
+    /// What becomes of the request when its HTTP/1 client ends its own side of the connection after it, as `nc -N` and some
+    /// simple clients do. Default `abort`: most clients that do so have gone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub half_close: HalfClose,
 }
 } }
+
+/// What becomes of a request whose HTTP/1 client has ended its side of the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HalfClose {
+    /// The client counts as gone: the request to the origin is ended, and nothing is answered.
+    #[default]
+    Abort,
+    /// The request is answered. That a client has gone for good is noticed only when it is written to.
+    Answer,
+}
 
 /// How a path with encoded separators (`%2F`, `%5C`) is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

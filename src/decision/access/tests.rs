@@ -80,6 +80,7 @@ fn route(access: AccessRules, limits: &[u32]) -> policy::Route {
         response: Arc::new(response::ResponseRules::default()),
         bounds: crate::decision::bounds::RouteBounds { body: 0, body_idle: None, body_rate: None },
         retries: None,
+        answers_half_closed: false,
     }
 }
 

@@ -56,6 +56,7 @@ fn rules() -> Policy {
             response: Arc::clone(&response),
             bounds: crate::decision::bounds::RouteBounds { body: 100, body_idle: None, body_rate: None },
             retries: None,
+            answers_half_closed: false,
         }],
         limits: vec![
             Limit::new("per-caller".into(), "per-caller".into(), LimitKey::Principal, rate, false),

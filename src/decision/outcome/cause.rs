@@ -337,6 +337,16 @@ causes! {
         failure 499 Internal "The client closed the connection",
         help "Many of them point to clients that give up on slow answers."
     }
+    /// The client took its answer too slowly, and was cut off.
+    ClientTooSlow "client_too_slow" {
+        failure 408 DeadlineExceeded "The client took too little of the answer",
+        help "See `bounds.write_idle` and `bounds.answer_rate`. The connection was reset, so that what waited for the client is freed."
+    }
+    /// The client broke the rules of HTTP/2, or a bound on them, and its connection ended with all its requests.
+    Http2ConnectionError "http2_connection_error" {
+        failure 400 Internal "The client's HTTP/2 connection had to be ended",
+        help "The detail names the bound, or the error code (RFC 9113 §7) that the client was sent with GOAWAY."
+    }
     InternalError "internal_error" {
         failure 500 Internal "The gateway failed",
         help "A fault of the gateway itself: please report it with the lines of its log around it."
@@ -379,6 +389,11 @@ impl Cause {
     /// gateway, or the client's leaving.
     pub const fn is_refusal(self) -> bool {
         self.row().refusal
+    }
+
+    /// Whether the client can't be answered any more, for a reason of its own. It says nothing about an upstream.
+    pub const fn is_client_lost(self) -> bool {
+        matches!(self, Cause::ClientClosed | Cause::ClientTooSlow | Cause::Http2ConnectionError)
     }
 
     /// The `error` parameter of `Proxy-Status` (RFC 9209 §2.3), for failures beyond the gateway.

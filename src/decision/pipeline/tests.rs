@@ -48,6 +48,7 @@ fn rules() -> Policy {
             response: Arc::new(response::ResponseRules::default()),
             bounds: RouteBounds { body: 100, body_idle: None, body_rate: None },
             retries: None,
+            answers_half_closed: false,
         }],
         limits: Vec::new(),
         address_lists: Vec::new(),

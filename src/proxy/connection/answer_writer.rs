@@ -10,6 +10,7 @@ use pingora::protocols::Stream;
 use tokio::io::AsyncWrite;
 
 use super::min_rate::{MinRate, TooSlow};
+use super::socket::CloseMode;
 use super::timer::Timer;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pacing::Pacing;
@@ -28,11 +29,13 @@ pub(super) struct AnswerWriter {
     rate: MinRate,
     timer: Timer,
     metrics: Arc<Metrics>,
+    /// A client that takes too little is reset: the kernel would keep for it what it has been given.
+    close: CloseMode,
 }
 
 impl AnswerWriter {
     /// `pacing` bounds how slowly the client may take what is sent.
-    pub fn new(pacing: Pacing, metrics: Arc<Metrics>) -> Self {
+    pub fn new(pacing: Pacing, metrics: Arc<Metrics>, close: CloseMode) -> Self {
         AnswerWriter {
             bytes: Vec::new(),
             sent: 0,
@@ -40,6 +43,7 @@ impl AnswerWriter {
             rate: MinRate::new(pacing),
             timer: Timer::default(),
             metrics,
+            close,
         }
     }
 
@@ -139,7 +143,8 @@ impl AnswerWriter {
             Some(TooSlow::Rate) => Bound::AnswerRate,
             _ => Bound::WriteIdle,
         });
-        let denial = Denial::new(Cause::ClientClosed, "the client took too little of the answer");
+        self.close.reset();
+        let denial = Denial::new(Cause::ClientTooSlow, "the client took too little of the answer");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)))
     }
 }

@@ -1,14 +1,16 @@
 //! A client's connection: its facts, fixed once the handshake is over, and how long it may live.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pingora::proxy::Session;
 use pingora::server::ShutdownWatch;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 
+use super::socket::CloseMode;
+use crate::decision::outcome::Denial;
 use crate::decision::proxy_protocol::Announced;
 use crate::decision::request::connection::{ConnectionFacts, TlsFacts};
 use crate::proxy::drain::DrainStage;
@@ -33,6 +35,12 @@ pub struct ConnectionAddresses {
     pub destination: Option<SocketAddr>,
 }
 
+/// What the handshake of a connection settled, and how it will be closed.
+pub struct Established {
+    pub tls: Option<TlsFacts>,
+    pub close: CloseMode,
+}
+
 /// One client connection, shared by its stream and the hooks of its requests.
 pub struct ClientConnection {
     pub listener: Arc<ListenerContext>,
@@ -46,16 +54,20 @@ pub struct ClientConnection {
     open: AtomicU32,
     /// Tells Pingora that the connection is to take no more requests.
     retire: watch::Sender<bool>,
+    close: CloseMode,
+    /// Why the gateway has ended the connection, for the requests that end with it.
+    ended: OnceLock<Denial>,
     /// Wakes the requests that have tasks of their own, with every stage of a drain.
     stage_changes: Notify,
 }
 
 impl ClientConnection {
-    pub fn new(listener: Arc<ListenerContext>, addresses: ConnectionAddresses, tls: Option<TlsFacts>) -> Self {
+    pub fn new(listener: Arc<ListenerContext>, addresses: ConnectionAddresses, established: Established) -> Self {
         let ConnectionAddresses { peer, via, destination } = addresses;
+        let Established { tls, close } = established;
         let facts = ConnectionFacts { listener: listener.name.clone(), peer, tls };
-        let (requests, open, retire, stage_changes) = Default::default();
-        ClientConnection { listener, facts, via, destination, requests, open, retire, stage_changes }
+        let (requests, open, retire, ended, stage_changes) = Default::default();
+        ClientConnection { listener, facts, via, destination, requests, open, retire, close, ended, stage_changes }
     }
 
     /// What an origin is told of a request's client. Its port is known if the client is the connection's own peer, and 0
@@ -125,6 +137,21 @@ impl ClientConnection {
     /// Turns true when the connection retires.
     pub fn retirement(&self) -> ShutdownWatch {
         self.retire.subscribe()
+    }
+
+    /// How the socket is to be closed.
+    pub fn close_mode(&self) -> &CloseMode {
+        &self.close
+    }
+
+    /// The gateway ends the connection because of `denial`. The first reason counts.
+    pub(super) fn end_with(&self, denial: Denial) {
+        let _ = self.ended.set(denial);
+    }
+
+    /// Why the gateway has ended the connection, if it has.
+    pub fn end(&self) -> Option<&Denial> {
+        self.ended.get()
     }
 
     /// A drain has entered its next stage.

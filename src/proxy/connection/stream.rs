@@ -88,7 +88,7 @@ impl ClientStream {
             reader,
             deadlines: ReadDeadlines::new(began),
             head: Vec::new(),
-            writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone()),
+            writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone(), client.close_mode().clone()),
             client,
             replaced: false,
             lingering_close: None,
@@ -241,10 +241,10 @@ impl ClientStream {
         }
         let linger = if retires { MAX_LINGER_RETIRED } else { self.bounds.lingering_time };
         let max_bytes = self.bounds.lingering_bytes;
-        self.lingering_close
-            .get_or_insert_with(|| LingeringClose::new(linger, max_bytes))
-            .poll(&mut self.inner, cx)
-            .map(Ok)
+        let closing = self.lingering_close.get_or_insert_with(|| LingeringClose::new(linger, max_bytes));
+        ready!(closing.poll(&mut self.inner, cx));
+        self.client.close_mode().reset_if_stuck();
+        Poll::Ready(Ok(()))
     }
 
     /// Sends what is gathered.

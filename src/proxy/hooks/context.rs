@@ -334,7 +334,8 @@ impl Drop for Context {
         }
         if self.claim.is_some() {
             if self.outcome.is_none() {
-                let cut = || Denial::new(Cause::ClientClosed, "the request was cancelled");
+                let end = self.claim.as_ref().and_then(|claim| claim.control.connection().end().cloned());
+                let cut = || end.unwrap_or_else(|| Denial::new(Cause::ClientClosed, "the request was cancelled"));
                 let denial = self.shared.drain.ending(self.stream.is_some()).map_or_else(cut, DrainEnding::denial);
                 self.end_with(denial, false);
             }

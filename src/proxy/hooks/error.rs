@@ -24,11 +24,11 @@ pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 
         return 0;
     }
     // What carries a denial was found out by whoever failed; from other errors the cause is derived.
-    let denial = denial_of(e).cloned().unwrap_or_else(|| Denial::new(cause(e), detail(e)));
+    let denial = denial_of(e).cloned().unwrap_or_else(|| derived(e, ctx));
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
     let ends = matches!(denial.cause, Cause::StreamEnded | Cause::ShutDown);
-    if answered(session) || denial.cause == Cause::ClientClosed {
+    if answered(session) || denial.cause.is_client_lost() {
         let in_order = denial.cause == Cause::StreamEnded;
         ctx.end_with(denial, false);
         if in_order {
@@ -75,6 +75,14 @@ pub fn detail(e: &Error) -> String {
     }
 }
 
+/// The denial of an error that carries none. Why the gateway ended the connection explains more than that it has ended.
+fn derived(e: &Error, ctx: &Context) -> Denial {
+    let cause = cause(e);
+    let end =
+        ctx.claim.as_ref().filter(|_| cause == Cause::ClientClosed).and_then(|claim| claim.control.connection().end());
+    end.cloned().unwrap_or_else(|| Denial::new(cause, detail(e)))
+}
+
 /// The cause of a failure, by whose fault it is.
 fn cause(e: &Error) -> Cause {
     match e.esource() {
@@ -91,11 +99,10 @@ fn cause(e: &Error) -> Cause {
 fn downstream_cause(e: &Error) -> Cause {
     match e.etype() {
         ErrorType::ReadTimedout => Cause::RequestTimeout,
-        ErrorType::ReadError
-        | ErrorType::WriteError
-        | ErrorType::WriteTimedout
-        | ErrorType::ConnectionClosed
-        | ErrorType::H2Error => Cause::ClientClosed,
+        ErrorType::WriteTimedout => Cause::ClientTooSlow,
+        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => {
+            Cause::ClientClosed
+        }
         _ => Cause::MalformedRequest,
     }
 }

@@ -46,7 +46,7 @@ impl ProxyHttp for Gateway {
         faults::panic_at(FaultPlace::Task, &session.req_header().headers);
         let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
-        request::pace_body(ctx);
+        request::follow_route(session, ctx);
         match decision {
             Ok(None) => return Ok(false),
             Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,

@@ -70,10 +70,13 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_2
 }
 
-/// Lets the body of a request come as slowly as its route says.
-pub fn pace_body(ctx: &Context) {
+/// Gives the request's connection what its route says of it: how slowly the body may come, and what the end of the client's
+/// side of the connection means.
+pub fn follow_route(session: &mut Session, ctx: &Context) {
     if let (Some(id), Some(claim)) = (ctx.route(), &ctx.claim) {
-        claim.control.pace_body(ctx.serving.route(id).bounds.body_pacing());
+        let route = ctx.serving.route(id);
+        claim.control.pace_body(route.bounds.body_pacing());
+        session.as_mut().set_abort_on_close(!route.answers_half_closed);
     }
 }
 

@@ -79,6 +79,9 @@ pub fn is_final(status: StatusCode) -> bool {
 
 /// Prepares the client's side of the connection for an answer of the origin.
 pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Context) {
+    // Pingora closes a connection on which it answers before the request has come whole. An interim answer, which may well be
+    // what the client waits for with its body (RFC 9110 §10.1.1), is no reason to.
+    session.set_close_on_response_before_downstream_finish(is_final(header.status));
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
         ctx.stream = Some(ctx.shared.metrics.stream_open());
         if let Some(claim) = &ctx.claim {
@@ -100,6 +103,10 @@ pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Conte
         header.remove_header(&TRANSFER_ENCODING);
         if !header.headers.contains_key(CONTENT_LENGTH) {
             session.set_keepalive(None);
+            if let Some(claim) = &ctx.claim {
+                // Until it is whole: what is broken off must not look as if it were.
+                claim.control.connection().close_mode().reset();
+            }
         }
     }
     if is_final(header.status) {

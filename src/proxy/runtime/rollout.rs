@@ -46,7 +46,7 @@ impl Rollout {
 impl CanarySample {
     /// Counts the finished request of `record`.
     pub fn count(&self, record: &RequestRecord) {
-        if record.cause == Some(Cause::ClientClosed) {
+        if record.cause.is_some_and(Cause::is_client_lost) {
             // It says something about the client, and nothing about the configuration.
             return;
         }

@@ -18,8 +18,7 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerAp
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
-use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Ssl, Stream};
+use pingora::protocols::{SocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
@@ -36,10 +35,11 @@ use crate::config::snapshot;
 use crate::decision::bounds::Bounds;
 use crate::decision::request::connection::TlsFacts;
 use crate::proxy::connection::ClientStream;
-use crate::proxy::connection::client::{ClientConnection, ListenerContext};
+use crate::proxy::connection::client::{ClientConnection, Established, ListenerContext};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::monitor::max_header_list;
 use crate::proxy::connection::http2::session::paced;
+use crate::proxy::connection::socket::ClientSocket;
 use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::runtime::Runtime;
@@ -64,6 +64,8 @@ const BACKLOG: i32 = 4096;
 /// Serves one bound socket. What its connections are bound by is looked up as they come: a reload changes it.
 pub struct ListenerService {
     listener: Arc<ListenerContext>,
+    /// As in the configuration.
+    address: SocketAddr,
     admission: Arc<Admission>,
     accept_failures: LogThrottle,
     /// Held for as long as it is accepted from: what lets go of it closes the port, unless another process has it too.
@@ -77,7 +79,7 @@ pub struct ListenerService {
 impl ListenerService {
     pub fn new(
         listener: Arc<ListenerContext>,
-        socket: Arc<StdListener>,
+        (address, socket): (SocketAddr, Arc<StdListener>),
         entry: AcceptGateEntry,
         proxy: Arc<HttpProxy<Gateway>>,
     ) -> Self {
@@ -85,6 +87,7 @@ impl ListenerService {
             admission: Arc::new(Admission::new(listener.clone())),
             open: Some(listener.runtime.drain.listener()),
             listener,
+            address,
             accept_failures: LogThrottle::new(),
             socket: Some(socket),
             entry: Some(entry),
@@ -123,8 +126,8 @@ impl ListenerService {
             drop(admission);
             let AdmittedConnection { addresses, place, .. } = admitted;
             let place = CountedConnection::new(place, &drain);
-            let Some((stream, tls)) = established else { return };
-            let client = Arc::new(ClientConnection::new(listener, addresses, tls));
+            let Some((stream, established)) = established else { return };
+            let client = Arc::new(ClientConnection::new(listener, addresses, established));
             let retirement = client.retirement();
             let connection: Stream = Box::new(ClientStream::new(stream, client.clone()));
             let serve = async {
@@ -175,7 +178,7 @@ async fn establish(
     tls: Option<&Acceptor>,
     bound: Duration,
     listener: &ListenerContext,
-) -> Option<(Stream, Option<TlsFacts>)> {
+) -> Option<(Stream, Established)> {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = socket.set_nodelay(true);
     let deadline = Instant::now() + bound;
@@ -185,13 +188,13 @@ async fn establish(
     let peer = admitted.addresses.peer;
     let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
     let _ = digest.peer_addr.set(Some(peer.into()));
-    let mut stream = L4Stream::from(socket);
-    stream.set_socket_digest(digest);
-    let Some(acceptor) = tls else { return Some((Box::new(stream), None)) };
-    match tokio::time::timeout_at(deadline, acceptor.tls_handshake(stream)).await {
+    let socket = ClientSocket::new(socket, digest);
+    let close = socket.close_mode();
+    let Some(acceptor) = tls else { return Some((Box::new(socket), Established { tls: None, close })) };
+    match tokio::time::timeout_at(deadline, acceptor.tls_handshake(socket)).await {
         Ok(Ok(stream)) => {
             let facts = tls_facts(&stream);
-            Some((Box::new(stream), Some(facts)))
+            Some((Box::new(stream), Established { tls: Some(facts), close }))
         }
         Ok(Err(e)) => {
             listener.metrics.handshake_failed();
@@ -256,7 +259,7 @@ impl Service for ListenerService {
             }
         }
         // Pingora's own clean-up is left out: it drops idle connections, with a request that is on its way.
-        if drain.owns_queue() {
+        if drain.owns_queue(self.address) {
             self.serve_queued(socket);
         }
         info!("listener {} closed", self.listener.name);

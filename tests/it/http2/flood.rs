@@ -8,7 +8,7 @@ use crate::support::h2_raw::{
     self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING, PRIORITY,
     REFUSED_STREAM, RST_STREAM, RawH2, SETTINGS, frame, get, post, reset, window_update,
 };
-use crate::support::wait::DEADLINE;
+use crate::support::wait::{self, DEADLINE};
 use crate::support::{Answer, Origin, Setup};
 
 /// Sends `frames` until the gateway ends the connection, which it must do calmly and alone.
@@ -197,5 +197,24 @@ fn a_busy_client_is_no_flood() {
         for answer in client.get_together("http://gateway.test/", &[], 25) {
             assert_eq!(answer.expect_status(200).body.len(), 40_000);
         }
+    }
+}
+
+#[test]
+fn the_log_names_the_error_that_ended_the_connection() {
+    let origin = Origin::always(Answer::ok("late").after(Duration::from_secs(20)));
+    let gateway = gate(&origin);
+    let ends: [(&str, &str, Vec<u8>); 2] = [
+        // An increment of 0 (RFC 9113 §6.9).
+        ("/broken", "PROTOCOL_ERROR", window_update(0, 0)),
+        ("/flooded", "too many control frames", frame(h2_raw::PING, 0, 0, &[0; 8]).repeat(200)),
+    ];
+    for (path, detail, end) in ends {
+        let mut client = RawH2::connect(gateway.address());
+        client.send(&get(1, path));
+        wait::until_true("the origin to be asked", || origin.requests().iter().any(|request| request.target == path));
+        client.send(&end);
+        let line = gateway.logged_path(path);
+        assert_eq!((&line["cause"], &line["detail"]), (&"http2_connection_error".into(), &detail.into()), "{line}");
     }
 }

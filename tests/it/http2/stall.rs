@@ -210,7 +210,7 @@ fn a_client_without_a_window_loses_the_stream_and_not_the_connection() {
     client.send(&get(1, "/blocked"));
     assert_eq!(client.end_of(1), End::BrokenOff(200));
     let line = gateway.logged_path("/blocked");
-    assert_eq!(line["cause"], "client_closed", "{line}");
+    assert_eq!(line["cause"], "client_too_slow", "{line}");
     bitten(&gateway, "write_idle");
     // With a window of its own, another stream is served; the connection's is what it was.
     client.send(&[get(3, "/open"), window_update(3, 200_000), window_update(0, 200_000)].concat());

@@ -142,6 +142,8 @@ pub struct FloodDetector {
     sending_block: bool,
     /// Found while looking at what leaves.
     found: Option<FloodViolation>,
+    /// The error code of the GOAWAY with which the HTTP/2 library has ended the connection.
+    library_error: Option<u32>,
 }
 
 /// A header block that is arriving.
@@ -167,6 +169,7 @@ impl FloodDetector {
             outgoing: FrameReader::default(),
             sending_block: false,
             found: None,
+            library_error: None,
         }
     }
 
@@ -205,13 +208,21 @@ impl FloodDetector {
                 RST_STREAM if frame.number(0).is_some_and(blames_client) && !self.resets.charge(1, now()) => {
                     self.found = Some(FloodViolation::Resets);
                 }
-                GOAWAY if frame.number(4) == Some(ENHANCE_YOUR_CALM) => {
-                    violation = Some(FloodViolation::of_library(frame.start().get(8..).unwrap_or_default()));
+                GOAWAY => {
+                    self.library_error = frame.number(4).filter(|code| *code != NO_ERROR);
+                    if self.library_error == Some(ENHANCE_YOUR_CALM) {
+                        violation = Some(FloodViolation::of_library(frame.start().get(8..).unwrap_or_default()));
+                    }
                 }
                 _ => {}
             }
         }
         violation
+    }
+
+    /// The error code of the GOAWAY with which the HTTP/2 library has ended the connection (RFC 9113 §7), if it has.
+    pub fn library_error(&self) -> Option<u32> {
+        self.library_error
     }
 
     /// Until when the client must go on, if something is incomplete.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 use super::flood::{FloodBounds, FloodDetector, FloodViolation};
+use super::frame::error_name;
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::ReadRules;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::timer::Timer;
@@ -69,6 +71,9 @@ impl Http2Monitor {
         if let Some(violation) = self.flood.sent(bytes, Instant::now) {
             report(violation, client);
         }
+        if let Some(code) = self.flood.library_error() {
+            client.end_with(Denial::new(Cause::Http2ConnectionError, error_name(code)));
+        }
     }
 
     /// Ready when the client has let something incomplete wait for too long. To be called when nothing more arrives.
@@ -109,6 +114,7 @@ impl Http2Monitor {
 }
 
 fn report(violation: FloodViolation, client: &ClientConnection) {
+    client.end_with(Denial::new(Cause::Http2ConnectionError, violation.reason()));
     client.listener.runtime.metrics.bound_hit(violation.bound());
     debug!(
         "HTTP/2 connection of {} on listener {} ended: {}",

@@ -33,6 +33,8 @@ impl ClientStream {
             self.writer.extend(&goaway);
         }
         self.cut_off = true;
+        // What the client has made no room for is not worth keeping.
+        self.client.close_mode().reset_if_stuck();
         if self.poll_send(cx).is_ready() {
             let _ = Pin::new(&mut self.inner).poll_flush(cx);
         }

@@ -184,6 +184,7 @@ impl fmt::Display for Remaining {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use super::*;
@@ -209,10 +210,14 @@ mod tests {
     #[tokio::test]
     async fn a_successor_takes_over_without_a_notice_and_with_what_is_queued() {
         let runtime = runtime("drain_notice: 1h, drain: 1h");
-        assert!(runtime.drain.owns_queue());
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert!(runtime.drain.owns_queue(address(1)));
+        runtime.drain.handed_over(vec![address(1)]);
         runtime.drain.begin(DrainReason::HandedOver);
         assert_eq!(run_drain(&runtime).await, 0);
-        assert!(!runtime.drain.owns_queue());
+        assert!(!runtime.drain.owns_queue(address(1)));
+        // It listens elsewhere, and nobody would answer here.
+        assert!(runtime.drain.owns_queue(address(2)));
         assert_eq!(runtime.drain.stage(), DrainStage::Leaving);
     }
 
