@@ -19,6 +19,7 @@
 pub mod api;
 pub mod command;
 pub mod connection;
+mod liveness;
 mod readiness;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use serde::Serialize;
 
 use self::api::{AdminError, ErrorCode, ReadinessReport, Versioned};
 use self::command::{AdminCommand, CommandHandler};
+pub use self::liveness::Liveness;
 pub use self::readiness::Readiness;
 use crate::secret::Secret;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +41,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct AdminHandler {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    pub liveness: Arc<Liveness>,
     pub commands: Arc<dyn CommandHandler>,
     pub auth: AdminAuth,
 }
@@ -61,17 +64,24 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
+const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 impl AdminHandler {
     /// Answers `request`. The answer to HEAD is that to GET: the server leaves its body out (RFC 9110 §9.3.2).
     pub fn handle(&self, request: &Request<()>) -> Response<Bytes> {
         let path = request.uri().path();
+        if matches!(self.auth, AdminAuth::None) && !is_asked_by_address(request) {
+            return refuse(
+                ErrorCode::HostMisdirected,
+                "without `admin.token`, ask by an IP address or `localhost`, and not from a web page",
+            );
+        }
         let authorized = self.authorizes(request);
         if !authorized && !matches!(path, "/livez" | "/readyz") {
             let mut response = refuse(ErrorCode::TokenRequired, "a token is required (`Authorization: Bearer`)");
@@ -80,7 +90,8 @@ impl AdminHandler {
         }
         let answer: fn(&AdminHandler) -> Response<Bytes> = match path {
             "/" => |_| respond(StatusCode::OK, TEXT, PATHS),
-            "/livez" => |_| respond(StatusCode::OK, TEXT, "ok\n"),
+            "/livez" if self.liveness.is_alive() => |_| respond(StatusCode::OK, TEXT, "ok\n"),
+            "/livez" => |_| respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a thread that serves has stopped\n"),
             "/readyz" if authorized => |admin| admin.ready(true),
             "/readyz" => |admin| admin.ready(false),
             "/metrics" => |admin| respond(StatusCode::OK, METRICS, admin.metrics.render()),
@@ -141,6 +152,20 @@ impl AdminHandler {
     }
 }
 
+/// Whether `request` names its host as an address or as `localhost`, and comes from no page of another origin.
+fn is_asked_by_address(request: &Request<()>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    // Every browser sends one.
+    let Some(host) = hosts.next() else { return true };
+    let (Ok(host), None) = (host.to_str(), hosts.next()) else { return false };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    let origin = request.headers().get(header::ORIGIN).map(HeaderValue::as_bytes);
+    let own = origin.is_none_or(|origin| origin.strip_prefix(b"http://") == Some(host.as_bytes()));
+    (address || name.eq_ignore_ascii_case("localhost")) && own
+}
+
 /// An error as an answer.
 fn refuse(code: ErrorCode, error: &str) -> Response<Bytes> {
     respond_json(code.status(), &Versioned::new(AdminError::new(code, error)))
@@ -185,7 +210,13 @@ mod tests {
 
     fn admin() -> AdminHandler {
         let commands = Arc::new(TestCommands);
-        AdminHandler { metrics: Arc::default(), readiness: Arc::default(), commands, auth: AdminAuth::None }
+        AdminHandler {
+            metrics: Arc::default(),
+            readiness: Arc::default(),
+            liveness: Arc::default(),
+            commands,
+            auth: AdminAuth::None,
+        }
     }
 
     fn guarded() -> AdminHandler {
@@ -206,6 +237,28 @@ mod tests {
 
     fn body(response: &Response<Bytes>) -> &str {
         std::str::from_utf8(response.body()).unwrap()
+    }
+
+    #[test]
+    fn a_web_page_can_not_ask_an_open_listener() {
+        let ask = |admin: &AdminHandler, host: &str, origin: Option<&str>| {
+            let mut request = Request::builder().uri("/metrics").header(header::HOST, host);
+            if let Some(origin) = origin {
+                request = request.header(header::ORIGIN, origin);
+            }
+            admin.handle(&request.body(()).unwrap()).status().as_u16()
+        };
+        for host in ["127.0.0.1:9", "[::1]:9", "localhost", "LocalHost:9", "10.1.2.3"] {
+            assert_eq!(ask(&admin(), host, None), 200, "{host}");
+            assert_eq!(ask(&admin(), host, Some(&format!("http://{host}"))), 200, "{host}");
+            assert_eq!(ask(&admin(), host, Some("https://evil.example")), 421, "{host}");
+            assert_eq!(ask(&admin(), host, Some("null")), 421, "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example:9", "localhost.evil.example", "", "1 2"] {
+            assert_eq!(ask(&admin(), host, None), 421, "{host}");
+            // Who has the token is no web page.
+            assert_eq!(ask(&guarded(), host, None), 401, "{host}");
+        }
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use nix::unistd::{Uid, dup2_stdout, setsid};
 
-use crate::admin::Readiness;
 use crate::admin::api::StartInfo;
+use crate::admin::{Liveness, Readiness};
 use crate::app::commands::CommandExecutor;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
@@ -35,6 +35,7 @@ use crate::proxy::upkeep::watchdog::Watchdog;
 use crate::runtime_folder::{CONTROL, RuntimeFolder, RuntimeFolderChoice, RuntimeFolderError, UPGRADE};
 use crate::service_manager::{NotifySettings, ServiceManager};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::program_log;
 
 /// Why the gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,12 @@ pub struct App {
     runtime: Option<RuntimeSockets>,
     takeover: Option<Takeover>,
 }
+
+/// How often the threads that serve are watched where no service manager says it.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// `/livez` fails when so many pulses were missed.
+const MISSED_PULSES: u32 = 3;
 
 /// The sockets of this process in the runtime folder.
 struct RuntimeSockets {
@@ -135,6 +142,9 @@ impl App {
     /// Serves until a signal ends the process, or until another one has taken over.
     pub fn serve(self) -> ! {
         let App { watched, source, sockets, shared, start, process, runtime, takeover } = self;
+        if let Err(e) = program_log::write_in_background() {
+            warn!("requests may wait for whoever reads these messages: {e}");
+        }
         let commands = Arc::new(CommandExecutor::new(source.clone(), start, process.clone()));
         if watched {
             watch::start(source, commands.clone());
@@ -159,13 +169,19 @@ impl App {
             warn!("commands cannot reach this process, or it cannot report that it is ready: {e}");
         }
         let manager = process.service_manager.clone();
-        let watchdog =
-            manager.settings().watchdog_interval().map(|every| Watchdog::new(every, move || manager.watchdog()));
+        let interval = manager.settings().watchdog_interval().unwrap_or(PULSE);
+        let liveness = Arc::new(Liveness::new(interval * MISSED_PULSES));
+        let pulse = liveness.clone();
+        let watchdog = Watchdog::new(interval, move || {
+            pulse.pulse();
+            manager.watchdog();
+        });
         let surroundings = ServerEnvironment {
             control,
             accept_gate: process.accept_gate.clone(),
             followed: process.followed.subscribe(),
             watchdog,
+            liveness,
             shutdown_hooks: process.clone(),
         };
         server::run(sockets, shared, process.readiness.clone(), commands, surroundings)
@@ -217,7 +233,7 @@ fn request_takeover(
 /// Drops the privileges that are not needed any more, and warns about those that stay.
 fn restrict(snapshot: &Snapshot) -> Result<(), PrivilegesError> {
     let user = snapshot.process.user.as_ref();
-    privileges::restrict(user)?;
+    privileges::restrict(user, snapshot.process.core_dumps)?;
     let Some(user) = user else {
         if privileges::is_root() {
             warn!("running as root: name a user in `process.user`, or start as one that may bind the ports");

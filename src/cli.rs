@@ -27,9 +27,16 @@ use clap::Parser;
 use args::{Args, CliCommand};
 use output::{ExitStatus, Printer};
 
+use crate::signal_mask;
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
+    // First of all: what a supervisor sends to a gateway that is about to start must not end it.
+    signal_mask::block();
     let args = Args::parse();
+    if !matches!(args.command, CliCommand::Run(_) | CliCommand::Demo(_)) {
+        signal_mask::unblock();
+    }
     let mut printer = Printer::standard();
     let status = dispatch(args.command, &mut printer);
     printer.finish(status).into()

@@ -4,6 +4,7 @@
 //! has to be armed by the environment variable [`VARIABLE`], so that a test build is no gateway that strangers can break.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use http::HeaderMap;
 
@@ -26,7 +27,12 @@ pub enum FaultPlace {
     Response,
     /// Where nothing catches it: the task of the request ends.
     Task,
+    /// No panic: the thread that serves the request stands still for [`STALL`].
+    Stall,
 }
+
+/// How long a thread stands still that was asked to.
+const STALL: Duration = Duration::from_secs(4);
 
 impl FaultPlace {
     /// The value of the header.
@@ -37,6 +43,7 @@ impl FaultPlace {
             FaultPlace::Upstream => "panic-in-upstream",
             FaultPlace::Response => "panic-in-response",
             FaultPlace::Task => "panic-in-task",
+            FaultPlace::Stall => "stall",
         }
     }
 }
@@ -46,6 +53,14 @@ impl FaultPlace {
 pub fn panic_at(place: FaultPlace, headers: &HeaderMap) {
     if is_asked(place, headers) {
         panic!("a fault was asked for");
+    }
+}
+
+/// Stands still if `headers` ask for it and the process is armed. Nothing at all without the feature.
+#[inline]
+pub fn stall(headers: &HeaderMap) {
+    if is_asked(FaultPlace::Stall, headers) {
+        std::thread::sleep(STALL);
     }
 }
 

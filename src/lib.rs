@@ -79,5 +79,6 @@ pub mod proxy;
 pub mod runtime_folder;
 pub mod secret;
 pub mod service_manager;
+pub mod signal_mask;
 pub mod state;
 pub mod telemetry;

@@ -32,6 +32,8 @@ pub enum PrivilegesError {
     Reversible(UserIds),
     #[error("cannot set PR_SET_NO_NEW_PRIVS: {0}")]
     NoNewPrivileges(io::Error),
+    #[error("cannot set PR_SET_DUMPABLE: {0}")]
+    Dumpable(io::Error),
 }
 
 /// A user and a group by number.
@@ -53,12 +55,20 @@ pub fn is_root() -> bool {
 }
 
 /// Becomes `user` without supplementary groups, if it is given. Sets PR_SET_NO_NEW_PRIVS in any case, since the gateway starts
-/// no program that would need more. Must be called before the first thread is started.
+/// no program that would need more, and, unless `core_dumps`, lets no core file be written and no debugger of the same user
+/// attach: the memory holds private keys. Must be called before the first thread is started.
 ///
 /// # Errors
 /// When the user or its group does not exist, when the process is neither root nor already that user, or when root could be
 /// regained.
-pub fn restrict(user: Option<&User>) -> Result<(), PrivilegesError> {
+pub fn restrict(user: Option<&User>, core_dumps: bool) -> Result<(), PrivilegesError> {
+    let restricted = become_restricted(user);
+    // Last: changing the user may set it anew (fs.suid_dumpable).
+    nix::sys::prctl::set_dumpable(core_dumps).map_err(|source| PrivilegesError::Dumpable(source.into()))?;
+    restricted
+}
+
+fn become_restricted(user: Option<&User>) -> Result<(), PrivilegesError> {
     nix::sys::prctl::set_no_new_privs().map_err(|source| PrivilegesError::NoNewPrivileges(source.into()))?;
     let Some(user) = user else { return Ok(()) };
     let target = resolve(user)?;
@@ -129,10 +139,7 @@ fn become_user(target: UserIds) -> Result<(), PrivilegesError> {
     };
     unistd::setgroups(&[]).map_err(failed)?;
     unistd::setresgid(gid, gid, gid).map_err(failed)?;
-    unistd::setresuid(uid, uid, uid).map_err(failed)?;
-    // The memory holds private keys: no core file, and no debugger of the same user. Linux does so by itself, unless
-    // fs.suid_dumpable is set otherwise.
-    nix::sys::prctl::set_dumpable(false).map_err(failed)
+    unistd::setresuid(uid, uid, uid).map_err(failed)
 }
 
 /// Checks that root can't be regained, as a capability that was left (CAP_SETUID) would allow.

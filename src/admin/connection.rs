@@ -161,6 +161,7 @@ mod tests {
         let admin = Arc::new(AdminHandler {
             metrics: Arc::default(),
             readiness: Arc::default(),
+            liveness: Arc::default(),
             commands: Arc::new(NoCommands),
             auth: AdminAuth::PeerCredentials,
         });
@@ -233,6 +234,7 @@ mod tests {
         let admin = AdminHandler {
             metrics: Arc::default(),
             readiness: Arc::default(),
+            liveness: Arc::default(),
             commands: Arc::new(NoCommands),
             auth: AdminAuth::None,
         };

@@ -18,6 +18,7 @@ use crate::proxy::server;
 use crate::proxy::server::accept_gate::AcceptGate;
 use crate::runtime_folder::RuntimeFolder;
 use crate::service_manager::ServiceManager;
+use crate::telemetry::program_log;
 
 /// For listeners to begin to accept, once they may.
 const OPENING: Duration = Duration::from_secs(5);
@@ -143,9 +144,13 @@ impl GatewayProcess {
     fn fail(&self, error: &TakeoverError) {
         error!("did not take over: {error}");
         server::signals::ShutdownHooks::exiting(self);
+        program_log::flush(FLUSH);
         std::process::exit(UNAVAILABLE)
     }
 }
+
+/// For the last messages.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// EX_UNAVAILABLE of `sysexits.h`, as the command line's `ExitStatus::Unavailable`.
 const UNAVAILABLE: i32 = 69;

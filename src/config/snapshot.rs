@@ -364,6 +364,8 @@ pub struct ProcessConfig {
     pub history: u32,
     /// Whom the process becomes once its sockets are bound.
     pub user: Option<User>,
+    /// Whether it may leave a core file and be debugged by its own user.
+    pub core_dumps: bool,
 }
 
 /// A user of the operating system as written: names, or numbers.

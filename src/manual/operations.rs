@@ -33,7 +33,8 @@
 //!   wait longer than the drain may take.
 //! * **Low resources.** The limit on descriptors is raised to what the bounds need, or the start reports what is missing
 //!   (`src/proxy/runtime/descriptors.rs`). A log that can't be written loses lines, which are counted, and no
-//!   request ([`telemetry::access_log`](crate::telemetry::access_log)).
+//!   request ([`telemetry::access_log`](crate::telemetry::access_log)); nor does a standard error that nobody reads
+//!   ([`telemetry::program_log`](crate::telemetry::program_log)).
 //! * **Log rotation.** The file is moved and reopened at SIGUSR1: `deploy/logrotate/portcullis`.
 //! * **Alerts.** `deploy/prometheus/rules.yaml` has an alert for each of these, and a test triggers every one of them;
 //!   `deploy/grafana/portcullis.json` shows the history. Every name of a metric is declared in one place
@@ -57,5 +58,6 @@
 //! * `tests/it/deploy/rotation.rs::rotation_under_load_loses_no_line`
 //! * `tests/it/deploy/metrics.rs::dashboards_and_rules_name_only_metrics_and_labels_that_exist`
 //! * `tests/it/deploy/metrics.rs::every_alert_is_tried`
+//! * `tests/it/process.rs::a_reader_of_messages_that_stands_still_holds_up_nothing`
 //! * `tests/it/admin.rs::health_tells_ready_from_not_ready_and_from_nothing_there`
 //! * `tests/it/cli.rs::run_refuses_what_check_refuses`

@@ -24,9 +24,11 @@
 //!   byte of a client is read ([`privileges`](crate::privileges)). Log files are opened after that, so that root creates no
 //!   file in a folder that another user can write to.
 //! * `check` and the start warn of a key or a file of secrets that others can read.
+//! * No core file is written, and no debugger of the gateway's own user can attach, unless `process.core_dumps` says so.
 //! * A panic ends only its request: a 500 with the declared headers, one log line, one count, its slots released, its connection
 //!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic outside of a request ends one connection or one stream.
-//! * The admin listener takes only loopback addresses unless it has a `token`, and changes nothing without one
+//! * The admin listener takes only loopback addresses unless it has a `token`, and changes nothing without one; then it also
+//!   answers only who asks by an address, so that no web page can read it by DNS rebinding
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
 //!   and time, and shares no port with clients.
 //! * Commands come over a socket in a folder that only the owner can access, from processes of that user or root, as the kernel
@@ -57,6 +59,10 @@
 //! * `tests/it/process.rs::root_is_given_up_by_every_thread_once_sockets_and_keys_are_held`
 //! * `tests/it/process.rs::whoever_is_not_root_can_not_become_somebody_else`
 //! * `tests/it/process.rs::a_key_that_others_can_read_is_named_with_what_to_do`
+//! * `tests/it/process.rs::its_memory_is_no_ones_to_read_unless_that_is_asked_for`
+//! * `tests/it/process.rs::no_signal_that_is_none_of_its_ends_ends_a_process_that_starts`
+//! * `tests/it/process.rs::a_thread_that_stands_still_is_no_life`
+//! * `src/admin.rs::a_web_page_can_not_ask_an_open_listener`
 //! * `tests/it/fault.rs::a_panic_is_a_sealed_500_and_ends_the_connection`
 //! * `tests/it/fault.rs::a_panic_that_nothing_catches_closes_the_connection_and_is_recorded_all_the_same`
 //! * `tests/it/fault.rs::a_panic_is_told_once_with_its_place_and_without_the_request`

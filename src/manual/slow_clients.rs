@@ -41,6 +41,8 @@
 //!   Time in which the gateway waits for the origin is not counted.
 //! * A client can read a refusal while it still sends: for a short, bounded time the rest of its request is read and
 //!   discarded, because a reset could overtake the answer (RFC 9112 §9.6).
+//! * A client that is cut because it does not read is reset: closing in order would keep for minutes what the kernel has taken
+//!   for it ([`proxy::connection::socket`](crate::proxy::connection::socket)). The log calls it `client_too_slow`.
 //! * Extensions and trailers of chunks are bounded apart from the body
 //!   ([`decision::request::chunked`](crate::decision::request::chunked)).
 //! * `connections` and `connections_per_address` bound the number of connections, in total and for each address (an IPv6

@@ -33,10 +33,11 @@ use super::upkeep::health::UpkeepService;
 use super::upkeep::watchdog::Watchdog;
 use super::upstream::mirror;
 use crate::admin::command::CommandHandler;
-use crate::admin::{AdminAuth, AdminHandler, Readiness};
+use crate::admin::{AdminAuth, AdminHandler, Liveness, Readiness};
 use crate::config::snapshot::Snapshot;
 use crate::state::upstreams::EndpointView;
 use crate::telemetry::metrics::{Bound, EndpointSample, set_total};
+use crate::telemetry::program_log;
 
 /// Sockets that are bound.
 pub struct BoundSockets {
@@ -53,7 +54,9 @@ pub struct ServerEnvironment {
     /// Becomes true when another process has followed this one, which then drains.
     pub followed: watch::Receiver<bool>,
     /// Whom the threads that serve tell that they do.
-    pub watchdog: Option<Arc<Watchdog>>,
+    pub watchdog: Arc<Watchdog>,
+    /// Whether they have done so lately.
+    pub liveness: Arc<Liveness>,
     pub shutdown_hooks: Arc<dyn ShutdownHooks>,
 }
 
@@ -112,7 +115,8 @@ pub fn run(
     commands: Arc<dyn CommandHandler>,
     surroundings: ServerEnvironment,
 ) -> ! {
-    let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, shutdown_hooks } = surroundings;
+    let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, liveness, shutdown_hooks } =
+        surroundings;
     let snapshot = runtime.store.load().snapshot.clone();
     let conf = Arc::new(server_conf(&snapshot));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
@@ -125,11 +129,12 @@ pub fn run(
         let metrics = runtime.metrics.listener(&name);
         let listener = Arc::new(ListenerContext { name, runtime: runtime.clone(), metrics });
         let service = ListenerService::new(listener, (address, socket), accept_gate.entry(), proxy.clone());
-        server.add_service(service.watched_by(watchdog.as_ref()));
+        server.add_service(service.watched_by(&watchdog));
     }
     let admin = |auth| AdminHandler {
         metrics: runtime.metrics.clone(),
         readiness: readiness.clone(),
+        liveness: liveness.clone(),
         commands: commands.clone(),
         auth,
     };
@@ -189,6 +194,7 @@ fn scrape(runtime: &Arc<Runtime>) {
         let overflowed = serving.limits.iter().map(|limit| limit.overflowed()).sum();
         set_total(&metrics.limit_overflow, overflowed);
         metrics.set_bound_hits(Bound::LimitKeys, overflowed);
+        set_total(&metrics.program_log_dropped, program_log::dropped());
         set_total(&metrics.access_log_dropped, runtime.state.access_logs.dropped());
         set_total(&metrics.access_log_write_errors, runtime.state.access_logs.write_errors());
         metrics.draining.set((runtime.drain.stage() as u8).into());

@@ -42,6 +42,7 @@ pub struct Metrics {
     /// Keys that shared a bucket because the table of limits was full.
     pub limit_overflow: IntCounter,
     /// Lines of the access log dropped because its queue was full.
+    pub program_log_dropped: IntCounter,
     pub access_log_dropped: IntCounter,
     /// Failed writes of the access log.
     pub access_log_write_errors: IntCounter,
@@ -87,6 +88,7 @@ impl Metrics {
         gauge_vec(&registry, names::BUILD_INFO).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Metrics {
             limit_overflow: counter(&registry, names::LIMIT_OVERFLOW),
+            program_log_dropped: counter(&registry, names::PROGRAM_LOG_DROPPED),
             access_log_dropped: counter(&registry, names::LOG_DROPPED),
             access_log_write_errors: counter(&registry, names::LOG_WRITE_ERRORS),
             handover_failures: counter(&registry, names::HANDOVER_FAILURES),

@@ -1,16 +1,23 @@
 //! The program log: messages about the gateway rather than one request, on stderr. A panic is logged with its location and
 //! without data of the request.
+//!
+//! Once the gateway serves, lines go through a bounded queue to a thread of their own: standard error may be a pipe whose reader
+//! stands still, and no request may wait for it.
+
+mod queue;
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
-use env_logger::{Builder, Target};
-use log::{Level, Record, debug, error};
+use env_logger::{Builder, Logger};
+use log::{Level, Log, Metadata, Record, debug, error};
 
+use self::queue::LineQueue;
 use super::timestamp::Rfc3339;
 
 /// The environment variable that replaces [`DEFAULT_FILTER`], in the form `level` or `target=level`, with commas between.
@@ -23,11 +30,62 @@ pub const DEFAULT_FILTER: &str = "error,portcullis=info,pingora=off";
 /// Installs the logger. Later calls change nothing, so that tests may call it too.
 pub fn init() {
     let filter = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let _ = Builder::new()
-        .parse_filters(&filter)
-        .target(Target::Stderr)
-        .format(|out, record| writeln!(out, "{}", line(SystemTime::now(), record)))
-        .try_init();
+    let filter = Builder::new().parse_filters(&filter).build();
+    let level = filter.filter();
+    if log::set_boxed_logger(Box::new(ProgramLog { filter })).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Has lines written by a thread of their own from here on, so that nobody who logs waits for standard error.
+///
+/// # Errors
+/// When the thread can't be started. Lines are then written by those who log, as before.
+pub fn write_in_background() -> io::Result<()> {
+    let (queue, writer) = LineQueue::new();
+    writer.start(dropped)?;
+    let _ = QUEUE.set(queue);
+    Ok(())
+}
+
+/// Lines that were dropped because what reads standard error stood still.
+pub fn dropped() -> u64 {
+    QUEUE.get().map_or(0, LineQueue::dropped)
+}
+
+/// Waits until what was logged so far is written, for `time` at most. To be called before the process ends.
+pub fn flush(time: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(time);
+    }
+}
+
+/// Of the process: there is one standard error.
+static QUEUE: OnceLock<LineQueue> = OnceLock::new();
+
+/// Writes what the filter lets through.
+struct ProgramLog {
+    filter: Logger,
+}
+
+impl Log for ProgramLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.filter.matches(record) {
+            return;
+        }
+        let line = line(SystemTime::now(), record);
+        match QUEUE.get() {
+            Some(queue) => queue.push(line),
+            // There is nobody to tell that the log itself fails.
+            None => drop(writeln!(io::stderr(), "{line}")),
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// Logs panics to this log, in its format, instead of the standard library's output.

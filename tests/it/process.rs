@@ -1,15 +1,18 @@
 //! The process: its user, and warnings about keys that others can read.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use nix::unistd::{Uid, User};
 
 use crate::support::certs::Authority;
-use crate::support::client::{Client, Tls};
-use crate::support::gateway::{BINARY, output_in_time};
+use crate::support::client::{self, Client, Tls};
+use crate::support::gateway::{BINARY, kill, output_in_time};
+use crate::support::ports::free_address;
 use crate::support::{Gateway, Setup, wait};
 
 const FIXED: &str = "routes: [{ name: all, access: public, respond: { body: ok } }]\n";
@@ -190,4 +193,93 @@ fn a_key_that_others_can_read_is_named_with_what_to_do() {
     assert_eq!(output.status.code(), Some(0));
     let help = format!("help: `chmod 600 {}`", setup.dir().join("link.key").display());
     assert!(words(&output).contains("warning[key_readable]") && words(&output).contains(&help), "{}", words(&output));
+}
+
+/// A process that a test started by itself; it ends with the test.
+struct OwnChild(Child);
+
+impl Drop for OwnChild {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_reader_of_messages_that_stands_still_holds_up_nothing() {
+    let (address, admin) = (free_address(), free_address());
+    let setup = Setup::new(&format!(
+        "listeners: [{{ name: main, address: \"{address}\" }}]\nadmin: {{ address: \"{admin}\" }}\n{FIXED}"
+    ))
+    .variable("PORTCULLIS_LOG", "trace");
+    let mut command = setup.command();
+    let command = command.arg("run").arg(setup.write()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = OwnChild(command.spawn().expect("the binary starts"));
+    wait::until_true("the gateway to listen", || TcpStream::connect(admin).is_ok());
+    wait::until_true("messages to find no room", || {
+        client::get(address, "/").expect_status(200);
+        let metrics = client::get(admin, "/metrics").expect_status(200).text();
+        let dropped = metrics.lines().find_map(|line| line.strip_prefix("portcullis_program_log_dropped_total "));
+        dropped.is_some_and(|count| count != "0")
+    });
+    client::get(address, "/").expect_status(200);
+    client::get(admin, "/livez").expect_status(200);
+    assert!(kill(child.0.id(), "TERM"));
+    wait::until("the process to end", || child.0.try_wait().expect("a child of ours"));
+}
+
+#[test]
+fn a_thread_that_stands_still_is_no_life() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("notify");
+    let _manager = UnixDatagram::bind(&path).expect("a socket");
+    let gateway = Setup::new(&format!("process: {{ threads: 1 }}\n{FIXED}"))
+        .variable("NOTIFY_SOCKET", path.display())
+        .variable("WATCHDOG_USEC", 400_000)
+        .variable("PORTCULLIS_FAULTS", "1")
+        .start();
+    client::get(gateway.admin(), "/livez").expect_status(200);
+    let mut stalled = gateway.connect();
+    stalled.send("GET / HTTP/1.1\r\nHost: a\r\nX-Portcullis-Fault: stall\r\n\r\n");
+    wait::until_true("/livez to fail", || client::get(gateway.admin(), "/livez").status == 503);
+    stalled.read_response().expect_status(200);
+    wait::until_true("/livez to succeed", || client::get(gateway.admin(), "/livez").status == 200);
+}
+
+#[test]
+fn no_signal_that_is_none_of_its_ends_ends_a_process_that_starts() {
+    let address = free_address();
+    let setup = Setup::new(&format!("listeners: [{{ name: main, address: \"{address}\" }}]\n{FIXED}"));
+    let mut command = setup.command();
+    let command = command.arg("run").arg(setup.write()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = OwnChild(command.spawn().expect("the binary starts"));
+    let pid = child.0.id();
+    // SIGHUP is 1, SIGUSR1 10, SIGUSR2 12. Before that there is nothing of the gateway's own yet.
+    let all = 1 << 0 | 1 << 9 | 1 << 11;
+    wait::until_true("the first instruction", || {
+        let blocked = u64::from_str_radix(&status(format!("/proc/{pid}/status"))("SigBlk"), 16).expect("a mask");
+        blocked & all == all
+    });
+    wait::until_true("the gateway to listen", || {
+        for signal in ["HUP", "USR1", "USR2"] {
+            assert!(kill(pid, signal), "{signal}: {:?}", child.0.try_wait());
+        }
+        TcpStream::connect(address).is_ok()
+    });
+    client::get(address, "/").expect_status(200);
+    assert!(kill(pid, "USR2"));
+    client::get(address, "/").expect_status(200);
+    assert_eq!(child.0.try_wait().expect("a child of ours"), None);
+}
+
+#[test]
+fn its_memory_is_no_ones_to_read_unless_that_is_asked_for() {
+    let Some(nobody) = nobody("a process of nobody's is not dumpable") else { return };
+    // The files of a process that is not dumpable belong to root (proc(5)).
+    for (setting, owner) in [("", 0), ("core_dumps: true, ", nobody.uid.as_raw())] {
+        let gateway = Gateway::start(&format!("process: {{ {setting}user: nobody }}\n{FIXED}"));
+        gateway.get("/").expect_status(200);
+        let seen = fs::metadata(format!("/proc/{}/mem", gateway.pid())).expect("a process").uid();
+        assert_eq!(seen, owner, "{setting}");
+    }
 }

@@ -107,7 +107,8 @@ fn what_can_not_change_live_is_named_and_nothing_changes() {
 #[test]
 fn a_command_needs_the_token() {
     let open = Gateway::start(&saying("first"));
-    let answer = Client::connect(open.admin()).request("POST", "/reload", &[], b"").expect_status(403);
+    let answer =
+        Client::connect(open.admin()).request("POST", "/reload", &[("Host", "localhost")], b"").expect_status(403);
     assert!(answer.text().contains("admin.token"), "{}", answer.text());
     let guarded = commanded(&saying("first")).start();
     Client::connect(guarded.admin()).request("POST", "/reload", &[], b"").expect_status(401);

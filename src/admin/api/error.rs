@@ -61,6 +61,9 @@ error_codes! {
     QueryInvalid BAD_REQUEST;
     /// The request does not present the token of `admin.token` (RFC 6750).
     TokenRequired UNAUTHORIZED;
+    /// The listener has no token, and answers only who asks it by its address: a web page of this machine's browser can have a name
+    /// of its own lead here (DNS rebinding).
+    HostMisdirected MISDIRECTED_REQUEST;
     /// The listener has no token, and therefore changes nothing.
     ChangesForbidden FORBIDDEN;
     PathUnknown NOT_FOUND;

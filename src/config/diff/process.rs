@@ -67,7 +67,8 @@ pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
 /// The process itself.
 pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
-    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user } = &snapshot.process;
+    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps } =
+        &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
     facts.tell(Effect::Setting, "drain notice", Span(*drain_notice));
@@ -77,6 +78,8 @@ pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     if let Some(user) = user {
         facts.tell(Effect::Trust, "user", user).guard(Protection::Present).needs_new_process();
     }
+    let dumps = if *core_dumps { ("on", Protection::Rank(0)) } else { ("off", Protection::Rank(1)) };
+    facts.tell(Effect::Trust, "core dumps", dumps.0).guard(dumps.1).needs_new_process();
     facts
 }
 

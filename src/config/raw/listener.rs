@@ -81,7 +81,7 @@ pub struct Certificate {
     pub key: String,
 }
 
-/// Settings of the process. A change of `threads` or `user` takes effect by `portcullis upgrade`.
+/// Settings of the process. A change of `threads`, `user` or `core_dumps` takes effect by `portcullis upgrade`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -119,4 +119,8 @@ pub struct Process {
     /// Default: the user that starts it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: Option<String>,
+    /// Whether the process may leave a core file and be attached to by a debugger of its own user. Its memory holds private keys
+    /// and what clients send: only for the search for a fault. Default `false`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub core_dumps: bool,
 }

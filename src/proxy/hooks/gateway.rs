@@ -44,6 +44,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
         faults::panic_at(FaultPlace::Task, &session.req_header().headers);
+        faults::stall(&session.req_header().headers);
         let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::follow_route(session, ctx);

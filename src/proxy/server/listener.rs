@@ -97,8 +97,8 @@ impl ListenerService {
     }
 
     /// Has `watchdog` watch the threads of this listener.
-    pub fn watched_by(mut self, watchdog: Option<&Arc<Watchdog>>) -> Self {
-        self.watchdog = watchdog.map(|watchdog| (watchdog.clone(), watchdog.register()));
+    pub fn watched_by(mut self, watchdog: &Arc<Watchdog>) -> Self {
+        self.watchdog = Some((watchdog.clone(), watchdog.register()));
         self
     }
 

@@ -13,6 +13,8 @@ use crate::admin::Readiness;
 use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::proxy::drain::DrainReason;
 use crate::proxy::runtime::Runtime;
+use crate::signal_mask;
+use crate::telemetry::program_log;
 
 /// What the process around the server does at its turning points.
 pub trait ShutdownHooks: Send + Sync {
@@ -51,6 +53,8 @@ impl Signals {
         let tokio = Builder::new_current_thread().enable_all().build()?;
         let streams = SignalStreams::open(&tokio)?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            // Those that came meanwhile are obeyed now.
+            signal_mask::unblock_handled();
             tokio.block_on(async {
                 tokio::spawn(drain(self.runtime.clone(), self.readiness.clone(), self.shutdown_hooks.clone()));
                 self.obey(streams).await;
@@ -105,6 +109,7 @@ async fn drain(runtime: Arc<Runtime>, readiness: Arc<Readiness>, shutdown_hooks:
     let cut = run_drain(&runtime).await;
     runtime.state.access_logs.flush(Instant::now() + FLUSH);
     shutdown_hooks.exiting();
+    program_log::flush(FLUSH);
     std::process::exit(if cut == 0 { 0 } else { CUT })
 }
 

@@ -106,6 +106,7 @@ metrics! {
         "When the last configuration was applied.";
     HANDOVER_FAILURES = "portcullis_handover_failures_total" []
         "Processes that meant to take over from this one and did not; it went on serving.";
+    PROGRAM_LOG_DROPPED = "portcullis_program_log_dropped_total" [] "Messages of the program log dropped because what reads standard error stood still.";
     LOG_DROPPED = "portcullis_access_log_dropped_total" [] "Lines of the access log dropped because its queue was full.";
     LOG_WRITE_ERRORS = "portcullis_access_log_write_errors_total" [] "Failed writes of the access log; each is tried again.";
     DRAINING = "portcullis_draining" []

@@ -84,9 +84,9 @@ fn the_header_comes_before_tls_to_the_origin() {
     let authority = Authority::new("test");
     let origin = Origin::start_tls(authority.issue(&["origin.test"]).server(&[], None), |_| Answer::ok("secret"));
     let terminator = Terminator::before(origin.address());
-    let gateway = before(&terminator, "proxy_protocol: v2, tls: { sni: origin.test, ca: \"<dir>/ca.pem\" }", "")
-        .file("ca.pem", authority.pem())
-        .start();
+    // On one thread: a pooled connection may be passed over while another thread still has it in its hands.
+    let upstream = "proxy_protocol: v2, tls: { sni: origin.test, ca: \"<dir>/ca.pem\" }";
+    let gateway = before(&terminator, upstream, "process: { threads: 1 }").file("ca.pem", authority.pem()).start();
     let (mut client, address) = client(&gateway);
     for _ in 0..3 {
         assert_eq!(client.get("/").expect_status(200).text(), "secret");

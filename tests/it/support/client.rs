@@ -70,7 +70,7 @@ impl Response {
 /// GET on a new connection.
 #[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> Response {
-    Client::connect(address).request("GET", path, &[], b"")
+    Client::connect(address).request("GET", path, &[("Host", &address.to_string())], b"")
 }
 
 trait Stream: Read + Write + Send {}

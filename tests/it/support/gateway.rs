@@ -551,7 +551,7 @@ pub fn runs(pid: u32) -> bool {
 fn is_ready(admin: SocketAddr) -> bool {
     let ask = || -> io::Result<Response> {
         let mut client = Client::try_connect(admin)?;
-        client.send_request("GET", "/readyz", &[], b"")?;
+        client.send_request("GET", "/readyz", &[("Host", "localhost")], b"")?;
         client.try_read_response(false)
     };
     ask().is_ok_and(|answer| answer.status == 200)

@@ -43,7 +43,8 @@ pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> ProcessConfig {
     }
     let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
     let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
-    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user }
+    let core_dumps = raw.process.core_dumps;
+    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps }
 }
 
 /// No time to drain is a choice that one may make.
