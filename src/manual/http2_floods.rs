@@ -49,6 +49,9 @@
 //! * A connection ends after `keepalive` without a stream, and after `requests_per_connection`.
 //! * The state of a connection is bounded: bytes to be sent, and streams whose answer is tracked
 //!   ([`proxy::connection::http2::header_injection`](crate::proxy::connection::http2::header_injection)).
+//! * Every header block is decoded once before the library decodes it, into memory that is bounded by the bounds on fields
+//!   ([`proxy::hpack::decoder`](crate::proxy::hpack::decoder)); what is no HPACK ends the connection with COMPRESSION_ERROR, a
+//!   frame of a wrong length with FRAME_SIZE_ERROR.
 //! * Answers that the HTTP/2 library sends by itself (431, 400) get the declared headers, a log line and a count.
 //!
 //! # Left to the operator
@@ -73,6 +76,8 @@
 //! * `tests/it/http2/flood.rs::a_header_bomb_is_refused_in_bounded_memory`
 //! * `tests/it/http2/flood.rs::a_busy_client_is_no_flood`
 //! * `tests/it/http2/malformed.rs::frames_that_no_stream_can_have_end_the_connection`
+//! * `tests/it/http2/stream_errors.rs::connection_errors_have_the_code_that_rfc_9113_names`
+//! * `src/proxy/connection/http2/header_block/tests.rs::a_section_that_is_too_large_is_refused_in_bounded_memory`
 //! * `tests/it/http2/malformed.rs::data_after_the_end_of_a_stream_does_not_reach_anyone`
 //! * `tests/it/http2/stall.rs::a_stalled_upload_is_answered_408_and_its_neighbours_are_unharmed`
 //! * `tests/it/http2/stall.rs::a_body_slower_than_its_route_allows_is_answered_408`

@@ -48,7 +48,7 @@ impl ProxyHttp for Gateway {
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::pace_body(ctx);
         match decision {
-            Ok(None) => return Ok(false),
+            Ok(None) => return request::read_empty_body(session).await.map(|()| false),
             Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,
             Err(denial) => response::refuse(session, ctx, denial).await,
         }
