@@ -34,7 +34,8 @@
 //!
 //! * Options start from Pingora's safe defaults and are set from the configuration: `http2_streams` concurrent streams, and a
 //!   header list bounded with 32 bytes for each field (RFC 9113 §6.5.2), so that tiny fields count
-//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, split cookies included.
+//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number; the pieces of a
+//!   cookie are one field, and are bounded by the size of the list.
 //! * h2 0.4.20 bounds CONTINUATION frames, resets of streams that were not accepted yet, and small DATA frames.
 //! * Frames that h2 answers or ignores without counting are counted by a monitor that reads the heads of all frames in both
 //!   directions ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's errors provoke included

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::Version;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
 use pingora::proxy::Session;
@@ -132,9 +132,10 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
         upstream.insert_header(TE, te.clone())?;
     }
     sticky::hide(upstream, &ctx)?;
-    let expects = upstream.headers.get(EXPECT).is_some_and(|value| !value.is_empty());
-    if request.version == Version::HTTP_10 || !expects {
-        // In HTTP/1.0 to be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.
+    let idle = |expected: &HeaderValue| expected.is_empty() || request.version == Version::HTTP_10;
+    if upstream.headers.get(EXPECT).is_some_and(idle) {
+        // It expects nothing; in HTTP/1.0 it is to be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks
+        // for.
         upstream.remove_header(&EXPECT);
     }
     match ctx.current.as_ref().and_then(|current| current.tunnel.as_ref()) {

@@ -24,6 +24,9 @@ use crate::proxy::hpack::field_list::FieldList;
 /// forgotten, trailers are taken for what they are by the library.
 const OPEN_MAX: usize = 1024;
 
+/// How much of the target of a refused request is kept for its log line, in bytes.
+const LOGGED_TARGET: usize = 1 << 10;
+
 /// What a `:scheme` begins with that carries a refusal to the hooks; its number follows.
 const REFUSED: &str = "refused.";
 
@@ -186,22 +189,12 @@ impl HeaderBlockReader {
         decoded.map_err(|InvalidHpack| Http2ConnectionError::Compression)?;
         let (opens, trails) = (head.stream > self.highest, self.open.binary_search(&head.stream).is_ok());
         self.track(&head);
-        if self.fields.is_too_large() {
-            // The library counts as this reader does, and answers 431 by itself.
-            if !self.encodes {
-                return Ok(true);
-            }
-            if opens {
-                self.write_refused(&head, SectionRefusal::FieldsTooLarge);
-            } else {
-                self.write_malformed(&head);
-            }
-            return Ok(false);
-        }
-        let ends = head.has(END_STREAM);
+        let (ends, too_large) = (head.has(END_STREAM), self.fields.is_too_large());
         let verdict = match (opens, trails) {
             // The library would not decode the block, and then no later one.
             _ if block.depends_on_itself() => SectionVerdict::Malformed("a stream that depends on itself"),
+            (true, _) if too_large => SectionVerdict::Refused(SectionRefusal::FieldsTooLarge),
+            (_, true) if too_large => SectionVerdict::Malformed("trailers larger than `bounds.header_bytes`"),
             (true, _) => section::request(self.fields.iter(), ends, self.strict_target),
             (_, true) => section::trailers(self.fields.iter()),
             // The stream has ended: whatever the block says, the library answers for the stream.
@@ -243,10 +236,11 @@ impl HeaderBlockReader {
     fn write_refused(&mut self, head: &FrameHeader, refusal: SectionRefusal) {
         let number = SectionRefusal::ALL.iter().position(|other| *other == refusal).unwrap_or_default();
         let method = self.fields.get(b":method").filter(|method| is_word(method) && *method != b"CONNECT");
+        let sent = self.fields.get(b":path").unwrap_or_default();
         let mut path = Vec::new();
-        target::encode(self.fields.get(b":path").unwrap_or_default(), &mut path);
-        let loggable = path.first() == Some(&b'/') && path.len() <= target::HARD_MAX_TARGET;
+        target::encode(&sent[..sent.len().min(LOGGED_TARGET)], &mut path);
         path.retain(|byte| byte.is_ascii_graphic() && *byte != b'#');
+        let loggable = path.first() == Some(&b'/');
         let mut block = Vec::with_capacity(256);
         encode_field(b":method", method.unwrap_or(b"GET"), &mut block);
         encode_field(b":scheme", format!("{REFUSED}{number}").as_bytes(), &mut block);
