@@ -14,6 +14,7 @@ use portcullis::decision::access::address::AddressSet;
 use portcullis::decision::bounds::Bounds;
 use portcullis::decision::ids::RouteId;
 use portcullis::decision::request::connection::ConnectionFacts;
+use portcullis::decision::request::fields::FieldNames;
 use portcullis::decision::request::{NormalizedRequest, RawRequest, ReadRules, Scheme, read};
 use portcullis::decision::response::byte_head::ByteHead;
 use portcullis::decision::response::framing::FramingPolicy;
@@ -71,6 +72,8 @@ fn reading(criterion: &mut Criterion) {
         max_header_bytes: bounds.header_bytes as usize,
         max_header_count: bounds.header_count as usize,
         trusted_proxies: vec!["10.0.0.0/8".parse().expect("a range")],
+        strict_target: false,
+        names: FieldNames::default(),
     };
     let headers = headers();
     let mut group = criterion.benchmark_group("read");

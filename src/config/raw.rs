@@ -10,6 +10,7 @@ pub mod dns;
 pub mod limit;
 pub mod listener;
 pub mod matching;
+pub mod request;
 pub mod response;
 pub mod retries;
 pub mod route;
@@ -46,6 +47,9 @@ pub struct Config {
     /// Bounds on what one client may send, and on how slowly it may send it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bounds: bounds::Bounds,
+    /// How requests are read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub request: request::Request,
     /// The services behind the gateway, by name. A name has 1 to 64 letters, digits, `.`, `_` and `-`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstreams: Entries<upstream::Upstream>,

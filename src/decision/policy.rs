@@ -8,7 +8,6 @@ use super::bounds::RouteBounds;
 use super::ids::RouteId;
 use super::limit::{Limit, RouteLimits};
 use super::request::ReadRules;
-use super::request::fields::FieldNames;
 use super::response;
 use super::rewrite;
 use super::route;
@@ -32,8 +31,6 @@ pub struct Policy {
     pub address_lists: Vec<address::List>,
     /// For answers that no route made: 400, 404, Pingora's own.
     pub response: Arc<response::ResponseRules>,
-    /// The names that all of these ask a request's fields for.
-    pub fields: FieldNames,
 }
 
 impl Policy {

@@ -11,6 +11,8 @@ pub mod framing;
 pub mod head;
 pub mod host;
 pub mod path;
+pub mod section;
+pub mod target;
 
 mod client;
 mod scheme;
@@ -18,6 +20,8 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod view;
+
+use std::borrow::Cow;
 
 use http::{Method, Version};
 
@@ -27,7 +31,8 @@ pub use view::{NormalizedRequest, RawRequest, ReadRules, RequestView};
 use super::outcome::{Cause, Denial};
 use fields::{Fields, X_REQUEST_ID};
 use framing::BodyFraming;
-use syntax::malformed;
+use syntax::{is_token, malformed};
+use target::RequestTarget;
 
 /// Longest `X-Request-Id` in bytes that is kept from a trusted peer.
 const MAX_REQUEST_ID_BYTES: usize = 64;
@@ -47,7 +52,10 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest
     }
     one_length(raw)?;
     known_expectation(raw)?;
-    one_hop(raw)?;
+    one_hop(rules, raw)?;
+    if rules.strict_target && target::has_raw(raw.target) {
+        return Err(target::not_strict());
+    }
     let target = RequestTarget::split(raw.target, raw.method)?;
     let sender = client::sender(rules, raw);
     if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
@@ -63,10 +71,10 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest
         host,
         port,
         // An absolute-form target carries more than the path, so what is forwarded must be written anew.
-        path_changed: target.authority.is_some() || path.as_bytes() != target.path,
+        path_changed: target.authority.is_some() || path.as_bytes() != target.path || target.query_changed(),
         path: path.into_owned(),
         spelling,
-        query: target.query.map(str::to_owned),
+        query: target.query.map(Cow::into_owned),
         client: sender.client,
         scheme: sender.scheme,
         trusted_peer: sender.trusted,
@@ -78,10 +86,13 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
     if raw.target.len() > rules.max_uri {
         return Err(Denial::new(Cause::UriTooLong, "the request target is longer than `bounds.uri`"));
     }
-    if raw.fields.len() > rules.max_header_count {
+    // HTTP/2 says in `:authority` what HTTP/1 says in `Host`: the same request counts the same.
+    let host = raw.authority.filter(|_| !raw.fields.contains(&fields::HOST)).map(|host| "host".len() + host.len() + 4);
+    if raw.fields.len() + usize::from(host.is_some()) > rules.max_header_count {
         return Err(Denial::new(Cause::HeadersTooMany, "more header fields than `bounds.header_count`"));
     }
     let bytes: usize = raw.fields.lines().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let bytes = bytes + host.unwrap_or(0);
     if bytes > rules.max_header_bytes {
         return Err(Denial::new(Cause::HeadersTooLarge, "the header fields are larger than `bounds.header_bytes`"));
     }
@@ -96,25 +107,25 @@ fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
     measure.framing(raw.version).map(|_| ())
 }
 
-/// `100-continue` is the only expectation there is (RFC 9110 §10.1.1).
+/// `100-continue` is the only expectation there is (RFC 9110 §10.1.1); an empty list of them expects nothing.
 fn known_expectation(raw: &RawRequest<'_>) -> Result<(), Denial> {
     let mut expectations = raw.fields.get_all(&fields::EXPECT);
-    if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+    if expectations.all(|value| value.is_empty() || value.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(());
     }
     Err(Denial::new(Cause::ExpectationFailed, "`Expect` is not exactly `100-continue`"))
 }
 
-/// What a request may say in `Connection`. None of them names a field that a rule or an origin goes by.
+/// What a request may always say in `Connection`. None of them names a field that a rule or an origin goes by.
 const CONNECTION_OPTIONS: [&[u8]; 5] = [b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"];
 
 /// Most options in `Connection`; Pingora fails on more when it forwards.
 const MAX_CONNECTION_OPTIONS: usize = 9;
 
-/// `Connection` names fields that end at the next hop (RFC 9110 §7.6.1): a client that names a field which a route matched on,
-/// or which the gateway adds, has it stripped on the way to the origin. So it may name only what always ends here.
-/// HTTP/2 has no such field (RFC 9113 §8.2.2).
-fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
+/// `Connection` names fields that end at the next hop (RFC 9110 §7.6.1): they are taken off on the way to the origin, whatever their
+/// names. But a client must not name a field that a rule has matched on, or that decides how the request is read: what the rule
+/// saw would not be what is forwarded. HTTP/2 has no such field (RFC 9113 §8.2.2).
+fn one_hop(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> {
     let mut lines = raw.fields.get_all(&fields::CONNECTION).peekable();
     if raw.version == Version::HTTP_2 && lines.peek().is_some() {
         return malformed("Connection does not belong to HTTP/2");
@@ -123,73 +134,20 @@ fn one_hop(raw: &RawRequest<'_>) -> Result<(), Denial> {
     let mut count = 0;
     for option in options.filter(|option| !option.is_empty()) {
         count += 1;
-        if !CONNECTION_OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known)) {
-            return malformed("Connection names a field of the request, to have it stripped");
+        if CONNECTION_OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known)) {
+            continue;
+        }
+        if !is_token(option) {
+            return malformed("Connection has an option with a character that no field name may have");
+        }
+        if rules.names.find(option).is_some() {
+            return malformed("Connection names a field that rules go by, to have it stripped");
         }
     }
     if count > MAX_CONNECTION_OPTIONS {
         return malformed("Connection has too many options");
     }
     Ok(())
-}
-
-/// A request target, cut into its parts but not yet judged.
-struct RequestTarget<'a> {
-    scheme: Option<Scheme>,
-    /// Of an absolute-form target.
-    authority: Option<&'a str>,
-    path: &'a [u8],
-    query: Option<&'a str>,
-}
-
-impl<'a> RequestTarget<'a> {
-    /// Tells the forms of RFC 9112 §3.2 apart.
-    fn split(target: &'a [u8], method: &Method) -> Result<Self, Denial> {
-        if target == b"*" {
-            return match *method {
-                Method::OPTIONS => Ok(RequestTarget { scheme: None, authority: None, path: target, query: None }),
-                _ => Err(Denial::new(Cause::PathInvalid, "only OPTIONS may ask for `*`")),
-            };
-        }
-        if target.first() == Some(&b'/') {
-            let (path, query) = cut_query(target)?;
-            return Ok(RequestTarget { scheme: None, authority: None, path, query });
-        }
-        let (scheme, rest) = if let Some(rest) = strip_ignoring_case(target, b"http://") {
-            (Scheme::Http, rest)
-        } else if let Some(rest) = strip_ignoring_case(target, b"https://") {
-            (Scheme::Https, rest)
-        } else {
-            return Err(Denial::new(Cause::PathInvalid, "the target is neither a path nor an http URL"));
-        };
-        let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-        let authority = std::str::from_utf8(&rest[..end])
-            .map_err(|_| Denial::new(Cause::HostInvalid, host::HostError::Character.as_str()))?;
-        let (path, query) = cut_query(&rest[end..])?;
-        // RFC 9112 §3.2.4: without path and query, OPTIONS means the server itself.
-        let path: &[u8] = match (path, *method == Method::OPTIONS && query.is_none()) {
-            (b"", true) => b"*",
-            (b"", false) => b"/",
-            (path, _) => path,
-        };
-        Ok(RequestTarget { scheme: Some(scheme), authority: Some(authority), path, query })
-    }
-}
-
-fn strip_ignoring_case<'a>(target: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    let (start, rest) = target.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// Takes the query off. It stays as received, but holds nothing that a client must have encoded.
-fn cut_query(target: &[u8]) -> Result<(&[u8], Option<&str>), Denial> {
-    let Some(mark) = target.iter().position(|&b| b == b'?') else { return Ok((target, None)) };
-    let query = &target[mark + 1..];
-    let encoded = query.iter().all(|&b| b.is_ascii_graphic() && b != b'#');
-    match std::str::from_utf8(query) {
-        Ok(text) if encoded => Ok((&target[..mark], Some(text))),
-        _ => Err(Denial::new(Cause::PathInvalid, "the query contains a character that must be percent-encoded")),
-    }
 }
 
 /// The one host that `Host`, `:authority` and an absolute-form target agree on (RFC 9110 §7.2, RFC 9113 §8.3.1).

@@ -47,8 +47,8 @@
 //!   ([`decision::proxy_protocol`](crate::decision::proxy_protocol)). From them it must be present, complete, well-formed
 //!   and in time, or the connection is closed. `LOCAL`, `UNKNOWN` and other families announce no client, whatever addresses
 //!   follow. From other peers it is a malformed request or a failed handshake.
-//! * `Connection` may name only fields that are removed anyway. Any other name in it is refused, so that it can't remove a
-//!   field that a rule matched or that the gateway writes.
+//! * What `Connection` names is removed before the gateway writes its own fields. A name that a rule goes by is refused in it, so that
+//!   it can't remove a field that a rule matched.
 //! * [`decision::rewrite::forwarded`](crate::decision::rewrite::forwarded()) replaces the forwarding fields of untrusted peers
 //!   and removes related ones, `X-Original-URL` and `X-Rewrite-URL` among them. A name that an origin could take for one of
 //!   them, with `_` or another character for `-`, is removed from every peer's request; so is `Proxy`.
@@ -69,7 +69,7 @@
 //!
 //! * `src/decision/request/tests.rs::strangers_are_not_believed`
 //! * `src/decision/request/tests.rs::the_first_untrusted_address_from_the_right_is_the_client`
-//! * `src/decision/request/tests.rs::connection_names_only_what_ends_here_anyway`
+//! * `src/decision/request/tests.rs::connection_names_nothing_that_rules_go_by`
 //! * `src/decision/request/tests.rs::forwarding_headers_never_make_it_panic` (for random lists)
 //! * `src/decision/rewrite/tests.rs::a_strangers_forwarding_headers_are_replaced`
 //! * `src/decision/rewrite/tests.rs::a_trusted_peers_forwarding_headers_are_continued`

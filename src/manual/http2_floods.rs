@@ -34,7 +34,8 @@
 //!
 //! * Options start from Pingora's safe defaults and are set from the configuration: `http2_streams` concurrent streams, and a
 //!   header list bounded with 32 bytes for each field (RFC 9113 §6.5.2), so that tiny fields count
-//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number, split cookies included.
+//!   ([`proxy::server::listener`](crate::proxy::server::listener)). `header_count` bounds their number; the pieces of a
+//!   cookie are one field, and are bounded by the size of the list.
 //! * h2 0.4.20 bounds CONTINUATION frames, resets of streams that were not accepted yet, and small DATA frames.
 //! * Frames that h2 answers or ignores without counting are counted by a monitor that reads the heads of all frames in both
 //!   directions ([`proxy::connection`](crate::proxy::connection)): resets, those that a client's errors provoke included
@@ -49,6 +50,9 @@
 //! * A connection ends after `keepalive` without a stream, and after `requests_per_connection`.
 //! * The state of a connection is bounded: bytes to be sent, and streams whose answer is tracked
 //!   ([`proxy::connection::http2::header_injection`](crate::proxy::connection::http2::header_injection)).
+//! * Every header block is decoded once before the library decodes it, into memory that is bounded by the bounds on fields
+//!   ([`proxy::hpack::decoder`](crate::proxy::hpack::decoder)); what is no HPACK ends the connection with COMPRESSION_ERROR, a
+//!   frame of a wrong length with FRAME_SIZE_ERROR.
 //! * Answers that the HTTP/2 library sends by itself (431, 400) get the declared headers, a log line and a count.
 //!
 //! # Left to the operator
@@ -73,6 +77,8 @@
 //! * `tests/it/http2/flood.rs::a_header_bomb_is_refused_in_bounded_memory`
 //! * `tests/it/http2/flood.rs::a_busy_client_is_no_flood`
 //! * `tests/it/http2/malformed.rs::frames_that_no_stream_can_have_end_the_connection`
+//! * `tests/it/http2/stream_errors.rs::connection_errors_have_the_code_that_rfc_9113_names`
+//! * `src/proxy/connection/http2/header_block/tests.rs::a_section_that_is_too_large_is_refused_in_bounded_memory`
 //! * `tests/it/http2/malformed.rs::data_after_the_end_of_a_stream_does_not_reach_anyone`
 //! * `tests/it/http2/stall.rs::a_stalled_upload_is_answered_408_and_its_neighbours_are_unharmed`
 //! * `tests/it/http2/stall.rs::a_body_slower_than_its_route_allows_is_answered_408`

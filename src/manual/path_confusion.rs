@@ -29,11 +29,15 @@
 //! * [`decision::request::path::read`](crate::decision::request::path::read) normalises a path before any rule sees it: dot
 //!   segments resolved (also spelled `%2e`), `//` merged, unreserved characters decoded, every other escape in upper case.
 //!   The result is what rules match and what is forwarded, byte for byte.
-//! * What no ordinary client sends is refused, not repaired: backslashes, control characters and NUL, invalid
+//! * Characters that clients should have escaped (`"`, `<`, `>`, `{`, `}`, `|`, `\`, `^`, a backtick, raw UTF-8) are escaped in path
+//!   and query, the same on HTTP/1 and HTTP/2 ([`decision::request::target`](crate::decision::request::target)), or refused under
+//!   `request.target: strict`. A backslash is then what `%5C` is, an encoded separator.
+//! * What no ordinary client sends is refused, not repaired: control characters and NUL, invalid
 //!   escapes, over-long or invalid UTF-8, `#`, a path above the root, and dot segments that appear only once parameters
-//!   are dropped, separators decoded, or the path decoded again. The reasons are the variants of
+//!   are dropped, separators decoded, spaces after them dropped, or the path decoded again. The reasons are the variants of
 //!   [`PathError`](crate::decision::request::path::PathError).
-//! * Paths that some origins read differently, such as `/admin;x/y`, `/%2561dmin` or `/users/%40me`, are also read in the most
+//! * Paths that some origins read differently, such as `/admin;x/y`, `/%2561dmin`, `/users/%40me` or, on Windows, `/admin.` and
+//!   `/admin%20`, are also read in the most
 //!   permissive way ([`PathVariant`](crate::decision::request::path::PathVariant)), and pass only if both readings lead to the same
 //!   route ([`decision::route`](crate::decision::route)). So no two spellings of one path use routes with different access.
 //! * Encoded separators are handled by the route's `encoded_separators`: `reject` by default, `keep` for an origin that is
@@ -50,7 +54,7 @@
 //!   client that may request `/files/{name}`.
 //! * Paths are compared with case. An origin that ignores case needs `{regex: "(?i)…"}`, or the stricter access on the
 //!   wider route. `check` warns of an open route above a protected one.
-//! * The query is forwarded unchanged. A condition on a query parameter splits it at `&`, as forms are encoded today; an origin
+//! * The query's own escapes are forwarded unchanged. A condition on a query parameter splits it at `&`, as forms are encoded today; an origin
 //!   that also splits at `;` reads other parameters.
 //!
 //! # Tests
@@ -66,6 +70,8 @@
 //! * `src/decision/request/path.rs::no_bytes_make_it_panic` (for random bytes)
 //! * `src/decision/request/path/variant.rs::the_loosest_reading_has_no_parameters_and_no_escapes_of_escapes`
 //! * `src/decision/request/path/variant.rs::encoded_separators_are_noticed_however_deep`
+//! * `src/decision/request/target.rs::raw_characters_are_escaped_and_others_are_not`
+//! * `src/decision/request/target.rs::the_parser_takes_whatever_is_not_escaped`
 //! * `src/decision/request/host.rs::spellings_of_one_host_have_one_normal_form`
 //! * `src/decision/request/host.rs::what_is_not_a_host_is_refused`
 //! * `src/decision/request/tests.rs::absolute_form_must_agree_with_host`
@@ -76,6 +82,8 @@
 //! * `tests/it/paths.rs::the_origin_sees_the_path_that_was_matched`
 //! * `tests/it/paths.rs::a_path_with_more_than_one_reading_is_refused_with_the_declared_headers`
 //! * `tests/it/paths.rs::http2_spells_no_other_path`
+//! * `tests/it/http2/verdict.rs::raw_characters_of_a_target_are_escaped_the_same_on_both`
+//! * `tests/it/http2/verdict.rs::a_strict_target_is_refused_with_its_reason_on_both`
 //! * `tests/it/read.rs::what_was_matched_is_what_is_forwarded`
 //! * `tests/it/read.rs::an_absolute_target_is_read_like_any_other`
 //! * `tests/it/read.rs::the_host_is_matched_without_case_port_and_trailing_dot`

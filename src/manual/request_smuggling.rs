@@ -61,9 +61,16 @@
 //!   ([`proxy::hooks::response::answer`](crate::proxy::hooks::response::answer)). A refused, cut-off or cancelled body never
 //!   reaches the origin as a complete one, and its connection is not reused. Bytes that an origin sends after the end of its
 //!   answer are never the next answer.
-//! * `Connection` may name only fields that are removed anyway; `Expect` is `100-continue` or 417.
-//! * From HTTP/2 to HTTP/1 no text is copied: fields are values of the `http` crate, which contain no CR, LF or
-//!   NUL; the target is written from its normalised form; hop-by-hop fields are removed.
+//! * What `Connection` names is removed, and it may not name a field that rules or the reading go by; `Expect` is `100-continue`,
+//!   empty, or 417.
+//! * [`decision::request::section`](crate::decision::request::section) judges every header block of HTTP/2 as bytes before the HTTP/2
+//!   library does ([`proxy::connection::http2::header_block`](crate::proxy::connection::http2::header_block)): CR, LF and NUL,
+//!   upper-case names, unknown, repeated or late pseudo-headers, pseudo-headers in trailers, and fields of HTTP/1 connections reset the
+//!   stream with PROTOCOL_ERROR; what HTTP/1 refuses too is answered 400. Other streams go on, and each refusal has a log line.
+//! * An announced length is a promise: the bytes that complete a body of HTTP/2 go to the origin only once the stream has ended, and a
+//!   request with `Content-Length: 0` only once it is known that nothing follows
+//!   ([`proxy::connection::http2::session`](crate::proxy::connection::http2::session)).
+//! * From HTTP/2 to HTTP/1 the target is written from its normalised form; hop-by-hop fields are removed.
 //! * A tunnel begins when the origin answers 101 to a request that asked for it, and not before
 //!   ([`proxy::upstream::tunnel`](crate::proxy::upstream::tunnel)), on a connection of its own that is not reused. A request with
 //!   a body, or for another protocol than WebSocket, is forwarded without its `Upgrade`. A 101 that no client asked for is
@@ -97,6 +104,13 @@
 //! * `tests/it/framing.rs::chunks_reach_the_origin_in_one_plain_form`
 //! * `tests/it/framing.rs::a_body_longer_than_its_length_is_the_next_request_and_refused`
 //! * `tests/it/framing.rs::what_a_client_sends_ahead_is_served_in_its_turn`
+//! * `src/decision/request/section/tests.rs::what_breaks_http2_is_malformed`
+//! * `src/decision/request/section/tests.rs::no_library_refuses_what_passes` (for random requests)
+//! * `src/proxy/hpack/decoder/tests.rs::what_another_implementation_encodes_is_decoded` (for random fields)
+//! * `tests/it/http2/stream_errors.rs::a_malformed_request_is_reset_and_its_neighbours_are_answered`
+//! * `tests/it/http2/stream_errors.rs::what_http1_answers_with_400_is_answered_with_400`
+//! * `tests/it/http2/stream_errors.rs::trailers_with_pseudo_headers_never_complete_a_request`
+//! * `tests/it/http2/stream_errors.rs::a_request_whose_length_is_not_its_bodys_never_reaches_an_origin_whole`
 //! * `tests/it/http2/malformed.rs::pseudo_header_tricks_are_refused`
 //! * `tests/it/http2/malformed.rs::a_length_that_is_not_the_bodys_is_refused_before_the_origin_has_it_whole`
 //! * `tests/it/body.rs::a_body_that_grows_too_large_never_reaches_the_origin_as_a_whole_one`
@@ -109,7 +123,7 @@
 //! * `tests/it/origin_faults.rs::what_follows_an_answer_never_becomes_the_next_one`
 //! * `tests/it/tunnel.rs::an_upgrade_with_a_body_or_to_something_else_is_not_asked_for`
 //! * `tests/it/tunnel.rs::an_origin_that_does_not_switch_is_answered_like_any_other`
-//! * `src/decision/request/tests.rs::connection_names_only_what_ends_here_anyway`
+//! * `src/decision/request/tests.rs::connection_names_nothing_that_rules_go_by`
 //! * `tests/it/read.rs::hop_by_hop_fields_stop_here`
 //! * `tests/it/read.rs::expect_continue_gets_its_body_through`
 //! * `tests/it/response.rs::malformed_http1_carries_them`

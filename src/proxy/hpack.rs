@@ -1,5 +1,10 @@
-//! As much of HPACK (RFC 7541) as the gateway needs for answers that no hook sees: recognising a block of one field, and
-//! writing literals.
+//! HPACK (RFC 7541): a [`decoder`] for what clients send, literals for what the gateway writes, and the recognition of an answer
+//! that is a status alone.
+
+pub mod decoder;
+pub mod field_list;
+mod huffman;
+mod table;
 
 use http::{HeaderName, HeaderValue};
 
@@ -13,11 +18,16 @@ const LAST_STATIC: usize = 61;
 pub fn encode_literals<'a>(fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
-        block.push(0);
-        write_string(name.as_str().as_bytes(), &mut block);
-        write_string(value.as_bytes(), &mut block);
+        encode_field(name.as_str().as_bytes(), value.as_bytes(), &mut block);
     }
     block
+}
+
+/// Appends one such field.
+pub fn encode_field(name: &[u8], value: &[u8], block: &mut Vec<u8>) {
+    block.push(0);
+    write_string(name, block);
+    write_string(value, block);
 }
 
 fn write_string(text: &[u8], block: &mut Vec<u8>) {

@@ -3,6 +3,8 @@
 mod flood;
 mod malformed;
 mod stall;
+mod stream_errors;
+mod verdict;
 
 use crate::support::h2_client::H2;
 use crate::support::{Gateway, Origin, Setup, wait};

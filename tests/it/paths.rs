@@ -49,6 +49,7 @@ const SEEN: &[(&str, &str)] = &[
     ("/moved/group%2Fname?raw", "/objects/group%2Fname/raw?raw"),
     ("/decoded/a%2fb%2F%2Fc", "/decoded/a/b/c"),
     ("/decoded%2Fa;v=1", "/decoded/a;v=1"),
+    ("/else/a./b%20/c...", "/else/a./b%20/c..."),
 ];
 
 /// Spellings with more than one reading.
@@ -72,6 +73,14 @@ const REFUSED: &[&str] = &[
     "/admin;/x",
     "/;/admin/x",
     "/admin;",
+    "/admin.",
+    "/admin%20",
+    "/admin./x",
+    "/admin%20/x",
+    "/admin.%20.%2520/x",
+    "/admin.;a/x",
+    "/.../admin/x",
+    "/else/..%20/admin",
     "/%2561dmin/x",
     "/a/..;/admin/x",
     "/a/%252e%252e/admin/x",
@@ -184,7 +193,8 @@ fn connection_cannot_strip_the_field_that_a_route_matched() {
         "response_headers: { set: { X-Frame-Options: DENY } }\nroutes: [{ name: one, match: { headers: { X-Tenant: a } }, \
          access: public, upstream: origin }]\n",
     );
-    for options in ["x-tenant", "close, X-Tenant", "keep-alive, content-length"] {
+    for options in ["x-tenant", "close, X-Tenant", "keep-alive, content-length", "x-unknown, x-tenant", "\"x-unknown\""]
+    {
         let response = gateway.get_with("/", &[("X-Tenant", "a"), ("Connection", options)]).expect_status(400);
         assert_eq!(response.expect_header("X-Frame-Options", "DENY").json()["code"], "malformed_request");
     }
@@ -193,4 +203,15 @@ fn connection_cannot_strip_the_field_that_a_route_matched() {
         gateway.get_with("/", &[("X-Tenant", "a"), ("Connection", options)]).expect_status(200);
         assert_eq!(origin.last_request().header("X-Tenant"), Some("a"));
     }
+}
+
+#[test]
+fn what_connection_names_and_no_rule_goes_by_ends_here() {
+    let origin = Origin::saying("ok");
+    let gateway = Gateway::before(&origin, "routes: [{ name: all, access: public, upstream: origin }]\n");
+    let fields = [("Connection", "x-hop, X-Absent"), ("X-Hop", "for this hop"), ("X-Kept", "for the origin")];
+    gateway.get_with("/", &fields).expect_status(200);
+    let request = origin.only_request();
+    let seen = ["X-Hop", "Connection", "X-Kept"].map(|name| request.header(name));
+    assert_eq!(seen, [None, None, Some("for the origin")], "{}", request.head);
 }

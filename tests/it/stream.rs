@@ -311,7 +311,7 @@ fn a_refused_body_that_waits_to_be_asked_for_is_never_asked_for() {
 fn an_unknown_expectation_is_417() {
     let origin = Origin::saying("ok");
     let gateway = before(origin.address());
-    for expectation in ["200-ok", "100-continue, 200-ok", ""] {
+    for expectation in ["200-ok", "100-continue, 200-ok"] {
         let response = gateway.get_with("/", &[("Expect", expectation)]).expect_status(417);
         assert_eq!(response.json()["code"], "expectation_failed", "{expectation}");
     }

@@ -47,7 +47,7 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
     let mut lists = address::ListFiles::default();
     let listeners = listener::listeners(ctx, &mut lists, raw);
     let bounds = bounds::bounds(ctx, raw);
-    let read = listener::read_rules(ctx, raw, &bounds);
+    let mut read = listener::read_rules(ctx, raw, &bounds);
     let process = listener::process(ctx, raw);
     let upstreams = upstream::upstreams(ctx, raw);
     let dns = dns::dns(ctx, raw);
@@ -59,15 +59,8 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
         warn_of_unused(ctx, raw);
     }
     let address_lists = lists.finish();
-    let rules = Policy {
-        read,
-        table: table?,
-        routes: routes?,
-        limits,
-        address_lists,
-        response: response.rules,
-        fields: ctx.field_names(),
-    };
+    read.names = ctx.field_names();
+    let rules = Policy { read, table: table?, routes: routes?, limits, address_lists, response: response.rules };
     Some(Snapshot { rules, listeners, bounds, upstreams, dns, access_log, admin, process })
 }
 

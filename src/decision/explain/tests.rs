@@ -31,7 +31,14 @@ fn rules() -> Policy {
     let response = Arc::new(response::ResponseRules::new(operations, None, Default::default()));
     let rate = Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 100));
     Policy {
-        read: ReadRules { max_uri: 8192, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
+        read: ReadRules {
+            max_uri: 8192,
+            max_header_bytes: 8192,
+            max_header_count: 100,
+            trusted_proxies: Vec::new(),
+            strict_target: false,
+            names: FieldNames::default(),
+        },
         table: Table::build(vec![Match {
             route: RouteId(0),
             hosts: Vec::new(),
@@ -67,7 +74,6 @@ fn rules() -> Policy {
             loaded: Arc::new(["2001:db8:1::/48"].iter().filter_map(|range| address::parse_range(range)).collect()),
         }],
         response,
-        fields: FieldNames::default(),
     }
 }
 

@@ -36,7 +36,14 @@ fn rules() -> Policy {
         body: Bytes::from_static(b"ok"),
     };
     Policy {
-        read: ReadRules { max_uri: 100, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
+        read: ReadRules {
+            max_uri: 100,
+            max_header_bytes: 8192,
+            max_header_count: 100,
+            trusted_proxies: Vec::new(),
+            strict_target: false,
+            names: FieldNames::default(),
+        },
         table: table.unwrap(),
         routes: vec![Route {
             name: "all".into(),
@@ -53,7 +60,6 @@ fn rules() -> Policy {
         limits: Vec::new(),
         address_lists: Vec::new(),
         response: Arc::new(response::ResponseRules::default()),
-        fields: FieldNames::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use http::Version;
 
 use super::framing::{BodyFraming, BodyLength};
 use super::syntax::{is_text, is_token, malformed};
+use super::target;
 use crate::decision::bounds::HARD_MAX_HEADER_COUNT;
 use crate::decision::outcome::{Cause, Denial};
 
@@ -25,6 +26,17 @@ pub struct HeadReader {
     fields: usize,
     hosts: usize,
     measure: BodyFraming,
+    /// Whether a target with a character that should have been escaped is refused.
+    strict: bool,
+    /// Where a target with such characters stands.
+    raw_target: Option<TargetPlace>,
+}
+
+/// Where a request target stands in a head, in bytes from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetPlace {
+    pub start: usize,
+    pub end: usize,
 }
 
 /// A head that is complete and has one reading.
@@ -33,28 +45,48 @@ pub struct Head {
     /// In bytes, the empty line at its end included.
     pub length: usize,
     pub framing: BodyLength,
+    /// The target, if it has characters that should have been escaped, and that are to be before the head is read further
+    /// ([`target::encode`]).
+    pub raw_target: Option<TargetPlace>,
 }
 
 impl HeadReader {
+    /// `strict`: a target with characters that should have been escaped is refused.
+    pub fn new(strict: bool) -> Self {
+        HeadReader { strict, ..HeadReader::default() }
+    }
+
     /// Looks at `bytes`, all that have arrived since the head began, of which earlier calls saw a part. `None`: it goes on.
     ///
     /// # Errors
     /// As soon as the bytes can't become a request any more: [`Cause::MalformedRequest`], [`Cause::VersionUnsupported`],
-    /// [`Cause::MethodTooLong`], [`Cause::HeadersTooMany`], [`Cause::TransferCodingUnknown`].
+    /// [`Cause::MethodTooLong`], [`Cause::HeadersTooMany`], [`Cause::TransferCodingUnknown`]; [`Cause::PathInvalid`] for a target that
+    /// is not strict.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, Denial> {
         while let Some(end) = memchr::memchr(b'\n', &bytes[self.searched..]) {
             let end = self.searched + end;
             let Some(line) = bytes[self.line..end].strip_suffix(b"\r") else {
                 return malformed("a line ends in LF without CR");
             };
+            let start = self.line;
             self.line = end + 1;
             self.searched = end + 1;
             match self.version {
                 // RFC 9112 §2.2: an empty line before the request line is to be ignored. More of them are no request.
                 None if line.is_empty() && end == 1 => {}
-                None => self.version = Some(request_line(line)?),
+                None => {
+                    let (target, version) = request_line(line)?;
+                    self.version = Some(version);
+                    if target::has_raw(target) {
+                        self.note_raw(
+                            start + line.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1),
+                            target,
+                        )?;
+                    }
+                }
                 Some(version) if line.is_empty() => {
-                    return Ok(Some(Head { length: self.line, framing: self.measure.framing(version)? }));
+                    let framing = self.measure.framing(version)?;
+                    return Ok(Some(Head { length: self.line, framing, raw_target: self.raw_target }));
                 }
                 Some(_) => self.field(line)?,
             }
@@ -69,6 +101,15 @@ impl HeadReader {
     /// Whether the request line is complete.
     pub fn has_request_line(&self) -> bool {
         self.version.is_some()
+    }
+
+    /// The target at `start` has characters that should have been escaped.
+    fn note_raw(&mut self, start: usize, target: &[u8]) -> Result<(), Denial> {
+        if self.strict {
+            return Err(target::not_strict());
+        }
+        self.raw_target = Some(TargetPlace { start, end: start + target.len() });
+        Ok(())
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Denial> {
@@ -103,8 +144,8 @@ impl HeadReader {
     }
 }
 
-/// Checks `method SP target SP HTTP-version` (RFC 9112 §3).
-fn request_line(line: &[u8]) -> Result<Version, Denial> {
+/// Checks `method SP target SP HTTP-version` (RFC 9112 §3); gives the last two.
+fn request_line(line: &[u8]) -> Result<(&[u8], Version), Denial> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), version) = (words.next(), words.next(), words.next()) else {
         return malformed("the request line is no request line");
@@ -115,7 +156,6 @@ fn request_line(line: &[u8]) -> Result<Version, Denial> {
     if method.len() > MAX_METHOD_BYTES {
         return Err(method_too_long());
     }
-    // Characters beyond ASCII are for the path's normal form to judge; the parser behind refuses what is no character.
     let plain = |byte: &u8| byte.is_ascii_graphic() || !byte.is_ascii();
     if target.is_empty() || !target.iter().all(plain) || std::str::from_utf8(target).is_err() {
         return malformed("the request target has a character that no target may have");
@@ -127,8 +167,8 @@ fn request_line(line: &[u8]) -> Result<Version, Denial> {
         return malformed("the request line has more than three words");
     }
     match version {
-        Some(b"HTTP/1.1") => Ok(Version::HTTP_11),
-        Some(b"HTTP/1.0") => Ok(Version::HTTP_10),
+        Some(b"HTTP/1.1") => Ok((target, Version::HTTP_11)),
+        Some(b"HTTP/1.0") => Ok((target, Version::HTTP_10)),
         None => Err(Denial::new(Cause::VersionUnsupported, "HTTP/0.9")),
         Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
@@ -157,7 +197,7 @@ fn method_too_long() -> Denial {
 }
 
 /// Longer than any registered method (`UPDATEREDIRECTREF`, 17), so that none is written to a log in kilobytes.
-const MAX_METHOD_BYTES: usize = 32;
+pub(super) const MAX_METHOD_BYTES: usize = 32;
 
 /// Without the white space around it (RFC 9112 §5.1), which is less than what [`<[u8]>::trim_ascii`] takes.
 fn trim(value: &[u8]) -> &[u8] {

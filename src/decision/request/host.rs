@@ -61,20 +61,20 @@ impl fmt::Display for Authority {
 const MAX_NAME_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Reads `host` or `host:port`. User information, spaces and percent escapes are refused; one trailing dot is dropped.
+/// Reads `host` or `host:port`; the port may be empty, which is the scheme's (RFC 9110 §4.2.1, RFC 3986 §3.2.3). User information, spaces and percent escapes are refused; one trailing dot is dropped.
 pub fn parse(authority: &str) -> Result<Authority, HostError> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or(HostError::Address)?;
         let address: Ipv6Addr = address.parse().map_err(|_| HostError::Address)?;
         let port = match rest.strip_prefix(':') {
-            Some(port) => Some(parse_port(port)?),
+            Some(port) => parse_port(port)?,
             None if rest.is_empty() => None,
             None => return Err(HostError::Address),
         };
         return Ok(Authority { host: format!("[{address}]"), port });
     }
     let (name, port) = match authority.split_once(':') {
-        Some((name, port)) => (name, Some(parse_port(port)?)),
+        Some((name, port)) => (name, parse_port(port)?),
         None => (authority, None),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -82,10 +82,13 @@ pub fn parse(authority: &str) -> Result<Authority, HostError> {
     Ok(Authority { host: name.to_ascii_lowercase(), port })
 }
 
-fn parse_port(digits: &str) -> Result<u16, HostError> {
+fn parse_port(digits: &str) -> Result<Option<u16>, HostError> {
+    if digits.is_empty() {
+        return Ok(None);
+    }
     // `parse` alone would take a leading plus sign.
     let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|&port| plain && port > 0).ok_or(HostError::Port)
+    digits.parse().ok().filter(|&port| plain && port > 0).map(Some).ok_or(HostError::Port)
 }
 
 fn check_name(name: &str) -> Result<(), HostError> {
@@ -124,6 +127,8 @@ mod tests {
             ("example.com:8080", "example.com", Some(8080)),
             ("example.com.:443", "example.com", Some(443)),
             ("127.0.0.1:1", "127.0.0.1", Some(1)),
+            ("example.com:", "example.com", None),
+            ("[::1]:", "[::1]", None),
             ("[0:0::1]", "[::1]", None),
             ("[2001:DB8::1]:65535", "[2001:db8::1]", Some(65535)),
         ] {
@@ -145,7 +150,6 @@ mod tests {
             ("ex%61mple.com", HostError::Character),
             ("a/b", HostError::Character),
             ("b\u{fc}cher.example", HostError::Character),
-            ("a:", HostError::Port),
             ("a:0", HostError::Port),
             ("a:+80", HostError::Port),
             ("a:65536", HostError::Port),

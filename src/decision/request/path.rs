@@ -38,7 +38,7 @@ pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
 
 /// The other reading of `normal`, a path in normal form: every `%2F` in it is a `/`.
 ///
-/// A backslash stays refused, for it is a separator to some origins only; so does a separator that is escaped twice.
+/// An encoded backslash is refused, for it is a separator to some origins only; so is a separator that is escaped twice.
 pub fn decode_separators(normal: &str) -> Result<Reading<'static>, PathError> {
     let path = rebuild(normal.replace("%2F", "/").as_bytes(), Pass::Decoded)?;
     let spelling = variant::of(&path)?;
@@ -48,12 +48,13 @@ pub fn decode_separators(normal: &str) -> Result<Reading<'static>, PathError> {
     Ok(Reading { path: Cow::Owned(path), spelling })
 }
 
-/// Whether `path` is in normal form without escapes, parameters and a segment that begins with a dot: nearly every path is.
+/// Whether `path` is in normal form without escapes, parameters and a segment that begins or ends with a dot: nearly every path is.
 fn is_plainly_normal(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {
         let plain = match byte {
-            b'/' | b'.' => previous != b'/',
+            b'/' => !matches!(previous, b'/' | b'.'),
+            b'.' => previous != b'/',
             b';' => false,
             _ => PLAIN[byte as usize],
         };
@@ -62,7 +63,7 @@ fn is_plainly_normal(path: &[u8]) -> bool {
         }
         previous = byte;
     }
-    path.first() == Some(&b'/')
+    path.first() == Some(&b'/') && previous != b'.'
 }
 
 #[cfg(test)]
@@ -98,6 +99,7 @@ mod tests {
             ("/caf\u{e9}", "/caf%C3%A9"),
             ("/caf%c3%a9", "/caf%C3%A9"),
             ("/a[0]{x}|", "/a%5B0%5D%7Bx%7D%7C"),
+            ("/a\\b\"<>^`", "/a%5Cb%22%3C%3E%5E%60"),
             ("/a;v=1/b", "/a;v=1/b"),
             ("/a//../b", "/b"),
         ] {
@@ -113,7 +115,12 @@ mod tests {
             ("/..", PathError::AboveRoot),
             ("/a/../../b", PathError::AboveRoot),
             ("/%2e%2e/a", PathError::AboveRoot),
-            ("/a\\b", PathError::Backslash),
+            ("/a/..%20/b", PathError::DotSpaces),
+            ("/a/.%20/b", PathError::DotSpaces),
+            ("/a/%2e.%20.%20", PathError::DotSpaces),
+            ("/a/..%2520/b", PathError::DotSpaces),
+            ("/a/..%20;x/b", PathError::DotSpaces),
+            ("/a\\..\\b", PathError::EncodedDots),
             ("/a%00", PathError::ControlCharacter),
             ("/a%0d%0a", PathError::ControlCharacter),
             ("/a b", PathError::ControlCharacter),

@@ -6,7 +6,7 @@ use http::{Method, Version};
 use ipnet::IpNet;
 
 use super::connection::ConnectionFacts;
-use super::fields::Fields;
+use super::fields::{FieldNames, Fields};
 use super::path::PathVariant;
 use super::scheme::Scheme;
 
@@ -20,6 +20,10 @@ pub struct ReadRules {
     pub max_header_count: usize,
     /// Peers whose `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether a target with a character that should have been escaped is refused, not escaped.
+    pub strict_target: bool,
+    /// The names that rules ask a request's fields for.
+    pub names: FieldNames,
 }
 
 /// A request as it arrived, borrowed from whatever parsed it.
@@ -54,9 +58,9 @@ pub struct NormalizedRequest {
     /// The normalised path: dot segments resolved, `//` merged, unreserved characters decoded, percent escapes in upper
     /// case. Always begins with `/` (or is `*` for OPTIONS).
     pub path: String,
-    /// As received, without `?`.
+    /// As received, without `?`, but that characters which should have been escaped are.
     pub query: Option<String>,
-    /// Whether `path` differs from what the client sent, so that the target must be rewritten before forwarding.
+    /// Whether `path` or `query` differs from what the client sent, so that the target must be rewritten before forwarding.
     pub path_changed: bool,
     /// What in `path` origins read differently; finding the route settles it.
     pub spelling: PathVariant,

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::chunked::Chunks;
 use crate::decision::request::framing::BodyLength;
-use crate::decision::request::head::HeadReader;
+use crate::decision::request::head::{HeadReader, TargetPlace};
+use crate::decision::request::target;
 
 /// Reads messages off a connection.
 pub(super) struct MessageReader {
@@ -28,6 +29,15 @@ pub(super) struct MessageReader {
     max_head: usize,
     /// What a client may send ahead of its turn.
     max_ahead: usize,
+    /// Whether a target with a character that should have been escaped is refused.
+    strict_target: bool,
+}
+
+/// What may pass of the bytes at hand.
+struct PassingBytes {
+    count: usize,
+    /// A target among them that is to be escaped first.
+    raw_target: Option<TargetPlace>,
 }
 
 /// What the next byte belongs to.
@@ -46,9 +56,9 @@ enum BodyPart {
 }
 
 impl MessageReader {
-    pub fn new(max_line: usize, max_head: usize, max_ahead: usize) -> Self {
-        let expect = MessagePart::Head(HeadReader::default());
-        MessageReader { ahead: Vec::new(), released: 0, expect, max_line, max_head, max_ahead }
+    pub fn new(max_line: usize, max_head: usize, max_ahead: usize, strict_target: bool) -> Self {
+        let expect = MessagePart::Head(HeadReader::new(strict_target));
+        MessageReader { ahead: Vec::new(), released: 0, expect, max_line, max_head, max_ahead, strict_target }
     }
 
     /// Reads as the client's next message allows. `Ready(Ok(Err(…)))`: what arrived is no request.
@@ -87,7 +97,15 @@ impl MessageReader {
             }
             // Nearly always everything that arrived may pass at once, and need not be copied.
             let passing = match self.expect.take(arrived) {
-                Ok(passing) => passing,
+                Ok(PassingBytes { count, raw_target: None }) => count,
+                Ok(passing) => {
+                    self.ahead.extend_from_slice(arrived);
+                    buf.set_filled(before);
+                    match self.escape(passing) {
+                        Ok(()) => continue,
+                        Err(denial) => return Poll::Ready(Ok(Err(denial))),
+                    }
+                }
                 Err(denial) => {
                     // Kept for the log line.
                     self.ahead.extend_from_slice(arrived);
@@ -111,7 +129,7 @@ impl MessageReader {
     /// The message at hand is answered: what follows is the next one.
     pub fn next_message(&mut self) {
         if matches!(self.expect, MessagePart::Nothing) {
-            self.expect = MessagePart::Head(HeadReader::default());
+            self.expect = MessagePart::Head(HeadReader::new(self.strict_target));
         }
     }
 
@@ -145,7 +163,8 @@ impl MessageReader {
         if self.ahead.is_empty() {
             return Ok(());
         }
-        self.released = self.expect.take(&self.ahead)?;
+        let passing = self.expect.take(&self.ahead)?;
+        self.escape(passing)?;
         if self.released == 0
             && let MessagePart::Head(reader) = &self.expect
         {
@@ -159,6 +178,22 @@ impl MessageReader {
                 return Err(Denial::new(Cause::HeadersTooLarge, detail));
             }
         }
+        Ok(())
+    }
+
+    /// Releases `passing`, the first of the bytes at hand, with the escapes that its target lacks.
+    fn escape(&mut self, passing: PassingBytes) -> Result<(), Denial> {
+        let PassingBytes { mut count, raw_target } = passing;
+        if let Some(TargetPlace { start, end }) = raw_target {
+            let mut encoded = Vec::with_capacity(2 * (end - start));
+            target::encode(&self.ahead[start..end], &mut encoded);
+            if encoded.len() > self.max_line.min(target::HARD_MAX_TARGET) {
+                return Err(Denial::new(Cause::UriTooLong, "the request target is too long with its escapes"));
+            }
+            count += encoded.len() - (end - start);
+            self.ahead.splice(start..end, encoded);
+        }
+        self.released = count;
         Ok(())
     }
 
@@ -177,19 +212,21 @@ impl MessageReader {
 
 impl MessagePart {
     /// How many of `bytes`, the next ones, may pass. What comes after them has to wait.
-    fn take(&mut self, bytes: &[u8]) -> Result<usize, Denial> {
-        match self {
-            MessagePart::Raw => Ok(bytes.len()),
-            MessagePart::Nothing => Ok(0),
+    fn take(&mut self, bytes: &[u8]) -> Result<PassingBytes, Denial> {
+        let mut raw_target = None;
+        let count = match self {
+            MessagePart::Raw => bytes.len(),
+            MessagePart::Nothing => 0,
             MessagePart::Head(reader) => {
-                let Some(head) = reader.read(bytes)? else { return Ok(0) };
+                let Some(head) = reader.read(bytes)? else { return Ok(PassingBytes { count: 0, raw_target }) };
+                raw_target = head.raw_target;
                 *self = match head.framing {
                     BodyLength::None | BodyLength::Length(0) => MessagePart::Nothing,
                     BodyLength::Length(length) => MessagePart::BodyPart(BodyPart::Length(length)),
                     BodyLength::Chunked => MessagePart::BodyPart(BodyPart::Chunked(Chunks::default())),
                 };
                 // A body that is wrong from its beginning is refused once the head has passed, and its request is known.
-                Ok(head.length)
+                head.length
             }
             MessagePart::BodyPart(BodyPart::Length(left)) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -197,16 +234,17 @@ impl MessagePart {
                 if *left == 0 {
                     *self = MessagePart::Nothing;
                 }
-                Ok(count)
+                count
             }
             MessagePart::BodyPart(BodyPart::Chunked(chunks)) => {
                 let count = chunks.follow(bytes)?;
                 if chunks.is_done() {
                     *self = MessagePart::Nothing;
                 }
-                Ok(count)
+                count
             }
-        }
+        };
+        Ok(PassingBytes { count, raw_target })
     }
 }
 
@@ -225,7 +263,7 @@ mod tests {
         client.write_all(request.repeat(1000).as_bytes()).await.unwrap();
 
         let mut stream: Stream = Box::new(server);
-        let mut reader = MessageReader::new(1 << 10, 1 << 10, 100);
+        let mut reader = MessageReader::new(1 << 10, 1 << 10, 100, false);
         let mut cx = Context::from_waker(Waker::noop());
         let mut room = [0; 64];
         let mut read = Vec::new();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use super::client::ClientConnection;
+use super::http2::header_block::MalformedRequest;
 use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::reply;
 use crate::proxy::request_id::new_request_id;
@@ -78,6 +79,22 @@ impl ClientConnection {
         record.protocol = "HTTP/2";
         record.status = status.unwrap_or(400);
         self.write_record(record, Denial::new(cause, "the HTTP/2 request was refused before it could be read"));
+    }
+
+    /// Logs a malformed HTTP/2 request, whose stream is reset.
+    pub(super) fn record_malformed(&self, request: &MalformedRequest<'_>) {
+        let field = |name: &[u8]| request.fields.get(name).unwrap_or_default();
+        let line = [field(b":method"), b" ", field(b":path")].concat();
+        let mut record = self.record_head(&line);
+        record.protocol = "HTTP/2";
+        self.write_record(record, Denial::new(Cause::MalformedRequest, request.why));
+    }
+
+    /// Logs an HTTP/2 request of which nothing could be read.
+    pub(super) fn record_unreadable(&self, why: &'static str) {
+        let mut record = self.record_head(b"");
+        record.protocol = "HTTP/2";
+        self.write_record(record, Denial::new(Cause::MalformedRequest, why));
     }
 
     fn record_head(&self, head: &[u8]) -> RequestRecord {

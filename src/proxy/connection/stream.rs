@@ -23,8 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::answer_writer::AnswerWriter;
 use super::client::ClientConnection;
 use super::control::{RequestControl, RequestPhase};
+use super::http2::header_block::HeaderBlockReader;
 use super::http2::header_injection::ResponseHeaderInjector;
-use super::http2::monitor::{Http2End, Http2Monitor};
+use super::http2::monitor::Http2Monitor;
 use super::lingering_close::{LingeringClose, MAX_LINGER_RETIRED};
 use super::message_reader::MessageReader;
 use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
@@ -59,9 +60,10 @@ pub struct ClientStream {
     failed: Option<Denial>,
     /// An HTTP/2 connection is ended: what Pingora still writes is dropped.
     cut_off: bool,
-    /// These two exist on an HTTP/2 connection.
+    /// These exist on an HTTP/2 connection.
     injector: Option<ResponseHeaderInjector>,
     monitor: Option<Box<Http2Monitor>>,
+    blocks: Option<Box<HeaderBlockReader>>,
 }
 
 impl ClientStream {
@@ -70,7 +72,12 @@ impl ClientStream {
         let bounds = serving.snapshot.bounds;
         let read = &serving.snapshot.rules.read;
         let max_line = read.max_uri + REQUEST_LINE_REST;
-        let reader = MessageReader::new(max_line, max_line + read.max_header_bytes, bounds.read_ahead as usize);
+        let reader = MessageReader::new(
+            max_line,
+            max_line + read.max_header_bytes,
+            bounds.read_ahead as usize,
+            read.strict_target,
+        );
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
@@ -96,6 +103,7 @@ impl ClientStream {
             cut_off: false,
             injector: None,
             monitor: None,
+            blocks: None,
         };
         if http2 {
             connection.become_http2();
@@ -273,6 +281,9 @@ impl AsyncRead for ClientStream {
         if let Some(ended) = this.poll_ending(cx) {
             return ended;
         }
+        if this.blocks.is_some() {
+            return this.poll_read_http2(cx, buf);
+        }
         match this.control.phase() {
             RequestPhase::Idle => this.reader.next_message(),
             RequestPhase::Tunnel => this.reader.become_raw(),
@@ -281,25 +292,11 @@ impl AsyncRead for ClientStream {
         let before = buf.filled().len();
         match this.reader.poll_read(&mut this.inner, cx, buf) {
             Poll::Ready(Ok(Ok(()))) => {
-                let arrived = &buf.filled()[before..];
-                if let Some(monitor) = &mut this.monitor
-                    && let Err(violation) = monitor.received(arrived, &this.client)
-                {
-                    return this.end_http2(cx, violation);
-                }
-                this.handed_over(arrived);
+                this.handed_over(&buf.filled()[before..]);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(Err(denial))) => this.malformed(cx, denial),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-            Poll::Pending if this.monitor.is_some() => {
-                match this.monitor.as_mut().map(|monitor| monitor.poll_end(cx, &this.client)) {
-                    Some(Poll::Ready(Http2End::Violation(violation))) => this.end_http2(cx, violation),
-                    // As if the client had left: nothing of it is lost.
-                    Some(Poll::Ready(Http2End::Drained)) => Poll::Ready(Ok(())),
-                    _ => Poll::Pending,
-                }
-            }
             Poll::Pending => {
                 let awaited = this.awaited();
                 let (control, drain) = (&this.control, &this.client.listener.runtime.drain);

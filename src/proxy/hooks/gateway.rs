@@ -49,7 +49,7 @@ impl ProxyHttp for Gateway {
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::follow_route(session, ctx);
         match decision {
-            Ok(None) => return Ok(false),
+            Ok(None) => return request::read_empty_body(session).await.map(|()| false),
             Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,
             Err(denial) => response::refuse(session, ctx, denial).await,
         }

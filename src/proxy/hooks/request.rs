@@ -6,8 +6,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::Version;
-use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, COOKIE, REFERER, USER_AGENT};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
@@ -23,6 +23,7 @@ use crate::decision::request::RawRequest;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::http2::header_block;
 use crate::proxy::connection::record::begin_record;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
@@ -34,6 +35,9 @@ use crate::telemetry::metrics::Bound;
 pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(control) = RequestControl::of(session) else { return };
     control.began();
+    if is_http2(session.req_header()) {
+        join_cookies(session);
+    }
     let header = session.req_header();
     let connection = control.connection();
     let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
@@ -62,6 +66,31 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     if session.get_keepalive_reuses_remaining() == Some(0) {
         ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
     }
+}
+
+/// Puts the crumbs of a Cookie together that HTTP/2 clients may split (RFC 9113 §8.2.3), so that it is one field to every bound and
+/// rule, and to the origin.
+fn join_cookies(session: &mut Session) {
+    let mut crumbs = session.req_header().headers.get_all(COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = session.req_header().headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("BUG: parts of field values are one");
+    session.req_header_mut().insert_header(COOKIE, joined).expect("BUG: a name and a value that were received");
+}
+
+/// Reads the body of a request that says it has none, to its end: an origin that gets the head takes it for the whole request, so
+/// nothing may follow.
+///
+/// # Errors
+/// Something does.
+pub async fn read_empty_body(session: &mut Session) -> Result<()> {
+    if is_http2(session.req_header()) && content_length(session.req_header()) == Some(0) {
+        // Pingora goes by the length alone, and asked whether the body is done, it says so.
+        while session.as_mut().read_request_body().await?.is_some() {}
+    }
+    Ok(())
 }
 
 /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
@@ -101,6 +130,9 @@ pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option
     };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
+    if let Some(refusal) = request.uri.scheme_str().and_then(header_block::refusal_of) {
+        return ctx.settle(Decision::Refuse(refusal.denial()));
+    }
     faults::panic_after_wait_at(FaultPlace::Fact, &request.headers).await;
     let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {

@@ -1,9 +1,10 @@
 //! Upstream and rewrite: which endpoint is asked, whether again, and what it is shown.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
@@ -99,17 +100,6 @@ fn asks_for_tunnel(request: &RequestHeader) -> bool {
     websocket && !body && request.version == Version::HTTP_11
 }
 
-/// HTTP/2 clients may split `Cookie` into crumbs; in HTTP/1 they must be one field again (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let mut crumbs = request.headers.get_all(COOKIE).iter();
-    if crumbs.next().is_none() || crumbs.next().is_none() {
-        return Ok(());
-    }
-    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let joined = crumbs.join(&b"; "[..]);
-    request.insert_header(COOKIE, joined)
-}
-
 /// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.
 pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: UpstreamContext<'_>) -> Result<()> {
     // A try that reached this point has a connection: what failed before no longer explains anything.
@@ -124,23 +114,28 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
     if normal.path_changed || rules.path.is_some() {
         upstream.set_raw_path(rules.target(normal, parameters).as_bytes())?;
     }
-    let host = rules.host(normal);
-    // HTTP/1.0 may come without a host.
-    if !host.is_empty() && upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
+    let mut host = rules.host(normal);
+    if host.is_empty()
+        && let Some(current) = &*ctx.current
+    {
+        // HTTP/1.0 may come without a host, which HTTP/1.1 and HTTP/2 require of what goes to an origin (RFC 9112 §3.2).
+        host = Cow::Borrowed(&current.selected.endpoint.name);
+    }
+    if upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
         upstream.insert_header(HOST, &*host)?;
     }
-    if request.version == Version::HTTP_2 {
-        join_cookies(upstream)?;
-        // Pingora has taken it off. It asks for trailers, which gRPC can't do without (RFC 9110 §10.1.4, RFC 9113 §8.2.2).
-        if upstream.version == Version::HTTP_2
-            && let Some(te) = request.headers.get(TE)
-        {
-            upstream.insert_header(TE, te.clone())?;
-        }
+    // Pingora has taken it off. It asks for trailers, which gRPC can't do without (RFC 9110 §10.1.4, RFC 9113 §8.2.2).
+    if request.version == Version::HTTP_2
+        && upstream.version == Version::HTTP_2
+        && let Some(te) = request.headers.get(TE)
+    {
+        upstream.insert_header(TE, te.clone())?;
     }
     sticky::hide(upstream, &ctx)?;
-    if request.version == Version::HTTP_10 {
-        // To be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks for.
+    let idle = |expected: &HeaderValue| expected.is_empty() || request.version == Version::HTTP_10;
+    if upstream.headers.get(EXPECT).is_some_and(idle) {
+        // It expects nothing; in HTTP/1.0 it is to be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks
+        // for.
         upstream.remove_header(&EXPECT);
     }
     match ctx.current.as_ref().and_then(|current| current.tunnel.as_ref()) {

@@ -1,7 +1,7 @@
 //! What concerns the origin's answer itself, before anything is stored or told: validity, framing, hop-by-hop fields.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -29,6 +29,10 @@ pub fn accept(session: &Session, header: &mut ResponseHeader, mut ctx: UpstreamC
     check(session, header, ctx)?;
     frame(header);
     strip_hop_by_hop(header);
+    if header.version != Version::HTTP_2 || !is_http2(session.req_header()) {
+        // Pingora passes trailers on from HTTP/2 to HTTP/2 alone: nothing else may announce them (RFC 9110 §6.6.2).
+        header.remove_header(&TRAILER);
+    }
     Ok(())
 }
 

@@ -169,6 +169,8 @@ struct Origin {
     decodes: u8,
     /// Whether it drops path parameters: before it decodes, and after.
     drops_parameters: (bool, bool),
+    /// Whether it drops dots and spaces at the end of a name, as Windows does.
+    drops_ends: bool,
     /// Whether it merges slashes, resolves dot segments and takes a backslash for a slash, last of all.
     cleans: bool,
 }
@@ -176,9 +178,10 @@ struct Origin {
 impl Origin {
     fn all() -> impl Iterator<Item = Origin> {
         (0..4).flat_map(|decodes| {
-            (0..8).map(move |bits| Origin {
+            (0..16).map(move |bits| Origin {
                 decodes,
                 drops_parameters: (bits & 1 != 0, bits & 2 != 0),
+                drops_ends: bits & 8 != 0,
                 cleans: bits & 4 != 0,
             })
         })
@@ -195,8 +198,18 @@ impl Origin {
         if self.drops_parameters.1 {
             path = without_parameters(&path);
         }
+        let path = if self.drops_ends { without_ends(&path) } else { path };
         if self.cleans { clean(&path) } else { path }
     }
+}
+
+/// Dot segments are no names.
+fn without_ends(path: &[u8]) -> Vec<u8> {
+    let shorter = |segment: &[u8]| {
+        let kept = segment.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |last| last + 1);
+        if matches!(segment, b"." | b"..") { segment.to_vec() } else { segment[..kept].to_vec() }
+    };
+    path.split(|&byte| byte == b'/').map(shorter).collect::<Vec<_>>().join(&b'/')
 }
 
 fn without_parameters(path: &[u8]) -> Vec<u8> {

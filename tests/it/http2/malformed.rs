@@ -8,10 +8,9 @@ use crate::support::h2_raw::{
 };
 use crate::support::{Answer, Origin, Setup};
 
-/// What a refused stream may look like: 400, a reset of the stream, or, where a name or a value can't even be decoded, the end of
-/// the connection. Never an answer of the origin.
+/// What a refused stream may look like: 400, or a reset of the stream. Never an answer of the origin, nor the end of the connection.
 fn is_refused(end: &End) -> bool {
-    matches!(end, End::Answer(400, _) | End::Reset(PROTOCOL_ERROR) | End::GoAway(PROTOCOL_ERROR))
+    matches!(end, End::Answer(400, _) | End::Reset(PROTOCOL_ERROR))
 }
 
 #[test]

@@ -9,11 +9,13 @@ use super::user::user;
 use crate::config::compile::{CompileContext, address, numbers};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
+use crate::config::raw::request::TargetReading;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::ProcessConfig;
 use crate::decision::bounds::Bounds;
 use crate::decision::defaults;
 use crate::decision::request::ReadRules;
+use crate::decision::request::fields::FieldNames;
 
 const MAX_THREADS: u64 = 1024;
 
@@ -55,13 +57,16 @@ fn wait_or_not(ctx: &mut CompileContext, path: &DocPath, span: Option<Span>, def
     }
 }
 
-/// How a request is read: the bounds on its size, and who is believed.
+/// How a request is read: the bounds on its size, who is believed, and how targets are taken. The names that rules ask for are not
+/// known yet.
 pub fn read_rules(ctx: &mut CompileContext, raw: &raw::Config, bounds: &Bounds) -> ReadRules {
     ReadRules {
         max_uri: bounds.uri as usize,
         max_header_bytes: bounds.header_bytes as usize,
         max_header_count: bounds.header_count as usize,
         trusted_proxies: trusted_proxies(ctx, &raw.trusted_proxies),
+        strict_target: raw.request.target == TargetReading::Strict,
+        names: FieldNames::default(),
     }
 }
 

@@ -378,6 +378,11 @@ fn bounds_trust_and_the_log() {
                 "bounds: trusted_proxies: 10.0.0.0/8 -> 10.0.0.0/8, 192.0.2.1/32 (weaker)",
             ),
             (
+                "request: {target: encode}",
+                "request: {target: strict}",
+                "bounds: request.target: none -> strict (stronger)",
+            ),
+            (
                 "access_log: {output: stdout}",
                 "access_log: {output: off}",
                 "access log: output: standard output -> off (weaker)",

@@ -114,6 +114,8 @@ proptest! {
             max_header_bytes: 300,
             max_header_count: 10,
             trusted_proxies: if trusted { vec!["10.0.0.0/8".parse().unwrap()] } else { Vec::new() },
+            strict_target: false,
+            names: FieldNames::default(),
         };
         let scheme = if tls { Scheme::Https } else { Scheme::Http };
         let connection = ConnectionFacts::supposed([10, 0, 0, 1].into(), scheme);

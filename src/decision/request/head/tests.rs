@@ -13,11 +13,14 @@ fn cause(head: &str) -> Option<Cause> {
 #[test]
 fn a_plain_head_is_read_to_its_end() {
     let get = "GET /a?b HTTP/1.1\r\nHost: a\r\nX-Empty:\r\nX-Tab:\ta b\t\r\n\r\n";
-    assert_eq!(read(get), Ok(Some(Head { length: get.len(), framing: BodyLength::None })));
+    assert_eq!(read(get), Ok(Some(Head { length: get.len(), framing: BodyLength::None, raw_target: None })));
     let post = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:\t5 \r\n\r\n";
-    assert_eq!(read(&format!("{post}hello")), Ok(Some(Head { length: post.len(), framing: BodyLength::Length(5) })));
+    assert_eq!(
+        read(&format!("{post}hello")),
+        Ok(Some(Head { length: post.len(), framing: BodyLength::Length(5), raw_target: None }))
+    );
     let old = "GET / HTTP/1.0\r\n\r\n";
-    assert_eq!(read(old), Ok(Some(Head { length: old.len(), framing: BodyLength::None })));
+    assert_eq!(read(old), Ok(Some(Head { length: old.len(), framing: BodyLength::None, raw_target: None })));
 }
 
 #[test]

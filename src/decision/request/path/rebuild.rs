@@ -8,7 +8,6 @@ pub enum PathError {
     NotRooted,
     ControlCharacter,
     EncodedSeparator,
-    Backslash,
     Delimiter,
     InvalidEscape,
     NestedEscapes,
@@ -16,6 +15,7 @@ pub enum PathError {
     AboveRoot,
     DotParameters,
     EncodedDots,
+    DotSpaces,
 }
 
 impl PathError {
@@ -25,7 +25,6 @@ impl PathError {
             PathError::NotRooted => "the path does not begin with `/`",
             PathError::ControlCharacter => "the path contains a space or a control character",
             PathError::EncodedSeparator => "the path contains an encoded separator (`%2F` or `%5C`)",
-            PathError::Backslash => "the path contains a backslash, which some origins take for `/`",
             PathError::Delimiter => "the path contains `?` or `#`",
             PathError::InvalidEscape => "the path contains `%` without two hexadecimal digits",
             PathError::NestedEscapes => "the path contains a character that is escaped again and again",
@@ -33,6 +32,7 @@ impl PathError {
             PathError::AboveRoot => "the path climbs above the root",
             PathError::DotParameters => "the path contains a dot segment with parameters, such as `/..;/`",
             PathError::EncodedDots => "the path contains a dot segment that shows only once it is decoded further",
+            PathError::DotSpaces => "the path contains a dot segment with spaces after it, such as `/..%20/`",
         }
     }
 }
@@ -106,7 +106,6 @@ fn push_segment(normal: &mut String, segment: &[u8], pass: Pass) -> Result<bool,
                 }
             }
             0..=0x20 | 0x7f => return Err(PathError::ControlCharacter),
-            b'\\' => return Err(PathError::Backslash),
             b'?' | b'#' => return Err(PathError::Delimiter),
             b'.' => normal.push('.'),
             _ if PLAIN[byte as usize] => normal.push(char::from(byte)),

@@ -1,7 +1,7 @@
 //! What in a normal path origins read differently.
 //!
 //! Some decode reserved characters before they compare, some decode twice, some drop path parameters, as servlet containers
-//! do. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
+//! do, and some drop dots and spaces at the end of a name, as Windows does. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
 //! any of these origins takes for the same have the same loosest reading.
 
 use super::rebuild::{PLAIN, Pass, PathError, rebuild};
@@ -12,7 +12,7 @@ pub struct PathVariant {
     /// The path holds `%2F` or `%5C`, or one of them escaped more than once (`%252F`).
     pub encoded_separators: bool,
     /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
-    /// separators, and without path parameters (`;…`). In normal form, but that characters of `pchar` are never escaped.
+    /// separators, without path parameters (`;…`), and without dots and spaces at the end of a segment. In normal form, but that characters of `pchar` are never escaped.
     pub loosest: Option<String>,
 }
 
@@ -34,21 +34,33 @@ pub(super) fn of(normal: &str) -> Result<PathVariant, PathError> {
         loosest = rebuild(unnested.as_bytes(), Pass::Loosest)?;
     }
     let encoded_separators = loosest.contains("%2F") || loosest.contains("%5C");
-    if loosest.contains(';') {
+    if loosest.contains(';') || loosest.split('/').any(ends_loosely) {
         // Segments that become empty are merged.
-        loosest = rebuild(without_parameters(&loosest).as_bytes(), Pass::Loosest)?;
+        loosest = rebuild(bare_segments(&loosest)?.as_bytes(), Pass::Loosest)?;
     }
     Ok(PathVariant { encoded_separators, loosest: (loosest != normal).then_some(loosest) })
 }
 
-/// Whether `normal` holds a parameter, or an escape that some origin may read as more than that character in a name: of a
-/// reserved character, of a separator, of `%`.
+/// Whether `normal` holds a parameter, an escape that some origin may read as more than that character in a name (of a reserved
+/// character, of a separator, of `%`), or a segment that ends in a dot or a space.
 fn has_other_readings(normal: &[u8]) -> bool {
+    let ends_at = |at: usize| matches!(normal.get(at), None | Some(b'/'));
     normal.iter().enumerate().any(|(at, &byte)| match byte {
         b';' => true,
-        b'%' => escaped(&normal[at..]).is_some_and(|byte| matches!(byte, b'%' | b'/' | b'\\') || PLAIN[byte as usize]),
+        b'.' => ends_at(at + 1),
+        b'%' => escaped(&normal[at..]).is_some_and(|byte| {
+            matches!(byte, b'%' | b'/' | b'\\') || PLAIN[byte as usize] || byte == b' ' && ends_at(at + SPACE.len())
+        }),
         _ => false,
     })
+}
+
+/// A space in normal form.
+const SPACE: &str = "%20";
+
+/// Whether a file system of Windows takes `segment` for a shorter name.
+fn ends_loosely(segment: &str) -> bool {
+    segment.ends_with('.') || segment.ends_with(SPACE)
 }
 
 /// Decodes every `%25` that begins another escape; `None` if there is none.
@@ -82,18 +94,24 @@ fn is_digits(text: &[u8]) -> bool {
     text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
 }
 
-fn without_parameters(path: &str) -> String {
+/// Every segment without its parameters, and without dots and spaces at its end.
+fn bare_segments(path: &str) -> Result<String, PathError> {
     let mut bare = String::with_capacity(path.len());
-    for segment in path.split_inclusive('/') {
-        match segment.split_once(';') {
-            Some((name, _)) => {
-                bare.push_str(name);
-                bare.push_str(if segment.ends_with('/') { "/" } else { "" });
-            }
-            None => bare.push_str(segment),
+    for (index, segment) in path.split('/').enumerate() {
+        if index > 0 {
+            bare.push('/');
         }
+        let name = segment.split(';').next().unwrap_or_default();
+        let mut kept = name;
+        while let Some(shorter) = kept.strip_suffix('.').or_else(|| kept.strip_suffix(SPACE)) {
+            kept = shorter;
+        }
+        if kept.is_empty() && name.starts_with('.') && name.contains(SPACE) {
+            return Err(PathError::DotSpaces);
+        }
+        bare.push_str(kept);
     }
-    bare
+    Ok(bare)
 }
 
 #[cfg(test)]
@@ -122,6 +140,13 @@ mod tests {
             ("/a%252fb", "/a%2Fb"),
             ("/a%2520b", "/a%20b"),
             ("/a%25%31", "/a%251"),
+            ("/admin.", "/admin"),
+            ("/admin%20/x", "/admin/x"),
+            ("/admin.%20.%20/x./", "/admin/x/"),
+            ("/admin%2520", "/admin"),
+            ("/admin%20;a=b/x", "/admin/x"),
+            ("/%20/admin", "/admin"),
+            ("/.../admin", "/admin"),
         ] {
             let reading = loosest(path).unwrap_or_else(|| read(path.as_bytes()).unwrap().path.into_owned());
             assert_eq!(reading, expected, "{path}");
@@ -130,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_path_that_all_origins_read_alike_has_no_other_reading() {
-        for path in ["/a%20b", "/caf%C3%A9", "/100%25", "/50%25off", "/a%5Bb%5D", "/a,b=c:@d", "/a%2Fb"] {
+        for path in
+            ["/a%20b", "/caf%C3%A9", "/100%25", "/50%25off", "/a%5Bb%5D", "/a,b=c:@d", "/a%2Fb", "/a.b/.c", "/a%20.b"]
+        {
             assert_eq!(loosest(path), None, "{path}");
         }
     }

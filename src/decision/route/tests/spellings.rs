@@ -126,6 +126,8 @@ struct Origin {
     decodes: u8,
     /// Whether it drops path parameters: before it decodes, and after.
     drops_parameters: (bool, bool),
+    /// Whether it drops dots and spaces at the end of a name, as Windows does.
+    drops_ends: bool,
     /// Whether it merges slashes and resolves dot segments, last of all.
     cleans: bool,
 }
@@ -142,8 +144,19 @@ impl Origin {
         if self.drops_parameters.1 {
             path = without_parameters(&path);
         }
+        // A path with such ends is the same file however slashes were merged before.
+        let path = if self.drops_ends { without_ends(&path) } else { path };
         if self.cleans { clean(&path) } else { path }
     }
+}
+
+/// Dot segments are no names.
+fn without_ends(path: &[u8]) -> Vec<u8> {
+    let shorter = |segment: &[u8]| {
+        let kept = segment.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |last| last + 1);
+        if matches!(segment, b"." | b"..") { segment.to_vec() } else { segment[..kept].to_vec() }
+    };
+    path.split(|&b| b == b'/').map(shorter).collect::<Vec<_>>().join(&b'/')
 }
 
 fn without_parameters(path: &[u8]) -> Vec<u8> {
@@ -186,10 +199,11 @@ fn clean(path: &[u8]) -> Vec<u8> {
 }
 
 fn origins() -> impl Iterator<Item = Origin> {
-    let all = (0..4).flat_map(|decodes| (0..8).map(move |bits| (decodes, bits)));
+    let all = (0..4).flat_map(|decodes| (0..16).map(move |bits| (decodes, bits)));
     all.map(|(decodes, bits): (u8, u8)| Origin {
         decodes,
         drops_parameters: (bits & 1 != 0, bits & 2 != 0),
+        drops_ends: bits & 8 != 0,
         cleans: bits & 4 != 0,
     })
 }
@@ -232,6 +246,8 @@ fn spellings(piece: char) -> Vec<String> {
         .to_vec(),
         // Nothing, or a parameter.
         ';' => ["", "", ";", ";a=b", "%3Ba", "%3b", "%253B", "%25253ba"].map(str::to_owned).to_vec(),
+        // Nothing, or what some drop at the end of a name.
+        ' ' => ["", "", ".", "%20", "..", ".%20", "%2520", "%20."].map(str::to_owned).to_vec(),
         // Nothing, or what some take for a step up.
         '.' => {
             ["", "", "/..", "/..;", "..%2f", "%2f..", "/%252e%252e", "%2f%2e%2e", "/.;a"].map(str::to_owned).to_vec()
@@ -254,7 +270,7 @@ fn spellings(piece: char) -> Vec<String> {
 }
 
 fn spelled() -> impl Strategy<Value = (String, String)> {
-    let piece = select("//aabb.;;,@%".chars().collect::<Vec<_>>());
+    let piece = select("//aabb. ;;,@%".chars().collect::<Vec<_>>());
     let pieces = prop::collection::vec((piece, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..9);
     pieces.prop_map(|pieces| {
         let spell = |piece: char, choice: &prop::sample::Index| choice.get(&spellings(piece)).clone();
@@ -265,14 +281,14 @@ fn spelled() -> impl Strategy<Value = (String, String)> {
 }
 
 fn random() -> impl Strategy<Value = (String, String)> {
-    let path = || "/(/|\\.|;|%2[eEfF5]|%5[cC]|%3[bB]|%25|[abAB235fF]){0,8}";
+    let path = || "/(/|\\.|;|%2[eEfF05]|%5[cC]|%3[bB]|%25|[abAB235fF]){0,8}";
     (path(), path())
 }
 
 /// Through routes with different rules, no two spellings reach what an origin takes for one path.
 ///
-/// Claimed of origins that decode escapes any number of times, drop path parameters before or after that or not at all, and
-/// merge slashes, resolve dot segments and take a backslash for a slash, or do not; in every combination. An origin behind a
+/// Claimed of origins that decode escapes any number of times, drop path parameters before or after that or not at all, drop dots
+/// and spaces at the end of a name or do not, and merge slashes, resolve dot segments and take a backslash for a slash, or do not; in every combination. An origin behind a
 /// route with `keep` decodes everything but separators, which is what its owner vouches for; every other one decodes them too.
 ///
 /// Not claimed of origins that ignore case, a trailing slash or a suffix (`/admin`, `/Admin`, `/admin/`, `/admin.json`),

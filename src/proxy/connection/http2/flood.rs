@@ -87,7 +87,7 @@ impl FloodViolation {
     }
 
     /// The error code of the GOAWAY (RFC 9113 §7).
-    fn code(self) -> u32 {
+    pub fn code(self) -> u32 {
         match self {
             // Silence is no fault: load balancers open connections in advance.
             FloodViolation::FirstRequest => NO_ERROR,
@@ -243,14 +243,13 @@ impl FloodDetector {
         self.outgoing.at_boundary() && !self.sending_block
     }
 
-    /// The GOAWAY that ends the connection over `violation` (RFC 9113 §6.8).
-    pub fn goaway(&self, violation: FloodViolation) -> Vec<u8> {
-        let reason = violation.reason().as_bytes();
+    /// The GOAWAY that ends the connection with the error `code` (RFC 9113 §6.8), for `reason`.
+    pub fn goaway(&self, code: u32, reason: &str) -> Vec<u8> {
         let mut frame = Vec::with_capacity(64);
         FrameHeader { length: 8 + reason.len(), kind: GOAWAY, flags: 0, stream: 0 }.write(&mut frame);
         frame.extend_from_slice(&self.highest.to_be_bytes());
-        frame.extend_from_slice(&violation.code().to_be_bytes());
-        frame.extend_from_slice(reason);
+        frame.extend_from_slice(&code.to_be_bytes());
+        frame.extend_from_slice(reason.as_bytes());
         frame
     }
 

@@ -8,14 +8,23 @@ pub const PEEK: usize = 23;
 
 pub const DATA: u8 = 0x0;
 pub const HEADERS: u8 = 0x1;
+pub const PRIORITY_FRAME: u8 = 0x2;
 pub const RST_STREAM: u8 = 0x3;
+pub const SETTINGS: u8 = 0x4;
+pub const PING: u8 = 0x6;
 pub const GOAWAY: u8 = 0x7;
+pub const WINDOW_UPDATE: u8 = 0x8;
 pub const CONTINUATION: u8 = 0x9;
 
 pub const END_STREAM: u8 = 0x1;
 pub const END_HEADERS: u8 = 0x4;
 pub const PADDED: u8 = 0x8;
 pub const PRIORITY: u8 = 0x20;
+/// Of a SETTINGS frame.
+pub const SETTINGS_ACK: u8 = 0x1;
+
+/// Longest payload that every peer accepts, and that this gateway does (SETTINGS_MAX_FRAME_SIZE at its initial value, RFC 9113 §6.5.2).
+pub const MAX_FRAME_SIZE: usize = 16_384;
 
 /// Error codes (RFC 9113 §7).
 pub const NO_ERROR: u32 = 0x0;
@@ -79,6 +88,21 @@ impl FrameHeader {
     /// Whether the frame is a part of a header block, and not its last.
     pub fn leaves_block_open(&self) -> bool {
         matches!(self.kind, HEADERS | CONTINUATION) && !self.has(END_HEADERS)
+    }
+}
+
+/// Writes the header `block` of the HEADERS frame `head` in as many frames as that takes. Padding and priority are left out.
+pub fn write_block(head: &FrameHeader, block: &[u8], out: &mut Vec<u8>) {
+    let (here, mut rest) = block.split_at(block.len().min(MAX_FRAME_SIZE));
+    let last = |rest: &[u8]| if rest.is_empty() { END_HEADERS } else { 0 };
+    let flags = head.flags & !(END_HEADERS | PADDED | PRIORITY) | last(rest);
+    FrameHeader { length: here.len(), flags, ..*head }.write(out);
+    out.extend_from_slice(here);
+    while !rest.is_empty() {
+        let (here, later) = rest.split_at(rest.len().min(MAX_FRAME_SIZE));
+        rest = later;
+        FrameHeader { length: here.len(), kind: CONTINUATION, flags: last(rest), stream: head.stream }.write(out);
+        out.extend_from_slice(here);
     }
 }
 

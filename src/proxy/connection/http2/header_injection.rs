@@ -15,15 +15,13 @@
 //! The added fields are literals without indexing (RFC 7541 §6.2.2): both ends' dynamic tables stay as they are.
 
 use super::frame::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_HEADER, FrameHeader, HEADERS, PADDED, PRIORITY, RST_STREAM,
+    DATA, END_HEADERS, END_STREAM, FRAME_HEADER, FrameHeader, HEADERS, PADDED, PRIORITY, RST_STREAM, write_block,
 };
 use crate::proxy::hpack;
 
 /// Longest header block that can be a bare `:status`: two table size updates of six bytes at most, an index, and a value of
 /// three digits. A longer one is never held back to be looked into.
 const BARE_MAX: usize = 24;
-/// What every peer accepts as a frame's payload (RFC 9113 §4.2); longer header blocks go on in CONTINUATION frames.
-const PAYLOAD_MAX: usize = 16_384;
 /// Streams remembered at most. A stream that the client resets never ends on our side, so this must be bounded; it is far
 /// above the number of streams that a connection may have open.
 const OPEN_MAX: usize = 1024;
@@ -144,7 +142,7 @@ impl ResponseHeaderInjector {
             let block = &self.held[FRAME_HEADER..self.held_len];
             match hpack::bare_status(block) {
                 Some(status) => {
-                    frame.write_with(block, fields, &mut self.replacement);
+                    write_block(&frame, &[block, fields].concat(), &mut self.replacement);
                     completed = Some(BareAnswer { stream: frame.stream, status });
                 }
                 None => self.replacement.extend_from_slice(&self.held[..self.held_len]),
@@ -197,24 +195,6 @@ impl ResponseHeaderInjector {
     fn close(&mut self, stream: u32) {
         if let Ok(at) = self.open.binary_search(&stream) {
             self.open.remove(at);
-        }
-    }
-}
-
-impl FrameHeader {
-    /// Writes this HEADERS frame with `fields` after its own `block`, in as many frames as that takes.
-    fn write_with(&self, block: &[u8], fields: &[u8], out: &mut Vec<u8>) {
-        let (here, mut rest) = fields.split_at(fields.len().min(PAYLOAD_MAX - block.len()));
-        let last = |rest: &[u8]| if rest.is_empty() { END_HEADERS } else { 0 };
-        let flags = self.flags & !END_HEADERS | last(rest);
-        FrameHeader { length: block.len() + here.len(), flags, ..*self }.write(out);
-        out.extend_from_slice(block);
-        out.extend_from_slice(here);
-        while !rest.is_empty() {
-            let (here, later) = rest.split_at(rest.len().min(PAYLOAD_MAX));
-            rest = later;
-            FrameHeader { length: here.len(), kind: CONTINUATION, flags: last(rest), stream: self.stream }.write(out);
-            out.extend_from_slice(here);
         }
     }
 }

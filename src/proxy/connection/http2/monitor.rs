@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 
+use super::connection_error::Http2ConnectionError;
 use super::flood::{FloodBounds, FloodDetector, FloodViolation};
 use super::frame::error_name;
 use crate::decision::outcome::{Cause, Denial};
@@ -106,10 +107,26 @@ impl Http2Monitor {
         Poll::Pending
     }
 
-    /// What to send before the connection is ended over `violation`: nothing in the middle of a frame.
+    /// What to send before the connection is ended over `violation`.
     pub fn goaway(&self, violation: FloodViolation, client: &ClientConnection) -> Vec<u8> {
         report(violation, client);
-        if self.flood.may_interject() { self.flood.goaway(violation) } else { Vec::new() }
+        self.last_frame(violation.code(), violation.reason())
+    }
+
+    /// What to send before the connection is ended over `error`.
+    pub fn goaway_over(&self, error: Http2ConnectionError, client: &ClientConnection) -> Vec<u8> {
+        debug!(
+            "HTTP/2 connection of {} on listener {} ended: {}",
+            client.facts.peer,
+            client.listener.name,
+            error.reason()
+        );
+        self.last_frame(error.code(), error.reason())
+    }
+
+    /// A GOAWAY; nothing in the middle of a frame.
+    fn last_frame(&self, code: u32, reason: &str) -> Vec<u8> {
+        if self.flood.may_interject() { self.flood.goaway(code, reason) } else { Vec::new() }
     }
 }
 
@@ -125,7 +142,9 @@ fn report(violation: FloodViolation, client: &ClientConnection) {
 }
 
 /// The longest header list that can be within the bounds, as RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target
-/// is a field too.
+/// is a field too. A Cookie counts as one field however it is split (RFC 9113 §8.2.3): as many crumbs as there may be fields have
+/// their own names and 32 bytes.
 pub fn max_header_list(read: &ReadRules) -> usize {
-    read.max_header_bytes + read.max_uri + 32 * read.max_header_count
+    let crumbs = ("cookie".len() + 32) * read.max_header_count;
+    read.max_header_bytes + read.max_uri + 32 * read.max_header_count + crumbs
 }

@@ -5,6 +5,9 @@
 //! within the write timeout. So a stalled upload fails like one by HTTP/1 does, is answered 408, and other streams of the
 //! connection are not touched.
 //!
+//! An origin that was told a length takes the request for complete once it has so many bytes. So the bytes that complete it are kept
+//! back until the client has ended its stream: if more follows, the origin never had the whole.
+//!
 //! In that slot Pingora leaves two things to the session: it does not reconcile `:authority` with `Host` (it has refused what
 //! differs before, and [`crate::proxy::hooks::upstream::rewrite`] sets the host that the rules saw), and it takes `te: trailers` off a
 //! request to an HTTP/2 origin, which `rewrite` puts back.
@@ -19,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
@@ -48,6 +52,10 @@ pub struct PacedSession {
     digest: Digest,
     /// Of the request body; begins with the first read.
     rate: Option<MinRate>,
+    /// How much of the length that the client has announced is still to come.
+    announced: Option<u64>,
+    /// The bytes that complete it, while the stream has not ended.
+    last: Option<Bytes>,
     timer: Timer,
     /// Pingora knows that a drain ends the request; what it does from then on is the ending.
     ended: bool,
@@ -66,8 +74,35 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         proxy_digest: Some(control.clone().into_digest(proxy.response.clone())),
         socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
     };
-    let timer = Timer::default();
-    ServerSession::new_custom(Box::new(PacedSession { inner, control, digest, rate: None, timer, ended: false }))
+    let announced = announced(inner.req_header());
+    ServerSession::new_custom(Box::new(PacedSession {
+        inner,
+        control,
+        digest,
+        rate: None,
+        announced,
+        last: None,
+        timer: Timer::default(),
+        ended: false,
+    }))
+}
+
+/// The length of a body that is to come.
+fn announced(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What has gone wrong with the body of a request, if it was the client's breach of HTTP/2 that the library answers with a reset.
+fn blame(e: Box<Error>) -> Box<Error> {
+    let breach = e
+        .root_cause()
+        .downcast_ref::<h2::Error>()
+        .is_some_and(|e| e.is_library() && e.is_reset() && e.reason() == Some(h2::Reason::PROTOCOL_ERROR));
+    if !breach {
+        return e;
+    }
+    let denial = Denial::new(Cause::MalformedRequest, "the body or its trailers break HTTP/2 (RFC 9113 §8.1.1)");
+    Error::because(ErrorType::H2Error, "reading a request body", denial).into_down()
 }
 
 fn client_digest<T>(session: &HttpSession, part: impl FnOnce(&Digest) -> Option<T>) -> Option<T> {
@@ -75,6 +110,22 @@ fn client_digest<T>(session: &HttpSession, part: impl FnOnce(&Digest) -> Option<
 }
 
 impl PacedSession {
+    /// Reads a piece of the request body. What completes the announced length comes last of all, with the end of the stream. May be
+    /// dropped and called again.
+    async fn read_body(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let Some(piece) = self.read_in_time().await? else { return Ok(self.last.take()) };
+            if let Some(left) = &mut self.announced {
+                *left = left.saturating_sub(piece.len() as u64);
+                if *left == 0 && !piece.is_empty() && !self.inner.is_body_done() {
+                    self.last = Some(piece);
+                    continue;
+                }
+            }
+            return Ok(Some(piece));
+        }
+    }
+
     /// Reads a piece of the request body, while the client is fast enough. May be dropped and called again: waiting goes on.
     async fn read_in_time(&mut self) -> Result<Option<Bytes>> {
         let control = &*self.control;
@@ -99,7 +150,7 @@ impl PacedSession {
             let denial = Denial::new(Cause::RequestTimeout, "the request's body came too slowly");
             return Err(Error::because(ErrorType::ReadTimedout, "reading a request body", denial).into_down());
         };
-        let read = read?;
+        let read = read.map_err(blame)?;
         rate.moved(read.as_ref().map_or(0, Bytes::len), Instant::now);
         Ok(read)
     }
@@ -187,19 +238,20 @@ impl Session for PacedSession {
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        self.read_in_time().await
+        self.read_body().await
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if no_body_expected || self.inner.is_body_done() {
+        if no_body_expected || self.is_body_done() {
             let mut idle = pin!(self.inner.read_body_or_idle(true));
             let (control, ended) = (&*self.control, &mut self.ended);
             return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended)).await;
         }
-        self.read_in_time().await
+        self.read_body().await
     }
 
     async fn drain_request_body(&mut self) -> Result<()> {
+        self.last = None;
         self.inner.drain_request_body().await
     }
 
@@ -272,7 +324,7 @@ impl Session for PacedSession {
     }
 
     fn is_body_done(&mut self) -> bool {
-        self.inner.is_body_done()
+        self.last.is_none() && self.inner.is_body_done()
     }
 
     fn is_body_empty(&mut self) -> bool {
@@ -320,7 +372,9 @@ impl Session for PacedSession {
     }
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
-        self.inner.get_retry_buffer()
+        // What is kept back is in the buffer already, and is yet to be read from here.
+        let kept = self.last.as_ref().map_or(0, Bytes::len);
+        self.inner.get_retry_buffer().map(|sent| sent.slice(..sent.len().saturating_sub(kept)))
     }
 
     // Messages beside requests and answers: HTTP/2 has none.

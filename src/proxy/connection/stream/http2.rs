@@ -4,14 +4,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::ClientStream;
 use crate::proxy::connection::answer_writer::GATHER;
 use crate::proxy::connection::control::RequestPhase;
-use crate::proxy::connection::http2::flood::FloodViolation;
+use crate::proxy::connection::http2::connection_error::Http2ConnectionError;
+use crate::proxy::connection::http2::flood::{FloodViolation, PREFACE};
+use crate::proxy::connection::http2::header_block::HeaderBlockReader;
 use crate::proxy::connection::http2::header_injection::{InjectorOutput, ResponseHeaderInjector};
-use crate::proxy::connection::http2::monitor::Http2Monitor;
+use crate::proxy::connection::http2::monitor::{Http2End, Http2Monitor, max_header_list};
 
 /// Most bytes that are gathered: all frames are copied on their way through the injector. Above [`GATHER`], so that a write always
 /// finds room.
@@ -24,21 +26,80 @@ impl ClientStream {
         self.reader.become_raw();
         self.injector = Some(ResponseHeaderInjector::default());
         self.monitor = Some(Box::new(Http2Monitor::new(&self.client, self.began)));
+        let serving = self.client.listener.runtime.store.load();
+        let read = &serving.snapshot.rules.read;
+        let blocks = HeaderBlockReader::new(PREFACE.len(), max_header_list(read), read.strict_target);
+        self.blocks = Some(Box::new(blocks));
     }
 
-    /// Ends an HTTP/2 connection, as far as the socket takes the GOAWAY now.
-    pub(super) fn end_http2(&mut self, cx: &mut Context<'_>, violation: FloodViolation) -> Poll<io::Result<()>> {
-        if let Some(monitor) = &self.monitor {
-            let goaway = monitor.goaway(violation, &self.client);
-            self.writer.extend(&goaway);
+    /// Reads frames as the header blocks among them allow.
+    pub(super) fn poll_read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (Some(monitor), Some(blocks)) = (&mut self.monitor, &mut self.blocks) else {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
+        loop {
+            if blocks.has_output() {
+                blocks.hand_over(buf.remaining(), |bytes| buf.put_slice(bytes));
+                return Poll::Ready(Ok(()));
+            }
+            let before = buf.filled().len();
+            match self.reader.poll_read(&mut self.inner, cx, buf) {
+                Poll::Ready(Ok(Ok(()))) => {}
+                Poll::Ready(Ok(Err(denial))) => return self.fail(denial),
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => {
+                    return match ready!(monitor.poll_end(cx, &self.client)) {
+                        Http2End::Violation(violation) => self.end_http2(cx, violation),
+                        // As if the client had left: nothing of it is lost.
+                        Http2End::Drained => Poll::Ready(Ok(())),
+                    };
+                }
+            }
+            let arrived = &buf.filled()[before..];
+            if arrived.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(violation) = monitor.received(arrived, &self.client) {
+                return self.end_http2(cx, violation);
+            }
+            match blocks.take(arrived, &mut |request| self.client.record_malformed(&request)) {
+                Ok(passed) => buf.set_filled(before + passed),
+                Err(error) => {
+                    buf.set_filled(before);
+                    return self.end_http2_over(cx, error);
+                }
+            }
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
         }
+    }
+
+    /// Ends an HTTP/2 connection over what its client does.
+    pub(super) fn end_http2(&mut self, cx: &mut Context<'_>, violation: FloodViolation) -> Poll<io::Result<()>> {
+        let goaway = self.monitor.as_ref().map(|monitor| monitor.goaway(violation, &self.client));
+        self.cut_off_with(cx, &goaway.unwrap_or_default(), violation.reason())
+    }
+
+    /// Ends an HTTP/2 connection over a connection error.
+    fn end_http2_over(&mut self, cx: &mut Context<'_>, error: Http2ConnectionError) -> Poll<io::Result<()>> {
+        if error == Http2ConnectionError::Compression {
+            self.client.record_unreadable(error.reason());
+        }
+        let goaway = self.monitor.as_ref().map(|monitor| monitor.goaway_over(error, &self.client));
+        self.cut_off_with(cx, &goaway.unwrap_or_default(), error.reason())
+    }
+
+    /// Ends the connection, as far as the socket takes `goaway` now.
+    fn cut_off_with(&mut self, cx: &mut Context<'_>, goaway: &[u8], reason: &'static str) -> Poll<io::Result<()>> {
+        self.writer.extend(goaway);
         self.cut_off = true;
         // What the client has made no room for is not worth keeping.
         self.client.close_mode().reset_if_stuck();
         if self.poll_send(cx).is_ready() {
             let _ = Pin::new(&mut self.inner).poll_flush(cx);
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation.reason())))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)))
     }
 
     /// Gathers what Pingora writes, and sends what is gathered when it is enough.

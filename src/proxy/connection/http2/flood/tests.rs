@@ -246,7 +246,7 @@ fn an_own_frame_goes_between_frames_and_not_into_a_header_block() {
 fn the_goaway_names_the_last_stream_the_code_and_the_reason() {
     let (mut guard, now) = begun();
     guard.received(&request(7), now).unwrap();
-    let bytes = guard.goaway(FloodViolation::Resets);
+    let bytes = guard.goaway(FloodViolation::Resets.code(), FloodViolation::Resets.reason());
     let frame = FrameReader::default().next(&mut &bytes[..]).expect("a frame");
     assert_eq!((frame.head.kind, frame.head.stream), (GOAWAY, 0));
     assert_eq!((frame.number(0), frame.number(4)), (Some(7), Some(ENHANCE_YOUR_CALM)));

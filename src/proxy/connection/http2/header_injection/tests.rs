@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::*;
+use crate::proxy::connection::http2::frame::{CONTINUATION, MAX_FRAME_SIZE};
 use crate::proxy::hpack::encode_literals;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -95,12 +96,12 @@ fn a_client_that_resets_its_streams_takes_no_memory_and_no_trailers() {
 
 #[test]
 fn more_fields_than_a_frame_holds_continue() {
-    let fields = vec![7; 2 * PAYLOAD_MAX + 5];
+    let fields = vec![7; 2 * MAX_FRAME_SIZE + 5];
     let (out, _) = completed(&frame(HEADERS, 5, 1, &[0x8c]), &fields, WHOLE);
     let mut first = vec![0x8c];
-    first.extend_from_slice(&fields[..PAYLOAD_MAX - 1]);
+    first.extend_from_slice(&fields[..MAX_FRAME_SIZE - 1]);
     let mut expected = frame(HEADERS, END_STREAM, 1, &first);
-    expected.extend(frame(CONTINUATION, 0, 1, &fields[..PAYLOAD_MAX]));
+    expected.extend(frame(CONTINUATION, 0, 1, &fields[..MAX_FRAME_SIZE]));
     expected.extend(frame(CONTINUATION, END_HEADERS, 1, &fields[..6]));
     assert_eq!(out, expected);
 }
