@@ -36,13 +36,9 @@ fn routes(count: u32) -> Vec<Match> {
                 kind => PathPattern::Prefix(format!("/static/{kind}/")),
             };
             Match {
-                route: RouteId(id),
                 hosts: vec![HostPattern::Exact(format!("h{}.example.com", id / 10))],
                 paths: vec![path],
-                methods: vec![],
-                headers: vec![],
-                query: vec![],
-                encoded_separators: Default::default(),
+                ..Match::any(RouteId(id))
             }
         })
         .collect()
@@ -71,6 +67,8 @@ fn reading(criterion: &mut Criterion) {
         max_header_bytes: bounds.header_bytes as usize,
         max_header_count: bounds.header_count as usize,
         trusted_proxies: vec!["10.0.0.0/8".parse().expect("a range")],
+        via: Default::default(),
+        max_passes: bounds.passes,
     };
     let headers = headers();
     let mut group = criterion.benchmark_group("read");
@@ -125,6 +123,7 @@ fn finding(criterion: &mut Criterion) {
                 scheme: Scheme::Https,
                 trusted_peer: false,
                 request_id: None,
+                conflict: None,
             };
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
                 bencher.iter(|| table.find(&raw, black_box(&mut normal)));

@@ -16,8 +16,11 @@ pub(super) fn bounds(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
     bounds::bounds(&snapshot.bounds, &mut facts);
     // The others are bounds of the file.
-    let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies } = &snapshot.rules.read;
+    let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies, via, max_passes: _ } =
+        &snapshot.rules.read;
     access::believed(&mut facts, "trusted_proxies", trusted_proxies);
+    facts.tell(Effect::Setting, "via: pseudonym", via.pseudonym());
+    facts.tell(Effect::Setting, "via: responses", via.on_responses);
     facts
 }
 

@@ -113,6 +113,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
         scheme: Scheme::Https,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     Request { normal, headers: map }
 }

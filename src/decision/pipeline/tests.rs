@@ -9,34 +9,34 @@ use crate::decision::access::{self, address, testing};
 use crate::decision::bounds::RouteBounds;
 use crate::decision::limit::{Limit, LimitId, LimitKey, LimitResult, Phase, Quota, RateQuota, RouteLimits};
 use crate::decision::policy::{Action, Route};
-use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
+use crate::decision::request::{ReadRules, Via};
 use crate::decision::response;
 use crate::decision::rewrite;
-use crate::decision::route::{EncodedSeparators, Match, Table};
+use crate::decision::route::{Match, Table};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::{Destination, Side, Split};
 use crate::diagnostics::Place;
 
 /// One public route for everything, which answers itself.
 fn rules() -> Policy {
-    let table = Table::build(vec![Match {
-        route: RouteId(0),
-        hosts: Vec::new(),
-        paths: Vec::new(),
-        methods: vec![Method::GET, Method::POST],
-        headers: Vec::new(),
-        query: Vec::new(),
-        encoded_separators: EncodedSeparators::Reject,
-    }]);
+    let methods = vec![Method::GET, Method::POST];
+    let table = Table::build(vec![Match { methods, ..Match::any(RouteId(0)) }]);
     let fixed = FixedAnswer {
         status: StatusCode::OK,
         content_type: HeaderValue::from_static("text/plain"),
         body: Bytes::from_static(b"ok"),
     };
     Policy {
-        read: ReadRules { max_uri: 100, max_header_bytes: 8192, max_header_count: 100, trusted_proxies: Vec::new() },
+        read: ReadRules {
+            max_uri: 100,
+            max_header_bytes: 8192,
+            max_header_count: 100,
+            trusted_proxies: Vec::new(),
+            via: Via::default(),
+            max_passes: 5,
+        },
         table: table.unwrap(),
         routes: vec![Route {
             name: "all".into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::user::user;
-use crate::config::compile::{CompileContext, address, numbers};
+use crate::config::compile::{CompileContext, address, numbers, via};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::units::{Count, Span};
@@ -61,6 +61,8 @@ pub fn read_rules(ctx: &mut CompileContext, raw: &raw::Config, bounds: &Bounds) 
         max_header_bytes: bounds.header_bytes as usize,
         max_header_count: bounds.header_count as usize,
         trusted_proxies: trusted_proxies(ctx, &raw.trusted_proxies),
+        via: via::via(ctx, raw),
+        max_passes: bounds.passes,
     }
 }
 
