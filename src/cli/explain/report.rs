@@ -55,6 +55,8 @@ pub struct RequestReport {
     pub scheme: String,
     /// The listener that the request is explained for. `None` where no listener fits.
     pub listener: Option<String>,
+    /// In what a trusted proxy contradicts itself.
+    pub conflict: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +221,7 @@ impl ExplainReport {
                 client: normal.client,
                 scheme: normal.scheme.as_str().to_owned(),
                 listener: (!listener.is_empty()).then(|| listener.to_owned()),
+                conflict: normal.conflict.map(|conflict| conflict.as_str().to_owned()),
             }),
             route: route.map(|route| RouteReport { name: route.name.to_string(), place: route.place.to_string() }),
             passed_over: (explanation.passed_over.iter())

@@ -193,6 +193,9 @@ fn a_request_comes_by_a_listener() {
     for line in ["scheme     https, by listener plain", "route      site", "not      to-https: another scheme"] {
         assert!(behind.contains(line), "{behind}");
     }
+    let fields = ["/x", "-H", "Host: a", "-H", "X-Forwarded-Proto: https", "-H", "Forwarded: for=1.2.3.4;proto=http"];
+    let twice = said(&[&fields[..], &["--client-ip", "10.0.0.1"]].concat());
+    assert!(twice.contains("conflict   X-Forwarded-Proto and Forwarded name different schemes"), "{twice}");
     let (status, _, words) = explained_by(LISTENERS, &["GET", "/", "--listener", "outer"]);
     assert!(status == ExitStatus::Failure && words.contains("the listeners are `plain`, `inner`"), "{words}");
     let (status, _, words) = explained_by(LISTENERS, &["GET", "https://a/", "--listener", "plain"]);

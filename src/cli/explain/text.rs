@@ -25,6 +25,9 @@ impl Display for ExplainReport {
                 Some(listener) => line("scheme", &format_args!("{}, by listener {listener}", request.scheme))?,
                 None => line("scheme", &request.scheme)?,
             }
+            if let Some(conflict) = &request.conflict {
+                line("conflict", conflict)?;
+            }
         }
         match &self.route {
             Some(route) => line("route", &format_args!("{} ({})", route.name, route.place))?,

@@ -99,10 +99,7 @@ fn client(request: &RequestView<'_>, edits: &mut Edits) {
     };
     set(edits, FORWARDED_FOR, HeaderValue::try_from(chain).ok());
     set(edits, FORWARDED_PROTO, Some(scheme(normal)));
-    // The host that rules went by is what `Forwarded` says where that alone is believed.
-    let older = fields.contains(&fields::X_FORWARDED_FOR) || fields.contains(&fields::X_FORWARDED_PROTO);
-    let host_passes = fields.contains(&fields::X_FORWARDED_HOST) && (older || !fields.contains(&fields::FORWARDED));
-    if !(normal.trusted_peer && host_passes) {
+    if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST) && !follows_forwarded(fields)) {
         let host = RewriteRules::default().host(normal).into_owned();
         set(edits, FORWARDED_HOST, HeaderValue::try_from(host).ok().filter(|host| !host.is_empty()));
     }
@@ -116,6 +113,12 @@ fn client(request: &RequestView<'_>, edits: &mut Edits) {
         };
         set(edits, http::header::FORWARDED, HeaderValue::try_from(continued).ok());
     }
+}
+
+/// Whether it is `Forwarded` that is believed of a trusted peer: rules then went by the host that it says.
+fn follows_forwarded(fields: Fields<'_>) -> bool {
+    let older = [&fields::X_FORWARDED_FOR, &fields::X_FORWARDED_PROTO];
+    fields.contains(&fields::FORWARDED) && !older.into_iter().any(|name| fields.contains(name))
 }
 
 fn scheme(normal: &NormalizedRequest) -> HeaderValue {

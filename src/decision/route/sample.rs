@@ -39,19 +39,7 @@ pub struct SampleRequest {
 impl SampleRequest {
     /// What `table` makes of it: the route with the values of its parameters, and the request as that route sees it.
     pub fn find(&self, table: &Table, arrival: &Arrival) -> Option<(RouteId, Parameters, NormalizedRequest)> {
-        let mut normal = NormalizedRequest {
-            host: self.host.clone(),
-            port: None,
-            path: self.path.clone(),
-            query: self.query.clone(),
-            path_changed: false,
-            spelling: self.spelling.clone(),
-            client: CLIENT,
-            scheme: arrival.scheme,
-            trusted_peer: false,
-            request_id: None,
-            conflict: None,
-        };
+        let mut normal = self.normal(arrival);
         let raw = RawRequest {
             method: &self.method,
             target: self.path.as_bytes(),
@@ -63,6 +51,23 @@ impl SampleRequest {
         match table.find(&raw, &mut normal) {
             RouteMatch::Route { id, parameters } => Some((id, parameters, normal)),
             _ => None,
+        }
+    }
+
+    /// The one reading of it.
+    pub fn normal(&self, arrival: &Arrival) -> NormalizedRequest {
+        NormalizedRequest {
+            host: self.host.clone(),
+            port: None,
+            path: self.path.clone(),
+            query: self.query.clone(),
+            path_changed: false,
+            spelling: self.spelling.clone(),
+            client: CLIENT,
+            scheme: arrival.scheme,
+            trusted_peer: false,
+            request_id: None,
+            conflict: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::doc_path::DocPath;
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::{Scheme, host, path};
 use crate::decision::rewrite::{Redirect, RedirectTarget};
-use crate::decision::route::{Arrival, Match, SampleRequest, Table};
+use crate::decision::route::{Arrival, Match, Parameters, SampleRequest, Table};
 
 /// Reports redirects whose target their own route takes: an error where only the scheme is changed, and the request had it
 /// already; a warning otherwise, since the name may lead elsewhere. `places` are the routes' places by
@@ -77,15 +77,21 @@ fn takes(table: &Table, matched: &Match, sample: &SampleRequest, arrival: &Arriv
     sample.find(table, arrival).is_some_and(|(id, ..)| id == matched.route)
 }
 
-/// A location that the route gives and takes.
+/// A location that the route gives and takes. What a regular expression matches is not to be guessed, so that such a route is
+/// taken to be asked for `/`: where it sends its clients may not depend on that.
 fn leads_back(redirect: &Redirect, table: &Table, matched: &Match, arrivals: &[Arrival]) -> Option<String> {
-    let paths = matched.sample_paths();
+    let mut paths = matched.sample_paths();
+    let guessed = paths.is_empty();
+    if guessed {
+        paths.push("/".to_owned());
+    }
     let samples = || paths.iter().flat_map(|path| matched.samples(path));
     arrivals.iter().flat_map(|arrival| samples().map(move |sample| (arrival, sample))).find_map(|(arrival, sample)| {
-        let (id, parameters, normal) = sample.find(table, arrival)?;
-        if id != matched.route {
-            return None;
-        }
+        let (parameters, normal) = match sample.find(table, arrival) {
+            Some((id, parameters, normal)) if id == matched.route => (parameters, normal),
+            _ if guessed && matched.admits(arrival) => (Parameters::new(), sample.normal(arrival)),
+            _ => return None,
+        };
         let location = redirect.location(&normal, &parameters);
         let (scheme, target) = followed(&location, arrival.scheme, &sample)?;
         let mut again = arrivals.iter().filter(|arrival| arrival.scheme == scheme);

@@ -81,6 +81,9 @@ fn a_redirect_that_its_own_route_takes_is_a_warning() {
         ("path: /p, query: {a: '1'}", "path: /p, keep_query: false", ""),
         ("path: /p, headers: {x-a: '1'}, methods: POST", "host: c.example", "`http://c.example/p`"),
         ("path: /p, listener: plain", "to: 'https://c.example/p'", ""),
+        ("path: {regex: '/x/.*'}", "to: 'http://c.example/x/y'", "`http://c.example/x/y`"),
+        ("path: {regex: '/x/.*'}", "to: 'http://c.example/y'", ""),
+        ("path: {regex: '/x/.*'}", "host: c.example", ""),
     ] {
         let said = redirect(matches, target);
         if location.is_empty() {
