@@ -37,13 +37,9 @@ fn routes(count: u32) -> Vec<Match> {
                 kind => PathPattern::Prefix(format!("/static/{kind}/")),
             };
             Match {
-                route: RouteId(id),
                 hosts: vec![HostPattern::Exact(format!("h{}.example.com", id / 10))],
                 paths: vec![path],
-                methods: vec![],
-                headers: vec![],
-                query: vec![],
-                encoded_separators: Default::default(),
+                ..Match::any(RouteId(id))
             }
         })
         .collect()
@@ -74,6 +70,8 @@ fn reading(criterion: &mut Criterion) {
         trusted_proxies: vec!["10.0.0.0/8".parse().expect("a range")],
         strict_target: false,
         names: FieldNames::default(),
+        via: Default::default(),
+        max_passes: bounds.passes,
     };
     let headers = headers();
     let mut group = criterion.benchmark_group("read");
@@ -128,6 +126,7 @@ fn finding(criterion: &mut Criterion) {
                 scheme: Scheme::Https,
                 trusted_peer: false,
                 request_id: None,
+                conflict: None,
             };
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
                 bencher.iter(|| table.find(&raw, black_box(&mut normal)));

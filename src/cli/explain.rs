@@ -19,7 +19,7 @@ use super::check;
 use super::output::{ExitStatus, OutputFormat, Printer};
 use crate::config;
 use crate::config::load::SystemEnvironment;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{ListenerConfig, Snapshot};
 use crate::decision::access::BucketHasher;
 use crate::decision::explain as decision;
 use crate::decision::request::connection::ConnectionFacts;
@@ -38,6 +38,9 @@ pub struct ExplainArgs {
     /// Where the request comes from.
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     client_ip: IpAddr,
+    /// The listener that the request comes by. Default: the first whose TLS fits the URL's scheme.
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
     /// A file with a JSON object of claims: the caller counts as authenticated with them, as if by a valid token.
     #[arg(long, value_name = "FILE")]
     claims: Option<String>,
@@ -50,7 +53,8 @@ pub struct ExplainArgs {
 #[derive(Debug)]
 struct ExplainedRequest {
     method: Method,
-    scheme: Scheme,
+    /// `None` where only a path was given.
+    scheme: Option<Scheme>,
     target: String,
     headers: HeaderMap,
 }
@@ -69,7 +73,13 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
         check::report(&diagnostics, printer);
         return ExitStatus::Configuration;
     };
-    let connection = ConnectionFacts::supposed(args.client_ip, request.scheme);
+    let connection = match connection(args, &snapshot, &request) {
+        Ok(connection) => connection,
+        Err(reason) => {
+            printer.message(format_args!("error: {reason}"));
+            return ExitStatus::Failure;
+        }
+    };
     let explanation = decision::explain(
         &snapshot.rules,
         &request.raw(&connection),
@@ -77,7 +87,8 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
         SystemTime::now(),
         &BucketHasher::new(RandomState::new(), RandomState::new()),
     );
-    let report = ExplainReport::new(&explanation, &snapshot, listeners(&snapshot, args.client_ip));
+    let report =
+        ExplainReport::new(&explanation, &snapshot, listeners(&snapshot, args.client_ip), &connection.listener);
     match args.format {
         OutputFormat::Text => printer.data(report),
         OutputFormat::Json => {
@@ -86,6 +97,38 @@ pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
         }
     }
     ExitStatus::Success
+}
+
+/// The connection that the request comes by.
+fn connection(args: &ExplainArgs, snapshot: &Snapshot, request: &ExplainedRequest) -> Result<ConnectionFacts, String> {
+    let scheme = |listener: &ListenerConfig| if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let mut asked = request.scheme;
+    let listener = match &args.listener {
+        Some(name) => Some(snapshot.listener(name).ok_or_else(|| {
+            let names: Vec<&str> = snapshot.listeners.iter().map(|listener| &*listener.name).collect();
+            format!("there is no listener `{name}`; the listeners are `{}`", names.join("`, `"))
+        })?),
+        None => {
+            let fits = |listener: &&ListenerConfig| asked.is_none_or(|asked| scheme(listener) == asked);
+            snapshot.listeners.iter().find(fits)
+        }
+    };
+    if let Some(listener) = listener {
+        let own = scheme(listener);
+        if *asked.get_or_insert(own) != own {
+            return Err(format!(
+                "requests on the listener `{}` are {own} to the gateway; for a client of a proxy that ends TLS, give the URL as \
+                 {own}, the proxy as --client-ip, and -H 'X-Forwarded-Proto: …'",
+                listener.name,
+                own = own.as_str(),
+            ));
+        }
+    }
+    let mut connection = ConnectionFacts::supposed(args.client_ip, asked.unwrap_or(Scheme::Http));
+    if let Some(listener) = listener {
+        connection.listener = listener.name.clone();
+    }
+    Ok(connection)
 }
 
 /// What the address rules of each listener that has some decide on `peer`.
@@ -122,9 +165,9 @@ fn request(args: &ExplainArgs) -> Result<ExplainedRequest, String> {
     let method =
         Method::from_bytes(args.method.as_bytes()).map_err(|_| format!("`{}` is not a method", args.method))?;
     let (scheme, rest) = match args.url.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, Some(rest)),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, Some(rest)),
-        _ if args.url.starts_with('/') || args.url == "*" => (Scheme::Http, None),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(Scheme::Https), Some(rest)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(Scheme::Http), Some(rest)),
+        _ if args.url.starts_with('/') || args.url == "*" => (None, None),
         _ => return Err(format!("`{}` begins neither with http://, https:// nor /", args.url)),
     };
     let (authority, target) = match rest {

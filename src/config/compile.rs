@@ -13,6 +13,7 @@ pub mod response;
 pub mod route;
 pub mod telemetry;
 pub mod upstream;
+pub mod via;
 
 mod context;
 mod driver;

@@ -19,6 +19,7 @@ pub mod split;
 pub mod telemetry;
 pub mod units;
 pub mod upstream;
+pub mod via;
 mod write;
 
 #[cfg(test)]
@@ -40,10 +41,17 @@ pub struct Config {
     /// The sockets that accept requests. At least one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub listeners: Vec<listener::Listener>,
-    /// Proxies in front of this gateway, as addresses or CIDR ranges. `X-Forwarded-For`, `Forwarded` and `X-Request-Id`
-    /// are accepted from them; from every other peer these fields are replaced. Default: none.
+    /// Proxies in front of this gateway, as addresses or CIDR ranges. What they say of their client is believed, and from
+    /// every other peer these fields are replaced: the client's address by `X-Forwarded-For`, its scheme by
+    /// `X-Forwarded-Proto`, or address, scheme and host by `Forwarded`, of which the element counts that the first proxy
+    /// wrote. If both kinds are there, `X-Forwarded-*` alone is used, and a contradiction is logged; so a proxy that writes
+    /// only `Forwarded` must remove the others. `X-Forwarded-Host` is passed on, and no rule follows it. `X-Request-Id` is
+    /// kept. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trusted_proxies: Vec<String>,
+    /// The field `Via`, which is added to requests and responses.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub via: via::Via,
     /// Bounds on what one client may send, and on how slowly it may send it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bounds: bounds::Bounds,

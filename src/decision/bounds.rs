@@ -178,6 +178,11 @@ bounds! {
         /// Number of header fields, at most 256, in HTTP/1 and HTTP/2. Beyond: 431. Default 100.
         header_count: count(1..=HARD_MAX_HEADER_COUNT as u32) = 100, request, metric HeaderCount;
 
+        /// How often a request may have passed this gateway before, which `Via` tells by the gateway's pseudonym. Beyond: 508,
+        /// so that a loop of gateways ends. Default 5.
+        // Gateways in a row that were left their default pseudonym count each other.
+        passes: count(0..=100) = 5, request, metric Passes;
+
         /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
         body: size(ANY_SIZE) = 10 * MIB, route, metric Body,
             /// Largest request body. Default: `bounds.body`.

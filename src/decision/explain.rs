@@ -164,7 +164,8 @@ fn forwarded(rules: &Policy, raw: &RawRequest<'_>, admitted: &Admitted, counted:
                 split,
                 target: rewrite.target(request, &admitted.parameters).into_owned(),
                 host: rewrite.host(request).into_owned(),
-                edits: rewrite::forwarded(permit, &view, credentials, &request_id).into_vec(),
+                edits: rewrite::forwarded(permit, &view, credentials, &request_id, rules.read.via.value(raw.version))
+                    .into_vec(),
             }
         }
         Action::Respond(_) | Action::Redirect(_) => Verdict::Answer,

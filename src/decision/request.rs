@@ -19,6 +19,7 @@ mod scheme;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod via;
 mod view;
 
 use std::borrow::Cow;
@@ -26,7 +27,8 @@ use std::borrow::Cow;
 use http::{Method, Version};
 
 pub use scheme::Scheme;
-pub use view::{NormalizedRequest, RawRequest, ReadRules, RequestView};
+pub use via::Via;
+pub use view::{ForwardedConflict, NormalizedRequest, RawRequest, ReadRules, RequestView};
 
 use super::outcome::{Cause, Denial};
 use fields::{Fields, X_REQUEST_ID};
@@ -41,7 +43,8 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 ///
 /// The causes are [`Cause::UriTooLong`], [`Cause::HeadersTooMany`], [`Cause::HeadersTooLarge`],
 /// [`Cause::ConnectRefused`], [`Cause::TraceRefused`], [`Cause::ExpectationFailed`], [`Cause::PathInvalid`],
-/// [`Cause::HostMissing`], [`Cause::HostInvalid`], and [`Cause::MalformedRequest`] where two parts contradict each other.
+/// [`Cause::HostMissing`], [`Cause::HostInvalid`], [`Cause::LoopDetected`], and [`Cause::MalformedRequest`] where two parts
+/// contradict each other.
 pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest, Denial> {
     within_bounds(rules, raw)?;
     if raw.method == Method::CONNECT {
@@ -61,7 +64,8 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest
     if target.scheme.is_some_and(|scheme| scheme != sender.scheme) {
         return Err(Denial::new(Cause::MalformedRequest, "the target names another scheme than the connection has"));
     }
-    let host::Authority { host, port } = one_authority(raw, target.authority, sender.scheme)?;
+    let named = one_authority(raw, target.authority, sender.scheme)?;
+    let host::Authority { host, port } = sender.host.unwrap_or(named);
     let path::Reading { path, spelling } = if target.path == b"*" {
         path::Reading { path: "*".into(), spelling: path::PathVariant::default() }
     } else {
@@ -79,6 +83,7 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest
         scheme: sender.scheme,
         trusted_peer: sender.trusted,
         request_id: if sender.trusted { request_id(raw.fields) } else { None },
+        conflict: sender.conflict,
     })
 }
 
@@ -91,10 +96,21 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
     if raw.fields.len() + usize::from(host.is_some()) > rules.max_header_count {
         return Err(Denial::new(Cause::HeadersTooMany, "more header fields than `bounds.header_count`"));
     }
-    let bytes: usize = raw.fields.lines().map(|(name, value)| name.len() + value.len() + 4).sum();
-    let bytes = bytes + host.unwrap_or(0);
+    let (mut bytes, mut passes) = (host.unwrap_or(0), 0);
+    for (name, value) in raw.fields.lines() {
+        bytes += name.len() + value.len() + 4;
+        // Looked at where every field is, since most requests have none.
+        if name.eq_ignore_ascii_case(b"via") {
+            passes += rules.via.passes(value);
+        }
+    }
     if bytes > rules.max_header_bytes {
         return Err(Denial::new(Cause::HeadersTooLarge, "the header fields are larger than `bounds.header_bytes`"));
+    }
+    if passes > rules.max_passes as usize {
+        let detail =
+            format!("`Via` says that the request has passed this gateway {passes} times, more than `bounds.passes`");
+        return Err(Denial::new(Cause::LoopDetected, detail));
     }
     Ok(())
 }

@@ -43,6 +43,10 @@
 //!   trusts no IPv4 address.
 //! * From a trusted peer, the list of addresses is read from the right up to the first address that is not trusted; an
 //!   element that is no address ends the reading. Everything further left came from the client and is ignored.
+//! * Client, scheme and host come from one statement: `X-Forwarded-For` and `X-Forwarded-Proto`, or `Forwarded`, of which the element
+//!   counts that the first trusted proxy wrote. If both are there, the older fields alone are believed, since most proxies pass a
+//!   `Forwarded` that the client sent. A contradiction is logged, and the origin is not shown the `Forwarded`. `X-Forwarded-Host` is
+//!   passed on, and no rule follows it.
 //! * A PROXY header is read only from the load balancers that `listeners[].proxy_protocol` lists
 //!   ([`decision::proxy_protocol`](crate::decision::proxy_protocol)). From them it must be present, complete, well-formed
 //!   and in time, or the connection is closed. `LOCAL`, `UNKNOWN` and other families announce no client, whatever addresses
@@ -63,6 +67,7 @@
 //! * `trusted_proxies` and `proxy_protocol: { from: [...] }`: exactly the addresses of your own proxies. Do not list a network
 //!   in which others can get an address.
 //! * Origins must be reachable through the gateway only.
+//! * A trusted proxy that writes only `Forwarded` must remove the `X-Forwarded-*` of its clients.
 //! * Fields that only your application reads (`X-Debug-User`, `x-middleware-subrequest`) are forwarded: remove them by a rule.
 //!
 //! # Tests
@@ -70,6 +75,9 @@
 //! * `src/decision/request/tests.rs::strangers_are_not_believed`
 //! * `src/decision/request/tests.rs::the_first_untrusted_address_from_the_right_is_the_client`
 //! * `src/decision/request/tests.rs::connection_names_nothing_that_rules_go_by`
+//! * `src/decision/request/tests.rs::the_scheme_is_that_of_the_client_among_the_addresses`
+//! * `src/decision/request/tests.rs::forwarded_says_client_scheme_and_host_in_one_element`
+//! * `src/decision/request/tests.rs::of_two_statements_the_older_one_is_believed_whole`
 //! * `src/decision/request/tests.rs::forwarding_headers_never_make_it_panic` (for random lists)
 //! * `src/decision/rewrite/tests.rs::a_strangers_forwarding_headers_are_replaced`
 //! * `src/decision/rewrite/tests.rs::a_trusted_peers_forwarding_headers_are_continued`
@@ -82,6 +90,9 @@
 //! * `src/config/compile/listener/tests.rs::bounds_have_bounds` (trusting everyone is pointed out)
 //! * `tests/it/read.rs::strangers_cannot_say_where_they_come_from`
 //! * `tests/it/read.rs::a_trusted_proxy_says_where_the_client_is`
+//! * `tests/it/forwarded.rs::everything_follows_the_scheme_that_a_trusted_proxy_says`
+//! * `tests/it/forwarded.rs::strangers_change_nothing`
+//! * `tests/it/forwarded.rs::a_contradiction_is_logged_and_does_not_reach_the_origin`
 //! * `tests/it/paths.rs::connection_cannot_strip_the_field_that_a_route_matched`
 //! * `tests/it/paths.rs::an_origin_never_sees_a_field_that_it_could_take_for_ours`
 //! * `tests/it/access.rs::nobody_can_forge_the_identity_headers`

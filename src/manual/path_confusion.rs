@@ -42,6 +42,8 @@
 //!   route ([`decision::route`](crate::decision::route)). So no two spellings of one path use routes with different access.
 //! * Encoded separators are handled by the route's `encoded_separators`: `reject` by default, `keep` for an origin that is
 //!   known not to decode them, or `decode`, with which the decoded path is matched and forwarded.
+//! * A route with `merge_slashes: false` forwards `//` as it came, and takes only paths that lead to it with `/` in its place, too.
+//! * A prefix takes its parent: `/admin/*` guards `/admin`, for which most origins serve the same.
 //! * The origin gets the normalised path, made by [`decision::rewrite`](crate::decision::rewrite) and written by
 //!   [`proxy::hooks::upstream::rewrite`](crate::proxy::hooks::upstream::rewrite). Prefixes are stripped and added by whole segments.
 //! * [`decision::request::host::parse`](crate::decision::request::host::parse) normalises hosts. `Host`, `:authority` and an
@@ -53,9 +55,9 @@
 //! * `encoded_separators: keep` asserts that the origin does not decode them: one that does serves `/files/admin/x` to every
 //!   client that may request `/files/{name}`.
 //! * Paths are compared with case. An origin that ignores case needs `{regex: "(?i)…"}`, or the stricter access on the
-//!   wider route. `check` warns of an open route above a protected one.
-//! * The query's own escapes are forwarded unchanged. A condition on a query parameter splits it at `&`, as forms are encoded today; an origin
-//!   that also splits at `;` reads other parameters.
+//!   wider route. `check` warns of a route for the parent of a guarded prefix that lacks one of its guards.
+//! * The query's own escapes are forwarded unchanged. A condition on a query parameter splits it at `&`, as forms are encoded
+//!   today; an origin that also splits at `;` reads other parameters.
 //!
 //! # Tests
 //!
@@ -64,6 +66,8 @@
 //! * `src/decision/route/tests/spellings.rs::a_path_that_leads_to_two_routes_is_refused`
 //! * `src/decision/route/tests/spellings.rs::encoded_separators_go_by_the_route`
 //! * `src/decision/route/tests/spellings.rs::a_decoded_path_is_what_is_forwarded`
+//! * `src/decision/route/tests/spellings.rs::empty_segments_go_by_the_route`
+//! * `src/config/load/tests/reach.rs::the_parent_of_a_guarded_prefix_is_guarded_or_it_is_said`
 //! * `src/decision/request/path.rs::spellings_of_one_path_have_one_normal_form`
 //! * `src/decision/request/path.rs::what_origins_read_differently_is_refused`
 //! * `src/decision/request/path.rs::normal_paths_stay_as_they_are` (for random paths)
@@ -84,6 +88,8 @@
 //! * `tests/it/paths.rs::http2_spells_no_other_path`
 //! * `tests/it/http2/verdict.rs::raw_characters_of_a_target_are_escaped_the_same_on_both`
 //! * `tests/it/http2/verdict.rs::a_strict_target_is_refused_with_its_reason_on_both`
+//! * `tests/it/paths.rs::empty_segments_are_kept_where_a_route_says_so`
+//! * `tests/it/route.rs::a_guarded_prefix_guards_its_parent`
 //! * `tests/it/read.rs::what_was_matched_is_what_is_forwarded`
 //! * `tests/it/read.rs::an_absolute_target_is_read_like_any_other`
 //! * `tests/it/read.rs::the_host_is_matched_without_case_port_and_trailing_dot`

@@ -11,6 +11,7 @@ use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
+use crate::decision::request::Scheme;
 use crate::decision::response::{self, FixedAnswer, HeaderSection, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer without the declared headers.
@@ -83,22 +84,26 @@ fn internal() -> ResponseHeader {
     ResponseHeader::build(StatusCode::INTERNAL_SERVER_ERROR, None).expect("BUG: 500 is a valid status")
 }
 
-/// A refusal with the declared headers, for answers given below the hooks, where no route is known.
+/// A refusal with the declared headers, for answers given below the hooks, where no route is known. `scheme` is that of the
+/// connection.
 pub fn refusal_below_hooks(
     rules: &ResponseRules,
     denial: &Denial,
     accept: Option<&[u8]>,
     request_id: &str,
+    scheme: Scheme,
 ) -> LocalReply {
     let mut reply = refusal(rules, denial, &[], accept, request_id);
-    rules.apply(None, &mut ResponseHeaderEditor(&mut reply.header));
+    let mut header = ResponseHeaderEditor(&mut reply.header);
+    rules.apply(None, &mut header);
+    rules.suit_connection(scheme, &mut header);
     let _ = reply.header.insert_header(REQUEST_ID, request_id_value(request_id));
     reply
 }
 
 /// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
-pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str) -> Vec<u8> {
-    let mut reply = refusal_below_hooks(rules, denial, None, request_id);
+pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str, scheme: Scheme) -> Vec<u8> {
+    let mut reply = refusal_below_hooks(rules, denial, None, request_id, scheme);
     let _ = reply.header.insert_header(http::header::CONNECTION, "close");
     let date = time::OffsetDateTime::now_utc();
     if let Ok(date) = date.format(&IMF_FIXDATE) {
@@ -123,9 +128,10 @@ const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = ti
 );
 
 /// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
-pub fn hpack_fields(rules: &response::ResponseRules) -> Vec<u8> {
+pub fn hpack_fields(rules: &response::ResponseRules, scheme: Scheme) -> Vec<u8> {
     let mut headers = HeaderMap::new();
     rules.apply(None, &mut headers);
+    rules.suit_connection(scheme, &mut headers);
     hpack::encode_literals(headers.iter())
 }
 

@@ -7,6 +7,7 @@ pub mod rollout;
 pub mod state;
 
 use std::hash::RandomState;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -23,6 +24,8 @@ use super::upstream::mirror;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
+use crate::decision::request::ForwardedConflict;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 
 /// Shared by all listeners of the process.
@@ -40,6 +43,8 @@ pub struct Runtime {
     /// Limits count time from here, in nanoseconds.
     pub epoch: Instant,
     pub drain: Arc<Drain>,
+    /// Trusted proxies that contradict themselves.
+    forwarded_conflicts: LogThrottle,
     in_flight: AtomicUsize,
 }
 
@@ -61,6 +66,7 @@ impl Runtime {
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             drain: Arc::default(),
+            forwarded_conflicts: LogThrottle::new(),
             in_flight: AtomicUsize::new(0),
         }))
     }
@@ -123,6 +129,14 @@ impl Runtime {
     fn assemble(&self, snapshot: Arc<Snapshot>, role: ConfigRole) -> Result<ActiveConfig, AssembleError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         ActiveConfig::assemble(snapshot, generation, role, &self.state, &self.metrics)
+    }
+
+    /// A trusted proxy says of a request by `X-Forwarded-*` what its `Forwarded` contradicts.
+    pub(in crate::proxy) fn forwarded_conflict(&self, peer: IpAddr, conflict: ForwardedConflict) {
+        if let Some(count) = self.forwarded_conflicts.count() {
+            let what = conflict.as_str();
+            log::warn!("{count} requests of trusted proxies contradict themselves, the last of {peer}: {what}");
+        }
     }
 
     /// Requests that are being answered now.

@@ -276,12 +276,57 @@ fn unknown_expired_and_missing_keys_are_401() {
 }
 
 #[test]
-fn a_bad_credential_is_not_excused_by_another_identity() {
+fn any_of_several_credentials_will_do() {
     let origin = Origin::saying("ok");
     let gateway = gate(&origin);
-    let response = gateway.get_with("/either", &[("Authorization", "Bearer not-a-token"), ("X-Api-Key", ACME)]);
-    response.expect_status(401);
-    assert_eq!(origin.count(), 0);
+    let token = jwt::bearer(&jwt::token("ann", "orders.read"));
+    let expired = jwt::bearer(&jwt::RSA.sign(&jwt::claims("ann", json!({ "exp": 1 }))));
+    let both = |bearer: &str, key: &str| gateway.get_with("/either", &[("Authorization", bearer), ("X-Api-Key", key)]);
+    let caller = || origin.last_request().header("X-Portcullis-Principal").map(str::to_owned);
+    for (bearer, key, principal) in [
+        ("Bearer not-a-token", ACME, "acme"),
+        (expired.as_str(), ACME, "acme"),
+        (token.as_str(), "wrong", "ann"),
+        (token.as_str(), GONE, "ann"),
+        // The first in the order of the route.
+        (token.as_str(), ACME, "ann"),
+        // Remembered by now.
+        (token.as_str(), "wrong", "ann"),
+    ] {
+        both(bearer, key).expect_status(200);
+        assert_eq!(caller().as_deref(), Some(principal), "{bearer} {key}");
+        let request = origin.last_request();
+        assert_eq!((request.header("Authorization"), request.header("X-Api-Key")), (None, None), "neither is shown");
+    }
+    challenged(&gateway, both("Bearer not-a-token", "wrong"), 401, Some("invalid_token"), "token_malformed");
+    let twice = [("Authorization", token.as_str()), ("Authorization", token.as_str()), ("X-Api-Key", ACME)];
+    gateway.get_with("/either", &twice).expect_status(400);
+}
+
+#[test]
+fn a_client_id_stands_for_an_audience_that_a_token_has_not() {
+    let origin = Origin::saying("ok");
+    let gateway = Setup::new(
+        r#"
+identities: { cognito: { jwt: { issuer: "https://id.example.com", client_id: app-1, keys: { jwks_file: "<dir>/jwks.json" } } } }
+routes: [{ name: all, access: { identity: cognito }, upstream: origin }]
+"#,
+    )
+    .origin(&origin)
+    .file("jwks.json", jwt::jwks())
+    .start();
+    let signed = |client: &str, audience: bool| {
+        let mut claims = jwt::claims("ann", json!({ "client_id": client, "token_use": "access" }));
+        if !audience {
+            claims.as_object_mut().expect("claims").remove("aud");
+        }
+        jwt::RSA.sign(&claims)
+    };
+    with_token(&gateway, "/", &signed("app-1", false)).expect_status(200);
+    for token in [signed("app-2", false), signed("app-1", true)] {
+        with_token(&gateway, "/", &token).expect_status(401);
+        gateway.eventually_logged(|line| line["cause"] == "token_audience_mismatch");
+    }
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn the_promised_scenarios_exist() {
     for name in [
         "quickstart.yaml",
         "headers.yaml",
+        "https.yaml",
         "jwt.yaml",
         "api-keys.yaml",
         "limits.yaml",
@@ -257,9 +258,27 @@ fn addresses_lets_in_whom_it_names() {
     let gateway = world.start("addresses.yaml");
     let from = |last: [u8; 4]| Client::connect_from(IpAddr::from(last), gateway.address());
     assert_eq!(from([127, 0, 0, 1]).get("/admin/").expect_status(200).text(), "one");
-    from([127, 0, 0, 9]).get("/admin/").expect_status(403).expect_header("X-Frame-Options", "DENY");
+    for path in ["/admin/", "/admin", "/admin?x"] {
+        from([127, 0, 0, 9]).get(path).expect_status(403).expect_header("X-Frame-Options", "DENY");
+    }
     from([127, 0, 0, 9]).get("/").expect_status(200);
     assert!(from([127, 66, 6, 6]).is_closed());
+}
+
+#[test]
+fn https_sends_everyone_there_and_ends() {
+    let _alone = alone();
+    let world = World::new();
+    let public = free_address();
+    let file = conf().join("examples").join("https.yaml");
+    let gateway = world.setup(file).variable("LISTEN_TLS", public).start();
+    let moved = gateway.get("/page?a=b").expect_status(308).expect_no_header("Strict-Transport-Security");
+    assert_eq!(moved.header("Location"), Some("https://gateway.test/page?a=b"));
+    assert_eq!(gateway.get("/.well-known/acme-challenge/token").expect_status(200).text(), "one");
+    let tls = Tls::new("gateway.test", &world.authority.certificate());
+    let mut client = Client::tls(public, &tls).expect("a handshake").0;
+    let page = client.get("/page?a=b").expect_status(200).expect_header("X-Frame-Options", "DENY");
+    assert_eq!(page.header("Strict-Transport-Security"), Some("max-age=31536000"));
 }
 
 #[test]
@@ -299,7 +318,10 @@ fn hardened_refuses_what_is_over_its_bounds_and_says_so_with_its_headers() {
     for path in ["/a%2Fb", "/a|b"] {
         assert_eq!(sealed(connect().get(path).expect_status(400)).json()["code"], "path_invalid", "{path}");
     }
-    assert_eq!(sealed(connect().get("/internal/x").expect_status(403)).json()["code"], "address_denied");
+    for path in ["/internal/x", "/internal"] {
+        assert_eq!(sealed(connect().get(path).expect_status(403)).json()["code"], "address_denied");
+    }
+    sealed(connect().get("/").expect_status(200)).expect_no_header("Via");
     sealed(connect().request("PUT", "/upload/a", &[], &vec![b'x'; 2 << 20]).expect_status(200));
     let tries = || connect().request("POST", "/login", &[], b"user=a");
     sealed((0..10).map(|_| tries()).find(|response| response.status == 429).expect("a 429"));

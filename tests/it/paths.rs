@@ -126,6 +126,47 @@ fn a_path_with_more_than_one_reading_is_refused_with_the_declared_headers() {
 }
 
 #[test]
+fn empty_segments_are_kept_where_a_route_says_so() {
+    let origin = Origin::saying("ok");
+    let gateway = Setup::new(
+        r#"
+listeners: [{ name: main, address: "<listen>", http2: true }]
+response_headers: { set: { X-Frame-Options: DENY } }
+routes:
+  - { name: all, access: public, upstream: origin, merge_slashes: false, encoded_separators: keep }
+  - { name: admin, match: { path: "/admin/*" }, access: public, respond: { status: 403 } }
+  - { name: merged, match: { path: "/merged/*" }, access: public, upstream: origin }
+  - { name: bucket, match: { path: "/bucket/*" }, access: public, upstream: origin, merge_slashes: false, rewrite: { strip_prefix: /bucket } }
+"#,
+    )
+    .origin(&origin)
+    .start();
+    let mut http2 = H2::prior_knowledge(gateway.address());
+    for (target, seen) in [
+        ("/key//a///b/?X-Sig=%2F", "/key//a///b/?X-Sig=%2F"),
+        ("//key", "//key"),
+        ("/key//%61%2Fb/./c", "/key//a%2Fb/c"),
+        ("/merged//a//b", "/merged/a/b"),
+        ("/bucket//key", "//key"),
+        ("/plain/a", "/plain/a"),
+    ] {
+        send(&gateway, target).expect_status(200);
+        assert_eq!(origin.last_request().target, seen, "{target}");
+        http2.get(&format!("http://gateway.test{target}")).expect_status(200);
+        assert_eq!(origin.last_request().target, seen, "{target}");
+    }
+    let count = origin.count();
+    for target in ["//admin/x", "/admin//x", "//admin", "/%2e//admin//"] {
+        assert_eq!(send(&gateway, target).status, 403, "{target}");
+        assert_eq!(http2.get(&format!("http://gateway.test{target}")).status, 403, "{target}");
+    }
+    for target in ["//bucket/key", "/bucket//../key", "/key//../bucket/x"] {
+        refused(send(&gateway, target));
+    }
+    assert_eq!(origin.count(), count);
+}
+
+#[test]
 fn http2_spells_no_other_path() {
     let origin = Origin::saying("ok");
     let gateway = Setup::new(&format!("listeners: [{{ name: main, address: \"<listen>\", http2: true }}]\n{ROUTES}"))

@@ -5,6 +5,7 @@
 
 mod framing;
 mod operations;
+mod status_line;
 
 use std::time::Duration;
 

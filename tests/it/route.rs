@@ -1,6 +1,10 @@
 //! Route: which route matches a request, and its effects.
 
-use crate::support::{Gateway, Origin};
+use crate::support::certs::Authority;
+use crate::support::client::Tls;
+use crate::support::h2_client::H2;
+use crate::support::ports::free_address;
+use crate::support::{Client, Gateway, Origin, Setup};
 
 /// A gateway whose routes answer with their own names.
 fn naming(routes: &[(&str, &str)]) -> Gateway {
@@ -86,6 +90,89 @@ fn a_method_that_no_route_takes_is_405_with_those_that_would() {
     assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
     assert_eq!(response.json()["code"], "method_not_allowed");
     gateway.request("DELETE", "/b", &[], b"").expect_status(404);
+}
+
+#[test]
+fn a_listener_and_a_scheme_are_conditions_and_go_first() {
+    let authority = Authority::new("test");
+    let identity = authority.issue(&["gateway.test"]);
+    let (secure, inner) = (free_address(), free_address());
+    let setup = Setup::new(
+        r#"
+listeners:
+  - { name: main, address: "<listen>" }
+  - { name: inner, address: "<inner>", http2: true }
+  - { name: secure, address: "<secure>", tls: { certificates: [{ cert: "<dir>/edge.pem", key: "<dir>/edge.key" }] } }
+response_headers: { set: { Strict-Transport-Security: max-age=31536000 } }
+routes:
+  - { name: to-https, match: { listener: main }, access: public, redirect: { scheme: https } }
+  - { name: acme, match: { listener: main, path: "/.well-known/*" }, access: public, respond: { body: acme } }
+  - { name: inside, match: { listener: [inner], tls: false, path: "/*" }, access: public, respond: { body: inside } }
+  - { name: page, match: { host: gateway.test, path: /page }, access: public, respond: { body: page } }
+  - { name: rest, access: public, respond: { body: rest } }
+"#,
+    )
+    .with("inner", inner)
+    .with("secure", secure);
+    identity.write(setup.dir(), "edge");
+    let gateway = setup.start();
+    let plain = gateway.get("/page?a=b").expect_status(308).expect_no_header("Strict-Transport-Security");
+    assert_eq!(plain.header("Location"), Some("https://gateway.test/page?a=b"));
+    assert_eq!(gateway.get("/.well-known/x").expect_status(200).text(), "acme");
+    assert_eq!(Client::connect(inner).get("/page").text(), "inside");
+    assert_eq!(H2::prior_knowledge(inner).get("http://gateway.test/page").text(), "inside");
+    let mut http1 = Client::tls(secure, &Tls::new("gateway.test", &authority.certificate())).unwrap().0;
+    let mut http2 = H2::tls(secure, "gateway.test", &authority.certificate());
+    for response in [http1.get("/page"), http2.get("https://gateway.test/page")] {
+        let response = response.expect_header("Strict-Transport-Security", "max-age=31536000");
+        assert_eq!(response.text(), "page");
+    }
+    assert_eq!(http1.get("/else").text(), "rest");
+}
+
+#[test]
+fn a_redirect_to_https_that_https_reaches_is_refused() {
+    let setup = Setup::new(
+        "trusted_proxies: [127.0.0.1]\nroutes: [{ name: all, access: public, redirect: { scheme: https } }]\n",
+    );
+    for command in ["check", "run"] {
+        let output = setup.output(command, &[]);
+        let words = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{words}");
+        assert!(words.contains("error[redirect_loop]") && words.contains("match: {scheme: http}"), "{words}");
+    }
+}
+
+#[test]
+fn a_guarded_prefix_guards_its_parent() {
+    let origin = Origin::saying("ok");
+    let gateway = Setup::new(
+        r#"
+listeners: [{ name: main, address: "<listen>", http2: true }]
+identities: { corp: { jwt: { issuer: i, audience: a, keys: { secret: { env: SECRET } } } } }
+routes:
+  - { name: rest, access: public, upstream: origin }
+  - { name: addresses, match: { path: /addresses/* }, access: public, addresses: { allow: 10.0.0.0/8 }, upstream: origin }
+  - { name: identity, match: { path: /identity/* }, access: { identity: corp }, upstream: origin }
+  - { name: limits, match: { path: /limits/* }, access: public, limits: [{ name: one, key: gateway, rate: 1/h }], upstream: origin }
+  - { name: strip, match: { path: /strip/* }, access: public, rewrite: { strip_prefix: /strip }, upstream: origin }
+"#,
+    )
+    .variable("SECRET", "0123456789abcdef0123456789abcdef")
+    .origin(&origin)
+    .start();
+    let mut http2 = H2::prior_knowledge(gateway.address());
+    for (parent, status) in [("/addresses", 403), ("/identity", 401)] {
+        for path in ["", "/", "/x", "//", "?q", ";v=1"] {
+            let (one, two) = (gateway.get(&format!("{parent}{path}")), http2.get(&format!("http://a{parent}{path}")));
+            let refused = |code| code == status || (path == ";v=1" && code == 400);
+            assert!(refused(one.status) && refused(two.status), "{parent}{path}: {one:?} {two:?}");
+        }
+        gateway.get(&format!("{parent}x")).expect_status(200);
+    }
+    assert_eq!([gateway.get("/limits").status, gateway.get("/limits").status], [200, 429]);
+    gateway.get("/strip").expect_status(200);
+    assert_eq!(origin.last_request().target, "/");
 }
 
 #[test]

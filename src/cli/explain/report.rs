@@ -28,7 +28,7 @@ pub struct ExplainReport {
     pub route: Option<RouteReport>,
     /// The routes that did not match.
     pub passed_over: Vec<PassedOverReport>,
-    /// The listeners with address rules. Which one the request arrives at is not known.
+    /// The listeners with address rules.
     pub listeners: Vec<ListenerReport>,
     /// The address rule of the route.
     pub addresses: Option<AddressReport>,
@@ -53,6 +53,10 @@ pub struct RequestReport {
     pub query: Option<String>,
     pub client: IpAddr,
     pub scheme: String,
+    /// The listener that the request is explained for. `None` where no listener fits.
+    pub listener: Option<String>,
+    /// In what a trusted proxy contradicts itself.
+    pub conflict: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,11 +200,15 @@ pub struct OriginReport {
 pub enum HeaderEditReport {
     Remove(String),
     Set(String, String),
+    /// A further value, behind those of the client.
+    Append(String, String),
 }
 
 impl ExplainReport {
     /// Names what `explanation` refers to in `snapshot`.
-    pub fn new(explanation: &Explanation, snapshot: &Snapshot, listeners: Vec<ListenerReport>) -> Self {
+    ///
+    /// `listener` is the one that the request comes by, and empty where none is known.
+    pub fn new(explanation: &Explanation, snapshot: &Snapshot, listeners: Vec<ListenerReport>, listener: &str) -> Self {
         let rules = &snapshot.rules;
         let route_of = |id: RouteId| &rules.routes[id.0 as usize];
         let route = explanation.route.map(route_of);
@@ -212,6 +220,8 @@ impl ExplainReport {
                 query: normal.query.as_ref().map(ToString::to_string),
                 client: normal.client,
                 scheme: normal.scheme.as_str().to_owned(),
+                listener: (!listener.is_empty()).then(|| listener.to_owned()),
+                conflict: normal.conflict.map(|conflict| conflict.as_str().to_owned()),
             }),
             route: route.map(|route| RouteReport { name: route.name.to_string(), place: route.place.to_string() }),
             passed_over: (explanation.passed_over.iter())
@@ -326,6 +336,7 @@ fn origin(verdict: &Verdict) -> Option<OriginReport> {
     let edits = edits.iter().map(|edit| match edit {
         Edit::Remove(name) => HeaderEditReport::Remove(name.to_string()),
         Edit::Set(name, value) => HeaderEditReport::Set(name.to_string(), text_of(value)),
+        Edit::Append(name, value) => HeaderEditReport::Append(name.to_string(), text_of(value)),
     });
     Some(OriginReport { target: target.clone(), host: host.clone(), headers: edits.collect() })
 }

@@ -20,10 +20,10 @@ fn parsed(url: &str, more: &[&str]) -> Result<ExplainedRequest, String> {
 #[test]
 fn a_url_is_taken_apart_but_not_mended() {
     let cases = [
-        ("https://api.example.com/v1/../x?q=1#top", Scheme::Https, "/v1/../x?q=1", Some("api.example.com")),
-        ("HTTP://api.example.com:8080", Scheme::Http, "/", Some("api.example.com:8080")),
-        ("http://api.example.com?q", Scheme::Http, "/?q", Some("api.example.com")),
-        ("/health", Scheme::Http, "/health", None),
+        ("https://api.example.com/v1/../x?q=1#top", Some(Scheme::Https), "/v1/../x?q=1", Some("api.example.com")),
+        ("HTTP://api.example.com:8080", Some(Scheme::Http), "/", Some("api.example.com:8080")),
+        ("http://api.example.com?q", Some(Scheme::Http), "/?q", Some("api.example.com")),
+        ("/health", None, "/health", None),
     ];
     for (url, scheme, target, host) in cases {
         let request = parsed(url, &[]).unwrap();
@@ -114,6 +114,7 @@ fn a_refusal_is_explained_with_its_line() {
     host       api.example.com
     path       /v1/orders/7
     client     127.0.0.1
+    scheme     https
     route      orders (/gateway.yaml:11:5)
       not      health: another path (/gateway.yaml:19:5)
       not      files: another path (/gateway.yaml:23:5)
@@ -141,6 +142,7 @@ fn an_admitted_request_is_explained_to_the_origin() {
     path       /v1/orders/7
     query      full
     client     192.0.2.7
+    scheme     https
     route      orders (/gateway.yaml:11:5)
       not      health: another path (/gateway.yaml:19:5)
       not      files: another path (/gateway.yaml:23:5)
@@ -160,10 +162,44 @@ fn an_admitted_request_is_explained_to_the_origin() {
       with     x-portcullis-identity: corp
       with     x-portcullis-scopes: orders.read
       with     x-request-id: (made-for-each-request)
+      with     via: 1.1 portcullis
     header     ratelimit-policy: "per-caller";q=100;w=2
     header     ratelimit: "per-caller";r=99;t=1
     header     x-frame-options: DENY
     "#);
+}
+
+const LISTENERS: &str = r#"
+version: 1
+listeners: [{name: plain, address: "127.0.0.1:8080"}, {name: inner, address: "127.0.0.1:8081"}]
+trusted_proxies: [10.0.0.1]
+routes:
+  - {name: to-https, match: {listener: plain, scheme: http}, access: public, redirect: {scheme: https}}
+  - {name: inside, match: {listener: inner, tls: false}, access: public, respond: {body: inside}}
+  - {name: site, access: public, respond: {body: site}}
+"#;
+
+#[test]
+fn a_request_comes_by_a_listener() {
+    let said = |args: &[&str]| explained_by(LISTENERS, &[&["GET"], args].concat()).1;
+    let plain = said(&["http://a.example/"]);
+    for line in ["scheme     http, by listener plain", "route      to-https", "not      inside: another listener"] {
+        assert!(plain.contains(line), "{plain}");
+    }
+    assert!(plain.contains("header     location: https://a.example/"), "{plain}");
+    let inner = said(&["/x", "-H", "Host: a", "--listener", "inner"]);
+    assert!(inner.contains("by listener inner") && inner.contains("route      inside"), "{inner}");
+    let behind = said(&["/x", "-H", "Host: a", "-H", "X-Forwarded-Proto: https", "--client-ip", "10.0.0.1"]);
+    for line in ["scheme     https, by listener plain", "route      site", "not      to-https: another scheme"] {
+        assert!(behind.contains(line), "{behind}");
+    }
+    let fields = ["/x", "-H", "Host: a", "-H", "X-Forwarded-Proto: https", "-H", "Forwarded: for=1.2.3.4;proto=http"];
+    let twice = said(&[&fields[..], &["--client-ip", "10.0.0.1"]].concat());
+    assert!(twice.contains("conflict   X-Forwarded-Proto and Forwarded name different schemes"), "{twice}");
+    let (status, _, words) = explained_by(LISTENERS, &["GET", "/", "--listener", "outer"]);
+    assert!(status == ExitStatus::Failure && words.contains("the listeners are `plain`, `inner`"), "{words}");
+    let (status, _, words) = explained_by(LISTENERS, &["GET", "https://a/", "--listener", "plain"]);
+    assert!(status == ExitStatus::Failure && words.contains("X-Forwarded-Proto"), "{words}");
 }
 
 const ADDRESSES: &str = r#"
@@ -183,6 +219,7 @@ fn address_rules_say_what_they_say_to_the_client() {
     host       x.example
     path       /
     client     198.51.100.7
+    scheme     http, by listener public
     route      all (/gateway.yaml:7:5)
     addresses  may come in (/gateway.yaml:7:33)
     verdict    allow
@@ -194,6 +231,7 @@ fn address_rules_say_what_they_say_to_the_client() {
     host       x.example
     path       /
     client     192.0.2.7
+    scheme     http, by listener public
     route      all (/gateway.yaml:7:5)
     addresses  192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
     verdict    refuse: 403 address_denied: 192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)

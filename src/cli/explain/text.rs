@@ -21,6 +21,13 @@ impl Display for ExplainReport {
                 line("query", query)?;
             }
             line("client", &request.client)?;
+            match &request.listener {
+                Some(listener) => line("scheme", &format_args!("{}, by listener {listener}", request.scheme))?,
+                None => line("scheme", &request.scheme)?,
+            }
+            if let Some(conflict) = &request.conflict {
+                line("conflict", conflict)?;
+            }
         }
         match &self.route {
             Some(route) => line("route", &format_args!("{} ({})", route.name, route.place))?,
@@ -63,7 +70,9 @@ impl Display for ExplainReport {
             for edit in &origin.headers {
                 match edit {
                     HeaderEditReport::Remove(name) => line("  without", name)?,
-                    HeaderEditReport::Set(name, value) => line("  with", &format_args!("{name}: {value}"))?,
+                    HeaderEditReport::Set(name, value) | HeaderEditReport::Append(name, value) => {
+                        line("  with", &format_args!("{name}: {value}"))?;
+                    }
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::decision::bounds::Bounds;
 use crate::decision::ids::RouteId;
 use crate::decision::limit::Limit;
 use crate::decision::policy::{Action, Policy, Route};
-use crate::decision::route::{Match, Table};
+use crate::decision::route::{Arrival, Match, Table};
 use crate::decision::upstream::retry::RouteRetryRules;
 use crate::diagnostics::{Diagnostic, has_errors};
 
@@ -54,7 +54,9 @@ fn stages(ctx: &mut CompileContext, document: &Document) -> Option<Snapshot> {
     let access_log = telemetry::access_log(ctx, raw);
     let admin = telemetry::admin(ctx, raw);
     let response = response::of_file(ctx, raw);
-    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds, &response);
+    let arrivals = route::arrivals(&listeners, !read.trusted_proxies.is_empty());
+    let (routes, table, limits) = routes(ctx, &mut lists, raw, &bounds, &response, &arrivals);
+    upstream::warn_of_own_listeners(ctx, raw, &listeners);
     if !has_errors(&document.diagnostics) {
         warn_of_unused(ctx, raw);
     }
@@ -70,6 +72,7 @@ fn routes(
     raw: &raw::Config,
     bounds: &Bounds,
     file_rules: &response::FileRules,
+    arrivals: &[Arrival],
 ) -> (Option<Vec<Route>>, Option<Table>, Vec<Limit>) {
     let list = DocPath::root().key("routes");
     if raw.routes.is_empty() {
@@ -87,7 +90,7 @@ fn routes(
         let path = list.index(index);
         let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
         let name: Arc<str> = written.name.as_str().into();
-        let matched = route::matches(ctx, &path, id, written);
+        let matched = route::matches(ctx, &path, id, written, raw);
         let action = action(ctx, &path, id, written, matched.as_ref(), raw);
         let addresses = addresses(ctx, lists, &path, written);
         let access = access::access(ctx, &path, written.access.as_ref(), &identities);
@@ -120,11 +123,13 @@ fn routes(
         };
     }
     let table = route::table(ctx, matches, &places);
+    let limits = limits.finish();
     if let (Some(routes), Some(table)) = (&routes, &table) {
         let places: Vec<DocPath> = places.into_iter().map(|(place, _)| place).collect();
-        route::warn_of_open_parents(ctx, table, routes, &places);
+        route::warn_of_open_parents(ctx, table, routes, &limits, &places, arrivals);
+        route::check_redirects(ctx, table, routes, &places, arrivals);
     }
-    (routes, table, limits.finish())
+    (routes, table, limits)
 }
 
 /// What the route says about retries, which only an upstream can be asked.
@@ -172,9 +177,7 @@ fn action(
     let rewrite = written.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref());
     let redirect = written.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
     if ![rewrite, redirect].into_iter().flatten().any(|template| template.contains('{')) {
-        let (hosts, paths, methods, headers, query) = Default::default();
-        let any = Match { route: id, hosts, paths, methods, headers, query, encoded_separators: Default::default() };
-        route::action(ctx, path, written, &any, raw);
+        route::action(ctx, path, written, &Match::any(id), raw);
     }
     None
 }

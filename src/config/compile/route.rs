@@ -1,9 +1,11 @@
 //! Compile: `routes`.
 
 mod action;
+mod connection;
 mod mirror;
 mod parent;
 mod pattern;
+mod redirect_loop;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header};
 
 pub use self::action::action;
+pub use self::connection::arrivals;
 pub use self::parent::warn_of_open_parents;
+pub use self::redirect_loop::check_redirects;
 
 use self::pattern::InvalidValue;
 use super::CompileContext;
@@ -25,9 +29,17 @@ use crate::decision::request::fields::FieldName;
 use crate::decision::route::{Condition, EncodedSeparators, Match, PathPattern, Table};
 
 /// Compiles the route's `match`. `path` is the route's own place.
-pub fn matches(ctx: &mut CompileContext, path: &DocPath, id: RouteId, route: &raw::route::Route) -> Option<Match> {
+pub fn matches(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    id: RouteId,
+    route: &raw::route::Route,
+    raw: &raw::Config,
+) -> Option<Match> {
+    let merge_slashes = merge_slashes(ctx, path, route);
     let path = path.key("match");
     let written = &route.matches;
+    let connection = connection::conditions(ctx, &path, written, raw);
     let hosts = each(ctx, &path.key("host"), &written.host.0, "invalid_host", |text| pattern::host(text));
     let encoded_separators = encoded_separators(route);
     let kept = encoded_separators == EncodedSeparators::Keep;
@@ -38,13 +50,29 @@ pub fn matches(ctx: &mut CompileContext, path: &DocPath, id: RouteId, route: &ra
     let query = query(ctx, &path.key("query"), &written.query.0);
     Some(Match {
         route: id,
+        connection: connection?,
         hosts: hosts?,
         paths: paths?,
         methods: methods?,
         headers: headers?,
         query: query?,
         encoded_separators,
+        merge_slashes,
     })
+}
+
+/// Whether `//` is matched and forwarded as `/`. A redirect that began with `//` would lead to another host.
+fn merge_slashes(ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route) -> bool {
+    let keeps = route.merge_slashes == Some(false);
+    if keeps && route.upstream.is_none() {
+        ctx.warning(
+            &path.key("merge_slashes"),
+            "setting_without_effect",
+            "`merge_slashes` does nothing, since the route has no upstream",
+            "remove it, or add `upstream`",
+        );
+    }
+    !keeps || route.upstream.is_none()
 }
 
 fn encoded_separators(route: &raw::route::Route) -> EncodedSeparators {

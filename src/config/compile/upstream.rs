@@ -3,6 +3,7 @@
 mod address;
 mod file;
 mod health;
+mod own_listener;
 mod resilience;
 mod retries;
 mod sticky;
@@ -25,6 +26,7 @@ use crate::decision::defaults;
 use crate::decision::proxy_protocol;
 use crate::decision::upstream::{Balance, HashKey};
 pub use file::endpoints_in_file;
+pub use own_listener::warn_of_own_listeners;
 
 pub(super) use retries::route as route_retries;
 

@@ -16,12 +16,22 @@ pub(super) fn bounds(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
     bounds::bounds(&snapshot.bounds, &mut facts);
     // The others are bounds of the file, and what its rules say.
-    let ReadRules { max_uri: _, max_header_bytes: _, max_header_count: _, trusted_proxies, strict_target, names: _ } =
-        &snapshot.rules.read;
+    let ReadRules {
+        max_uri: _,
+        max_header_bytes: _,
+        max_header_count: _,
+        trusted_proxies,
+        strict_target,
+        names: _,
+        via,
+        max_passes: _,
+    } = &snapshot.rules.read;
     access::believed(&mut facts, "trusted_proxies", trusted_proxies);
     if *strict_target {
         facts.tell(Effect::Bound, "request.target", "strict").guard(Protection::Present);
     }
+    facts.tell(Effect::Setting, "via: pseudonym", via.pseudonym());
+    facts.tell(Effect::Setting, "via: responses", via.on_responses);
     facts
 }
 

@@ -16,7 +16,7 @@ use crate::decision::limit::{Limit, Quota};
 use crate::decision::policy::{Action, Policy, Route};
 use crate::decision::response::FixedAnswer;
 use crate::decision::rewrite::{self, PathRewrite, Piece, Redirect, RedirectTarget, Template};
-use crate::decision::route::{Match, PathPattern, Segment};
+use crate::decision::route::{ConnectionMatch, Match, PathPattern, Segment};
 use crate::decision::upstream::retry::RouteRetryRules;
 
 /// A route with what belongs to it elsewhere.
@@ -133,7 +133,18 @@ fn retries(rules: &RouteRetryRules, facts: &mut ConfigFacts) {
 }
 
 fn matches(matched: &Match, facts: &mut ConfigFacts) {
-    let Match { route: _, hosts, paths, methods, headers, query, encoded_separators } = matched;
+    let Match { route: _, connection, hosts, paths, methods, headers, query, encoded_separators, merge_slashes } =
+        matched;
+    let ConnectionMatch { listeners, scheme, tls } = connection;
+    if !listeners.is_empty() {
+        facts.tell(Effect::Match, "listener", list(listeners));
+    }
+    if let Some(scheme) = scheme {
+        facts.tell(Effect::Match, "scheme", scheme.as_str());
+    }
+    if let Some(tls) = tls {
+        facts.tell(Effect::Match, "tls", tls);
+    }
     facts.tell(Effect::Match, "host", any_or(hosts));
     facts.tell(Effect::Match, "path", any_or(paths));
     facts.tell(Effect::Match, "method", any_or(methods));
@@ -144,6 +155,9 @@ fn matches(matched: &Match, facts: &mut ConfigFacts) {
         facts.tell(Effect::Match, format!("query {name}"), condition);
     }
     facts.tell(Effect::Match, "encoded_separators", encoded_separators);
+    if !merge_slashes {
+        facts.tell(Effect::Match, "merge_slashes", false);
+    }
 }
 
 fn limit(limit: &Limit, facts: &mut ConfigFacts) {

@@ -1,6 +1,7 @@
 //! What an owner reads when something is wrong; that the examples are right.
 
 mod properties;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -98,28 +99,6 @@ fn what_no_route_uses_is_a_warning() {
             "7:3: warning[unused]: upstreams.spare: no route uses the upstream `spare`\n  help: remove it, or use it in a route"
         ]
     );
-}
-
-#[test]
-fn an_open_path_above_a_protected_prefix_is_a_warning() {
-    let protected = |matches: &str| {
-        let identity = "identities:\n  corp: {jwt: {issuer: i, audience: a, keys: {secret: {env: SECRET}}}}\nroutes:\n";
-        let route =
-            format!("{identity}  - {{name: admin, match: {{{matches}}}, access: {{identity: corp}}, upstream: app}}\n");
-        let environment =
-            Fake { variables: [("SECRET", "0123456789abcdef0123456789abcdef")].into(), ..Fake::default() };
-        said_by(&GOOD.replace("routes:\n", &route), &environment)
-    };
-    assert_eq!(
-        protected("path: /admin/*"),
-        [
-            "10:33: warning[prefix_parent_open]: routes[0].match.path: `/admin/*` does not take `/admin` itself, which the \
-             public route `all` forwards\n  help: write `path: [/admin, \"/admin/*\"]`, or give `/admin` a route of its own"
-        ]
-    );
-    assert_eq!(protected("host: [a.example, '*.b.example'], methods: [PUT], path: [/x, /admin/*]").len(), 1);
-    assert_eq!(protected("path: [/admin, /admin/*]"), [""; 0]);
-    assert_eq!(protected("path: /*"), [""; 0]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub enum Access {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identified {
-    /// Names from `identities`. One of them must authenticate the caller. Required.
+    /// Names from `identities`. Any of them must authenticate the caller: they are tried in this order, and the first that
+    /// succeeds says who it is, also if the request has a bad credential for another one. Required.
     pub identity: OneOrMany<String>,
     /// What an authenticated caller must have in addition; every condition must hold. Default: nothing.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -7,18 +7,30 @@ use super::shape::{Entries, FromWord, OneOrMany, WordOrMap, is_default, word_or_
 
 /// Which requests a route takes. Every condition that is given must hold.
 ///
-/// If several routes match, the most specific one is used: by host (exact, then wildcard, then any), path (exact, then
+/// If several routes match, the most specific one is used: by the number of `listener`, `scheme` and `tls` conditions, so
+/// that a route for one listener comes before routes for all of them, then by host (exact, then wildcard, then any), path (exact, then
 /// with parameters, then regular expression, then prefix; a longer prefix first), methods (given before any), then the
 /// number of header conditions, then the number of query conditions. Two routes that are equally specific for the same
 /// request are refused when the file is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
+    /// Names of listeners by which the request may come. Default: any listener.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub listener: OneOrMany<String>,
+    /// What the client speaks: `http` or `https`. That is `https` if the connection has TLS, unless a proxy in
+    /// `trusted_proxies` says otherwise of its own client. Default: any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scheme: Option<Scheme>,
+    /// Whether the connection itself has TLS, whatever a proxy says. Default: any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tls: Option<bool>,
     /// Host names: `api.example.com`, or `*.example.com` for every name below it. Default: any host.
     #[serde(default, skip_serializing_if = "is_default")]
     pub host: OneOrMany<String>,
-    /// Paths: `/exact`, `/v1/orders/{id}` (a parameter is one whole segment), `/static/*` (every path below), or
-    /// `{regex: "…"}`, which must match the whole path. Default: any path.
+    /// Paths: `/exact`, `/v1/orders/{id}` (a parameter is one whole segment), `/static/*` (every path below, and
+    /// `/static` itself, for which most origins serve the same), or `{regex: "…"}`, which must match the whole path.
+    /// Default: any path.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: OneOrMany<PathMatch>,
     /// Request methods. Default: any method.
@@ -30,6 +42,16 @@ pub struct Match {
     /// Conditions on query parameters, by parameter name. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub query: Entries<ValueMatch>,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
 }
 
 /// A path pattern.

@@ -82,6 +82,11 @@ pub struct Route {
     /// simple clients do. Default `abort`: most clients that do so have gone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub half_close: HalfClose,
+    /// Whether `//` in a path is matched and forwarded as `/`. Default true. `false` is for origins that tell the two apart, as for
+    /// signed keys of object stores: the path is forwarded as it came, and refused with 400 if it would lead to another
+    /// route with `/`. Only with `upstream`, and with a `path` that takes empty segments: `/*` or a regular expression.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub merge_slashes: Option<bool>,
 }
 } }
 

@@ -175,6 +175,7 @@ fn a_secret_is_written_as_the_place_where_it_is_kept() {
     let jwt = Jwt {
         issuer: "i".into(),
         audience: OneOrMany(vec!["a".into()]),
+        client_id: OneOrMany::default(),
         keys,
         algorithms: None,
         leeway: None,

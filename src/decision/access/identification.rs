@@ -57,35 +57,48 @@ impl Identification {
         }
     }
 
-    /// Recognises the caller. The first provider whose credential is present decides: a bad credential never falls through
-    /// to the next one. `remembered` is the principal of the same credential, if it was verified before.
+    /// Recognises the caller by the first credential that succeeds, in the order of the providers. If none does, the first that
+    /// is there decides on the refusal. A header with several credentials is refused, whatever else is there: origins differ in
+    /// which they take.
+    ///
+    /// `remembered` is the principal of the credential that [`Identification::digest`] stands for, if it was verified before.
     pub(super) fn identify(
         &self,
         fields: Fields<'_>,
-        remembered: Option<Arc<Principal>>,
+        mut remembered: Option<Arc<Principal>>,
         now: SystemTime,
     ) -> Result<Recognised, Denial> {
-        let Some((provider, presented)) = self.presented(fields) else {
-            let denial = Denial::new(Cause::CredentialsMissing, "no credential that this route accepts");
-            return Err(Denial { challenge: self.missing.clone(), ..denial });
-        };
-        let recognised = match presented {
-            Presented::One(credential) => self.recognise(provider, credential, remembered, now),
-            Presented::Several | Presented::Nothing => Err(Denial::new(
-                Cause::CredentialsAmbiguous,
-                "the header that carries the credential is there more than once",
-            )),
-        };
-        recognised.map_err(|mut denial| {
+        let mut refusal = None;
+        for (provider, presented) in self.presented(fields) {
+            let known = if provider.method.longest_remembered() > 0 { remembered.take() } else { None };
+            let recognised = match presented {
+                Presented::One(credential) => self.recognise(provider, credential, known, now),
+                Presented::Several | Presented::Nothing => Err(Denial::new(
+                    Cause::CredentialsAmbiguous,
+                    "the header that carries the credential is there more than once",
+                )),
+            };
+            let mut denial = match recognised {
+                Ok(recognised) => return Ok(recognised),
+                Err(denial) => denial,
+            };
             denial.challenge = Some(provider.method.refusal_challenge(denial.cause));
-            denial
-        })
+            if denial.cause == Cause::CredentialsAmbiguous {
+                return Err(denial);
+            }
+            refusal.get_or_insert(denial);
+        }
+        Err(refusal.unwrap_or_else(|| {
+            let denial = Denial::new(Cause::CredentialsMissing, "no credential that this route accepts");
+            Denial { challenge: self.missing.clone(), ..denial }
+        }))
     }
 
-    /// The digest under which the credential that decides may be remembered. Allocates nothing.
+    /// The digest of the first credential whose verification may be remembered. Allocates nothing.
     pub(super) fn digest(&self, fields: Fields<'_>) -> Option<CredentialDigest> {
-        match self.presented(fields) {
-            Some((provider, Presented::One(credential))) => self.digest_of(provider, credential),
+        let mut presented = self.presented(fields);
+        match presented.find(|(provider, _)| provider.method.longest_remembered() > 0)? {
+            (provider, Presented::One(credential)) => self.digest_of(provider, credential),
             _ => None,
         }
     }
@@ -101,9 +114,12 @@ impl Identification {
         })
     }
 
-    fn presented<'a>(&self, fields: Fields<'a>) -> Option<(&IdentityProvider, Presented<'a>)> {
-        self.providers.iter().find_map(|provider| match provider.method.presented(fields) {
+    /// The credentials that are there, each with the first provider that reads it: its peers verify it together.
+    fn presented<'a>(&self, fields: Fields<'a>) -> impl Iterator<Item = (&IdentityProvider, Presented<'a>)> {
+        let providers = self.providers.iter().enumerate();
+        providers.filter_map(move |(index, provider)| match provider.method.presented(fields) {
             Presented::Nothing => None,
+            _ if self.providers[..index].iter().any(|earlier| earlier.method.is_peer_of(&provider.method)) => None,
             presented => Some((&**provider, presented)),
         })
     }

@@ -29,8 +29,10 @@ pub use token::{MAX_TOKEN_BYTES, Token};
 /// How a token is read and checked.
 pub struct JwtRules {
     pub issuer: String,
-    /// One of them must be in `aud`.
+    /// One of them must be in `aud`. Empty: only tokens without `aud` are accepted.
     pub audiences: Vec<String>,
+    /// One of them must be the `client_id` of a token without `aud`. Empty: every token needs an `aud`.
+    pub client_ids: Vec<String>,
     /// Never empty; never mixes shared-secret and public-key algorithms.
     pub algorithms: Vec<Algorithm>,
     pub keys: Vec<VerificationKey>,
@@ -113,6 +115,7 @@ impl Authenticator for JwtRules {
         let JwtRules {
             issuer,
             audiences,
+            client_ids,
             algorithms,
             keys,
             leeway,
@@ -135,6 +138,9 @@ impl Authenticator for JwtRules {
             Description::text("scope claim", scope_claim),
             Description::text("roles claim", roles_claim),
         ];
+        if !client_ids.is_empty() {
+            described.push(any_of("client id", client_ids.clone(), " or "));
+        }
         described.extend(keys.iter().map(|key| {
             let name = key.id.as_ref().map_or("key without id".to_owned(), |id| format!("key {id}"));
             let text = format!("for {}", names(&key.algorithms).join(", "));
@@ -240,13 +246,26 @@ impl JwtRules {
         }
     }
 
-    /// RFC 7519 §4.1.3: `aud` is one string or a list of them.
+    /// RFC 7519 §4.1.3: `aud` is one string or a list of them. Access tokens of some issuers (Amazon Cognito) have none, and name
+    /// the client that they were issued to instead (RFC 8693 §4.3).
     fn check_audience(&self, claims: &Claims) -> Result<(), Denial> {
         let accepted = |value: &Value| value.as_str().is_some_and(|aud| self.audiences.iter().any(|own| own == aud));
         let matches = match claims.get("aud") {
             Some(Value::Array(audiences)) => audiences.iter().any(accepted),
             Some(audience) => accepted(audience),
-            None => return Err(Denial::new(Cause::TokenAudienceMismatch, "the token names no audience")),
+            None if self.client_ids.is_empty() => {
+                return Err(Denial::new(Cause::TokenAudienceMismatch, "the token names no audience"));
+            }
+            None => {
+                let client = claims.get("client_id").and_then(Value::as_str);
+                return match client {
+                    Some(client) if self.client_ids.iter().any(|own| own == client) => Ok(()),
+                    _ => Err(Denial::new(
+                        Cause::TokenAudienceMismatch,
+                        "the token names no audience, and its `client_id` is not accepted",
+                    )),
+                };
+            }
         };
         if matches {
             Ok(())

@@ -59,6 +59,7 @@ pub fn corp() -> Arc<IdentityProvider> {
     let rules = jwt::JwtRules {
         issuer: ISSUER.to_owned(),
         audiences: vec![AUDIENCE.to_owned()],
+        client_ids: Vec::new(),
         algorithms: vec![Algorithm::ES256],
         keys: jwt::keys::parse_jwks(jwks().to_string().as_bytes()).unwrap().keys,
         leeway: 0,

@@ -27,6 +27,7 @@ fn corp(name: &str, issuer: &str) -> Arc<IdentityProvider> {
     let rules = jwt::JwtRules {
         issuer: issuer.to_owned(),
         audiences: vec![testing::AUDIENCE.to_owned()],
+        client_ids: Vec::new(),
         algorithms: vec![Algorithm::ES256],
         keys: jwt::keys::parse_jwks(testing::jwks().to_string().as_bytes()).unwrap().keys,
         leeway: 30,
@@ -113,6 +114,7 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
         scheme: Scheme::Https,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     Request { normal, headers: map }
 }
@@ -228,13 +230,32 @@ fn missing_credentials_are_asked_for_in_every_way() {
 }
 
 #[test]
-fn the_first_credential_that_is_present_decides() {
+fn the_first_credential_that_succeeds_says_who_it_is() {
     let route = identified(vec![corp("corp", testing::ISSUER), partners("partners", 1, None)]);
     assert_eq!(caller(&route, &[("authorization", &bearer(&claims()))]), "ann");
     assert_eq!(caller(&route, &[("x-api-key", &key(1))]), "partner-1");
     let both = [("authorization", "Bearer junk"), ("x-api-key", key(1).as_str())].map(|(n, v)| (n, v.to_owned()));
     let both: Vec<(&'static str, &str)> = both.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    assert_eq!(refused(&route, &both), (Cause::TokenMalformed, INVALID.to_owned()), "no second try with the key");
+    assert_eq!(caller(&route, &both), "partner-1", "the key succeeds where the token does not");
+    let good = bearer(&claims());
+    assert_eq!(caller(&route, &[("authorization", &good), ("x-api-key", &key(2))]), "ann");
+    assert_eq!(caller(&route, &[("authorization", &good), ("x-api-key", &key(1))]), "ann", "the first of both");
+    let bad = [("authorization", "Bearer junk"), ("x-api-key", "junk")];
+    assert_eq!(refused(&route, &bad), (Cause::TokenMalformed, INVALID.to_owned()), "the first one's refusal");
+    let (key, good) = (key(1), bearer(&claims()));
+    let ambiguous = [("authorization", good.as_str()), ("authorization", good.as_str()), ("x-api-key", key.as_str())];
+    assert_eq!(refused(&route, &ambiguous).0, Cause::CredentialsAmbiguous);
+}
+
+#[test]
+fn a_token_behind_a_bad_key_is_remembered_as_its_own() {
+    let route = identified(vec![partners("partners", 1, None), corp("corp", testing::ISSUER)]);
+    let request = request(&[("x-api-key", &key(2)), ("authorization", &bearer(&claims()))]);
+    let digest = token_digest(&route, &request).unwrap();
+    let (remembered, principal) = authenticated(&route, &request, None, now()).unwrap().verified().unwrap();
+    assert_eq!((remembered, principal.id.as_str()), (digest, "ann"));
+    let again = authenticated(&route, &request, Some(principal), now()).unwrap();
+    assert!(again.verified().is_none() && again.principal().is_some_and(|caller| caller.id == "ann"));
 }
 
 #[test]
@@ -340,7 +361,9 @@ fn only_tokens_of_bearable_length_are_looked_up() {
     let needs = |headers: &[(&'static str, &str)]| token_digest(&route, &request(headers));
     assert!(needs(&[("authorization", "Bearer a.b.c")]).is_some());
     assert_ne!(needs(&[("authorization", "Bearer a.b.c")]), needs(&[("authorization", "Bearer a.b.d")]));
-    assert_eq!(needs(&[("authorization", "Bearer a.b.c"), ("x-api-key", "k")]), None, "the key decides");
+    let both = needs(&[("authorization", "Bearer a.b.c"), ("x-api-key", "k")]);
+    assert_eq!(both, needs(&[("authorization", "Bearer a.b.c")]), "the key may not succeed");
+    assert_eq!(needs(&[("x-api-key", "k")]), None);
     assert_eq!(needs(&[("authorization", &format!("Bearer {}", "a".repeat(8193)))]), None);
     assert_eq!(needs(&[]), None);
 }

@@ -12,9 +12,9 @@ use crate::decision::ids::UpstreamId;
 use crate::decision::limit::{RateQuota, RouteLimits};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
-use crate::decision::request::{ReadRules, Scheme};
+use crate::decision::request::{ReadRules, Scheme, Via};
 use crate::decision::response::{self, FixedAnswer, Operations};
-use crate::decision::route::{EncodedSeparators, Match, Table};
+use crate::decision::route::{Match, Table};
 
 fn place(line: u32) -> Place {
     Place { file: "gateway.yaml".into(), line, column: 1 }
@@ -38,17 +38,10 @@ fn rules() -> Policy {
             trusted_proxies: Vec::new(),
             strict_target: false,
             names: FieldNames::default(),
+            via: Via::default(),
+            max_passes: 5,
         },
-        table: Table::build(vec![Match {
-            route: RouteId(0),
-            hosts: Vec::new(),
-            paths: Vec::new(),
-            methods: Vec::new(),
-            headers: Vec::new(),
-            query: Vec::new(),
-            encoded_separators: EncodedSeparators::Reject,
-        }])
-        .unwrap(),
+        table: Table::build(vec![Match::any(RouteId(0))]).unwrap(),
         routes: vec![Route {
             name: "orders".into(),
             place: place(5),

@@ -163,6 +163,12 @@ causes! {
         bound Body,
         help "Raise `body` of the route, or `bounds.body`, if such bodies are meant."
     }
+    /// The request has passed this gateway too often.
+    LoopDetected "loop_detected" {
+        refusal 508 Internal "The request goes round in a loop",
+        bound Passes,
+        help "An upstream leads back here, or to a gateway with the same `via.pseudonym`. Raise `bounds.passes` if that many are meant."
+    }
     /// The client was too slow with its header or body.
     RequestTimeout "request_timeout" {
         refusal 408 DeadlineExceeded "The request took too long to arrive",
@@ -244,7 +250,7 @@ causes! {
     TokenAudienceMismatch "token_audience_mismatch" {
         refusal 401 Unauthenticated "The token is not valid",
         challenge "invalid_token",
-        help "The token's `aud` names none of `audience` of the identity: it was issued for another service."
+        help "The token's `aud` names none of `audience` of the identity, or it has none and its `client_id` is not accepted either."
     }
     ApiKeyUnknown "api_key_unknown" {
         refusal 401 Unauthenticated "The API key is not valid",

@@ -9,27 +9,20 @@ use crate::decision::access::{self, address, testing};
 use crate::decision::bounds::RouteBounds;
 use crate::decision::limit::{Limit, LimitId, LimitKey, LimitResult, Phase, Quota, RateQuota, RouteLimits};
 use crate::decision::policy::{Action, Route};
-use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::FieldNames;
+use crate::decision::request::{ReadRules, Via};
 use crate::decision::response;
 use crate::decision::rewrite;
-use crate::decision::route::{EncodedSeparators, Match, Table};
+use crate::decision::route::{Match, Table};
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::{Destination, Side, Split};
 use crate::diagnostics::Place;
 
 /// One public route for everything, which answers itself.
 fn rules() -> Policy {
-    let table = Table::build(vec![Match {
-        route: RouteId(0),
-        hosts: Vec::new(),
-        paths: Vec::new(),
-        methods: vec![Method::GET, Method::POST],
-        headers: Vec::new(),
-        query: Vec::new(),
-        encoded_separators: EncodedSeparators::Reject,
-    }]);
+    let methods = vec![Method::GET, Method::POST];
+    let table = Table::build(vec![Match { methods, ..Match::any(RouteId(0)) }]);
     let fixed = FixedAnswer {
         status: StatusCode::OK,
         content_type: HeaderValue::from_static("text/plain"),
@@ -43,6 +36,8 @@ fn rules() -> Policy {
             trusted_proxies: Vec::new(),
             strict_target: false,
             names: FieldNames::default(),
+            via: Via::default(),
+            max_passes: 5,
         },
         table: table.unwrap(),
         routes: vec![Route {

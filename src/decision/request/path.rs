@@ -12,10 +12,10 @@ mod variant;
 
 use std::borrow::Cow;
 
-use rebuild::{PLAIN, Pass, rebuild};
+use rebuild::{PLAIN, Pass, Slashes, rebuild};
 
 pub use rebuild::PathError;
-pub use variant::PathVariant;
+pub use variant::{PathVariant, UnmergedPath};
 
 /// A path in normal form, and what in it origins read differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +32,20 @@ pub fn read(path: &[u8]) -> Result<Reading<'_>, PathError> {
     {
         return Ok(Reading { path: Cow::Borrowed(path), spelling: PathVariant::default() });
     }
-    let path = rebuild(path, Pass::Sent)?;
-    Ok(Reading { spelling: variant::of(&path)?, path: Cow::Owned(path) })
+    let normal = rebuild(path, Pass::Sent, Slashes::Merge)?;
+    let mut spelling = variant::of(&normal, Slashes::Merge)?;
+    if path.windows(2).any(|pair| pair == b"//") {
+        spelling.unmerged = variant::unmerged(path, &normal);
+    }
+    Ok(Reading { spelling, path: Cow::Owned(normal) })
 }
 
 /// The other reading of `normal`, a path in normal form: every `%2F` in it is a `/`.
 ///
 /// An encoded backslash is refused, for it is a separator to some origins only; so is a separator that is escaped twice.
 pub fn decode_separators(normal: &str) -> Result<Reading<'static>, PathError> {
-    let path = rebuild(normal.replace("%2F", "/").as_bytes(), Pass::Decoded)?;
-    let spelling = variant::of(&path)?;
+    let path = rebuild(normal.replace("%2F", "/").as_bytes(), Pass::Decoded, Slashes::Merge)?;
+    let spelling = variant::of(&path, Slashes::Merge)?;
     if spelling.encoded_separators {
         return Err(PathError::EncodedSeparator);
     }

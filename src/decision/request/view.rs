@@ -9,6 +9,7 @@ use super::connection::ConnectionFacts;
 use super::fields::{FieldNames, Fields};
 use super::path::PathVariant;
 use super::scheme::Scheme;
+use super::via::Via;
 
 /// What [`super::read`] goes by.
 #[derive(Clone, Debug)]
@@ -18,12 +19,16 @@ pub struct ReadRules {
     /// All header fields together in bytes: names and values, and 4 more for each field, as `: ` and CR LF take in HTTP/1.
     pub max_header_bytes: usize,
     pub max_header_count: usize,
-    /// Peers whose `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are believed.
+    /// Peers whose `X-Forwarded-For`, `X-Forwarded-Proto`, `Forwarded` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a target with a character that should have been escaped is refused, not escaped.
     pub strict_target: bool,
     /// The names that rules ask a request's fields for.
     pub names: FieldNames,
+    /// What the gateway calls itself in `Via`.
+    pub via: Via,
+    /// How often a request may have passed this gateway before.
+    pub max_passes: u32,
 }
 
 /// A request as it arrived, borrowed from whatever parsed it.
@@ -51,7 +56,8 @@ impl<'a> RawRequest<'a> {
 /// The one reading of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormalizedRequest {
-    /// Lower case, without port and trailing dot; IPv6 in brackets. Empty for HTTP/1.0 without `Host`.
+    /// Lower case, without port and trailing dot; IPv6 in brackets. What `Forwarded` of a trusted proxy says, or the host that
+    /// the request names. Empty for HTTP/1.0 without `Host`.
     pub host: String,
     /// The port that the client named.
     pub port: Option<u16>,
@@ -72,6 +78,29 @@ pub struct NormalizedRequest {
     pub trusted_peer: bool,
     /// `X-Request-Id`, kept only from trusted peers and only if it is short and plain.
     pub request_id: Option<String>,
+    /// What a trusted proxy says twice, and differently.
+    pub conflict: Option<ForwardedConflict>,
+}
+
+/// In what `X-Forwarded-*` and `Forwarded` of a trusted proxy contradict each other. The former is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedConflict {
+    Client,
+    Scheme,
+    Host,
+}
+
+impl ForwardedConflict {
+    /// As a sentence for logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ForwardedConflict::Client => "X-Forwarded-For and Forwarded name different clients; the former is believed",
+            ForwardedConflict::Scheme => {
+                "X-Forwarded-Proto and Forwarded name different schemes; the former is believed"
+            }
+            ForwardedConflict::Host => "X-Forwarded-Host and Forwarded name different hosts; neither is used",
+        }
+    }
 }
 
 /// A request in its normal form, as rules see it.

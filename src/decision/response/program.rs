@@ -60,6 +60,18 @@ impl HeaderProgram {
         &self.0
     }
 
+    /// Whether a step may give an answer a field `name`.
+    pub fn writes(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|step| match step {
+            HeaderStep::Remove(_) => false,
+            HeaderStep::Rename(_, new) => new == name,
+            HeaderStep::Replace(written, _)
+            | HeaderStep::Default(written, _)
+            | HeaderStep::Set(written, _)
+            | HeaderStep::Append(written, _) => written == name,
+        })
+    }
+
     /// Applies the steps to `headers`.
     pub fn run(&self, headers: &mut impl HeaderSection) {
         for step in &self.0 {

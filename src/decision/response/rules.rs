@@ -1,15 +1,19 @@
 //! What every answer carries, compiled.
 
+use http::header::STRICT_TRANSPORT_SECURITY;
+
 use super::framing::{self, FramingPolicy};
 use super::page::Pages;
 use super::program::{HeaderProgram, Operations};
 use super::section::HeaderSection;
-use crate::decision::request::RequestView;
+use crate::decision::request::{RequestView, Scheme};
 
 /// What every answer carries: one for the file and one for each route, inheritance already resolved.
 #[derive(Debug, Default)]
 pub struct ResponseRules {
     program: HeaderProgram,
+    /// Whether the operations write [`STRICT_TRANSPORT_SECURITY`].
+    hsts: bool,
     framing: Option<FramingPolicy>,
     pages: Pages,
 }
@@ -26,7 +30,9 @@ impl ResponseRules {
                 }
             }
         }
-        ResponseRules { program: operations.into(), framing, pages }
+        let program = HeaderProgram::from(operations);
+        let hsts = program.writes(&STRICT_TRANSPORT_SECURITY);
+        ResponseRules { program, hsts, framing, pages }
     }
 
     /// The operations, with the framing policy already in their values.
@@ -45,11 +51,23 @@ impl ResponseRules {
     }
 
     /// Applies the operations (remove, rename, replace, default, set, append) and the framing policy to the header section of
-    /// the answer to `request`. `None`: what is answered could not be read as a request.
-    pub fn apply(&self, _request: Option<&RequestView<'_>>, headers: &mut impl HeaderSection) {
+    /// the answer to `request`. `None`: what is answered could not be read as a request; see
+    /// [`ResponseRules::suit_connection`].
+    pub fn apply(&self, request: Option<&RequestView<'_>>, headers: &mut impl HeaderSection) {
         self.program.run(headers);
         if let Some(framing) = &self.framing {
             framing.apply(headers);
+        }
+        if let Some(request) = request {
+            self.suit_connection(request.normal.scheme, headers);
+        }
+    }
+
+    /// Takes the declared `Strict-Transport-Security` from an answer that the client gets without TLS: it must not be there
+    /// (RFC 6797 §7.2).
+    pub fn suit_connection(&self, scheme: Scheme, headers: &mut impl HeaderSection) {
+        if self.hsts && scheme == Scheme::Http {
+            headers.remove(&STRICT_TRANSPORT_SECURITY);
         }
     }
 }
@@ -134,6 +152,23 @@ mod tests {
         assert_eq!(headers, map(&[("target", "replaced"), ("target", "appended")]));
         let headers = applied(operations, &[("target", "origin")]);
         assert_eq!(headers, map(&[("target", "default"), ("target", "appended")]));
+    }
+
+    #[test]
+    fn transport_security_is_said_over_tls_alone() {
+        let hsts = || Operations { set: vec![pair("strict-transport-security", "max-age=1")], ..Operations::default() };
+        let rules = ResponseRules::new(hsts(), None, Pages::default());
+        for (scheme, said) in [(Scheme::Https, true), (Scheme::Http, false)] {
+            let mut headers = map(&[("strict-transport-security", "max-age=9"), ("a", "1")]);
+            rules.apply(None, &mut headers);
+            rules.suit_connection(scheme, &mut headers);
+            assert_eq!(headers.contains_key("strict-transport-security"), said, "{scheme:?}");
+            assert_eq!(headers["a"], "1");
+        }
+        // What the owner leaves to the origin stays the origin's.
+        let mut headers = map(&[("strict-transport-security", "max-age=9")]);
+        ResponseRules::default().suit_connection(Scheme::Http, &mut headers);
+        assert_eq!(headers.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use http::header::VIA;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
@@ -20,10 +21,12 @@ pub enum Edit {
     Remove(HeaderName),
     /// Replaces every value.
     Set(HeaderName, HeaderValue),
+    /// Adds a further value, behind those that are there.
+    Append(HeaderName, HeaderValue),
 }
 
 /// To be made in this order; no name occurs twice.
-pub type Edits = SmallVec<[Edit; 8]>;
+pub type Edits = SmallVec<[Edit; 10]>;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -36,18 +39,20 @@ const ROLES: HeaderName = HeaderName::from_static("x-portcullis-roles");
 
 /// What to change in the client's headers before the origin sees them.
 ///
-/// * `X-Forwarded-For` and `Forwarded` (RFC 7239) of a trusted peer are continued, those of anyone else replaced and
-///   removed; so are `X-Forwarded-Host`, `X-Forwarded-Proto`, all other `X-Forwarded-*`, and their kin ([`HEARSAY`]).
+/// * `X-Forwarded-For` and `Forwarded` (RFC 7239) of a trusted peer are continued, unless the latter contradicts the former
+///   and is removed; those of anyone else are replaced and removed; so are `X-Forwarded-Host`, `X-Forwarded-Proto`, all other `X-Forwarded-*`, and their kin ([`HEARSAY`]).
 /// * `X-Portcullis-Principal`, `-Identity`, `-Scopes` and `-Roles` name the caller whom `permit` knows, percent-encoded so
 ///   that no claim can break out of its field; nothing else that begins with `X-Portcullis-` passes.
 /// * `credentials`, the headers that carried the caller's credentials, stay here.
 /// * A field that an origin could take for one of these, or for one that frames the request, does not pass, whoever sent
 ///   it: see [`is_mistakable`].
+/// * `via` continues `Via`, which every forwarded request has (RFC 9110 §7.6.3).
 pub fn forwarded<'a>(
     permit: &Permit,
     request: &RequestView<'_>,
     credentials: impl IntoIterator<Item = &'a HeaderName>,
     request_id: &HeaderValue,
+    via: &HeaderValue,
 ) -> Edits {
     let mut edits = Edits::new();
     edits.extend(credentials.into_iter().cloned().map(Edit::Remove));
@@ -57,6 +62,7 @@ pub fn forwarded<'a>(
         caller(principal, &mut edits);
     }
     set(&mut edits, REQUEST_ID, Some(request_id.clone()));
+    edits.push(Edit::Append(VIA, via.clone()));
     for (name, _) in request.fields.lines() {
         let forged = is_ours(name)
             || (!request.normal.trusted_peer && is_forwarding(name))
@@ -73,7 +79,7 @@ impl Edit {
     /// The header that is changed.
     pub fn name(&self) -> &HeaderName {
         match self {
-            Edit::Remove(name) | Edit::Set(name, _) => name,
+            Edit::Remove(name) | Edit::Set(name, _) | Edit::Append(name, _) => name,
         }
     }
 }
@@ -93,17 +99,26 @@ fn client(request: &RequestView<'_>, edits: &mut Edits) {
     };
     set(edits, FORWARDED_FOR, HeaderValue::try_from(chain).ok());
     set(edits, FORWARDED_PROTO, Some(scheme(normal)));
-    if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST)) {
+    if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST) && !follows_forwarded(fields)) {
         let host = RewriteRules::default().host(normal).into_owned();
         set(edits, FORWARDED_HOST, HeaderValue::try_from(host).ok().filter(|host| !host.is_empty()));
     }
-    if let Some(chain) = joined(fields, &fields::FORWARDED).filter(|_| normal.trusted_peer) {
+    if normal.conflict.is_some() {
+        // An origin that reads `Forwarded` must not find another client than rules did.
+        edits.push(Edit::Remove(http::header::FORWARDED));
+    } else if let Some(chain) = joined(fields, &fields::FORWARDED).filter(|_| normal.trusted_peer) {
         let continued = match peer {
             IpAddr::V4(peer) => format!("{chain}, for={peer}"),
             IpAddr::V6(peer) => format!("{chain}, for=\"[{peer}]\""),
         };
         set(edits, http::header::FORWARDED, HeaderValue::try_from(continued).ok());
     }
+}
+
+/// Whether it is `Forwarded` that is believed of a trusted peer: rules then went by the host that it says.
+fn follows_forwarded(fields: Fields<'_>) -> bool {
+    let older = [&fields::X_FORWARDED_FOR, &fields::X_FORWARDED_PROTO];
+    fields.contains(&fields::FORWARDED) && !older.into_iter().any(|name| fields.contains(name))
 }
 
 fn scheme(normal: &NormalizedRequest) -> HeaderValue {

@@ -7,7 +7,7 @@ use super::*;
 use crate::decision::access::{Permit, Principal};
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::path;
-use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
+use crate::decision::request::{ForwardedConflict, NormalizedRequest, RequestView, Scheme};
 use crate::decision::route::Parameters;
 
 fn normal(path: &str) -> NormalizedRequest {
@@ -22,6 +22,7 @@ fn normal(path: &str) -> NormalizedRequest {
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     }
 }
 
@@ -83,6 +84,7 @@ fn a_redirect_keeps_what_it_does_not_name() {
 struct Asked {
     headers: HeaderMap,
     trusted: bool,
+    conflict: Option<ForwardedConflict>,
     principal: Option<Arc<Principal>>,
 }
 
@@ -94,19 +96,21 @@ impl Asked {
 
     /// The headers that the origin sees when 203.0.113.9 asks through 10.0.0.1 (or, untrusted, directly).
     fn shown(self) -> HeaderMap {
-        let normal = NormalizedRequest { trusted_peer: self.trusted, ..normal("/") };
+        let normal = NormalizedRequest { trusted_peer: self.trusted, conflict: self.conflict, ..normal("/") };
         let request = RequestView::for_test(&Method::GET, &normal, &self.headers);
         let peer = if self.trusted { [10, 0, 0, 1].into() } else { normal.client };
         let connection = ConnectionFacts::supposed(peer, Scheme::Http);
         let request = RequestView { connection: &connection, ..request };
         let permit = Permit::for_caller(self.principal);
-        let edits = forwarded(&permit, &request, &[http::header::AUTHORIZATION], &HeaderValue::from_static("id-1"));
+        let (id, via) = (HeaderValue::from_static("id-1"), HeaderValue::from_static("1.1 portcullis"));
+        let edits = forwarded(&permit, &request, &[http::header::AUTHORIZATION], &id, &via);
         let mut shown = self.headers.clone();
         for (index, edit) in edits.iter().enumerate() {
             assert!(edits[..index].iter().all(|earlier| earlier.name() != edit.name()), "{edit:?} is made twice");
             match edit.clone() {
                 Edit::Remove(name) => drop(shown.remove(&name)),
                 Edit::Set(name, value) => drop(shown.insert(name, value)),
+                Edit::Append(name, value) => drop(shown.append(name, value)),
             }
         }
         shown
@@ -138,7 +142,29 @@ fn a_strangers_forwarding_headers_are_replaced() {
     assert_eq!(shown["x-forwarded-host"], "example.com:8080");
     assert_eq!(shown["x-request-id"], "id-1");
     assert_eq!(shown["accept"], "*/*");
-    assert_eq!(shown.len(), 5);
+    assert_eq!(shown["via"], "1.1 portcullis");
+    assert_eq!(shown.len(), 6);
+}
+
+#[test]
+fn the_origin_is_told_of_one_client_and_one_host() {
+    let contradicted = |conflict| {
+        let asked = trusted().with("x-forwarded-for", "203.0.113.9").with("forwarded", "for=198.51.100.1");
+        Asked { conflict, ..asked }.shown()
+    };
+    assert!(!contradicted(Some(ForwardedConflict::Client)).contains_key("forwarded"));
+    assert_eq!(contradicted(None)["forwarded"], "for=198.51.100.1, for=10.0.0.1");
+    // The host that `Forwarded` says is what rules went by, whatever else was passed on.
+    let host = ("x-forwarded-host", "theirs.example");
+    let shown = trusted().with(host.0, host.1).with("forwarded", "for=203.0.113.9;host=example.com:8080").shown();
+    assert_eq!(shown["x-forwarded-host"], "example.com:8080");
+    assert_eq!(trusted().with(host.0, host.1).with("x-forwarded-for", "203.0.113.9").shown()[host.0], host.1);
+}
+
+#[test]
+fn via_is_continued() {
+    let shown = trusted().with("via", "1.0 fred").shown();
+    assert_eq!(shown.get_all("via").iter().collect::<Vec<_>>(), ["1.0 fred", "1.1 portcullis"]);
 }
 
 #[test]
@@ -190,7 +216,8 @@ fn a_credential_in_another_spelling_stays_here() {
     let normal = normal("/");
     let request = RequestView::for_test(&Method::GET, &normal, &headers);
     let edits_for = |credentials: &[HeaderName]| {
-        forwarded(&Permit::for_test(), &request, credentials, &HeaderValue::from_static("id"))
+        let id = HeaderValue::from_static("id");
+        forwarded(&Permit::for_test(), &request, credentials, &id, &id)
     };
     let removed = |name: &str, edits: &Edits| edits.contains(&Edit::Remove(name.parse().unwrap()));
     let edits = edits_for(&[key]);

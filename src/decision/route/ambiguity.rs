@@ -42,7 +42,8 @@ fn ambiguous(first: Candidate, second: Candidate, matches: &[Match]) -> bool {
         return false;
     }
     let (a, b) = (&matches[first.matched as usize], &matches[second.matched as usize]);
-    methods_overlap(&a.methods, &b.methods)
+    !a.connection.contradicts(&b.connection)
+        && methods_overlap(&a.methods, &b.methods)
         && !disjoint(&a.headers, &b.headers, |a: &FieldName, b| a == b)
         && !disjoint(&a.query, &b.query, |a: &String, b| a == b)
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use super::connection::ConnectionMismatch;
 use super::pattern::{Condition, Match};
 use crate::decision::request::RequestView;
 use crate::decision::request::fields::FieldName;
@@ -11,6 +12,7 @@ use crate::decision::request::fields::FieldName;
 /// The condition that a request fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failed<'a> {
+    Connection(ConnectionMismatch),
     Header(&'a FieldName),
     Query(&'a str),
 }
@@ -22,8 +24,11 @@ impl Match {
             || (*method == Method::HEAD && self.methods.contains(&Method::GET))
     }
 
-    /// The first header or query condition that does not hold.
+    /// The first condition on the connection, a header or the query that does not hold.
     pub(super) fn failed_condition(&self, request: &RequestView<'_>) -> Option<Failed<'_>> {
+        if let Some(failed) = self.connection.failed(request.connection, request.normal.scheme) {
+            return Some(Failed::Connection(failed));
+        }
         let header = |(name, condition): &&(FieldName, Condition)| {
             !condition.holds(request.fields.get_all(name).map(Cow::Borrowed))
         };

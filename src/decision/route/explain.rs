@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderName;
 
 use super::condition::Failed;
+use super::connection::ConnectionMismatch;
 use super::pattern::{EncodedSeparators, HostPattern, Match, PathPattern, Segment};
 use super::table::Table;
 use crate::decision::ids::RouteId;
@@ -13,6 +14,7 @@ use crate::decision::request::{NormalizedRequest, RequestView};
 /// The first thing that kept a route from taking a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
+    Connection(ConnectionMismatch),
     Host,
     Path,
     Header(HeaderName),
@@ -25,9 +27,20 @@ pub enum Mismatch {
     LessSpecific,
 }
 
+impl From<Failed<'_>> for Mismatch {
+    fn from(failed: Failed<'_>) -> Self {
+        match failed {
+            Failed::Connection(failed) => Mismatch::Connection(failed),
+            Failed::Header(name) => Mismatch::Header(name.header_name().clone()),
+            Failed::Query(name) => Mismatch::Query(name.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Mismatch::Connection(failed) => failed.fmt(f),
             Mismatch::Host => f.write_str("another host"),
             Mismatch::Path => f.write_str("another path"),
             Mismatch::Header(name) => write!(f, "the header `{name}` does not fit"),
@@ -48,7 +61,10 @@ impl Table {
 }
 
 fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
-    let NormalizedRequest { host, path, spelling, .. } = request.normal;
+    let NormalizedRequest { host, path, spelling, scheme, .. } = request.normal;
+    if let Some(failed) = matched.connection.failed(request.connection, *scheme) {
+        return Mismatch::Connection(failed);
+    }
     if !matched.hosts.is_empty() && !matched.hosts.iter().any(|pattern| pattern.matches(host)) {
         return Mismatch::Host;
     }
@@ -56,8 +72,7 @@ fn mismatch(matched: &Match, request: &RequestView<'_>) -> Mismatch {
         return Mismatch::Path;
     }
     match matched.failed_condition(request) {
-        Some(Failed::Header(name)) => Mismatch::Header(name.header_name().clone()),
-        Some(Failed::Query(name)) => Mismatch::Query(name.to_owned()),
+        Some(failed) => failed.into(),
         None if !matched.takes_method(request.method) => Mismatch::Method,
         None if spelling.encoded_separators && matched.encoded_separators != EncodedSeparators::Keep => {
             Mismatch::EncodedSeparators
@@ -83,7 +98,7 @@ impl PathPattern {
     pub fn matches(&self, path: &str) -> bool {
         match self {
             PathPattern::Exact(exact) => exact == path,
-            PathPattern::Prefix(prefix) => path.starts_with(prefix),
+            PathPattern::Prefix(prefix) => path.starts_with(prefix) || prefix.strip_suffix('/') == Some(path),
             PathPattern::Regex(regex) => regex.is_match(path),
             PathPattern::Parameters(segments) => {
                 let Some(rest) = path.strip_prefix('/') else { return false };

@@ -161,7 +161,7 @@ impl Tree {
         }
     }
 
-    /// The nodes whose pattern is a prefix of `path`, the shortest first.
+    /// The nodes whose pattern is a prefix of `path`, or `path` itself without its last slash, the shortest first.
     fn prefixes(&self, path: &str) -> SmallVec<[usize; 8]> {
         let mut found = SmallVec::new();
         let (Some(mut node), Some(mut rest)) = (self.nodes.first(), path.strip_prefix('/')) else { return found };
@@ -170,7 +170,12 @@ impl Tree {
             if !node.candidates.is_empty() {
                 found.push(at);
             }
-            let Some((segment, tail)) = rest.split_once('/') else { return found };
+            let Some((segment, tail)) = rest.split_once('/') else {
+                // `/static` is the parent of `/static/*`, which takes it too.
+                let parent = (!rest.is_empty()).then(|| node.literals.get(rest)).flatten();
+                found.extend(parent.copied().filter(|&next| !self.nodes[next].candidates.is_empty()));
+                return found;
+            };
             let Some(&next) = node.literals.get(segment) else { return found };
             (at, node, rest) = (next, &self.nodes[next], tail);
         }

@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method};
 use regex::Regex;
 
+use super::connection::ConnectionMatch;
 use crate::decision::ids::RouteId;
 use crate::decision::request::fields::FieldName;
 
@@ -10,6 +11,7 @@ use crate::decision::request::fields::FieldName;
 #[derive(Clone, Debug)]
 pub struct Match {
     pub route: RouteId,
+    pub connection: ConnectionMatch,
     /// Empty: any host.
     pub hosts: Vec<HostPattern>,
     /// Empty: any path.
@@ -20,6 +22,17 @@ pub struct Match {
     /// By name of the (percent-decoded) query parameter.
     pub query: Vec<(String, Condition)>,
     pub encoded_separators: EncodedSeparators,
+    /// Whether a path is matched and forwarded with `/` for `//`.
+    pub merge_slashes: bool,
+}
+
+impl Match {
+    /// Every request.
+    pub fn any(route: RouteId) -> Self {
+        let (connection, hosts, paths, methods, headers, query, encoded_separators) = Default::default();
+        let merge_slashes = true;
+        Match { route, connection, hosts, paths, methods, headers, query, encoded_separators, merge_slashes }
+    }
 }
 
 /// What a route does with a path that holds encoded separators (`%2F`, `%5C`).
@@ -50,7 +63,8 @@ pub enum PathPattern {
     Exact(String),
     /// Segments between slashes, at least one of them a parameter.
     Parameters(Vec<Segment>),
-    /// `/static/*`, kept as `/static/`: this path and everything that begins with it. Always ends with `/`.
+    /// `/static/*`, kept as `/static/`: this path, everything that begins with it, and its parent `/static`, for which most
+    /// origins serve the same. Always ends with `/`.
     Prefix(String),
     /// Anchored at both ends by its own text, which must hold all its options: it is compiled again into a set.
     Regex(Regex),

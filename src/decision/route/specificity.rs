@@ -8,14 +8,16 @@ use super::pattern::{HostPattern, Match, PathPattern, Segment};
 ///
 /// The fields are compared from the first to the last:
 ///
-/// 1. host: a name, then a wildcard (the longer first), then any;
-/// 2. path: exact, then with parameters (more literal segments first, then the earlier literal), then a regular expression
+/// 1. more conditions on the connection (listener, scheme, TLS), so that what a listener is for is not outdone by a path;
+/// 2. host: a name, then a wildcard (the longer first), then any;
+/// 3. path: exact, then with parameters (more literal segments first, then the earlier literal), then a regular expression
 ///    (the longer text first), then a prefix (the longer first), then any;
-/// 3. methods given, then any method;
-/// 4. more header conditions;
-/// 5. more query conditions.
+/// 4. methods given, then any method;
+/// 5. more header conditions;
+/// 6. more query conditions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Specificity {
+    connection: usize,
     host: Host,
     path: Path,
     methods: bool,
@@ -64,6 +66,7 @@ impl Specificity {
     /// Of the alternative of `matched` with this host and path, each one of its own or `None` for any.
     pub fn of(matched: &Match, host: Option<&HostPattern>, path: Option<&PathPattern>) -> Self {
         Specificity {
+            connection: matched.connection.count(),
             host: match host {
                 None => Host::Any,
                 Some(HostPattern::Wildcard(suffix)) => Host::Wildcard(suffix.len()),

@@ -1,17 +1,19 @@
 //! The compiled route table.
 //!
 //! It is laid out in the order of [`super::Specificity`], so that a lookup tries the most specific candidates first and never compares: by
-//! host (a hash map of names, a hash map of wildcard suffixes, any), then by path (see [`super::paths`]). Its time grows with
-//! the length of host and path and with the routes that share both, not with the number of routes.
+//! what is asked of the connection, then by host (see [`super::virtual_hosts`]), then by path (see [`super::paths`]). Its time
+//! grows with the length of host and path and with the routes that share both, not with the number of routes.
 
 use http::{HeaderValue, Method};
 
 use super::ambiguity::Ambiguity;
 use super::candidate::Candidate;
+use super::connection::ConnectionMatch;
 use super::parameters::Parameters;
-use super::paths::{self, Paths};
-use super::pattern::{HostPattern, Match, PathPattern};
-use super::search::{Map, Search};
+use super::paths;
+use super::pattern::{Match, PathPattern};
+use super::search::Search;
+use super::virtual_hosts::VirtualHosts;
 use crate::decision::ids::RouteId;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::{NormalizedRequest, RawRequest, RequestView};
@@ -20,10 +22,8 @@ use crate::decision::request::{NormalizedRequest, RawRequest, RequestView};
 #[derive(Debug, Default)]
 pub struct Table {
     pub(super) matches: Vec<Match>,
-    exact: Map<Paths>,
-    /// By what follows `*.`.
-    wildcard: Map<Paths>,
-    any: Paths,
+    /// By the number of conditions on the connection, the most first. Without such conditions there is one.
+    tiers: Vec<VirtualHosts>,
 }
 
 /// The answer of [`Table::find`].
@@ -64,31 +64,19 @@ impl RouteMatch {
 impl Table {
     /// Compiles `matches`, or names every route that is ambiguous with an earlier one (the first of those).
     pub fn build(matches: Vec<Match>) -> Result<Table, Vec<Ambiguity>> {
-        let mut table = Table::default();
+        let mut tiers = [(); ConnectionMatch::MAX + 1].map(|()| None::<VirtualHosts>);
         for (index, matched) in matches.iter().enumerate() {
-            for host in 0..matched.hosts.len().max(1) {
-                let paths = match matched.hosts.get(host) {
-                    Some(HostPattern::Exact(name)) => table.exact.entry(name.as_str().into()).or_default(),
-                    Some(HostPattern::Wildcard(suffix)) => table.wildcard.entry(suffix.as_str().into()).or_default(),
-                    None => &mut table.any,
-                };
-                for path in 0..matched.paths.len().max(1) {
-                    let candidate = Candidate { matched: index as u32, host: host as u32, path: path as u32 };
-                    paths.insert(candidate, matched.paths.get(path));
-                }
-            }
+            tiers[matched.connection.count()].get_or_insert_default().insert(index, matched);
         }
+        let mut tiers: Vec<VirtualHosts> = tiers.into_iter().rev().flatten().collect();
         let mut ambiguities = Vec::new();
-        for paths in table.exact.values_mut().chain(table.wildcard.values_mut()).chain([&mut table.any]) {
-            paths.finish(&matches, &mut ambiguities);
-        }
+        tiers.iter_mut().for_each(|tier| tier.finish(&matches, &mut ambiguities));
         if !ambiguities.is_empty() {
             ambiguities.sort_by_key(|a| (a.second, a.first));
             ambiguities.dedup_by_key(|a| (a.second, a.first));
             return Err(ambiguities);
         }
-        table.matches = matches;
-        Ok(table)
+        Ok(Table { matches, tiers })
     }
 
     /// The route that takes the request: the most specific of those that match. Among paths given as regular expressions,
@@ -98,13 +86,13 @@ impl Table {
     /// `normal` then holds the one path that was matched and is to be forwarded.
     pub fn find(&self, raw: &RawRequest<'_>, normal: &mut NormalizedRequest) -> RouteMatch {
         let settled = self.settle(&raw.view(normal));
-        let (candidate, decoded) = match settled {
+        let (candidate, reading) = match settled {
             Ok(settled) => settled,
             Err(found) => return found,
         };
-        if let Some(decoded) = decoded {
-            normal.path = decoded.path.into_owned();
-            normal.spelling = decoded.spelling;
+        if let Some(reading) = reading {
+            normal.path = reading.path.into_owned();
+            normal.spelling = reading.spelling;
             normal.path_changed = true;
         }
         let matched = &self.matches[candidate.matched as usize];
@@ -131,19 +119,6 @@ impl Table {
     }
 
     fn take(&self, search: &mut Search<'_>) -> Option<Candidate> {
-        let host = search.request.normal.host.as_str();
-        if let Some(candidate) = self.exact.get(host).and_then(|paths| paths.find(search)) {
-            return Some(candidate);
-        }
-        if !self.wildcard.is_empty() {
-            let mut rest = host;
-            while let Some((_, suffix)) = rest.split_once('.') {
-                if let Some(candidate) = self.wildcard.get(suffix).and_then(|paths| paths.find(search)) {
-                    return Some(candidate);
-                }
-                rest = suffix;
-            }
-        }
-        self.any.find(search)
+        self.tiers.iter().find_map(|tier| tier.find(search))
     }
 }

@@ -34,8 +34,7 @@ fn host(text: &str) -> HostPattern {
 }
 
 fn unconditional(id: u32) -> Match {
-    let (hosts, paths, methods, headers, query) = Default::default();
-    Match { route: RouteId(id), hosts, paths, methods, headers, query, encoded_separators: Default::default() }
+    Match::any(RouteId(id))
 }
 
 fn route(id: u32, host_text: &str, path_text: &str) -> Match {
@@ -82,6 +81,7 @@ fn ask(method: Method, host: &str, target: &str) -> Asked {
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     Asked { method, normal, headers: HeaderMap::new() }
 }
@@ -128,7 +128,8 @@ fn paths_go_from_exact_to_any() {
     .unwrap();
     for (path, id) in [
         ("/", 0),
-        ("/a", 0),
+        ("/ab", 0),
+        ("/a", 1),
         ("/a/", 1),
         ("/a/b", 6),
         ("/a/c", 5),
@@ -141,6 +142,68 @@ fn paths_go_from_exact_to_any() {
     ] {
         assert_eq!(found(&table, "h", path), Some(id), "{path}");
     }
+}
+
+#[test]
+fn a_prefix_takes_its_parent() {
+    let table =
+        Table::build(vec![route(0, "", "/*"), route(1, "", "/a/b/*"), route(2, "", "/c/*"), route(3, "", "/c")]);
+    let table = table.unwrap();
+    for (path, id) in [("/a/b", 1), ("/a/b/", 1), ("/a/bc", 0), ("/a", 0), ("/c", 3), ("/c/", 2)] {
+        assert_eq!(found(&table, "h", path), Some(id), "{path}");
+    }
+}
+
+fn connection(listeners: &[&str], scheme: Option<Scheme>, tls: Option<bool>) -> ConnectionMatch {
+    ConnectionMatch { listeners: listeners.iter().map(|&name| name.into()).collect(), scheme, tls }
+}
+
+#[test]
+fn conditions_on_the_connection_go_first() {
+    let on = |id, connection, path| Match { connection, ..route(id, "", path) };
+    let table = Table::build(vec![
+        route(0, "h", "/a"),
+        on(1, connection(&["plain"], None, None), "/*"),
+        on(2, connection(&["plain"], None, None), "/acme/*"),
+        on(3, connection(&[], Some(Scheme::Https), Some(false)), ""),
+        on(4, connection(&[], None, Some(true)), "/tls"),
+        route(5, "", ""),
+    ])
+    .unwrap();
+    let taken = |listener: &str, tls, scheme, path| {
+        let own = if tls { Scheme::Https } else { Scheme::Http };
+        let facts = ConnectionFacts::supposed([192, 0, 2, 1].into(), own);
+        let arrival = Arrival { connection: ConnectionFacts { listener: listener.into(), ..facts }, scheme };
+        let sample = route(9, "h", "").samples(path).next().unwrap();
+        sample.find(&table, &arrival).map(|(id, ..)| id.0)
+    };
+    for (listener, tls, scheme, path, id) in [
+        ("plain", false, Scheme::Http, "/a", 1),
+        ("plain", false, Scheme::Http, "/acme/x", 2),
+        // Said by a trusted proxy.
+        ("plain", false, Scheme::Https, "/a", 3),
+        ("secure", true, Scheme::Https, "/a", 0),
+        ("secure", true, Scheme::Https, "/tls", 4),
+        ("secure", true, Scheme::Http, "/x", 5),
+        ("other", false, Scheme::Http, "/tls", 5),
+    ] {
+        assert_eq!(taken(listener, tls, scheme, path), Some(id), "{listener} {tls} {scheme:?} {path}");
+    }
+}
+
+#[test]
+fn equal_routes_for_different_connections_are_not_ambiguous() {
+    let build = |one, other| {
+        let on = |id, connection| Match { connection, ..unconditional(id) };
+        Table::build(vec![on(0, one), on(1, other)]).is_ok()
+    };
+    let (http, https) = (Some(Scheme::Http), Some(Scheme::Https));
+    assert!(build(connection(&["a", "b"], None, None), connection(&["c"], None, None)));
+    assert!(!build(connection(&["a", "b"], None, None), connection(&["b"], None, None)));
+    assert!(build(connection(&[], http, None), connection(&[], https, None)));
+    assert!(!build(connection(&[], http, None), connection(&[], None, Some(true))), "a proxy may say so");
+    assert!(build(connection(&[], None, Some(false)), connection(&[], None, Some(true))));
+    assert!(build(connection(&["a"], http, None), connection(&["a"], None, None)), "more conditions go first");
 }
 
 #[test]

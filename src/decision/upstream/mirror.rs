@@ -71,6 +71,7 @@ mod tests {
             scheme: Scheme::Http,
             trusted_peer: false,
             request_id: None,
+            conflict: None,
         };
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();

@@ -264,6 +264,7 @@ fn hash_of(key: &HashKey, client: &str, path: &str, headers: &[(&'static str, &'
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     let mut map = HeaderMap::new();
     for (name, value) in headers {

@@ -62,7 +62,7 @@ impl ClientConnection {
         let serving = self.listener.runtime.store.load();
         let mut record = self.record_head(head);
         record.status = denial.cause.status().as_u16();
-        let wire = reply::http1_refusal(&serving.snapshot.rules.response, &denial, &record.request_id);
+        let wire = reply::http1_refusal(&serving.snapshot.rules.response, &denial, &record.request_id, record.scheme);
         self.write_record(record, denial);
         wire
     }

@@ -295,6 +295,11 @@ impl Context {
                 record.query = request.query;
                 record.client = request.client;
                 record.scheme = request.scheme;
+                if let Some(conflict) = request.conflict {
+                    // Behind any other reason, should there be one.
+                    record.detail.get_or_insert(conflict.as_str().into());
+                    self.shared.forwarded_conflict(record.peer.ip(), conflict);
+                }
             }
             (None, Some(target)) => {
                 record.path = target.path().to_owned();

@@ -146,12 +146,16 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
         }
     }
     let credentials = route.access.credential_headers();
-    for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id) {
+    let via = ctx.serving.snapshot.rules.read.via.value(request.version);
+    for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id, via) {
         match edit {
             Edit::Remove(name) => {
                 upstream.remove_header(&name);
             }
             Edit::Set(name, value) => upstream.insert_header(name, value)?,
+            Edit::Append(name, value) => {
+                upstream.append_header(name, value)?;
+            }
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What concerns the origin's answer itself, before anything is stored or told: validity, framing, hop-by-hop fields.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -26,6 +26,10 @@ const HOP_BY_HOP: [HeaderName; 3] = [
 /// The answer is thrown away.
 pub fn accept(session: &Session, header: &mut ResponseHeader, mut ctx: UpstreamContext<'_>) -> Result<()> {
     retry::answered_by_origin(session, header, &mut ctx)?;
+    let via = &ctx.serving.snapshot.rules.read.via;
+    if is_final(header.status) && via.on_responses {
+        let _ = header.append_header(VIA, via.value(header.version));
+    }
     check(session, header, ctx)?;
     frame(header);
     strip_hop_by_hop(header);
@@ -33,7 +37,7 @@ pub fn accept(session: &Session, header: &mut ResponseHeader, mut ctx: UpstreamC
         // Pingora passes trailers on from HTTP/2 to HTTP/2 alone: nothing else may announce them (RFC 9110 §6.6.2).
         header.remove_header(&TRAILER);
     }
-    Ok(())
+    own_status_line(header)
 }
 
 /// Refuses what an origin must not say: what the client's side would read in another way, or what has no end.
@@ -93,22 +97,35 @@ fn one_length(header: &mut ResponseHeader) {
 }
 
 fn strip_hop_by_hop(header: &mut ResponseHeader) {
-    for name in &HOP_BY_HOP {
-        header.remove_header(name);
-    }
-    if header.status != StatusCode::SWITCHING_PROTOCOLS && header.headers.contains_key(CONNECTION) {
+    if header.headers.contains_key(CONNECTION) {
         for name in nominated(header) {
             header.remove_header(&name);
         }
+    }
+    for name in &HOP_BY_HOP {
+        header.remove_header(name);
+    }
+    // An answer that switches protocols says to which.
+    if header.status != StatusCode::SWITCHING_PROTOCOLS {
         header.remove_header(&UPGRADE);
         header.remove_header(&CONNECTION);
+    } else if header.headers.contains_key(CONNECTION) {
+        let _ = header.insert_header(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
 }
 
-/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's.
+/// Puts the gateway's own version and the phrase of the status in the place of the origin's: a version says what the sender of
+/// the message can do, and is no part of what is passed on (RFC 9112 §2.3). A phrase is for people, and HTTP/2 has none (§4).
+fn own_status_line(header: &mut ResponseHeader) -> Result<()> {
+    header.set_version(Version::HTTP_11);
+    header.set_reason_phrase(None)
+}
+
+/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's, and `Upgrade` is dealt
+/// with apart.
 fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
     let values = header.headers.get_all(CONNECTION).iter();
     let tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
-    names.filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING).collect()
+    names.filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, CONNECTION].contains(name)).collect()
 }

@@ -11,6 +11,7 @@ use super::state::RuntimeState;
 use crate::config::snapshot::{self, Snapshot};
 use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::policy::Route;
+use crate::decision::request::Scheme;
 use crate::proxy::reply;
 use crate::proxy::tls::{self, SessionResumption};
 use crate::proxy::upstream::mirror;
@@ -47,8 +48,10 @@ pub struct ActiveConfig {
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
     pub longest_body_idle: Option<Duration>,
-    /// The owner's headers for an answer that no hook sees, encoded for HTTP/2 (HPACK literals).
+    /// The owner's headers for an answer that no hook sees, encoded for HTTP/2 (HPACK literals): on a connection with TLS, and
+    /// without.
     pub h2_fields: Vec<u8>,
+    pub h2c_fields: Vec<u8>,
 }
 
 pub struct ActiveUpstream {
@@ -116,7 +119,8 @@ impl ActiveConfig {
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let mirrors = state.mirror_pool.handles(&snapshot.rules, metrics);
-        let h2_fields = reply::hpack_fields(&snapshot.rules.response);
+        let [h2_fields, h2c_fields] =
+            [Scheme::Https, Scheme::Http].map(|scheme| reply::hpack_fields(&snapshot.rules.response, scheme));
         let mut idle = snapshot.rules.routes.iter().map(|route| route.bounds.body_idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
         Ok(ActiveConfig {
@@ -132,6 +136,7 @@ impl ActiveConfig {
             no_route: metrics.route(""),
             longest_body_idle,
             h2_fields,
+            h2c_fields,
             snapshot,
         })
     }

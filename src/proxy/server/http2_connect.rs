@@ -23,7 +23,7 @@ pub async fn refuse(mut session: ServerSession) {
     let mut record = begin_record(connection, header.method.clone(), target, "HTTP/2", SystemTime::now());
 
     let accept = header.headers.get(ACCEPT).map(HeaderValue::as_bytes);
-    let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id);
+    let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id, record.scheme);
     record.status = denial.cause.status().as_u16();
     record.bytes_sent = reply.body.len() as u64;
     #[expect(clippy::disallowed_methods, reason = "no proxy session exists yet; the declared headers are set above")]

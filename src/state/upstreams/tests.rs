@@ -87,6 +87,7 @@ fn choose_at(
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     let request = RequestView::for_test(&Method::GET, &normal, headers);
     state.choose(&Permit::for_test(), &request, tried, 7, SelectionTime { at, time: UNIX_EPOCH })

@@ -131,6 +131,10 @@ fn has_one_host(asked: &Asked, normal: &NormalizedRequest) {
         (!scheme.contains(['/', '?'])).then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
     });
     let header = sent.first().and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+    if normal.trusted_peer && asked.headers.contains_key("forwarded") {
+        // A trusted proxy says which host the client asked for.
+        return;
+    }
     for named in [absolute, asked.authority.as_deref(), header].into_iter().flatten() {
         assert!(!named.contains('@'), "no user information");
         // Addresses of version 6 have many spellings, names one but for their case and the root's dot.
@@ -179,7 +183,9 @@ fn reads_as_itself(asked: &Asked, normal: &NormalizedRequest) {
         ReadRules { max_uri: 4096, max_header_bytes: 8192, max_header_count: 17, ..SNAPSHOT.rules.read.clone() };
     let again = read(&bounds, &again.raw()).expect("the normal form can be read");
     assert!(!again.path_changed);
-    assert_eq!(NormalizedRequest { path_changed: normal.path_changed, ..again }, *normal);
+    let path::PathVariant { unmerged, .. } = normal.spelling.clone();
+    let spelling = path::PathVariant { unmerged, ..again.spelling };
+    assert_eq!(NormalizedRequest { path_changed: normal.path_changed, spelling, ..again }, *normal);
 }
 
 /// What a trusted proxy appended decides, whatever the client wrote before it.
@@ -191,7 +197,9 @@ fn names_the_right_client(asked: &Asked, normal: &NormalizedRequest) {
     }
     let client: IpAddr = [203, 0, 113, 7].into();
     let bounds = ReadRules { max_header_bytes: 8192, max_header_count: 17, ..SNAPSHOT.rules.read.clone() };
-    let (name, element) = match asked.headers.contains_key("x-forwarded-for") {
+    // Where one of the older fields is there, they alone are believed.
+    let older = ["x-forwarded-for", "x-forwarded-proto"].iter().any(|name| asked.headers.contains_key(*name));
+    let (name, element) = match older {
         true => ("x-forwarded-for", "203.0.113.7"),
         false => ("forwarded", "for=203.0.113.7"),
     };
@@ -223,6 +231,7 @@ fn reads_the_same_at_the_origin(asked: &Asked, normal: &NormalizedRequest, targe
         match edit {
             Edit::Remove(name) => drop(headers.remove(name)),
             Edit::Set(name, value) => drop(headers.insert(name, value.clone())),
+            Edit::Append(name, value) => drop(headers.append(name, value.clone())),
         }
     }
     let forwarded = Asked {

@@ -35,7 +35,8 @@ const MAX_LEEWAY: Duration = Duration::from_secs(3600);
 pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Compiled> {
     let mut print = Fingerprint::default();
     let issuer = not_empty(ctx, &path.key("issuer"), &raw.issuer);
-    let audiences = audiences(ctx, &path.key("audience"), &raw.audience.0);
+    let audiences = audiences(ctx, path, raw);
+    let client_ids = each(ctx, &path.key("client_id"), &raw.client_id.0);
     let algorithms = algorithms(ctx, &path.key("algorithms"), raw);
     let keys = keys(ctx, &path.key("keys"), &raw.keys, &mut print);
     let leeway = leeway(ctx, &path.key("leeway"), raw.leeway);
@@ -58,6 +59,7 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Op
     let rules = JwtRules {
         issuer: issuer?,
         audiences: audiences?,
+        client_ids: client_ids?,
         algorithms,
         keys,
         leeway: leeway?,
@@ -67,7 +69,7 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Op
         roles_claim: roles_claim?,
     };
     print.add(rules.issuer.as_bytes());
-    print.add(format!("{:?} {:?}", rules.audiences, rules.algorithms).as_bytes());
+    print.add(format!("{:?} {:?} {:?}", rules.audiences, rules.client_ids, rules.algorithms).as_bytes());
     print.add(&rules.leeway.to_be_bytes());
     print.add(rules.header.as_ref().map_or(b"", |header| header.as_str().as_bytes()));
     for claim in [&rules.principal_claim, &rules.scope_claim, &rules.roles_claim] {
@@ -84,17 +86,22 @@ fn not_empty(ctx: &mut CompileContext, path: &DocPath, text: &str) -> Option<Str
     Some(text.to_owned())
 }
 
-fn audiences(ctx: &mut CompileContext, path: &DocPath, raw: &[String]) -> Option<Vec<String>> {
-    if raw.is_empty() {
+fn audiences(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Vec<String>> {
+    let path = path.key("audience");
+    if raw.audience.0.is_empty() && raw.client_id.0.is_empty() {
         ctx.error_with_help(
-            path,
+            &path,
             "audience_missing",
             "no audience is accepted, so no token could pass",
-            "write the `aud` that the issuer puts into tokens for this service",
+            "write the `aud` that the issuer puts into tokens for this service, or `client_id` if it puts none",
         );
         return None;
     }
-    raw.iter().enumerate().map(|(index, audience)| not_empty(ctx, &path.index(index), audience)).collect()
+    each(ctx, &path, &raw.audience.0)
+}
+
+fn each(ctx: &mut CompileContext, path: &DocPath, raw: &[String]) -> Option<Vec<String>> {
+    raw.iter().enumerate().map(|(index, text)| not_empty(ctx, &path.index(index), text)).collect()
 }
 
 fn algorithms(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Vec<Algorithm>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::user::user;
-use crate::config::compile::{CompileContext, address, numbers};
+use crate::config::compile::{CompileContext, address, numbers, via};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
 use crate::config::raw::request::TargetReading;
@@ -67,6 +67,8 @@ pub fn read_rules(ctx: &mut CompileContext, raw: &raw::Config, bounds: &Bounds) 
         trusted_proxies: trusted_proxies(ctx, &raw.trusted_proxies),
         strict_target: raw.request.target == TargetReading::Strict,
         names: FieldNames::default(),
+        via: via::via(ctx, raw),
+        max_passes: bounds.passes,
     }
 }
 

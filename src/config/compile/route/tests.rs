@@ -34,7 +34,7 @@ pub(super) fn compiled(text: &str) -> Result<(Match, Action), Vec<String>> {
     let places = SourceMap::default();
     let mut ctx = CompileContext::new(&places, &Nothing);
     let path = DocPath::root().key("routes").index(0);
-    let matched = matches(&mut ctx, &path, RouteId(0), &route);
+    let matched = matches(&mut ctx, &path, RouteId(0), &route, &raw);
     let action = matched.as_ref().and_then(|matched| action(&mut ctx, &path, &route, matched, &raw));
     let said: Vec<_> = ctx
         .into_diagnostics()

@@ -12,8 +12,13 @@ use crate::config::raw::units::Span;
 pub struct Jwt {
     /// The value that the claim `iss` must have. Required.
     pub issuer: String,
-    /// The accepted values of the claim `aud`; the token must contain one of them. Required.
+    /// The accepted values of the claim `aud`; the token must contain one of them. Required, unless `client_id` is given.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub audience: OneOrMany<String>,
+    /// The accepted values of the claim `client_id`, checked instead for tokens that have no `aud`, such as access tokens of
+    /// Amazon Cognito. A token with an `aud` needs one of `audience` all the same. Default: every token needs an `aud`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub client_id: OneOrMany<String>,
     /// The keys that verify signatures. Required.
     pub keys: JwtKeys,
     /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512.

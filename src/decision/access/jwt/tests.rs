@@ -11,6 +11,7 @@ fn rules(keys: Vec<VerificationKey>, algorithms: &[Algorithm]) -> JwtRules {
     JwtRules {
         issuer: testing::ISSUER.to_owned(),
         audiences: vec!["other".to_owned(), testing::AUDIENCE.to_owned()],
+        client_ids: Vec::new(),
         algorithms: algorithms.to_vec(),
         keys,
         leeway: 30,
@@ -63,6 +64,30 @@ fn every_algorithm_verifies_what_its_key_signed() {
     let shared = rules(vec![shared_secret(testing::SECRET).unwrap()], &[Algorithm::HS256]);
     let token = token(&json!({"alg": "HS256", "kid": "any"}), &claims(), &Signer::Hmac(testing::SECRET.to_vec()));
     assert!(verify(&shared, &token).is_ok(), "a key without an id serves every `kid`");
+}
+
+#[test]
+fn a_client_stands_for_the_audience_only_where_a_token_names_none() {
+    let judged = |audiences: &[&str], client_ids: &[&str], change: fn(&mut Value)| {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let rules =
+            JwtRules { audiences: words(audiences), client_ids: words(client_ids), ..key_set(&[Algorithm::ES256]) };
+        let mut claims = claims();
+        claims["client_id"] = json!("app-1");
+        change(&mut claims);
+        let token = token(&json!({"alg": "ES256"}), &claims, &Signer::P256);
+        verify(&rules, &token).map(|_| ()).map_err(|denial| denial.cause)
+    };
+    let without: fn(&mut Value) = |claims| drop(claims.as_object_mut().unwrap().remove("aud"));
+    let refused = Err(Cause::TokenAudienceMismatch);
+    assert_eq!(judged(&[], &["app-0", "app-1"], without), Ok(()));
+    assert_eq!(judged(&[], &["app-2"], without), refused);
+    assert_eq!(judged(&["orders"], &[], without), refused);
+    // An audience that is there is checked.
+    assert_eq!(judged(&[], &["app-1"], |_| {}), refused);
+    assert_eq!(judged(&[testing::AUDIENCE], &["app-2"], |_| {}), Ok(()));
+    assert_eq!(judged(&["else"], &["app-1"], |_| {}), refused);
+    assert_eq!(judged(&[], &["app-1"], |claims| drop(claims.as_object_mut().unwrap().remove("client_id"))), refused);
 }
 
 #[test]

@@ -116,6 +116,8 @@ proptest! {
             trusted_proxies: if trusted { vec!["10.0.0.0/8".parse().unwrap()] } else { Vec::new() },
             strict_target: false,
             names: FieldNames::default(),
+            via: Default::default(),
+            max_passes: 5,
         };
         let scheme = if tls { Scheme::Https } else { Scheme::Http };
         let connection = ConnectionFacts::supposed([10, 0, 0, 1].into(), scheme);
@@ -135,7 +137,7 @@ proptest! {
             let credentials = [HeaderName::from_static("x-api-key")];
             let edits = |raw: &RawRequest<'_>| {
                 let id = HeaderValue::from_static("id-1");
-                let mut edits = forwarded(&Permit::for_test(), &raw.view(&normal), &credentials, &id).into_vec();
+                let mut edits = forwarded(&Permit::for_test(), &raw.view(&normal), &credentials, &id, &id).into_vec();
                 edits.sort_by(|one, other| one.name().as_str().cmp(other.name().as_str()));
                 edits
             };

@@ -54,8 +54,17 @@ pub(super) enum Pass {
     Loosest,
 }
 
+/// What becomes of `//`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slashes {
+    /// It is `/`.
+    Merge,
+    /// There is an empty segment between them.
+    Keep,
+}
+
 /// The normal form of `path`, read as `pass` says.
-pub(super) fn rebuild(path: &[u8], pass: Pass) -> Result<String, PathError> {
+pub(super) fn rebuild(path: &[u8], pass: Pass, slashes: Slashes) -> Result<String, PathError> {
     let rest = path.strip_prefix(b"/").ok_or(PathError::NotRooted)?;
     let mut normal = String::with_capacity(path.len() + 8);
     normal.push('/');
@@ -66,6 +75,7 @@ pub(super) fn rebuild(path: &[u8], pass: Pass) -> Result<String, PathError> {
         let start = normal.len();
         ascii &= push_segment(&mut normal, segment, pass)?;
         match &normal[start..] {
+            "" if slashes == Slashes::Keep && segments.peek().is_some() => normal.push('/'),
             "" => {}
             "." | ".." if pass != Pass::Sent => return Err(PathError::EncodedDots),
             "." => normal.truncate(start),

@@ -4,7 +4,7 @@
 //! do, and some drop dots and spaces at the end of a name, as Windows does. Each of them loses a difference that the normal form keeps. The loosest reading loses them all, so that two paths which
 //! any of these origins takes for the same have the same loosest reading.
 
-use super::rebuild::{PLAIN, Pass, PathError, rebuild};
+use super::rebuild::{PLAIN, Pass, PathError, Slashes, rebuild};
 
 /// What in a normal path origins are known to read differently. The default (nothing) is that of nearly every path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,31 +14,52 @@ pub struct PathVariant {
     /// The path as the loosest origin reads it, where that differs: decoded until nothing changes, but for encoded
     /// separators, without path parameters (`;…`), and without dots and spaces at the end of a segment. In normal form, but that characters of `pchar` are never escaped.
     pub loosest: Option<String>,
+    /// The path with its empty segments, where it was sent with some.
+    pub unmerged: Option<Box<UnmergedPath>>,
+}
+
+/// A path with empty segments, as in `/a//b`, for routes that keep them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmergedPath {
+    /// In normal form but for its empty segments.
+    pub path: String,
+    /// As the loosest origin reads it, where that differs.
+    pub loosest: Option<String>,
+    /// Whether merging gives the normal form. Not so where `..` may take an empty segment or another one away.
+    pub agrees: bool,
+}
+
+/// `sent` with its empty segments, where it has some; `normal` is its normal form.
+pub(super) fn unmerged(sent: &[u8], normal: &str) -> Option<Box<UnmergedPath>> {
+    let path = rebuild(sent, Pass::Sent, Slashes::Keep).ok().filter(|path| path != normal)?;
+    let merged = rebuild(path.as_bytes(), Pass::Sent, Slashes::Merge);
+    let loosest = of(&path, Slashes::Keep).ok()?.loosest;
+    Some(Box::new(UnmergedPath { agrees: merged.is_ok_and(|merged| merged == normal), loosest, path }))
 }
 
 /// Most times that a character may be escaped; every decoding costs a pass over the path.
 const MAX_NESTING: usize = 4;
 
 /// The spelling of `normal`, a path in normal form. Fails where the path says something else once it is decoded further.
-pub(super) fn of(normal: &str) -> Result<PathVariant, PathError> {
+pub(super) fn of(normal: &str, slashes: Slashes) -> Result<PathVariant, PathError> {
     if !has_other_readings(normal.as_bytes()) {
         return Ok(PathVariant::default());
     }
-    let mut loosest = rebuild(normal.as_bytes(), Pass::Loosest)?;
+    let mut loosest = rebuild(normal.as_bytes(), Pass::Loosest, slashes)?;
     let mut nesting = 1;
     while let Some(unnested) = unnest(&loosest) {
         nesting += 1;
         if nesting > MAX_NESTING {
             return Err(PathError::NestedEscapes);
         }
-        loosest = rebuild(unnested.as_bytes(), Pass::Loosest)?;
+        loosest = rebuild(unnested.as_bytes(), Pass::Loosest, slashes)?;
     }
     let encoded_separators = loosest.contains("%2F") || loosest.contains("%5C");
     if loosest.contains(';') || loosest.split('/').any(ends_loosely) {
         // Segments that become empty are merged.
-        loosest = rebuild(bare_segments(&loosest)?.as_bytes(), Pass::Loosest)?;
+        loosest = rebuild(bare_segments(&loosest)?.as_bytes(), Pass::Loosest, slashes)?;
     }
-    Ok(PathVariant { encoded_separators, loosest: (loosest != normal).then_some(loosest) })
+    Ok(PathVariant { encoded_separators, loosest: (loosest != normal).then_some(loosest), unmerged: None })
 }
 
 /// Whether `normal` holds a parameter, an escape that some origin may read as more than that character in a name (of a reserved
@@ -160,6 +181,28 @@ mod tests {
         {
             assert_eq!(loosest(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn empty_segments_are_kept_beside_the_normal_form() {
+        let unmerged = |path: &str| read(path.as_bytes()).unwrap().spelling.unmerged;
+        for (path, kept, loosest, agrees) in [
+            ("/a//b", "/a//b", None, true),
+            ("//a///b//", "//a///b//", None, true),
+            ("/a//%62;x/./c", "/a//b;x/c", Some("/a//b/c"), true),
+            ("/a//b/../c", "/a//c", None, true),
+            // With or without the empty segment, `..` takes another one away.
+            ("/a//../b", "/a/b", None, false),
+        ] {
+            let found = unmerged(path).unwrap_or_else(|| panic!("{path} has empty segments"));
+            assert_eq!(
+                (found.path.as_str(), found.loosest.as_deref(), found.agrees),
+                (kept, loosest, agrees),
+                "{path}"
+            );
+        }
+        assert_eq!(unmerged("/a/b/"), None);
+        assert_eq!(unmerged("/a/.//b"), unmerged("/a//b"));
     }
 
     #[test]

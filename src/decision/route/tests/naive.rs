@@ -61,7 +61,7 @@ fn naive_path(pattern: Option<&PathPattern>, path: &str) -> Option<Parameters> {
     let matches = match pattern {
         None => true,
         Some(PathPattern::Exact(exact)) => path == exact,
-        Some(PathPattern::Prefix(prefix)) => path.starts_with(prefix.as_str()),
+        Some(PathPattern::Prefix(prefix)) => format!("{path}/") == *prefix || path.starts_with(prefix.as_str()),
         Some(PathPattern::Regex(regex)) => regex.is_match(path),
         Some(PathPattern::Parameters(segments)) => {
             let text: String = segments
@@ -90,7 +90,11 @@ fn naive_conditions(matched: &Match, asked: &Asked) -> bool {
         let pairs = asked.normal.query.as_deref().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).collect()
     };
-    matched.headers.iter().all(|(name, condition)| holds(condition, header(name)))
+    let ConnectionMatch { listeners, scheme, tls } = &matched.connection;
+    (listeners.is_empty() || listeners.iter().any(|name| name.is_empty()))
+        && scheme.is_none_or(|scheme| scheme == asked.normal.scheme)
+        && *tls != Some(true)
+        && matched.headers.iter().all(|(name, condition)| holds(condition, header(name)))
         && matched.query.iter().all(|(name, condition)| holds(condition, parameter(name)))
 }
 
@@ -133,11 +137,24 @@ fn conditions() -> impl Strategy<Value = Vec<(&'static str, Condition)>> {
     prop_oneof![2 => Just(vec![]), 1 => some.prop_map(|(names, conditions)| names.into_iter().zip(conditions).collect())]
 }
 
+/// Requests come without TLS by a listener without a name.
+fn any_connection() -> impl Strategy<Value = ConnectionMatch> {
+    let listeners = subsequence(vec!["", "other"], 0..=2);
+    let scheme = select(vec![Some(Scheme::Http), Some(Scheme::Https)]);
+    let some = (listeners, prop::option::of(scheme), select(vec![None, Some(false), Some(true)]));
+    prop_oneof![
+        2 => Just(ConnectionMatch::default()),
+        1 => some.prop_map(|(listeners, scheme, tls)| connection(&listeners, scheme.flatten(), tls)),
+    ]
+}
+
 fn any_match() -> impl Strategy<Value = Match> {
     let methods = subsequence(vec![Method::GET, Method::POST, Method::HEAD], 0..=2);
     let hosts = subsequence(HOSTS.to_vec(), 0..=2);
     let paths = subsequence(PATHS.to_vec(), 0..=3);
-    (hosts, paths, methods, conditions(), conditions()).prop_map(|(hosts, paths, methods, headers, query)| Match {
+    let all = (any_connection(), hosts, paths, methods, conditions(), conditions());
+    all.prop_map(|(connection, hosts, paths, methods, headers, query)| Match {
+        connection,
         hosts: hosts.into_iter().map(host).collect(),
         paths: paths.into_iter().map(path).collect(),
         methods,
@@ -150,18 +167,19 @@ fn any_match() -> impl Strategy<Value = Match> {
 fn any_request() -> impl Strategy<Value = Asked> {
     let fields = || prop::collection::vec((select(vec!["p", "q"]), select(vec!["1", "2", "3"])), 0..3);
     let method = select(vec![Method::GET, Method::HEAD, Method::POST, Method::PUT]);
+    let scheme = select(vec![Scheme::Http, Scheme::Https]);
     let target = prop_oneof![9 => "(/[abc]){1,3}/?|/", 1 => Just("*".to_owned())];
-    (method, select(vec!["a.b", "c.a.b", "d.c.a.b", "x.b", "b", ""]), target, fields(), fields()).prop_map(
-        |(method, host, path, headers, query)| {
-            let mut asked = ask(method, host, &path);
-            for (name, value) in headers {
-                asked.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
-            let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-            asked.normal.query = (!query.is_empty()).then(|| query.join("&"));
-            asked
-        },
-    )
+    let host = select(vec!["a.b", "c.a.b", "d.c.a.b", "x.b", "b", ""]);
+    (method, scheme, host, target, fields(), fields()).prop_map(|(method, scheme, host, path, headers, query)| {
+        let mut asked = ask(method, host, &path);
+        asked.normal.scheme = scheme;
+        for (name, value) in headers {
+            asked.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        asked.normal.query = (!query.is_empty()).then(|| query.join("&"));
+        asked
+    })
 }
 
 proptest! {

@@ -84,6 +84,28 @@ fn a_kept_separator_stays_in_its_parameter() {
 }
 
 #[test]
+fn empty_segments_go_by_the_route() {
+    let kept = |id, path| Match { merge_slashes: false, ..route(id, "", path) };
+    let table = Table::build(vec![
+        kept(0, "/*"),
+        route(1, "", "/admin/*"),
+        route(2, "", "/merged/*"),
+        kept(3, "/objects/*"),
+        kept(4, "/objects/{bucket}/list"),
+    ])
+    .unwrap();
+    let took = |id, path: &str| Ok((id, path.to_owned()));
+    assert_eq!(outcome(&table, "/a//b"), took(0, "/a//b"));
+    assert_eq!(outcome(&table, "//a"), took(0, "//a"));
+    assert_eq!(outcome(&table, "/merged//a"), took(2, "/merged/a"));
+    assert_eq!(outcome(&table, "//admin//x"), took(1, "/admin/x"));
+    assert_eq!(outcome(&table, "/objects/b//k%2B;v=1"), took(3, "/objects/b//k%2B;v=1"));
+    for target in ["//objects/k", "/objects//b/list", "/objects/b//../k"] {
+        refused_for(&table, target, "`//`");
+    }
+}
+
+#[test]
 fn a_path_that_leads_to_two_routes_is_refused() {
     let table = Table::build(vec![
         route(0, "", "/*"),
@@ -215,9 +237,11 @@ const PATHS: &[&str] = &[
 
 fn tables() -> impl Strategy<Value = Table> {
     use EncodedSeparators::{Decode, Keep, Reject};
-    let policies = prop::collection::vec(select(vec![Reject, Keep, Decode]), PATHS.len());
+    let policies = prop::collection::vec((select(vec![Reject, Keep, Decode]), any::<bool>()), PATHS.len());
     (subsequence(PATHS, 2..9).prop_shuffle(), policies).prop_map(|(paths, policies)| {
-        let routes = paths.iter().zip(policies).enumerate().map(|(id, (path, policy))| with(id as u32, path, policy));
+        let routes = paths.iter().zip(policies).enumerate();
+        let routes = routes
+            .map(|(id, (path, (policy, merge_slashes)))| Match { merge_slashes, ..with(id as u32, path, policy) });
         Table::build(routes.collect()).expect("different paths are not ambiguous")
     })
 }

@@ -53,6 +53,7 @@ fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&Requ
         scheme: Scheme::Http,
         trusted_peer: false,
         request_id: None,
+        conflict: None,
     };
     let mut map = HeaderMap::new();
     for (name, value) in headers {

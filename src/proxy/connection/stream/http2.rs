@@ -127,8 +127,9 @@ impl ClientStream {
     fn gather_http2(&mut self, mut bytes: &[u8]) {
         let (Some(injector), Some(monitor)) = (&mut self.injector, &mut self.monitor) else { return };
         let serving = self.client.listener.runtime.store.load();
+        let fields = if self.client.facts.tls.is_some() { &serving.h2_fields } else { &serving.h2c_fields };
         while !bytes.is_empty() {
-            match injector.scan(bytes, &serving.h2_fields) {
+            match injector.scan(bytes, fields) {
                 InjectorOutput::Pass(count) => {
                     self.writer.extend(&bytes[..count]);
                     monitor.sent(&bytes[..count], &self.client);
