@@ -31,7 +31,6 @@ use super::runtime::{Runtime, descriptors};
 use super::tls;
 use super::upkeep::health::UpkeepService;
 use super::upkeep::watchdog::Watchdog;
-use super::upstream::mirror;
 use crate::admin::command::CommandHandler;
 use crate::admin::{AdminAuth, AdminHandler, Readiness};
 use crate::config::snapshot::Snapshot;
@@ -71,12 +70,7 @@ impl BoundSockets {
         mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
     ) -> Result<BoundSockets, StartError> {
         tls::install_provider();
-        descriptors::provide(
-            snapshot.bounds.connections,
-            mirror::connections(&snapshot.rules),
-            snapshot.bounds.upstream_pool,
-            snapshot.process.threads,
-        );
+        descriptors::provide(snapshot);
         let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {

@@ -29,6 +29,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
 use crate::decision::outcome::{Cause, Denial};
+use crate::proxy::connection::answer_clock::AnswerDeadline;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
@@ -49,6 +50,7 @@ pub struct PacedSession {
     /// Of the request body; begins with the first read.
     rate: Option<MinRate>,
     timer: Timer,
+    answer: AnswerDeadline,
     /// Pingora knows that a drain ends the request; what it does from then on is the ending.
     ended: bool,
 }
@@ -66,8 +68,16 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         proxy_digest: Some(control.clone().into_digest(proxy.response.clone())),
         socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
     };
-    let timer = Timer::default();
-    ServerSession::new_custom(Box::new(PacedSession { inner, control, digest, rate: None, timer, ended: false }))
+    let (timer, answer) = Default::default();
+    ServerSession::new_custom(Box::new(PacedSession {
+        inner,
+        control,
+        digest,
+        rate: None,
+        timer,
+        answer,
+        ended: false,
+    }))
 }
 
 fn client_digest<T>(session: &HttpSession, part: impl FnOnce(&Digest) -> Option<T>) -> Option<T> {
@@ -193,8 +203,20 @@ impl Session for PacedSession {
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.inner.is_body_done() {
             let mut idle = pin!(self.inner.read_body_or_idle(true));
-            let (control, ended) = (&*self.control, &mut self.ended);
-            return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended)).await;
+            let (control, answer, ended) = (&*self.control, &mut self.answer, &mut self.ended);
+            // Each call follows something that happened, the sending of a part of the answer among it.
+            answer.moved();
+            return poll_fn(|cx| {
+                let idle = poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended);
+                match idle.is_pending().then(|| answer.poll(control.answer(), cx)) {
+                    Some(Poll::Ready(denial)) => {
+                        let late = Error::because(ErrorType::ReadTimedout, "waiting for the origin", denial);
+                        Poll::Ready(Err(late.into_down()))
+                    }
+                    _ => idle,
+                }
+            })
+            .await;
         }
         self.read_in_time().await
     }
