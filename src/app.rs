@@ -117,7 +117,7 @@ impl App {
             service_manager: Arc::new(ServiceManager::new(settings, takeover.is_none())),
             readiness,
             shared: shared.clone(),
-            accept_gate: AcceptGate::new(takeover.is_none()),
+            accept_gate: AcceptGate::new(false),
             followed: tokio::sync::watch::Sender::new(false),
             handover: Default::default(),
         });
@@ -148,6 +148,7 @@ impl App {
             }
             control
         });
+        let takes_over = takeover.is_some();
         let begun = match takeover {
             Some(takeover) => process.clone().take_over(takeover),
             // Both are done: the service manager is notified even if the links cannot be replaced.
@@ -162,6 +163,7 @@ impl App {
         let surroundings = ServerEnvironment {
             control,
             accept_gate: process.accept_gate.clone(),
+            takes_over,
             followed: process.followed.subscribe(),
             watchdog,
             shutdown_hooks: process.clone(),

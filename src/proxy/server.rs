@@ -49,6 +49,8 @@ pub struct ServerEnvironment {
     pub control: Option<UnixListener>,
     /// When listeners begin to accept.
     pub accept_gate: Arc<AcceptGate>,
+    /// Whether they wait for another process besides, which this one takes over from.
+    pub takes_over: bool,
     /// Becomes true when another process has followed this one, which then drains.
     pub followed: watch::Receiver<bool>,
     /// Whom the threads that serve tell that they do.
@@ -106,7 +108,8 @@ pub fn run(
     commands: Arc<dyn CommandHandler>,
     surroundings: ServerEnvironment,
 ) -> ! {
-    let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, shutdown_hooks } = surroundings;
+    let ServerEnvironment { control: control_socket, accept_gate, takes_over, followed, watchdog, shutdown_hooks } =
+        surroundings;
     let snapshot = runtime.store.load().snapshot.clone();
     let conf = Arc::new(server_conf(&snapshot));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
@@ -128,14 +131,21 @@ pub fn run(
         auth,
     };
     if let Some((_, socket)) = sockets.admin {
-        let (entry, followed) = (accept_gate.entry(), followed.clone());
+        // Whoever asks whether the process is ready is answered while it is not.
+        let gate = if takes_over { accept_gate.clone() } else { AcceptGate::new(true) };
+        let (entry, followed) = (gate.entry(), followed.clone());
         server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }
     if let Some(socket) = control_socket {
         server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
     }
-    let mut upkeep =
-        background_service("upkeep", UpkeepService { runtime: runtime.clone(), readiness: readiness.clone() });
+    let on_settled = Box::new(move || {
+        if !takes_over {
+            accept_gate.open();
+        }
+    });
+    let upkeep = UpkeepService { runtime: runtime.clone(), readiness: readiness.clone(), on_settled };
+    let mut upkeep = background_service("upkeep", upkeep);
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 

@@ -1,4 +1,4 @@
-//! When listeners begin to accept: at once, or only when this process may follow another one.
+//! When listeners begin to accept: when every upstream has had its first answer, and this process may follow another one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -34,9 +34,13 @@ impl AcceptGate {
         AcceptGateEntry { gate: self.clone() }
     }
 
-    /// Opens, and waits until all listeners accept, for `timeout` at most. `false`: one does not.
-    pub fn open(&self, timeout: Duration) -> bool {
+    /// Lets all listeners accept.
+    pub fn open(&self) {
         self.open.send_replace(true);
+    }
+
+    /// Waits until all listeners accept, for `timeout` at most. `false`: one does not.
+    pub fn all_accept_within(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut waiting = self.waiting.lock();
         self.accepting.wait_while_until(&mut waiting, |waiting| *waiting > 0, deadline);
@@ -68,11 +72,12 @@ mod tests {
     async fn listeners_accept_together_and_none_does_in_a_drain() {
         let gate = AcceptGate::new(false);
         let entries: Vec<_> = (0..2).map(|_| gate.entry()).collect();
-        assert!(!gate.open(Duration::ZERO), "no listener accepts yet");
+        gate.open();
+        assert!(!gate.all_accept_within(Duration::ZERO), "no listener accepts yet");
         for entry in entries {
             assert!(entry.opens(std::future::pending()).await);
         }
-        assert!(gate.open(Duration::ZERO));
+        assert!(gate.all_accept_within(Duration::ZERO));
 
         let waiting = AcceptGate::new(false).entry();
         assert!(!waiting.opens(std::future::ready(())).await);
