@@ -117,7 +117,7 @@ impl App {
             service_manager: Arc::new(ServiceManager::new(settings, takeover.is_none())),
             readiness,
             shared: shared.clone(),
-            accept_gate: AcceptGate::new(false),
+            accept_gate: AcceptGate::new(takeover.is_none()),
             followed: tokio::sync::watch::Sender::new(false),
             handover: Default::default(),
         });

@@ -133,6 +133,9 @@ pub fn run(
     if let Some((_, socket)) = sockets.admin {
         // Whoever asks whether the process is ready is answered while it is not.
         let gate = if takes_over { accept_gate.clone() } else { AcceptGate::new(true) };
+        if !takes_over {
+            gate.open();
+        }
         let (entry, followed) = (gate.entry(), followed.clone());
         server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::before;
 use crate::support::client::Client;
 use crate::support::dns::DnsServer;
+use crate::support::gateway::kill;
 use crate::support::{Answer, Origin, Response, Setup, wait};
 
 /// A gateway that nobody waits for.
@@ -110,4 +111,19 @@ fn whoever_asks_is_told_that_the_process_starts() {
     let told = Client::connect(admin).get("/readyz").expect_status(503).text();
     assert!(told.contains("starting"), "{told}");
     Client::connect(admin).get("/livez").expect_status(200);
+}
+
+#[test]
+fn whoever_waits_is_answered_though_the_process_ends_before_it_is_ready() {
+    let (server, origin) = (DnsServer::start(), Origin::saying("ok"));
+    server.addresses("orders.test", 300, &["127.0.0.1"]);
+    server.silence("orders.test");
+    let gateway = Beginning::of(orders(&server, ", startup: 60s, timeout: 60s", &origin));
+    // It takes signals once it answers at all.
+    wait::until_true("the admin listener", || std::net::TcpStream::connect(gateway.setup.admin()).is_ok());
+    Client::connect(gateway.setup.admin()).get("/livez").expect_status(200);
+    let mut client = Client::connect(gateway.setup.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    kill(gateway.child.id(), "TERM");
+    client.read_response().expect_status(503);
 }
