@@ -1,6 +1,6 @@
 //! The one place where Pingora's errors become causes.
 
-mod reason;
+pub mod reason;
 
 use std::io;
 

@@ -23,10 +23,11 @@ use crate::telemetry::metrics::Bound;
 /// Pingora keeps as much of a request's body for another try (`BODY_BUF_LIMIT`).
 const KEPT_BODY: u64 = 64 << 10;
 
-/// Sets apart the pooled connections of requests that can't be repeated, which are kept for less long.
+/// Sets apart the pooled HTTP/1 connections of requests that can't be repeated, which are kept for less long.
 const SENT_ONCE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Sets apart the HTTP/2 connections that are watched, since the clock of their requests is not Pingora's.
+/// Sets apart the HTTP/2 connections that are watched: for requests that can't be repeated, and for those whose clock is not
+/// Pingora's, so that it does not find out when the connection hangs.
 const WATCHED: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
 /// Chooses the kind of connection that this try needs, and with it how long it may take and how its connection is watched.
@@ -41,8 +42,10 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamConte
         state.budget().asked(began);
     }
     if ctx.tries.has_body {
-        // The client may pause while it sends: what the origin takes, the connection's own clock measures from the end on.
-        peer.options.read_timeout = None;
+        // The client may pause while it sends: what the origin takes, the gateway's own clock measures from the end on. Pingora's
+        // begins anew with each piece that is sent on HTTP/1, so that it may stay behind it there.
+        let pause = ctx.route().bounds.body_idle.filter(|_| !config.http2);
+        peer.options.read_timeout = pause.map(|pause| pause + config.timeouts.response);
     }
     if be_private(request, peer, ctx, current) {
         return;
@@ -53,17 +56,17 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamConte
     if ctx.tries.fresh || once && distrusted() {
         return alone(peer);
     }
-    if once {
+    let purpose = if config.http2 && (once || ctx.tries.has_body || current.limit.is_some()) {
+        // An origin announces that it ends an idle connection (GOAWAY), and an end that crosses a request is recognised: so it
+        // may be idle for as long as any other.
+        peer.group_key ^= WATCHED;
+        ConnectionPurpose::Shared { upstream: state.clone(), tls: config.tls.is_some() }
+    } else if once {
         peer.group_key ^= SENT_ONCE;
         peer.options.idle_timeout = Some(idle.min(config.timeouts.idle));
-    } else if config.http2 && (ctx.tries.has_body || current.limit.is_some()) {
-        peer.group_key ^= WATCHED;
+        ConnectionPurpose::OneByOne(state.clone())
     } else {
         return;
-    }
-    let purpose = match config.http2 {
-        true => ConnectionPurpose::Shared(state.clone()),
-        false => ConnectionPurpose::OneByOne(state.clone()),
     };
     current.connection = TryConnection::Connecting(ctx.shared.upstream_connections.watch(peer, purpose));
 }

@@ -12,6 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 
 use super::endpoint::{record_result, record_unreachable};
+use super::error::reason::io_error;
 use super::error::{carrying, denial_of, detail, is_timeout, upstream_cause};
 use super::forward::{TryConnection, UpstreamContext};
 use super::response::answered;
@@ -149,20 +150,13 @@ fn failure(e: &Error, reused: bool) -> Failure {
         ErrorType::ReadError | ErrorType::WriteError if is_timeout(e) => Failure::Timeout,
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => broken,
         // The connection broke before the stream was begun on it.
-        ErrorType::H2Error if io_kind(e).is_some() => broken,
+        ErrorType::H2Error if io_error(e).is_some() => broken,
         _ => Failure::Nonsense,
     }
 }
 
 fn was_reset(e: &Error) -> bool {
-    io_kind(e) == Some(io::ErrorKind::ConnectionReset)
-}
-
-/// What the operating system said, be it through the HTTP/2 library.
-fn io_kind(e: &Error) -> Option<io::ErrorKind> {
-    let cause = e.root_cause();
-    let http2 = || cause.downcast_ref::<h2::Error>()?.get_io();
-    cause.downcast_ref::<io::Error>().or_else(http2).map(io::Error::kind)
+    io_error(e).is_some_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// What the failure says of the endpoint: nothing, where the connection had just grown old.

@@ -12,8 +12,8 @@
 //! that the exchange failed, but tells a tracer right before; the tracer reads them.
 //!
 //! One thing TCP does not tell: an origin that closes while the request waits unread in its kernel sends a reset that looks
-//! like that of an origin which has read the request and crashed. So these requests also get no connection that was unused
-//! for longer than `timeouts.idle_unsafe`, and none that was used before from an origin that is seen to end them sooner.
+//! like that of an origin which has read the request and crashed. So these requests also get no HTTP/1 connection that was unused
+//! for longer than `timeouts.idle_unsafe`, and none that was used before from an origin that is seen to end them without a word.
 
 mod tcp_counts;
 #[cfg(test)]
@@ -35,6 +35,11 @@ use tcp_counts::TcpCounts;
 /// Connections are spread over as many locks by their descriptors.
 const SHARDS: usize = 16;
 
+/// The least that an HTTP/2 origin sends if it announces the end of a connection: a GOAWAY (RFC 9113 §6.8), and the FIN.
+const GOAWAY: u64 = 9 + 8 + 1;
+/// The same in the shortest record of TLS 1.3. The alert that closes TLS is shorter.
+const GOAWAY_OVER_TLS: u64 = GOAWAY + 5 + 1 + 16;
+
 /// The open connections that may be looked at, by descriptor.
 #[derive(Default)]
 pub struct UpstreamConnections {
@@ -52,9 +57,8 @@ pub struct UpstreamConnection {
 pub enum ConnectionPurpose {
     /// Requests that must not have their effect twice, one after the other. The upstream learns when the origin ends it early.
     OneByOne(Arc<UpstreamState>),
-    /// The same on a connection that may be of HTTP/2, where they share it. When it ends while it is unused, that says nothing:
-    /// the origin may have announced it.
-    Shared(Arc<UpstreamState>),
+    /// The same on a connection that may be of HTTP/2, where they share it.
+    Shared { upstream: Arc<UpstreamState>, tls: bool },
     /// The requests of one client connection.
     Private,
 }
@@ -67,6 +71,8 @@ struct UseState {
     at_close: Option<TcpCounts>,
     /// Exchanges under way.
     open: usize,
+    /// When the last of them had ended.
+    unused: Option<TcpCounts>,
     /// It takes no further exchange, and is closed once none is under way.
     given_up: bool,
 }
@@ -121,8 +127,8 @@ impl UpstreamConnection {
         }
         match state.descriptor.and_then(TcpCounts::of) {
             Some(counts) if counts.is_established() => Some(self.begin_with(&mut state, Some(counts))),
-            _ => {
-                self.ended_unused();
+            counts => {
+                self.ended_unused(&state, counts);
                 None
             }
         }
@@ -147,16 +153,26 @@ impl UpstreamConnection {
         state.close();
     }
 
-    /// The origin has ended the connection while it was unused.
-    fn ended_unused(&self) {
-        if let ConnectionPurpose::OneByOne(upstream) = &self.purpose {
-            upstream.reuse().ended_early(Instant::now());
-        }
+    /// The origin has ended the connection while it was unused, which `now` shows.
+    fn ended_unused(&self, state: &UseState, now: Option<TcpCounts>) {
+        let upstream = match &self.purpose {
+            ConnectionPurpose::OneByOne(upstream) => upstream,
+            ConnectionPurpose::Shared { upstream, tls } => {
+                let goaway = if *tls { GOAWAY_OVER_TLS } else { GOAWAY };
+                let came = now.zip(state.unused).map(|(now, unused)| now.received_since(&unused));
+                if came.is_none_or(|came| came >= goaway) {
+                    return;
+                }
+                upstream
+            }
+            ConnectionPurpose::Private => return,
+        };
+        upstream.reuse().ended_early(Instant::now());
     }
 
     /// The origin has ended the connection while a request was on its way.
     fn ended_under_request(&self) {
-        if let ConnectionPurpose::OneByOne(upstream) | ConnectionPurpose::Shared(upstream) = &self.purpose {
+        if let ConnectionPurpose::OneByOne(upstream) | ConnectionPurpose::Shared { upstream, .. } = &self.purpose {
             upstream.reuse().ended_early(Instant::now());
         }
     }
@@ -168,7 +184,7 @@ impl UpstreamConnection {
         self.connections.shard(descriptor).remove(&descriptor);
         state.at_close = TcpCounts::of(descriptor);
         if state.open == 0 && !state.given_up && state.at_close.is_some_and(|counts| counts.is_ended_by_origin()) {
-            self.ended_unused();
+            self.ended_unused(&state, state.at_close);
         }
     }
 
@@ -223,6 +239,9 @@ impl Drop for ConnectionUse {
     fn drop(&mut self) {
         let mut state = self.connection.state();
         state.open -= 1;
+        if state.open == 0 && matches!(self.connection.purpose, ConnectionPurpose::Shared { .. }) {
+            state.unused = state.descriptor.and_then(TcpCounts::of);
+        }
         state.close_if_unused();
     }
 }

@@ -95,6 +95,10 @@ fn post_many(gateway: &Gateway, seen: &Mutex<HashMap<String, usize>>, each: usiz
             });
         }
     });
+    let failures = gateway.log_lines().into_iter().filter(|line| !line["cause"].is_null());
+    for line in failures.take(10) {
+        eprintln!("{line}");
+    }
     let seen = seen.lock().unwrap();
     let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "sent more than once: {twice:?}");

@@ -31,10 +31,11 @@ pub(super) fn reason(e: &Error) -> Option<String> {
 }
 
 /// What the operating system or the TLS library said, however Pingora has wrapped it.
-pub(super) fn io_error(e: &Error) -> Option<&io::Error> {
+pub(in crate::proxy::hooks) fn io_error(e: &Error) -> Option<&io::Error> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(e.root_cause());
     while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
+        let http2 = || error.downcast_ref::<h2::Error>()?.get_io();
+        if let Some(found) = error.downcast_ref::<io::Error>().or_else(http2) {
             return Some(found);
         }
         cause = error.source();

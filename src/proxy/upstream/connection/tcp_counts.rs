@@ -49,6 +49,11 @@ impl TcpCounts {
         self.state != ESTABLISHED && !FIN_WAIT.contains(&self.state)
     }
 
+    /// What the origin has sent since `before`.
+    pub fn received_since(&self, before: &TcpCounts) -> u64 {
+        self.received.saturating_sub(before.received)
+    }
+
     /// Whether the origin has ended the connection without a byte having reached it that was written since `before`. After a
     /// `reset` the acknowledgements say nothing: the kernel does not look at that of a reset. What was never sent did not reach it
     /// either way.

@@ -1,7 +1,7 @@
 //! The same for HTTP/2 origins that end a connection without GOAWAY.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,6 +42,8 @@ impl FickleHttp2 {
 
 async fn converse(stream: TcpStream, number: u64, longest: u64, seen: Arc<Mutex<HashMap<String, usize>>>) {
     let _ = stream.set_nodelay(true);
+    let socket = stream.into_std().unwrap();
+    let stream = TcpStream::from_std(socket.try_clone().unwrap()).unwrap();
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     let under_way = Arc::new(AtomicUsize::new(0));
     let mut state = number;
@@ -69,7 +71,13 @@ async fn converse(stream: TcpStream, number: u64, longest: u64, seen: Arc<Mutex<
                     under_way.fetch_sub(1, Ordering::SeqCst);
                 });
             }
-            () = tokio::time::sleep(patience) => if under_way.load(Ordering::SeqCst) == 0 { return },
+            () = tokio::time::sleep(patience) => {
+                // Nobody can tell whether a request was read that lies in the kernel when the connection is closed.
+                if under_way.load(Ordering::SeqCst) == 0 && socket.peek(&mut [0]).is_err() {
+                    let _ = socket.shutdown(Shutdown::Both);
+                    return;
+                }
+            }
         }
     }
 }
