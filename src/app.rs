@@ -160,6 +160,7 @@ impl App {
             }
             control
         });
+        let takes_over = takeover.is_some();
         let begun = match takeover {
             Some(takeover) => process.clone().take_over(takeover),
             // Both are done: the service manager is notified even if the links cannot be replaced.
@@ -179,6 +180,7 @@ impl App {
         let surroundings = ServerEnvironment {
             control,
             accept_gate: process.accept_gate.clone(),
+            takes_over,
             followed: process.followed.subscribe(),
             watchdog,
             liveness,

@@ -19,6 +19,7 @@
 //! | [`slow_clients`] | to occupy shared resources at little cost |
 //! | [`http2_floods`] | to make a few frames cost much memory or time |
 //! | [`hostile_origins`] | an answer that affects more than its request |
+//! | [`shared_connections`] | what belongs to another user, on a connection that the user has authenticated |
 //! | [`process`] | the process itself: its privileges, keys, admin interface |
 //! | [`operations`] | none: changes that go wrong without an attacker |
 //!
@@ -34,4 +35,5 @@ pub mod operations;
 pub mod path_confusion;
 pub mod process;
 pub mod request_smuggling;
+pub mod shared_connections;
 pub mod slow_clients;

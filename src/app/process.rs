@@ -102,7 +102,8 @@ impl GatewayProcess {
         self.readiness.wait(deadline).map_err(TakeoverError::Late)?;
         let granted = pending.ready().map_err(|error| TakeoverError::NotGranted(old.pid, error))?;
         // From here on this process has connections, and serves them come what may.
-        if !self.accept_gate.open(OPENING) {
+        self.accept_gate.open();
+        if !self.accept_gate.all_accept_within(OPENING) {
             warn!("a listener is slow to accept");
         }
         self.service_manager.enable();

@@ -25,7 +25,6 @@ use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{RolloutVerdict, Terms};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::AssembleError;
-use crate::proxy::upkeep::discovery::FIRST_ANSWERS;
 use crate::telemetry::metrics::RolloutEnd;
 
 /// Changes the configuration in force.
@@ -80,7 +79,7 @@ impl Reloader {
         diagnostics.iter().for_each(|line| warn!("{line}"));
         changes.iter().for_each(|line| info!("changes: {line}"));
         // New names are looked up before requests need them.
-        self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
+        self.shared.state.discovery.prepare(&snapshot.upstreams, snapshot.dns.startup);
         let (generation, rollout) = match terms {
             None => (self.publish(&mut state, snapshot, PublishSource::Reload, true)?, None),
             Some(terms) => {
@@ -111,7 +110,7 @@ impl Reloader {
         };
         let (from, snapshot) = (past.generation, past.snapshot.clone());
         // Names that only this configuration has are forgotten by now.
-        self.shared.state.discovery.prepare(&snapshot.upstreams, FIRST_ANSWERS);
+        self.shared.state.discovery.prepare(&snapshot.upstreams, snapshot.dns.startup);
         let generation = self.publish(&mut state, snapshot, PublishSource::Rollback(from), false)?;
         self.readiness.note(NOTE, format!("generation {from} was put back: the files may say something else"));
         Ok(RollbackResult { generation })

@@ -194,6 +194,8 @@ pub struct Dns {
     pub shortest: Duration,
     /// Longest use of an answer, at least `shortest`.
     pub longest: Duration,
+    /// Longest wait for first answers before listeners accept, or a new configuration is served.
+    pub startup: Duration,
     /// Which addresses are used.
     pub family: Family,
     /// Most addresses of a name, or records of an SRV name; at least 1.

@@ -292,6 +292,11 @@ bounds! {
         /// no signature check. Beyond: those that were not asked for lately are forgotten. Default 100,000.
         remembered_tokens: count(COUNT) = 100_000, gateway;
 
+        /// Connections to origins that belong to one client connection each, since the client authenticates the connection itself
+        /// (NTLM, Negotiate, Kerberos). Beyond: the request gets a connection that is closed with its answer, so that a handshake of
+        /// more than one request fails. Default 1,000.
+        private_connections: count(COUNT) = 1_000, gateway, metric PrivateConnections;
+
         /// Idle connections to origins that each worker thread keeps for further requests. Beyond: the one that was not used
         /// for longest is closed. A change needs `portcullis upgrade`. Default 512.
         upstream_pool: count(1..=100_000) = 512, process;

@@ -28,6 +28,7 @@ pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 pub const DNS_ATTEMPTS: u32 = 2;
 pub const DNS_SHORTEST: Duration = Duration::from_secs(1);
 pub const DNS_LONGEST: Duration = Duration::from_secs(300);
+pub const DNS_STARTUP: Duration = Duration::from_secs(5);
 pub const DNS_ADDRESSES: u32 = 256;
 pub const ENDPOINTS_PER_FILE: usize = 1000;
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@
 //! in proportion, and the next group takes the rest (Envoy's overprovisioning factor of 1.4).
 
 mod balance;
+pub mod connection_auth;
 mod display;
 pub mod ejection;
 mod group;

@@ -1,7 +1,8 @@
 //! The byte stream of a client, between Pingora and the socket: what no hook reaches is reached here.
 //!
 //! [`ClientStream`] reads HTTP/1 one message at a time, so that Pingora's forgiving parser gets only heads and chunks with one
-//! reading ([`message_reader`]). It ends the wait for a client that is too slow ([`read_deadlines`], [`min_rate`]). What is wrong
+//! reading ([`message_reader`]). It ends the wait for a client that is too slow ([`read_deadlines`], [`min_rate`]), and that for an
+//! origin once the client has sent its request ([`answer_clock`]). What is wrong
 //! it refuses itself, with the declared headers, a log line and a count ([`record`]), and it replaces the answers that Pingora gives before
 //! any hook: 405 for CONNECT, 400 for a head that it can't parse. It gathers small writes, so that a head and a short body leave
 //! in one packet ([`answer_writer`]), and it closes so that the client can read its answer ([`lingering_close`]),
@@ -11,6 +12,7 @@
 //! Hooks see a connection as [`client::ClientConnection`], fixed once the handshake is over, and act on its request through
 //! [`control::RequestControl`], which is the same for HTTP/1 and HTTP/2.
 
+mod answer_clock;
 mod answer_writer;
 pub mod client;
 pub mod control;

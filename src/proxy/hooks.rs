@@ -1,7 +1,8 @@
 //! The one `ProxyHttp`, [`gateway`]: each hook is a line that names what happens in it. One file a phase group:
 //!
 //! * [`request`]: the request is taken over and admitted
-//! * [`upstream`]: an endpoint is chosen and shown the request; with [`retry`], [`endpoint`], [`sticky`] and [`mirror`]
+//! * [`upstream`]: an endpoint is chosen and shown the request; with [`origin_connection`], [`retry`], [`endpoint`], [`sticky`]
+//!   and [`mirror`]
 //! * [`upstream_response`]: what the origin's answer is, before anything is stored
 //! * [`response`], [`response_body`]: what this client gets
 //! * [`log`]: the log line
@@ -17,6 +18,7 @@ pub mod gateway;
 pub mod guard;
 pub mod log;
 pub mod mirror;
+pub mod origin_connection;
 pub mod request;
 pub mod response;
 pub mod response_body;

@@ -20,7 +20,7 @@ use self::rollout::{CanarySample, Rollout};
 use self::state::RuntimeState;
 use super::drain::Drain;
 use super::upstream::connection::UpstreamConnections;
-use super::upstream::mirror;
+use super::upstream::private::PrivateConnectionCount;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::Store;
 use crate::decision::access::BucketHasher;
@@ -36,8 +36,9 @@ pub struct Runtime {
     generations: AtomicU64,
     pub state: RuntimeState,
     pub metrics: Arc<Metrics>,
-    /// Connections to origins that may be looked at and cut.
+    /// Connections to origins that may be looked at and closed.
     pub upstream_connections: Arc<UpstreamConnections>,
+    pub private_connections: Arc<PrivateConnectionCount>,
     /// Keys the names of limit buckets, so that nobody can aim for a collision.
     pub bucket_hasher: BucketHasher,
     /// Limits count time from here, in nanoseconds.
@@ -63,6 +64,7 @@ impl Runtime {
             state,
             metrics,
             upstream_connections: Arc::default(),
+            private_connections: Arc::default(),
             bucket_hasher: BucketHasher::new(RandomState::new(), RandomState::new()),
             epoch: Instant::now(),
             drain: Arc::default(),
@@ -77,10 +79,8 @@ impl Runtime {
     /// # Errors
     /// As those of [`ActiveConfig::assemble`]: what is served stays as it is.
     pub fn publish(&self, snapshot: Arc<Snapshot>, fresh: bool) -> Result<u64, AssembleError> {
-        let needs = |snapshot: &Snapshot| (snapshot.bounds.connections, mirror::connections(&snapshot.rules));
-        let (connections, copies) = needs(&snapshot);
-        if needs(&self.store.load().snapshot) != (connections, copies) {
-            descriptors::provide(connections, copies, snapshot.bounds.upstream_pool, snapshot.process.threads);
+        if descriptors::needed(&self.store.load().snapshot) != descriptors::needed(&snapshot) {
+            descriptors::provide(&snapshot);
         }
         let serving = self.assemble(snapshot, ConfigRole::Active { fresh })?;
         let generation = serving.generation;

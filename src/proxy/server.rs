@@ -31,7 +31,6 @@ use super::runtime::{Runtime, descriptors};
 use super::tls;
 use super::upkeep::health::UpkeepService;
 use super::upkeep::watchdog::Watchdog;
-use super::upstream::mirror;
 use crate::admin::command::CommandHandler;
 use crate::admin::{AdminAuth, AdminHandler, Liveness, Readiness};
 use crate::config::snapshot::Snapshot;
@@ -51,6 +50,8 @@ pub struct ServerEnvironment {
     pub control: Option<UnixListener>,
     /// When listeners begin to accept.
     pub accept_gate: Arc<AcceptGate>,
+    /// Whether they wait for another process besides, which this one takes over from.
+    pub takes_over: bool,
     /// Becomes true when another process has followed this one, which then drains.
     pub followed: watch::Receiver<bool>,
     /// Whom the threads that serve tell that they do.
@@ -74,12 +75,7 @@ impl BoundSockets {
         mut inherited: impl FnMut(SocketAddr) -> Option<StdListener>,
     ) -> Result<BoundSockets, StartError> {
         tls::install_provider();
-        descriptors::provide(
-            snapshot.bounds.connections,
-            mirror::connections(&snapshot.rules),
-            snapshot.bounds.upstream_pool,
-            snapshot.process.threads,
-        );
+        descriptors::provide(snapshot);
         let mut bind = |address| inherited(address).map_or_else(|| bind(address), Ok).map(Arc::new);
         let mut listeners = Vec::new();
         for listener in &snapshot.listeners {
@@ -115,8 +111,15 @@ pub fn run(
     commands: Arc<dyn CommandHandler>,
     surroundings: ServerEnvironment,
 ) -> ! {
-    let ServerEnvironment { control: control_socket, accept_gate, followed, watchdog, liveness, shutdown_hooks } =
-        surroundings;
+    let ServerEnvironment {
+        control: control_socket,
+        accept_gate,
+        takes_over,
+        followed,
+        watchdog,
+        liveness,
+        shutdown_hooks,
+    } = surroundings;
     let snapshot = runtime.store.load().snapshot.clone();
     let conf = Arc::new(server_conf(&snapshot));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
@@ -139,14 +142,24 @@ pub fn run(
         auth,
     };
     if let Some((_, socket)) = sockets.admin {
-        let (entry, followed) = (accept_gate.entry(), followed.clone());
+        // Whoever asks whether the process is ready is answered while it is not.
+        let gate = if takes_over { accept_gate.clone() } else { AcceptGate::new(true) };
+        if !takes_over {
+            gate.open();
+        }
+        let (entry, followed) = (gate.entry(), followed.clone());
         server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }
     if let Some(socket) = control_socket {
         server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
     }
-    let mut upkeep =
-        background_service("upkeep", UpkeepService { runtime: runtime.clone(), readiness: readiness.clone() });
+    let on_settled = Box::new(move || {
+        if !takes_over {
+            accept_gate.open();
+        }
+    });
+    let upkeep = UpkeepService { runtime: runtime.clone(), readiness: readiness.clone(), on_settled };
+    let mut upkeep = background_service("upkeep", upkeep);
     upkeep.threads = Some(1);
     server.add_service(upkeep);
 

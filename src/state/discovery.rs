@@ -226,6 +226,11 @@ impl Discovery {
         )
     }
 
+    /// Why no endpoint of `upstream` has an address, for the log.
+    pub fn why_unresolved(&self, upstream: &Upstream) -> String {
+        self.table.lock().why_unresolved(upstream)
+    }
+
     /// The state of every source.
     pub fn statuses(&self) -> Vec<SourceStatus> {
         let table = self.table.lock();

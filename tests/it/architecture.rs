@@ -139,7 +139,7 @@ const ROOMS: &[Layer] = &[
     ),
     room(
         "connection",
-        &["drain", "hpack", "reply", "request_id", "runtime"],
+        &["drain", "hpack", "reply", "request_id", "runtime", "upstream"],
         "a stream does not know what hooks decide",
     ),
     room("upkeep", &["runtime", "upstream"], "it works beside requests, on what they share"),

@@ -1,6 +1,7 @@
 //! Discovery: endpoints from DNS and from files, and the last known ones after a failure.
 
 mod file;
+mod startup;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -5,9 +5,11 @@ mod bounds;
 mod drain;
 mod ejection;
 mod http2;
+mod private;
 mod retry;
 mod stale;
 mod sticky;
+mod time;
 mod tls;
 
 use std::sync::Arc;
@@ -261,4 +263,23 @@ fn all_unhealthy_is_used_all_the_same_or_refused() {
     let using = before_all(&[&second], &format!("endpoints: [\"<0>\"], {health}"));
     out(&using);
     using.get("/").expect_status(200);
+}
+
+#[test]
+fn an_endpoint_that_can_not_be_reached_is_told_with_the_reason() {
+    let gateway = Setup::new(&format!(
+        "dns: {{ servers: [\"<dns>\"], timeout: 200ms }}\nupstreams:\n  origin: {{ endpoints: [\"<dead>\"] }}\n  gone: {{ \
+         endpoints: [\"gone.test:80\"] }}\n{}",
+        "routes:\n  - { name: gone, match: { path: /gone }, access: public, upstream: gone }\n  - { name: all, access: \
+         public, upstream: origin }\n"
+    ))
+    .with("dns", crate::support::dns::DnsServer::start().address())
+    .with("dead", free_address())
+    .start();
+    failed(&gateway, gateway.get("/"), 502, "connection_refused", "upstream_connect_failed");
+    failed(&gateway, gateway.get("/gone"), 503, "dns_error", "upstream_unresolved");
+    for (path, why) in [("/", "the endpoint refuses connections"), ("/gone", "`gone.test`: ")] {
+        let line = gateway.logged_path(path);
+        assert!(line["detail"].as_str().unwrap().contains(why), "{line}");
+    }
 }

@@ -37,6 +37,7 @@ pub fn dns(ctx: &mut CompileContext, raw: &raw::Config) -> Dns {
         attempts: numbers::count(ctx, &path.key("attempts"), raw.attempts, 1..=5, defaults::DNS_ATTEMPTS),
         shortest,
         longest,
+        startup: span(ctx, &path.key("startup"), raw.startup, defaults::DNS_STARTUP),
         family: match raw.family {
             raw::dns::Family::Both => Family::Both,
             raw::dns::Family::Ipv4 => Family::Ipv4,

@@ -63,7 +63,7 @@ fn admin(settings: &AdminConfig) -> ConfigFacts {
 /// How names are looked up.
 pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
-    let Dns { servers, timeout, attempts, shortest, longest, family, addresses } = &snapshot.dns;
+    let Dns { servers, timeout, attempts, shortest, longest, startup, family, addresses } = &snapshot.dns;
     let servers = match servers.as_slice() {
         [] => "the system's".to_owned(),
         servers => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -73,6 +73,7 @@ pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
     facts.tell(Effect::Setting, "attempts", attempts);
     facts.tell(Effect::Setting, "shortest", Span(*shortest));
     facts.tell(Effect::Setting, "longest", Span(*longest));
+    facts.tell(Effect::Timeout, "startup", Span(*startup));
     facts.tell(Effect::Setting, "family", format!("{family:?}").to_lowercase());
     facts.tell(Effect::Bound, "addresses", addresses);
     facts

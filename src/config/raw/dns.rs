@@ -33,6 +33,11 @@ pub struct Dns {
     /// `1d`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub longest: Option<Span>,
+    /// How long a process that starts waits for the first answer for each name and the first health check of each endpoint
+    /// before its listeners accept, and a new configuration for its names before it is served. Beyond: an upstream without an
+    /// answer gives 503. Default `5s`, at most `1d`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub startup: Option<Span>,
     /// Which address records of a name are used: `both` (default), `ipv4` or `ipv6`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub family: Family,

@@ -34,7 +34,8 @@ pub enum RouteRetries {
 /// idempotent (GET, HEAD, OPTIONS, PUT, DELETE) or its route permits it (`unsafe`). A request is not retried once a
 /// part of the response has reached the client, or once more than 64 KiB of its body have been read. An endpoint that
 /// was not tried takes precedence over one that was. A request that an HTTP/2 origin has not processed
-/// (`REFUSED_STREAM`, `GOAWAY`) is retried whatever its method. The client receives the last failure.
+/// (`REFUSED_STREAM`, `GOAWAY`), or that did not reach the origin before it had closed the connection, is retried whatever its
+/// method. The client receives the last failure.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamRetries {
@@ -57,9 +58,8 @@ pub struct UpstreamRetries {
     /// The delay before a retry that repeats a request to an origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
-    /// Time for one attempt, from the choice of the endpoint to the header of its response. Over HTTP/2 it also bounds
-    /// the time between two reads of the response body. Default: none; `timeouts.response` bounds the time between two
-    /// reads.
+    /// Time for one attempt, from the choice of the endpoint to the header of its response, without the time in which the client
+    /// sends its request. Default: none; `timeouts.response` bounds the time between two reads.
     #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
 }
@@ -77,7 +77,8 @@ pub struct OwnRetries {
     /// The delay before a retry that repeats a request to an origin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Option<Backoff>,
-    /// Time for one attempt, from the choice of the endpoint to the header of its response.
+    /// Time for one attempt, from the choice of the endpoint to the header of its response, without the time in which the client
+    /// sends its request.
     #[serde(default, skip_serializing_if = "is_default")]
     pub try_timeout: Option<Span>,
     /// Methods of requests that are retried after the origin may have processed them. Default: the idempotent methods;

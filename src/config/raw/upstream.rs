@@ -287,7 +287,8 @@ pub struct Timeouts {
     /// Time to establish a connection, TLS included. Beyond: another endpoint, or 504. Default `2s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connect: Option<Span>,
-    /// Time between two reads of the response, and before its first byte. Beyond: 504. Default `30s`.
+    /// Time between two reads of the response, and from the whole request to its first byte. A client that pauses while it sends
+    /// the request does not use it up: `body_idle` and `body_rate` bound that. Beyond: 504. Default `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub response: Option<Span>,
     /// Time between two writes of the request. Beyond: 504. Default `30s`.
@@ -297,17 +298,17 @@ pub struct Timeouts {
     /// `30s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle: Option<Span>,
-    /// Longest time that an HTTP/1 connection may have been unused to carry a request that must not be repeated (see
-    /// `retries`), such as a POST. An origin may close the connection at the moment when the request is sent. If the
+    /// Longest time that an HTTP/1 connection may have been unused to carry a request that must not be repeated (see `retries`),
+    /// such as a POST, or that can't be, because its body is longer than the 64 KiB that are kept of it. An origin may close the connection at the moment when the request is sent. If the
     /// kernel shows that no byte of the request had arrived, the request is sent again; otherwise it is unknown whether
     /// the origin has processed it. The value should be well below the keep-alive timeout of the service. An origin
     /// that closes connections sooner gets such requests on new connections only, for ten minutes. `0s`: always on a
-    /// new connection, which excludes the problem. A request with a body of more than 64 KiB always gets a new
-    /// connection. Default `1s`.
+    /// new connection, which excludes the problem, also for HTTP/2 origins; those announce the end of an idle connection. Default
+    /// `1s`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle_unsafe: Option<Span>,
-    /// Time from the first attempt to the header of the response, over all attempts and the delays between them.
-    /// Beyond: 504. Default: none; each attempt is bounded by `connect`, `response` and `retries.try_timeout`.
+    /// Time from the first attempt to the header of the response, over all attempts and the delays between them, without the
+    /// time in which the client sends its request. Beyond: 504. Default: none; each attempt is bounded by `connect`, `response` and `retries.try_timeout`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub request: Option<Span>,
 }

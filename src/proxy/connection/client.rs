@@ -15,6 +15,7 @@ use crate::decision::proxy_protocol::Announced;
 use crate::decision::request::connection::{ConnectionFacts, TlsFacts};
 use crate::proxy::drain::DrainStage;
 use crate::proxy::runtime::Runtime;
+use crate::proxy::upstream::private::PrivateConnections;
 use crate::telemetry::metrics::{Bound, ListenerMetrics};
 
 /// What the connections of one listener share.
@@ -49,6 +50,8 @@ pub struct ClientConnection {
     pub via: Option<SocketAddr>,
     /// Where a PROXY header says that the peer connected to.
     destination: Option<SocketAddr>,
+    /// Connections to origins that serve this client alone. They end with it.
+    pub private: PrivateConnections,
     /// HTTP/2 requests that have begun, and those among them that have not ended.
     requests: AtomicU32,
     open: AtomicU32,
@@ -66,8 +69,20 @@ impl ClientConnection {
         let ConnectionAddresses { peer, via, destination } = addresses;
         let Established { tls, close } = established;
         let facts = ConnectionFacts { listener: listener.name.clone(), peer, tls };
-        let (requests, open, retire, ended, stage_changes) = Default::default();
-        ClientConnection { listener, facts, via, destination, requests, open, retire, close, ended, stage_changes }
+        let (private, requests, open, retire, ended, stage_changes) = Default::default();
+        ClientConnection {
+            listener,
+            facts,
+            via,
+            destination,
+            private,
+            requests,
+            open,
+            retire,
+            close,
+            ended,
+            stage_changes,
+        }
     }
 
     /// What an origin is told of a request's client. Its port is known if the client is the connection's own peer, and 0

@@ -11,6 +11,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 
+use super::answer_clock::AnswerClock;
 use super::client::ClientConnection;
 use crate::decision::outcome::Denial;
 use crate::decision::pacing::Pacing;
@@ -22,6 +23,7 @@ pub struct RequestControl {
     phase: AtomicU8,
     /// What the route says of the request's body.
     pacing: Mutex<Option<Pacing>>,
+    answer: AnswerClock,
     /// The answer has no end of its own.
     endless: AtomicBool,
 }
@@ -58,8 +60,8 @@ impl RequestControl {
     }
 
     fn new(connection: Arc<ClientConnection>, phase: RequestPhase) -> Self {
-        let (pacing, endless) = Default::default();
-        RequestControl { connection, phase: AtomicU8::new(phase as u8), pacing, endless }
+        let (pacing, answer, endless) = Default::default();
+        RequestControl { connection, phase: AtomicU8::new(phase as u8), pacing, answer, endless }
     }
 
     /// The control of the request of `session`. Of an HTTP/2 session that is not [`super::http2::session::paced`] yet: the connection's.
@@ -84,6 +86,7 @@ impl RequestControl {
             self.connection.http2_request_began();
         } else {
             *self.pacing.lock() = None;
+            self.answer.stop();
             self.set_phase(RequestPhase::Claimed);
         }
     }
@@ -91,6 +94,11 @@ impl RequestControl {
     /// The request's body may come as slowly as `pacing` says. Until a route says so, the file's bounds hold.
     pub fn pace_body(&self, pacing: Pacing) {
         *self.pacing.lock() = Some(pacing);
+    }
+
+    /// The clock for the origin's answer.
+    pub fn answer(&self) -> &AnswerClock {
+        &self.answer
     }
 
     pub(super) fn pacing(&self) -> Pacing {

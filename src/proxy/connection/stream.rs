@@ -20,6 +20,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::answer_clock::AnswerDeadline;
 use super::answer_writer::AnswerWriter;
 use super::client::ClientConnection;
 use super::control::{RequestControl, RequestPhase};
@@ -50,6 +51,7 @@ pub struct ClientStream {
     began: Instant,
     reader: MessageReader,
     deadlines: ReadDeadlines,
+    answer: AnswerDeadline,
     /// The beginning of the head that Pingora has, for the log line of a request that Pingora refuses itself.
     head: Vec<u8>,
     writer: AnswerWriter,
@@ -94,6 +96,7 @@ impl ClientStream {
             began,
             reader,
             deadlines: ReadDeadlines::new(began),
+            answer: AnswerDeadline::default(),
             head: Vec::new(),
             writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone(), client.close_mode().clone()),
             client,
@@ -223,10 +226,12 @@ impl ClientStream {
     }
 
     /// Puts a refusal with the declared headers in place of the answer that Pingora gives before any hook.
-    fn replace(&mut self, answer: &[u8]) {
-        let denial = match answer.get(9..12) {
-            Some(b"405") => Denial::new(Cause::ConnectRefused, "CONNECT is not supported"),
-            _ => Denial::new(Cause::MalformedRequest, "the request's head could not be parsed"),
+    fn replace(&mut self) {
+        // It answers by itself for two reasons.
+        let denial = if self.head.starts_with(b"CONNECT ") {
+            Denial::new(Cause::ConnectRefused, "CONNECT is not supported")
+        } else {
+            Denial::new(Cause::MalformedRequest, "the request's head could not be parsed")
         };
         let answer = self.client.refuse_head(denial, &self.head);
         self.close_with(&answer);
@@ -305,6 +310,12 @@ impl AsyncRead for ClientStream {
                 {
                     return this.too_late(cx, missed);
                 }
+                if awaited == AwaitedInput::Nothing
+                    && let Poll::Ready(denial) = this.answer.poll(this.control.answer(), cx)
+                {
+                    // Another try may follow, so that reading goes on afterwards.
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)));
+                }
                 // Pingora waits, so nothing follows that could still be gathered: a slow answer must not wait with it.
                 if !this.writer.is_flushed() {
                     let _ = this.writer.poll_flush(&mut this.inner, cx)?;
@@ -322,13 +333,14 @@ impl AsyncWrite for ClientStream {
             return this.poll_write_http2(cx, &[IoSlice::new(bytes)]);
         }
         if this.control.phase() == RequestPhase::Head {
-            // The status line of Pingora's answer, which comes in one piece.
-            this.replace(bytes);
+            // What Pingora answers before any hook has seen the request.
+            this.replace();
         }
         if this.replaced {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = this.writer.poll_write(&mut this.inner, cx, bytes);
+        this.answer.moved();
         this.poll_taken(written)
     }
 

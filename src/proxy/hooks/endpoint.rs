@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use log::{info, warn};
-use pingora::{Error, ErrorType};
+use pingora::Error;
 
+use super::error::is_local;
 use super::forward::{Try, UpstreamContext};
 use crate::decision::upstream::ejection::Reason;
 use crate::decision::upstream::outcome::TryResult;
@@ -33,7 +34,7 @@ pub fn record_result(ctx: &mut UpstreamContext<'_>, result: TryResult) {
 
 /// Notes that no connection could be made, unless it was for want of something on this side.
 pub fn record_unreachable(ctx: &mut UpstreamContext<'_>, e: &Error) {
-    if !matches!(e.etype(), ErrorType::BindError | ErrorType::SocketError) {
+    if !is_local(e) {
         record_result(ctx, TryResult::ConnectFailed);
     }
 }

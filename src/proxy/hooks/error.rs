@@ -1,5 +1,7 @@
 //! The one place where Pingora's errors become causes.
 
+pub mod reason;
+
 use std::io;
 
 use pingora::proxy::Session;
@@ -69,8 +71,8 @@ pub fn carrying(mut error: Box<Error>, denial: Denial) -> Box<Error> {
 /// of error and what the operating system said are taken from it.
 pub fn detail(e: &Error) -> String {
     let kind = e.etype().as_str();
-    match e.root_cause().downcast_ref::<io::Error>() {
-        Some(cause) => format!("{kind}: {cause}"),
+    match reason::reason(e).or_else(|| reason::io_error(e).map(ToString::to_string)) {
+        Some(why) => format!("{kind}: {why}"),
         None => kind.to_owned(),
     }
 }
@@ -112,6 +114,11 @@ pub fn is_timeout(e: &Error) -> bool {
     e.root_cause().downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
+/// Whether a connection failed for want of something on this side, such as a descriptor or a port.
+pub fn is_local(e: &Error) -> bool {
+    matches!(e.root_etype(), ErrorType::BindError | ErrorType::SocketError)
+}
+
 /// The cause of a failure beyond the gateway.
 pub fn upstream_cause(e: &Error) -> Cause {
     match e.etype() {
@@ -129,6 +136,8 @@ pub fn upstream_cause(e: &Error) -> Cause {
         | ErrorType::ConnectProxyFailure
         | ErrorType::BindError
         | ErrorType::SocketError => Cause::UpstreamConnectFailed,
+        // What Pingora calls an internal error when there is no socket to be had.
+        ErrorType::InternalError if is_local(e) => Cause::UpstreamConnectFailed,
         // Bad heads, bad chunks, bodies that end too early, HTTP/2 errors.
         _ => Cause::UpstreamProtocol,
     }

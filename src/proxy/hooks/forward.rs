@@ -1,23 +1,27 @@
 //! The state of a request on its way to an upstream: what was decided, the try under way, and what outlives a try.
 
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use pingora::http::RequestHeader;
 use smallvec::SmallVec;
 
+use crate::config::snapshot::Upstream;
 use crate::decision::ids::UpstreamId;
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::Admitted;
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::RequestView;
-use crate::decision::upstream::retry::Failure;
+use crate::decision::upstream::connection_auth::authenticates_connection;
+use crate::decision::upstream::retry::{Effective, Failure};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::{ActiveConfig, ActiveUpstream};
-use crate::proxy::upstream::connection::{ConnectionUse, CutTimer, UpstreamConnection};
+use crate::proxy::upstream::connection::{ConnectionUse, UpstreamConnection};
 use crate::proxy::upstream::tunnel::Tunnel;
 use crate::state::upstreams::SelectedEndpoint;
 use crate::telemetry::record::UpstreamRecord;
@@ -39,6 +43,10 @@ pub struct Tries {
     pub count: u32,
     /// Pooled connections that had ended before anything was sent on them.
     pub stale: u32,
+    /// Whether the request has a body, be it empty in the end.
+    pub has_body: bool,
+    /// How long the tries had to wait for the client to send the request.
+    pub uploading: Duration,
     /// Before the next try.
     pub wait: Option<Duration>,
     /// The next try is made on a new connection.
@@ -57,9 +65,15 @@ pub struct Tries {
 pub struct Try {
     pub selected: SelectedEndpoint,
     pub times: TryTimes,
-    /// How long it may take to the header of its answer.
+    /// How long it may take to the header of its answer, without the time in which the client sends the request.
     pub limit: Option<Duration>,
     pub connection: TryConnection,
+    /// Of the connection, while an exchange is under way on it.
+    pub descriptor: Option<RawFd>,
+    /// The pool's key of a connection that belongs to the client.
+    pub private: Option<u64>,
+    /// The connection ends with the answer.
+    pub closes: bool,
     /// Of a request that asks for an upgrade.
     pub tunnel: Option<Arc<Tunnel>>,
     /// How it failed, where a hook has found that out.
@@ -74,8 +88,8 @@ pub enum TryConnection {
     Unwatched,
     /// A new connection will be known by this.
     Connecting(Arc<UpstreamConnection>),
-    /// The try's use of the connection. The timer cuts it off when the try takes too long.
-    InUse(ConnectionUse, Option<CutTimer>),
+    /// The try's use of the connection.
+    InUse(ConnectionUse),
 }
 
 /// When the steps of a try came.
@@ -85,6 +99,8 @@ pub struct TryTimes {
     pub connected: Option<Instant>,
     /// Whether the connection had carried another request before.
     pub reused: bool,
+    /// When the whole request was on its way, where that is of interest.
+    pub sent: Option<Instant>,
     /// When the header of the answer came, with its status.
     pub answered: Option<(Instant, u16)>,
 }
@@ -110,6 +126,8 @@ impl Forwarded {
             tried: SmallVec::new(),
             count: 0,
             stale: 0,
+            has_body: false,
+            uploading: Duration::ZERO,
             wait: None,
             fresh: false,
             reason: None,
@@ -158,32 +176,20 @@ impl Try {
     pub fn new(selected: SelectedEndpoint, began: Instant) -> Self {
         Try {
             selected,
-            times: TryTimes { began, connected: None, reused: false, answered: None },
+            times: TryTimes { began, connected: None, reused: false, sent: None, answered: None },
             limit: None,
             connection: TryConnection::Unwatched,
+            descriptor: None,
+            private: None,
+            closes: false,
             tunnel: None,
             failure: None,
             interim: 0,
         }
     }
-
-    /// The use of its connection, where that is watched.
-    pub fn exchange(&self) -> Option<&ConnectionUse> {
-        match &self.connection {
-            TryConnection::InUse(exchange, _) => Some(exchange),
-            TryConnection::Unwatched | TryConnection::Connecting(_) => None,
-        }
-    }
-
-    /// The answer has come, or the try has failed: nothing is to cut it off any more.
-    pub fn stop_timer(&mut self) {
-        if let TryConnection::InUse(_, overdue) = &mut self.connection {
-            *overdue = None;
-        }
-    }
 }
 
-impl UpstreamContext<'_> {
+impl<'a> UpstreamContext<'a> {
     /// The request, as rules see it.
     pub fn view<'s>(&'s self, request: &'s RequestHeader) -> RequestView<'s> {
         let (normal, connection) = (&self.admitted.request, &self.control.connection().facts);
@@ -200,9 +206,38 @@ impl UpstreamContext<'_> {
         self.serving.upstream(self.tries.upstream)
     }
 
+    /// The upstream's settings.
+    pub fn config(&self) -> &'a Upstream {
+        self.serving.snapshot.upstream(self.tries.upstream)
+    }
+
+    /// When this request is tried again: the rules of its route and upstream.
+    pub fn retry_rules(&self) -> Effective<'a> {
+        Effective {
+            upstream: &self.config().retries,
+            route: self.serving.route(self.admitted.route).retries.as_deref(),
+        }
+    }
+
+    /// What of `timeouts.request` is spent at `now`: the client's own time is not counted.
+    pub fn spent(&self, now: Instant) -> Duration {
+        (now - self.started).saturating_sub(self.tries.uploading)
+    }
+
+    /// Whether the origin will see credentials that authenticate the connection.
+    pub fn authenticates(&self, request: &RequestHeader) -> bool {
+        let mut credentials = request.headers.get_all(AUTHORIZATION).iter();
+        credentials.any(|value| authenticates_connection(value.as_bytes()))
+            && !self.route().access.credential_headers().any(|name| *name == AUTHORIZATION)
+    }
+
     /// Drops the try under way, and keeps its times for the log.
     pub fn end_try(&mut self) {
+        self.control.answer().stop();
         if let Some(ended) = self.current.take() {
+            if let (true, Some(connected), None) = (self.tries.has_body, ended.times.connected, ended.times.sent) {
+                self.tries.uploading += connected.elapsed();
+            }
             self.tries.last = Some(ended.times);
         }
     }

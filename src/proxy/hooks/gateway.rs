@@ -14,7 +14,9 @@ use pingora::{Error, Result};
 
 use super::context::Context;
 use super::guard::{guarded, guarded_async};
-use super::{error, log, mirror, request, response, response_body, retry, upstream, upstream_response};
+use super::{
+    error, log, mirror, origin_connection, request, response, response_body, retry, upstream, upstream_response,
+};
 use crate::faults::{self, FaultPlace};
 use crate::proxy::reply;
 use crate::proxy::runtime::Runtime;
@@ -84,6 +86,9 @@ impl ProxyHttp for Gateway {
             }
             request::bound_body(&mut upstream, body.as_ref().map_or(0, |bytes| bytes.len()))?;
             mirror::tee(session, body.as_ref(), end_of_stream, &upstream, copy);
+            if end_of_stream {
+                origin_connection::request_sent(&mut upstream);
+            }
             Ok(())
         })?
     }
@@ -111,7 +116,7 @@ impl ProxyHttp for Gateway {
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        retry::connected(reused, fd, ctx.upstream()?)
+        origin_connection::connected(reused, fd, ctx.upstream()?)
     }
 
     async fn upstream_request_filter(
@@ -155,9 +160,12 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
+        if end_of_stream && let Ok(upstream) = ctx.upstream() {
+            origin_connection::answer_ended(&upstream);
+        }
         // Most answers have no stage: they pay for this look.
         if ctx.response_body.is_some() {
             guarded(ctx, |ctx| response_body::filter(body, ctx))?;

@@ -59,6 +59,10 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext
     if !rules.wants(&ctx.admitted.permit, &ctx.view(request), ctx.tries.upstream, fastrand::u64(..)) {
         return;
     }
+    if ctx.authenticates(request) {
+        // It would authenticate a connection that other copies go over.
+        return;
+    }
     let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > rules.body as u64) {
         return handle.metrics.count(MirrorOutcome::TooLarge);

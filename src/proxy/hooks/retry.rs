@@ -1,121 +1,24 @@
-//! Upstream: what becomes of a request whose try failed, and on which connection the next one is made.
+//! Upstream: what becomes of a request whose try failed.
 //!
 //! `decision::upstream::retry` decides; here is found out what happened, and the decision is carried out.
 
-use std::os::fd::RawFd;
+use std::io;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::header::RETRY_AFTER;
+use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 
 use super::endpoint::{record_result, record_unreachable};
+use super::error::reason::io_error;
 use super::error::{carrying, denial_of, detail, is_timeout, upstream_cause};
-use super::forward::{Try, TryConnection, UpstreamContext};
+use super::forward::{TryConnection, UpstreamContext};
 use super::response::answered;
-use crate::decision::outcome::{Cause, Denial};
+use crate::decision::outcome::Denial;
 use crate::decision::upstream::outcome::TryResult;
-use crate::decision::upstream::retry::{Effective, Failure, RetryDecision, RetryProgress};
-
-/// Pingora keeps as much of a request's body for another try (`BODY_BUF_LIMIT`).
-const KEPT_BODY: u64 = 64 << 10;
-
-/// Sets apart the pooled connections of requests that can't be repeated, which are kept for less long.
-const SENT_ONCE: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Sets apart the pooled connections that can be cut.
-const CUTTABLE: u64 = 0xc2b2_ae3d_27d4_eb4f;
-
-/// Chooses the kind of connection that this try needs, and with it how long it may take and how its connection is watched.
-/// `peer` is that of an upstream without tunnel.
-pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) {
-    let (rules, config) = (rules(ctx), ctx.serving.snapshot.upstream(ctx.tries.upstream));
-    let began = current.times.began;
-    let left = config.timeouts.request.map(|request| request.saturating_sub(began - ctx.started));
-    let limit = rules.try_timeout().into_iter().chain(left).min();
-    let repeats = rules.repeats(&request.method);
-    let state = &ctx.upstream().state;
-    if ctx.tries.count == 1 && (rules.charges() || config.http2) {
-        state.budget().asked(began);
-    }
-    current.limit = limit;
-    if config.http2 {
-        if let Some(limit) = limit {
-            // Cutting the connection would cut the requests beside this one.
-            peer.options.read_timeout = Some(limit.min(config.timeouts.response));
-        }
-        if ctx.tries.fresh {
-            alone(peer);
-        }
-        return;
-    }
-    let long = has_long_body(request);
-    let once = long || !repeats;
-    let idle = config.timeouts.idle_unsafe;
-    let distrusted = || idle.is_zero() || !state.reuse().trusted(began);
-    let fresh = ctx.tries.fresh || long || once && distrusted();
-    if fresh {
-        alone(peer);
-    } else if once {
-        peer.group_key ^= SENT_ONCE;
-        peer.options.idle_timeout = Some(idle.min(config.timeouts.idle));
-    } else if limit.is_some() {
-        peer.group_key ^= CUTTABLE;
-    }
-    if limit.is_some() || once && !fresh {
-        current.connection =
-            TryConnection::Connecting(ctx.shared.upstream_connections.watch(peer, once.then_some(state)));
-    }
-}
-
-/// The rules of this request's route and upstream.
-fn rules<'a>(ctx: &UpstreamContext<'a>) -> Effective<'a> {
-    let upstream = &ctx.serving.snapshot.upstream(ctx.tries.upstream).retries;
-    Effective { upstream, route: ctx.serving.route(ctx.admitted.route).retries.as_deref() }
-}
-
-/// A connection that no other request has used or will use.
-fn alone(peer: &mut HttpPeer) {
-    peer.group_key = fastrand::u64(..);
-    // Nobody can find it in the pool.
-    peer.options.idle_timeout = Some(Duration::from_millis(1));
-}
-
-/// Whether so much body is announced that it can't be sent twice.
-fn has_long_body(request: &RequestHeader) -> bool {
-    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > KEPT_BODY)
-}
-
-/// There is a connection, on which nothing was sent yet.
-///
-/// # Errors
-/// The origin has ended the pooled connection meanwhile.
-pub fn connected(reused: bool, descriptor: RawFd, ctx: UpstreamContext<'_>) -> Result<()> {
-    let Some(current) = ctx.current else { return Ok(()) };
-    let now = Instant::now();
-    current.times.connected = Some(now);
-    current.times.reused = reused;
-    let TryConnection::Connecting(wire) = &current.connection else { return Ok(()) };
-    let exchange = if reused {
-        ctx.shared.upstream_connections.find(descriptor).and_then(|pooled| pooled.begin_again())
-    } else {
-        ctx.shared.upstream_connections.connected(descriptor, wire);
-        Some(wire.begin())
-    };
-    let Some(exchange) = exchange else {
-        current.connection = TryConnection::Unwatched;
-        current.failure = Some(Failure::Ended);
-        return Error::e_explain(ErrorType::ConnectionClosed, "the pooled connection had ended")
-            .map_err(Error::into_up);
-    };
-    let left = current.limit.map(|limit| limit.saturating_sub(now - current.times.began));
-    let overdue = left.map(|left| exchange.cut_after(left));
-    current.connection = TryConnection::InUse(exchange, overdue);
-    Ok(())
-}
+use crate::decision::upstream::retry::{Failure, RetryDecision, RetryProgress};
 
 /// The origin has answered. An answer that the rules name is thrown away, and the request tried again.
 ///
@@ -126,15 +29,11 @@ pub fn answered_by_origin(session: &Session, header: &ResponseHeader, ctx: &mut 
         return Ok(());
     }
     let Some(current) = &mut ctx.current else { return Ok(()) };
-    current.stop_timer();
-    if current.exchange().is_some_and(|exchange| exchange.was_cut()) {
-        current.failure = Some(Failure::Timeout);
-        return Error::e_explain(ErrorType::ReadTimedout, "the answer came too late").map_err(Error::into_up);
-    }
+    ctx.control.answer().header_came();
     let hinted = current.interim > 0;
     let status = header.status.as_u16();
     record_result(ctx, TryResult::Answered(status));
-    if !rules(ctx).covers(status) || hinted {
+    if !ctx.retry_rules().covers(status) || hinted {
         return Ok(());
     }
     let failure = Failure::Status(status, retry_after(header));
@@ -157,12 +56,18 @@ fn retry_after(header: &ResponseHeader) -> Option<Duration> {
 /// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
 pub fn connect_failed(session: &Session, mut ctx: UpstreamContext<'_>, mut e: Box<Error>) -> Box<Error> {
     let denial = Denial::new(upstream_cause(&e), detail(&e));
-    record_unreachable(&mut ctx, &e);
-    ctx.end_try();
-    let upstream = ctx.upstream();
-    upstream.metrics.connect_failed();
-    let untried = upstream.state.endpoints().endpoints.len() > ctx.tries.tried.len();
-    let retry = again(session, &mut ctx, Failure::Connect { untried });
+    // HTTP/2: the pooled connection had ended, which shows when a stream is to be made on it.
+    let failure = if *e.etype() == ErrorType::H2Error && !ctx.tries.fresh {
+        ctx.end_try();
+        Failure::Ended
+    } else {
+        record_unreachable(&mut ctx, &e);
+        ctx.end_try();
+        let upstream = ctx.upstream();
+        upstream.metrics.connect_failed();
+        Failure::Connect { untried: upstream.state.endpoints().endpoints.len() > ctx.tries.tried.len() }
+    };
+    let retry = again(session, &mut ctx, failure);
     let rest = ctx.rest_of_split().filter(|_| !retry);
     e.set_retry(retry || rest.is_some());
     if let Some(rest) = rest {
@@ -192,36 +97,36 @@ pub fn exchange_failed(
         e.set_retry(true);
         return e;
     }
+    let late = ctx.control.answer().take_timed_out();
+    if late {
+        // The gateway found it out while it had nothing to wait for but the client.
+        e.as_up();
+    }
     let connection = std::mem::replace(&mut current.connection, TryConnection::Unwatched);
-    let (cut, unread) = match &connection {
-        TryConnection::InUse(exchange, _) => (exchange.was_cut(), reused && exchange.was_unread()),
-        TryConnection::Unwatched | TryConnection::Connecting(_) => (false, false),
+    let unread = match &connection {
+        TryConnection::InUse(exchange) => reused && exchange.was_unread(was_reset(&e)),
+        TryConnection::Unwatched | TryConnection::Connecting(_) => false,
     };
-    drop(connection);
     // What the client has seen something of can't begin anew.
     let begun = current.times.answered.is_some() || current.interim > 0 || answered(session);
     let failure = match found {
         Some(failure) => Some(failure),
+        None if late => Some(Failure::Timeout),
         None if *e.esource() != ErrorSource::Upstream => None,
-        None if cut => Some(Failure::Timeout),
-        // A reset that comes without the origin's end says nothing about what the origin has seen.
-        None if unread && !was_reset(&e) => Some(Failure::Ended),
+        None if unread => Some(Failure::Ended),
         None => Some(failure(&e, reused)),
     };
     e.set_retry(false);
     let Some(failure) = failure else { return e };
-    // An endpoint can't answer what the client has not said yet.
-    let is_waiting = failure == Failure::Timeout && !session.as_mut().is_body_done();
-    if let Some(result) = result(failure).filter(|_| !is_waiting) {
+    if let (Failure::Timeout, TryConnection::InUse(exchange)) = (failure, &connection) {
+        // Whoever shares it with this request may be served yet, but a connection that hangs must not get any more.
+        exchange.connection().give_up();
+    }
+    drop(connection);
+    if let Some(result) = result(failure) {
         record_result(&mut ctx, result);
     }
-    let denial = match denial_of(&e) {
-        Some(denial) => denial.clone(),
-        None if failure == Failure::Timeout && cut => {
-            Denial::new(Cause::UpstreamTimeout, "no answer within `try_timeout` or `timeouts.request`")
-        }
-        None => Denial::new(upstream_cause(&e), detail(&e)),
-    };
+    let denial = denial_of(&e).cloned().unwrap_or_else(|| Denial::new(upstream_cause(&e), detail(&e)));
     if !begun && again(session, &mut ctx, failure) {
         ctx.end_try();
         ctx.tries.failed = Some(denial);
@@ -234,6 +139,7 @@ pub fn exchange_failed(
 /// What kind of failure of the origin this is.
 fn failure(e: &Error, reused: bool) -> Failure {
     let unprocessed = matches!(e.retry, RetryType::Decided(true));
+    let broken = if reused { Failure::Stale } else { Failure::Reset };
     match e.etype() {
         // Pingora says so for REFUSED_STREAM, and for GOAWAY without error, which h2 gives only to the streams that it
         // leaves out; and for HTTP_1_1_REQUIRED, if HTTP/1 may be spoken instead (RFC 9113 §7, §8.7).
@@ -242,15 +148,15 @@ fn failure(e: &Error, reused: bool) -> Failure {
         ErrorType::InvalidH2 if unprocessed => Failure::Stale,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Failure::Timeout,
         ErrorType::ReadError | ErrorType::WriteError if is_timeout(e) => Failure::Timeout,
-        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed if reused => Failure::Stale,
-        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Failure::Reset,
+        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => broken,
+        // The connection broke before the stream was begun on it.
+        ErrorType::H2Error if io_error(e).is_some() => broken,
         _ => Failure::Nonsense,
     }
 }
 
 fn was_reset(e: &Error) -> bool {
-    let cause = e.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset)
+    io_error(e).is_some_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// What the failure says of the endpoint: nothing, where the connection had just grown old.
@@ -264,7 +170,7 @@ fn result(failure: Failure) -> Option<TryResult> {
 
 /// Whether the request is tried again; if so, prepares for it.
 fn again(session: &Session, ctx: &mut UpstreamContext<'_>, failure: Failure) -> bool {
-    let (rules, config) = (rules(ctx), ctx.serving.snapshot.upstream(ctx.tries.upstream));
+    let (rules, config) = (ctx.retry_rules(), ctx.config());
     let upstream = ctx.serving.upstream(ctx.tries.upstream);
     let now = Instant::now();
     let progress = RetryProgress {
@@ -272,7 +178,7 @@ fn again(session: &Session, ctx: &mut UpstreamContext<'_>, failure: Failure) -> 
         tries: ctx.tries.count,
         stale: ctx.tries.stale,
         body_kept: !session.as_ref().retry_buffer_truncated(),
-        left: config.timeouts.request.map(|request| request.saturating_sub(now - ctx.started)),
+        left: config.timeouts.request.map(|request| request.saturating_sub(ctx.spent(now))),
     };
     let RetryDecision::Again { after, charged, free, fresh } = rules.decide(failure, &progress, fastrand::u64(..))
     else {

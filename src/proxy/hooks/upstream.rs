@@ -13,7 +13,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use super::forward::{Try, UpstreamContext};
-use super::retry;
+use super::origin_connection;
 use super::sticky;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::Admitted;
@@ -28,16 +28,28 @@ use crate::state::upstreams::SelectionTime;
 ///
 /// # Errors
 /// With the denial, where there is none: why the last try failed, or why no endpoint can be used.
-pub fn choose(session: &Session, mut ctx: UpstreamContext<'_>) -> Result<Box<HttpPeer>> {
+pub fn choose(session: &mut Session, mut ctx: UpstreamContext<'_>) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     ctx.end_try();
-    let at = if ctx.tries.is_first() { ctx.started } else { Instant::now() };
+    let first = ctx.tries.is_first();
+    let at = if first { ctx.started } else { Instant::now() };
+    if first {
+        ctx.tries.has_body = !session.as_mut().is_body_empty();
+    }
     let request = session.req_header();
     let pick = |ctx: &UpstreamContext<'_>, tried: &[SocketAddr]| {
         let (permit, now) = (&ctx.admitted.permit, SelectionTime { at, time: ctx.time });
         ctx.upstream().state.choose(permit, &ctx.view(request), tried, fastrand::u64(..), now)
     };
-    let mut found = pick(&ctx, &ctx.tries.tried);
+    let private = origin_connection::private_endpoint(request, &ctx);
+    let private = private.and_then(|address| {
+        let now = SelectionTime { at, time: ctx.time };
+        ctx.upstream().state.choose_again(&ctx.admitted.permit, address, &ctx.tries.tried, now)
+    });
+    let mut found = match private {
+        Some(selected) => Ok(Some(selected)),
+        None => pick(&ctx, &ctx.tries.tried),
+    };
     if matches!(found, Ok(None)) && !matches!(ctx.tries.reason, None | Some(Failure::Connect { .. })) {
         // What has answered, if only to break off, may be asked again once there is nobody else.
         ctx.tries.tried.clear();
@@ -59,9 +71,19 @@ pub fn choose(session: &Session, mut ctx: UpstreamContext<'_>) -> Result<Box<Htt
             Error::e_because(ErrorType::HTTPStatus(502), "every endpoint was tried", denial)
         }
         Err(cause) => {
-            let denial = Denial::new(cause, "no endpoint can be used");
+            let denial = Denial::new(cause, why_none(cause, &ctx));
             Error::e_because(ErrorType::HTTPStatus(cause.status().as_u16()), "no endpoint can be used", denial)
         }
+    }
+}
+
+/// Why no endpoint can be used, for the log.
+fn why_none(cause: Cause, ctx: &UpstreamContext<'_>) -> String {
+    match cause {
+        Cause::UpstreamUnresolved => ctx.shared.state.discovery.why_unresolved(ctx.config()),
+        Cause::UpstreamUnhealthy => "every endpoint fails its probes or is ejected".to_owned(),
+        Cause::UpstreamDrained => "every endpoint is drained".to_owned(),
+        _ => "no endpoint has room for the request".to_owned(),
     }
 }
 
@@ -85,7 +107,7 @@ fn begin_try(session: &Session, ctx: &mut UpstreamContext<'_>, mut begun: Try) -
         peer.options.alpn = ALPN::H1;
     }
     if begun.tunnel.is_none() {
-        retry::prepare(request, &mut peer, ctx, &mut begun);
+        origin_connection::prepare(request, &mut peer, ctx, &mut begun);
     }
     *ctx.current = Some(begun);
     peer

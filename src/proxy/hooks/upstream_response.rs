@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 use super::forward::UpstreamContext;
 use super::request::is_http2;
 use super::response::is_final;
-use super::retry;
+use super::{origin_connection, retry};
 use crate::decision::outcome::{Cause, Denial};
 use crate::telemetry::metrics::Bound;
 
@@ -25,6 +25,7 @@ const HOP_BY_HOP: [HeaderName; 3] = [
 /// # Errors
 /// The answer is thrown away.
 pub fn accept(session: &Session, header: &mut ResponseHeader, mut ctx: UpstreamContext<'_>) -> Result<()> {
+    origin_connection::answer_began(session.req_header(), header, &mut ctx);
     retry::answered_by_origin(session, header, &mut ctx)?;
     let via = &ctx.serving.snapshot.rules.read.via;
     if is_final(header.status) && via.on_responses {

@@ -3,16 +3,24 @@
 use log::{info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::config::snapshot::Snapshot;
+use crate::proxy::upstream::mirror;
+
 /// Listeners, logs, files of the configuration, the runtimes' own.
 const OTHERS: u64 = 128;
 
-/// Raises the soft limit to the hard one where it is too low for `connections`, and warns where that is still too low.
-///
-/// `mirrors` are the connections that copies of requests may have on top, `pool` the idle ones to origins that each of the
-/// `threads` may keep.
-pub fn provide(connections: u32, mirrors: u64, pool: u32, threads: usize) {
-    // A client's connection, and one to an origin for it.
-    let needed = 2 * u64::from(connections) + mirrors + u64::from(pool) * threads as u64 + OTHERS;
+/// How many descriptors `snapshot` may need.
+pub fn needed(snapshot: &Snapshot) -> u64 {
+    let bounds = &snapshot.bounds;
+    // A client's connection, and one to an origin for it; besides, those that belong to one client, and those of mirrors.
+    let connections = 2 * u64::from(bounds.connections) + u64::from(bounds.private_connections);
+    let idle = u64::from(bounds.upstream_pool) * snapshot.process.threads as u64;
+    connections + mirror::connections(&snapshot.rules) + idle + OTHERS
+}
+
+/// Raises the soft limit to the hard one where it is too low for `snapshot`, and warns where that is still too low.
+pub fn provide(snapshot: &Snapshot) {
+    let (needed, connections) = (needed(snapshot), snapshot.bounds.connections);
     let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok(limits) => limits,
         Err(e) => {

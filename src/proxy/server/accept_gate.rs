@@ -1,4 +1,4 @@
-//! When listeners begin to accept: at once, or only when this process may follow another one.
+//! When listeners begin to accept: when every upstream has had its first answer, and this process may follow another one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct AcceptGate {
     open: watch::Sender<bool>,
+    /// No other process serves what the kernel has queued on the listeners.
+    owns_queue: bool,
     /// How many listeners do not accept yet.
     waiting: Mutex<usize>,
     accepting: Condvar,
@@ -23,9 +25,11 @@ pub struct AcceptGateEntry {
 }
 
 impl AcceptGate {
-    /// A gate that is open, or that waits for [`AcceptGate::open`].
-    pub fn new(open: bool) -> Arc<AcceptGate> {
-        Arc::new(AcceptGate { open: watch::Sender::new(open), waiting: Mutex::new(0), accepting: Condvar::new() })
+    /// A gate that waits for [`AcceptGate::open`]. `owns_queue`: what is queued on the listeners is this process's to serve, also in
+    /// a drain that begins before.
+    pub fn new(owns_queue: bool) -> Arc<AcceptGate> {
+        let (open, waiting, accepting) = (watch::Sender::new(false), Mutex::new(0), Condvar::new());
+        Arc::new(AcceptGate { open, owns_queue, waiting, accepting })
     }
 
     /// One more listener.
@@ -34,9 +38,13 @@ impl AcceptGate {
         AcceptGateEntry { gate: self.clone() }
     }
 
-    /// Opens, and waits until all listeners accept, for `timeout` at most. `false`: one does not.
-    pub fn open(&self, timeout: Duration) -> bool {
+    /// Lets all listeners accept.
+    pub fn open(&self) {
         self.open.send_replace(true);
+    }
+
+    /// Waits until all listeners accept, for `timeout` at most. `false`: one does not.
+    pub fn all_accept_within(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut waiting = self.waiting.lock();
         self.accepting.wait_while_until(&mut waiting, |waiting| *waiting > 0, deadline);
@@ -45,13 +53,13 @@ impl AcceptGate {
 }
 
 impl AcceptGateEntry {
-    /// Waits until this listener may accept. `false`: the process `drains` before that.
+    /// Waits until this listener may accept. `false`: the process `drains` before that, and another one serves.
     pub(in crate::proxy) async fn opens(self, drains: impl Future<Output = ()>) -> bool {
         let mut open = self.gate.open.subscribe();
         tokio::select! {
             biased;
             opened = open.wait_for(|open| *open) => if opened.is_err() { return false },
-            () = drains => return false,
+            () = drains => return self.gate.owns_queue,
         }
         let mut waiting = self.gate.waiting.lock();
         *waiting = waiting.saturating_sub(1);
@@ -65,16 +73,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn listeners_accept_together_and_none_does_in_a_drain() {
+    async fn listeners_accept_together_and_in_a_drain_only_what_nobody_else_will() {
         let gate = AcceptGate::new(false);
         let entries: Vec<_> = (0..2).map(|_| gate.entry()).collect();
-        assert!(!gate.open(Duration::ZERO), "no listener accepts yet");
+        gate.open();
+        assert!(!gate.all_accept_within(Duration::ZERO), "no listener accepts yet");
         for entry in entries {
             assert!(entry.opens(std::future::pending()).await);
         }
-        assert!(gate.open(Duration::ZERO));
+        assert!(gate.all_accept_within(Duration::ZERO));
 
-        let waiting = AcceptGate::new(false).entry();
-        assert!(!waiting.opens(std::future::ready(())).await);
+        for owns_queue in [false, true] {
+            let waiting = AcceptGate::new(owns_queue).entry();
+            assert_eq!(waiting.opens(std::future::ready(())).await, owns_queue);
+        }
     }
 }

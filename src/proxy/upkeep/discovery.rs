@@ -19,9 +19,6 @@ use crate::state::discovery::{Discovery, DnsQuestion, EndpointFileChange, Lookup
 use crate::state::upstreams::UpstreamState;
 use crate::telemetry::metrics::Bound;
 
-/// How long the first answers may keep a process from being ready, and a new configuration from being served.
-pub const FIRST_ANSWERS: Duration = Duration::from_secs(5);
-
 /// Between two looks at files.
 const LOOK: Duration = Duration::from_secs(1);
 /// Questions at a time. Each is a few packets to the name servers, and two sockets.
@@ -131,9 +128,9 @@ impl DiscoveryUpkeep {
 }
 
 /// Which configurations are in use: the one in force, and one that is tried.
-type Generations = SmallVec<[u64; 2]>;
+pub(super) type Generations = SmallVec<[u64; 2]>;
 
-fn generations(servings: &[Arc<ActiveConfig>]) -> Generations {
+pub(super) fn generations(servings: &[Arc<ActiveConfig>]) -> Generations {
     servings.iter().map(|serving| serving.generation).collect()
 }
 

@@ -1,6 +1,5 @@
 //! Background work, off the request path: active health checks of upstreams, [`DiscoveryUpkeep`] and [`ListUpkeep`].
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +12,12 @@ use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
-use super::discovery::{DiscoveryUpkeep, FIRST_ANSWERS};
+use super::discovery::{DiscoveryUpkeep, Generations, generations};
 use super::lists::ListUpkeep;
 use crate::admin::Readiness;
 use crate::config::snapshot::{Health, Probe, Upstream};
 use crate::proxy::runtime::Runtime;
+use crate::proxy::runtime::active_config::ActiveConfig;
 use crate::proxy::upstream::peer::PeerTemplate;
 use crate::proxy::upstream::proxy_header::ProxyHeaderConnector;
 use crate::state::upstreams::{EndpointState, HealthChange, UpstreamState};
@@ -26,10 +26,14 @@ use crate::state::upstreams::{EndpointState, HealthChange, UpstreamState};
 pub struct UpkeepService {
     pub runtime: Arc<Runtime>,
     pub readiness: Arc<Readiness>,
+    /// Called once every upstream has had its first answer, or the time for it is over.
+    pub on_settled: Box<dyn Fn() + Send + Sync>,
 }
 
 /// How often the schedule is looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// The same until the listeners accept.
+const FIRST_TICKS: Duration = Duration::from_millis(10);
 
 #[async_trait]
 impl BackgroundService for UpkeepService {
@@ -43,13 +47,17 @@ impl BackgroundService for UpkeepService {
             discovery.run(&self.runtime);
             schedule.run(&self.runtime);
             lists.run(&self.runtime);
-            // A name without an answer costs its own upstream (503), not the others their readiness.
-            if starting && (discovery.is_settled(&self.runtime) || began.elapsed() > FIRST_ANSWERS) {
-                self.readiness.clear(STARTING);
-                starting = false;
+            if starting {
+                let settled = discovery.is_settled(&self.runtime) && schedule.is_settled();
+                // An upstream without an answer costs its own requests (503), not the others their gateway.
+                if settled || began.elapsed() >= self.runtime.store.load().snapshot.dns.startup {
+                    (self.on_settled)();
+                    self.readiness.clear(STARTING);
+                    starting = false;
+                }
             }
             tokio::select! {
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(if starting { FIRST_TICKS } else { TICK }) => {}
                 changed = shutdown.changed() => {
                     if changed.is_err() || *shutdown.borrow() {
                         return;
@@ -63,68 +71,92 @@ impl BackgroundService for UpkeepService {
 /// Why a process that has just begun is not ready.
 pub const STARTING: &str = "starting";
 
-/// When each upstream is due, by name, so that a reload keeps the rhythm.
+/// When each upstream with probes is due. Made again when other configurations are in use than before.
 #[derive(Default)]
 struct ProbeSchedule {
-    probe: HashMap<ProbeKey, Instant>,
-    /// Checks keep connections and templates; made again for each configuration.
-    checks: HashMap<ProbeKey, (u64, Arc<EndpointChecker>)>,
+    /// The configurations that it was made for.
+    of: Generations,
+    upstreams: Vec<ProbedUpstream>,
 }
 
-/// An upstream's name, and whether it is that of a canary configuration.
-type ProbeKey = (Arc<str>, bool);
+/// An upstream with probes.
+struct ProbedUpstream {
+    state: Arc<UpstreamState>,
+    /// The upstream of this name in the configuration in force, if this one is of a canary: what both have is probed as the one
+    /// in force says.
+    in_force: Option<Arc<UpstreamState>>,
+    /// Keeps connections and a template.
+    checker: Arc<EndpointChecker>,
+    interval: Duration,
+    timeout: Duration,
+    due: Instant,
+}
 
 impl ProbeSchedule {
-    fn run(&mut self, runtime: &Arc<Runtime>) {
+    fn run(&mut self, runtime: &Runtime) {
         let servings = runtime.active_configs();
-        let now = Instant::now();
-        let mut probed = HashSet::new();
-        for (canary, serving) in [false, true].into_iter().zip(&servings) {
-            for (upstream, serving_upstream) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
-                let Some(health) = &upstream.health else { continue };
-                let (key, state) = ((upstream.name.clone(), canary), &serving_upstream.state);
-                let is_due = due(&mut self.probe, &key, health.interval, now);
-                let checker = is_due.then(|| self.checker(key, serving.generation, upstream, health));
-                for endpoint in &state.endpoints().endpoints {
-                    // Whatever both configurations have is probed as the one in force says.
-                    if probed.insert(Arc::as_ptr(endpoint))
-                        && let Some(checker) = &checker
-                    {
-                        tokio::spawn(probe(checker.clone(), state.clone(), endpoint.clone(), health.timeout));
-                    }
-                }
-            }
+        let (of, now) = (generations(&servings), Instant::now());
+        if self.of != of {
+            let before = std::mem::take(&mut self.upstreams);
+            self.upstreams = schedule(&servings, &before, now);
+            self.of = of;
+        }
+        for upstream in &mut self.upstreams {
+            upstream.run(now);
         }
     }
 
-    fn checker(
-        &mut self,
-        key: ProbeKey,
-        generation: u64,
-        upstream: &Upstream,
-        health: &Health,
-    ) -> Arc<EndpointChecker> {
-        match self.checks.get(&key) {
-            Some((known, checker)) if *known == generation => checker.clone(),
-            _ => {
-                let checker = Arc::new(checker(upstream, health));
-                self.checks.insert(key, (generation, checker.clone()));
-                checker
-            }
-        }
+    /// Whether the first probe of every endpoint has a result.
+    fn is_settled(&self) -> bool {
+        let of = |upstream: &ProbedUpstream| {
+            upstream.state.endpoints().endpoints.iter().all(|endpoint| endpoint.was_probed())
+        };
+        self.upstreams.iter().all(of)
     }
 }
 
-fn due(schedule: &mut HashMap<ProbeKey, Instant>, name: &ProbeKey, interval: Duration, now: Instant) -> bool {
-    match schedule.get_mut(name) {
-        Some(next) if *next > now => false,
-        Some(next) => {
-            *next = now + interval;
-            true
+/// The upstreams of `servings`, the configuration in force first. Those that were there `before` keep their rhythm.
+fn schedule(servings: &[Arc<ActiveConfig>], before: &[ProbedUpstream], now: Instant) -> Vec<ProbedUpstream> {
+    let mut scheduled = Vec::new();
+    for (index, serving) in servings.iter().enumerate() {
+        for (upstream, active) in serving.snapshot.upstreams.iter().zip(&serving.upstreams) {
+            let Some(health) = &upstream.health else { continue };
+            let same = |other: &&ProbedUpstream| {
+                other.state.name() == active.state.name() && other.in_force.is_some() == (index > 0)
+            };
+            let in_force = servings[..index].iter().flat_map(|serving| &serving.upstreams);
+            let in_force = in_force.map(|active| &active.state).find(|state| state.name() == active.state.name());
+            scheduled.push(ProbedUpstream {
+                state: active.state.clone(),
+                in_force: in_force.cloned(),
+                checker: Arc::new(checker(upstream, health)),
+                interval: health.interval,
+                timeout: health.timeout,
+                due: before.iter().find(same).map_or(now, |before| before.due),
+            });
         }
-        None => {
-            schedule.insert(name.clone(), now + interval);
-            true
+    }
+    scheduled
+}
+
+impl ProbedUpstream {
+    fn run(&mut self, now: Instant) {
+        let is_due = self.due <= now;
+        if is_due {
+            self.due = now + self.interval;
+        }
+        let endpoints = self.state.endpoints();
+        let in_force = is_due.then(|| self.in_force.as_ref().map(|state| state.endpoints())).flatten();
+        for endpoint in &endpoints.endpoints {
+            let elsewhere = || {
+                let others = in_force.iter().flat_map(|set| &set.endpoints);
+                others.into_iter().any(|other| Arc::ptr_eq(other, endpoint))
+            };
+            // One that was found meanwhile is not left to be presumed healthy until the next round.
+            if endpoint.begins_first_probe() || is_due && !elsewhere() {
+                let (checker, state) = (self.checker.clone(), self.state.clone());
+                tokio::spawn(probe(checker, state, endpoint.clone(), self.timeout));
+            }
         }
     }
 }

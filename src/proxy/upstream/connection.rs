@@ -1,38 +1,44 @@
-//! The connection under an exchange with an HTTP/1 origin: whether it still stands, what became of what was sent on it, and
-//! an end by force.
+//! The connection under an exchange with an origin: whether it still stands, and what became of what was sent on it.
 //!
 //! An origin may end a pooled connection at the very moment at which a request is sent on it. HTTP/1 does not tell whether
-//! the request was seen (RFC 9112 §9.3.1), and so a request that must not have its effect twice can't simply be repeated. TCP
-//! knows more: each segment acknowledges what had arrived when it was sent. If the origin's FIN arrives and none of the
-//! request was acknowledged by then, the origin closed the connection before any byte of the request reached its machine.
-//! It has not seen the request, whatever the method, and it will never answer on this connection.
+//! the request was seen (RFC 9112 §9.3.1), nor does HTTP/2 when the connection ends without GOAWAY (RFC 9113 §6.8), and so a
+//! request that must not have its effect twice can't simply be repeated. TCP knows more: each segment acknowledges what had
+//! arrived when it was sent. If the origin's FIN arrives and none of the request was acknowledged by then, the origin closed the
+//! connection before any byte of the request reached its machine. It has not seen the request, whatever the method, and it will
+//! never answer on this connection. On HTTP/2 other requests share the connection: what had been written before a request began
+//! may be acknowledged, and nothing behind it ([`TcpCounts::written`]).
 //!
-//! The counts are the kernel's (`TCP_INFO`), and must be read while the descriptor is open. Pingora closes it before it says
+//! The counts are the kernel's (`TCP_INFO`), and must be read while the descriptor is open. Pingora may close it before it says
 //! that the exchange failed, but tells a tracer right before; the tracer reads them.
 //!
 //! One thing TCP does not tell: an origin that closes while the request waits unread in its kernel sends a reset that looks
-//! like that of an origin which has read the request and crashed. So these requests also get no connection that was unused
-//! for longer than `timeouts.idle_unsafe`, and none that was used before from an origin that is seen to end them sooner.
+//! like that of an origin which has read the request and crashed. So these requests also get no HTTP/1 connection that was unused
+//! for longer than `timeouts.idle_unsafe`, and none that was used before from an origin that is seen to end them without a word.
+
+mod tcp_counts;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::{Mutex, MutexGuard};
-use pingora::protocols::l4::ext::get_tcp_info;
 use pingora::upstreams::peer::{HttpPeer, Tracer, Tracing};
-use tokio::task::JoinHandle;
 
 use crate::state::upstreams::UpstreamState;
-
-/// `TCP_ESTABLISHED` of Linux: neither side has ended the connection.
-const ESTABLISHED: u8 = 1;
+use tcp_counts::TcpCounts;
 
 /// Connections are spread over as many locks by their descriptors.
 const SHARDS: usize = 16;
+
+/// The least that an HTTP/2 origin sends if it announces the end of a connection: a GOAWAY (RFC 9113 §6.8), and the FIN.
+const GOAWAY: u64 = 9 + 8 + 1;
+/// The same in the shortest record of TLS 1.3. The alert that closes TLS is shorter.
+const GOAWAY_OVER_TLS: u64 = GOAWAY + 5 + 1 + 16;
 
 /// The open connections that may be looked at, by descriptor.
 #[derive(Default)]
@@ -43,59 +49,45 @@ pub struct UpstreamConnections {
 /// One connection.
 pub struct UpstreamConnection {
     connections: Arc<UpstreamConnections>,
-    /// Of an origin that is to keep its connections as long as requests that can't be repeated may use them.
-    keeps: Option<Arc<UpstreamState>>,
+    purpose: ConnectionPurpose,
     state: Mutex<UseState>,
+}
+
+/// What a connection is watched for.
+pub enum ConnectionPurpose {
+    /// Requests that must not have their effect twice, one after the other. The upstream learns when the origin ends it early.
+    OneByOne(Arc<UpstreamState>),
+    /// The same on a connection that may be of HTTP/2, where they share it.
+    Shared { upstream: Arc<UpstreamState>, tls: bool },
+    /// The requests of one client connection.
+    Private,
 }
 
 #[derive(Default)]
 struct UseState {
     /// `None` before it is connected and once it is closed.
     descriptor: Option<RawFd>,
-    /// Counts exchanges, so that one that is over can't touch the next.
-    exchanges: u64,
-    current: Option<CurrentUse>,
-}
-
-/// The exchange that uses the connection.
-struct CurrentUse {
-    number: u64,
-    /// When it began.
-    before: Option<TcpCounts>,
-    end: UseEnd,
-}
-
-#[derive(Clone, Copy, Default)]
-struct UseEnd {
-    cut: bool,
-    unread: bool,
-}
-
-/// Bytes of the connection's whole life, as the kernel counts them.
-#[derive(Clone, Copy)]
-struct TcpCounts {
-    established: bool,
-    /// Sent by us, and acknowledged.
-    acknowledged: u64,
-    /// Sent by the origin; its FIN counts as one.
-    received: u64,
+    /// Right before it was closed.
+    at_close: Option<TcpCounts>,
+    /// Exchanges under way.
+    open: usize,
+    /// When the last of them had ended.
+    unused: Option<TcpCounts>,
+    /// It takes no further exchange, and is closed once none is under way.
+    given_up: bool,
 }
 
 /// A request's use of a connection; dropping it ends the use.
 pub struct ConnectionUse {
     connection: Arc<UpstreamConnection>,
-    number: u64,
+    /// When it began.
+    before: Option<TcpCounts>,
 }
 
-/// Cuts an exchange when its time is over, unless it is dropped before.
-pub struct CutTimer(JoinHandle<()>);
-
 impl UpstreamConnections {
-    /// Makes `peer` say what becomes of the connection that may be made to it. With `keeps`, the upstream is to learn when the
-    /// origin ends the connection while it is unused.
-    pub fn watch(self: &Arc<Self>, peer: &mut HttpPeer, keeps: Option<&Arc<UpstreamState>>) -> Arc<UpstreamConnection> {
-        let connection =
-            Arc::new(UpstreamConnection { connections: self.clone(), keeps: keeps.cloned(), state: Mutex::default() });
+    /// Makes `peer` say what becomes of the connection that may be made to it.
+    pub fn watch(self: &Arc<Self>, peer: &mut HttpPeer, purpose: ConnectionPurpose) -> Arc<UpstreamConnection> {
+        let connection = Arc::new(UpstreamConnection { connections: self.clone(), purpose, state: Mutex::default() });
         peer.options.tracer = Some(Tracer(Box::new(CloseTracer(connection.clone()))));
         connection
     }
@@ -127,39 +119,61 @@ impl UpstreamConnection {
         self.begin_with(&mut state, counts)
     }
 
-    /// Begins an exchange on a pooled connection; `None` if the origin has ended it.
+    /// Begins an exchange on a pooled connection; `None` if the origin has ended it, or nobody may use it any more.
     pub fn begin_again(self: &Arc<Self>) -> Option<ConnectionUse> {
         let mut state = self.state();
-        let counts = state.descriptor.and_then(TcpCounts::of).filter(|counts| counts.established);
-        if counts.is_none() {
-            self.ended_early();
+        if state.given_up {
+            return None;
         }
-        counts.map(|counts| self.begin_with(&mut state, Some(counts)))
+        match state.descriptor.and_then(TcpCounts::of) {
+            Some(counts) if counts.is_established() => Some(self.begin_with(&mut state, Some(counts))),
+            counts => {
+                self.ended_unused(&state, counts);
+                None
+            }
+        }
     }
 
     fn begin_with(self: &Arc<Self>, state: &mut UseState, before: Option<TcpCounts>) -> ConnectionUse {
-        state.exchanges += 1;
-        let number = state.exchanges;
-        state.current = Some(CurrentUse { number, before, end: UseEnd::default() });
-        ConnectionUse { connection: self.clone(), number }
+        state.open += 1;
+        ConnectionUse { connection: self.clone(), before }
     }
 
-    fn ended_early(&self) {
-        if let Some(upstream) = &self.keeps {
-            upstream.reuse().ended_early(Instant::now());
-        }
-    }
-
-    /// Ends the connection if it still carries the exchange `number`.
-    fn cut(&self, number: u64) {
+    /// Lets no further exchange begin, and closes the connection when none is under way.
+    pub fn give_up(&self) {
         let mut state = self.state();
-        let descriptor = state.descriptor;
-        if let Some(current) = state.current.as_mut().filter(|current| current.number == number) {
-            current.end.cut = true;
-            // Under the lock that `closing` takes: the descriptor is still that of this connection.
-            if let Some(descriptor) = descriptor {
-                let _ = shutdown(descriptor, Shutdown::Both);
+        state.given_up = true;
+        state.close_if_unused();
+    }
+
+    /// Closes the connection, whatever is under way.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.given_up = true;
+        state.close();
+    }
+
+    /// The origin has ended the connection while it was unused, which `now` shows.
+    fn ended_unused(&self, state: &UseState, now: Option<TcpCounts>) {
+        let upstream = match &self.purpose {
+            ConnectionPurpose::OneByOne(upstream) => upstream,
+            ConnectionPurpose::Shared { upstream, tls } => {
+                let goaway = if *tls { GOAWAY_OVER_TLS } else { GOAWAY };
+                let came = now.zip(state.unused).map(|(now, unused)| now.received_since(&unused));
+                if came.is_none_or(|came| came >= goaway) {
+                    return;
+                }
+                upstream
             }
+            ConnectionPurpose::Private => return,
+        };
+        upstream.reuse().ended_early(Instant::now());
+    }
+
+    /// The origin has ended the connection while a request was on its way.
+    fn ended_under_request(&self) {
+        if let ConnectionPurpose::OneByOne(upstream) | ConnectionPurpose::Shared { upstream, .. } = &self.purpose {
+            upstream.reuse().ended_early(Instant::now());
         }
     }
 
@@ -168,17 +182,9 @@ impl UpstreamConnection {
         let mut state = self.state();
         let Some(descriptor) = state.descriptor.take() else { return };
         self.connections.shard(descriptor).remove(&descriptor);
-        let Some(now) = TcpCounts::of(descriptor) else { return };
-        let early = match &mut state.current {
-            None => !now.established,
-            Some(current) => {
-                let unread = current.before.is_some_and(|before| now.is_fin_unread_since(&before));
-                current.end.unread = unread && !current.end.cut;
-                current.end.unread
-            }
-        };
-        if early {
-            self.ended_early();
+        state.at_close = TcpCounts::of(descriptor);
+        if state.open == 0 && !state.given_up && state.at_close.is_some_and(|counts| counts.is_ended_by_origin()) {
+            self.ended_unused(&state, state.at_close);
         }
     }
 
@@ -187,61 +193,56 @@ impl UpstreamConnection {
     }
 }
 
-impl TcpCounts {
-    fn of(descriptor: RawFd) -> Option<TcpCounts> {
-        get_tcp_info(descriptor).ok().map(|info| TcpCounts {
-            established: info.tcpi_state == ESTABLISHED,
-            acknowledged: info.tcpi_bytes_acked,
-            received: info.tcpi_bytes_received,
-        })
+impl UseState {
+    /// Under the lock that `closing` takes: the descriptor is still that of this connection.
+    fn close(&self) {
+        if let Some(descriptor) = self.descriptor {
+            let _ = shutdown(descriptor, Shutdown::Both);
+        }
     }
 
-    /// Whether the origin has ended the connection without a byte of what was sent since `before` having reached it. A reset
-    /// alone says nothing: its acknowledgement is not looked at by the kernel.
-    fn is_fin_unread_since(&self, before: &TcpCounts) -> bool {
-        !self.established && self.acknowledged == before.acknowledged && self.received > before.received
+    fn close_if_unused(&self) {
+        if self.given_up && self.open == 0 {
+            self.close();
+        }
     }
 }
 
 impl ConnectionUse {
-    /// Cuts the connection after `time`.
-    pub fn cut_after(&self, time: Duration) -> CutTimer {
-        let (connection, number) = (self.connection.clone(), self.number);
-        CutTimer(tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            connection.cut(number);
-        }))
+    /// Whether the origin had ended the connection before a byte of the request reached it. `reset`: the connection's end was
+    /// found out by a reset instead of the origin's FIN, which says nothing about what the origin has seen.
+    pub fn was_unread(&self, reset: bool) -> bool {
+        let now = {
+            let state = self.connection.state();
+            match state.descriptor {
+                Some(descriptor) => TcpCounts::of(descriptor),
+                None => state.at_close,
+            }
+        };
+        let unread = match (&self.before, now) {
+            (Some(before), Some(now)) => now.is_end_before_anything_after(before, reset),
+            _ => false,
+        };
+        if unread {
+            self.connection.ended_under_request();
+        }
+        unread
     }
 
-    /// Whether it was cut because its time was over.
-    pub fn was_cut(&self) -> bool {
-        self.end().cut
-    }
-
-    /// Whether the origin had ended the connection before a byte of the request reached it. Known once it is closed.
-    pub fn was_unread(&self) -> bool {
-        self.end().unread
-    }
-
-    fn end(&self) -> UseEnd {
-        let state = self.connection.state();
-        let current = state.current.as_ref().filter(|current| current.number == self.number);
-        current.map(|current| current.end).unwrap_or_default()
+    /// The connection it is a use of.
+    pub fn connection(&self) -> &Arc<UpstreamConnection> {
+        &self.connection
     }
 }
 
 impl Drop for ConnectionUse {
     fn drop(&mut self) {
         let mut state = self.connection.state();
-        if state.current.as_ref().is_some_and(|current| current.number == self.number) {
-            state.current = None;
+        state.open -= 1;
+        if state.open == 0 && matches!(self.connection.purpose, ConnectionPurpose::Shared { .. }) {
+            state.unused = state.descriptor.and_then(TcpCounts::of);
         }
-    }
-}
-
-impl Drop for CutTimer {
-    fn drop(&mut self) {
-        self.0.abort();
+        state.close_if_unused();
     }
 }
 
@@ -263,114 +264,5 @@ impl Tracing for CloseTracer {
 impl fmt::Debug for CloseTracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CloseTracer")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
-
-    use super::*;
-
-    /// A connection with an exchange that is about to begin, and the origin's end of it.
-    struct Pair {
-        connections: Arc<UpstreamConnections>,
-        ours: TcpStream,
-        theirs: TcpStream,
-    }
-
-    impl Pair {
-        fn new() -> (Pair, Arc<UpstreamConnection>) {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (theirs, _) = listener.accept().unwrap();
-            let connections = Arc::new(UpstreamConnections::default());
-            let connection =
-                Arc::new(UpstreamConnection { connections: connections.clone(), keeps: None, state: Mutex::default() });
-            connections.connected(ours.as_raw_fd(), &connection);
-            (Pair { connections, ours, theirs }, connection)
-        }
-
-        /// One request and its answer, so that the connection is a used one.
-        fn use_once(&mut self) {
-            self.ours.write_all(b"first").unwrap();
-            self.theirs.read_exact(&mut [0; 5]).unwrap();
-            self.theirs.write_all(b"answer").unwrap();
-            self.ours.read_exact(&mut [0; 6]).unwrap();
-        }
-    }
-
-    /// Waits until the kernel knows that the connection has ended.
-    fn wait_for_end(stream: &TcpStream) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpCounts::of(stream.as_raw_fd()).unwrap().established {
-            assert!(Instant::now() < deadline, "the end never came");
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_request_that_crosses_the_end_of_its_connection_was_not_read() {
-        let (mut pair, connection) = Pair::new();
-        pair.use_once();
-        let exchange =
-            pair.connections.find(pair.ours.as_raw_fd()).and_then(|connection| connection.begin_again()).unwrap();
-        let Pair { mut ours, theirs, .. } = pair;
-        drop(theirs);
-        wait_for_end(&ours);
-        // The first is answered by a reset, which ends what the second finds.
-        let _ = ours.write_all(b"POST");
-        let _ = ours.write_all(b"more");
-        assert_eq!(ours.read(&mut [0; 1]).unwrap_or(0), 0);
-        connection.closing();
-        assert!(exchange.was_unread());
-    }
-
-    #[test]
-    fn a_request_that_was_taken_may_have_been_read() {
-        for read in [true, false] {
-            let (mut pair, connection) = Pair::new();
-            pair.use_once();
-            let exchange = connection.begin_again().unwrap();
-            pair.ours.write_all(b"POST").unwrap();
-            if read {
-                pair.theirs.read_exact(&mut [0; 4]).unwrap();
-            } else {
-                pair.theirs.peek(&mut [0; 4]).unwrap();
-            }
-            let Pair { connections, ours, theirs } = pair;
-            drop(theirs);
-            wait_for_end(&ours);
-            connection.closing();
-            assert!(!exchange.was_unread(), "read: {read}");
-            assert!(connections.find(ours.as_raw_fd()).is_none());
-        }
-    }
-
-    #[test]
-    fn no_exchange_begins_on_a_connection_that_has_ended() {
-        let (mut pair, connection) = Pair::new();
-        pair.use_once();
-        let Pair { ours, theirs, .. } = pair;
-        drop(theirs);
-        wait_for_end(&ours);
-        assert!(connection.begin_again().is_none());
-    }
-
-    #[test]
-    fn an_exchange_that_is_over_can_not_cut_the_next() {
-        let (pair, connection) = Pair::new();
-        let first = connection.begin();
-        let second = connection.begin_again().unwrap();
-        connection.cut(first.number);
-        assert!(!second.was_cut() && TcpCounts::of(pair.ours.as_raw_fd()).unwrap().established);
-        drop(first);
-        connection.cut(second.number);
-        assert!(second.was_cut());
-        wait_for_end(&pair.ours);
-        connection.closing();
-        assert!(second.was_cut() && !second.was_unread());
     }
 }

@@ -48,6 +48,11 @@ impl PeerTemplate {
         PeerTemplate { peer, announces: upstream.proxy_protocol, hasher: RandomState::new() }
     }
 
+    /// What the pool tells connections of this upstream by.
+    pub fn group_key(&self) -> u64 {
+        self.peer.group_key
+    }
+
     /// The peer at `address`, for a request of `client`. Its pooled connections are those that announced the same client.
     pub fn to(&self, address: SocketAddr, client: impl FnOnce() -> Announced) -> Box<HttpPeer> {
         let mut peer = Box::new(self.peer.clone());

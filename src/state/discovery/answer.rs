@@ -91,7 +91,7 @@ fn record<A: PartialEq>(
             (changed, LookupOutcome { recovered, ..LookupOutcome::default() })
         }
         Err(failure) => {
-            let report = lookup.failed(rules, now, random);
+            let report = lookup.failed(failure.clone(), rules, now, random);
             (false, LookupOutcome { failure: Some(failure), report, ..LookupOutcome::default() })
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::dns::DnsFailure;
 use super::status::SourceStatus;
 use crate::config::snapshot::Dns;
 
@@ -20,6 +21,8 @@ pub(super) struct CachedLookup<A> {
     /// Since the last successful answer.
     failures: u32,
     answered: bool,
+    /// Why the last one was none.
+    failure: Option<DnsFailure>,
     success: Option<SystemTime>,
     /// When a failure was last logged, since the last successful answer.
     reported: Option<Instant>,
@@ -28,7 +31,15 @@ pub(super) struct CachedLookup<A> {
 impl<A> CachedLookup<A> {
     /// Without an answer, and due.
     pub fn new(now: Instant) -> Self {
-        CachedLookup { answer: None, due: now, failures: 0, answered: false, success: None, reported: None }
+        CachedLookup {
+            answer: None,
+            due: now,
+            failures: 0,
+            answered: false,
+            failure: None,
+            success: None,
+            reported: None,
+        }
     }
 
     pub fn answer(&self) -> Option<&A> {
@@ -38,6 +49,11 @@ impl<A> CachedLookup<A> {
     /// Whether any question was answered, successfully or not.
     pub fn answered(&self) -> bool {
         self.answered
+    }
+
+    /// Why the last question had no usable answer.
+    pub fn failure(&self) -> Option<&DnsFailure> {
+        self.failure.as_ref()
     }
 
     /// Whether it is due. If so, it is not due again for `lease`.
@@ -66,6 +82,7 @@ impl<A> CachedLookup<A> {
             due,
             failures: 0,
             answered: true,
+            failure: None,
             success: Some(SystemTime::now()),
             reported: None,
         };
@@ -83,7 +100,8 @@ impl<A> CachedLookup<A> {
     }
 
     /// Records a failure, after which the wait grows. Returns whether it is to be logged.
-    pub fn failed(&mut self, rules: &Dns, now: Instant, random: u64) -> bool {
+    pub fn failed(&mut self, failure: DnsFailure, rules: &Dns, now: Instant, random: u64) -> bool {
+        self.failure = Some(failure);
         self.due = now + backoff(self.failures, rules, random);
         self.failures = self.failures.saturating_add(1);
         self.answered = true;
@@ -143,13 +161,13 @@ mod tests {
         for _ in 0..8 {
             assert!(lookup.take_due(now, SECOND));
             assert!(!lookup.take_due(now, SECOND));
-            reports += u32::from(lookup.failed(&rules(), now, u64::MAX));
+            reports += u32::from(lookup.failed(DnsFailure::Timeout, &rules(), now, u64::MAX));
             waits.push(lookup.due.duration_since(now).as_secs_f64().round());
             now = lookup.due;
         }
         assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
         assert_eq!(reports, 1);
-        assert!(lookup.failed(&rules(), now + REPORT_INTERVAL, 0));
+        assert!(lookup.failed(DnsFailure::Timeout, &rules(), now + REPORT_INTERVAL, 0));
         assert_eq!(lookup.succeeded(1, now), (true, true));
         assert_eq!(lookup.succeeded(1, now), (false, false));
     }

@@ -10,6 +10,9 @@ use super::lookup::CachedLookup;
 use super::srv::SrvRecord;
 use crate::config::snapshot::Upstream;
 
+/// Sources that one message names.
+const NAMED: usize = 5;
+
 /// All sources by name.
 #[derive(Default)]
 pub(super) struct DiscoveryTable {
@@ -54,6 +57,25 @@ impl DiscoveryTable {
         let required = RequiredSources::of(upstreams);
         required.names.iter().all(|name| self.names.get(name).is_some_and(CachedLookup::answered))
             && required.services.iter().all(|name| self.services.get(name).is_some_and(CachedLookup::answered))
+    }
+
+    /// Why none of the sources that `upstream` needs gives an address.
+    pub fn why_unresolved(&self, upstream: &Upstream) -> String {
+        let required = RequiredSources::of([upstream]);
+        let names = required.names.iter().map(|name| (name, self.names.get(name).and_then(CachedLookup::failure)));
+        let services =
+            required.services.iter().map(|name| (name, self.services.get(name).and_then(CachedLookup::failure)));
+        let mut why: Vec<String> = names
+            .chain(services)
+            .map(|(name, failure)| match failure {
+                Some(failure) => format!("`{name}`: {failure}"),
+                None => format!("`{name}`: no answer of DNS yet"),
+            })
+            .chain(required.files.iter().map(|file| format!("`{file}`: it lists no endpoint that has an address")))
+            .collect();
+        why.sort_unstable();
+        why.truncate(NAMED);
+        format!("no endpoint has an address: {}", why.join("; "))
     }
 
     /// Puts the new content of files into use whose names are looked up by now. Returns whether there was any.

@@ -14,6 +14,7 @@ pub(super) fn rules() -> Dns {
         attempts: 2,
         shortest: SECOND,
         longest: 300 * SECOND,
+        startup: 5 * SECOND,
         family: Family::Both,
         addresses: 4,
     }

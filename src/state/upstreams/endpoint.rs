@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -10,6 +10,13 @@ use crate::config::snapshot::Health;
 use crate::decision::upstream::Millis;
 use crate::decision::upstream::ejection::{Admits, EjectionPolicy, History, Standing};
 use crate::decision::upstream::window::{self, Tally};
+
+/// The first probe was not begun yet.
+const UNPROBED: u8 = 0;
+/// The first probe is under way.
+const PROBING: u8 = 1;
+/// The result of a probe is known.
+const PROBED: u8 = 2;
 
 /// One address that requests go to. Healthy until probes fail.
 #[derive(Debug)]
@@ -19,6 +26,8 @@ pub struct EndpointState {
     /// As written, or as DNS answers.
     pub address: SocketAddr,
     healthy: AtomicBool,
+    /// How far its first probe has come.
+    first_probe: AtomicU8,
     /// Consecutive probes whose result contradicts `healthy`.
     contradictions: AtomicU32,
     active: AtomicUsize,
@@ -49,6 +58,7 @@ impl EndpointState {
             name,
             address,
             healthy: AtomicBool::new(true),
+            first_probe: AtomicU8::new(UNPROBED),
             contradictions: AtomicU32::new(0),
             active: AtomicUsize::new(0),
             drained: AtomicBool::new(false),
@@ -88,12 +98,24 @@ impl EndpointState {
         }
     }
 
+    /// Whether its first probe is to begin now. Says so once.
+    pub fn begins_first_probe(&self) -> bool {
+        self.first_probe.compare_exchange(UNPROBED, PROBING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether the result of a probe is known.
+    pub fn was_probed(&self) -> bool {
+        self.first_probe.load(Ordering::Acquire) == PROBED
+    }
+
     pub(super) fn record_probe(&self, health: &Health, ok: bool, now: Millis) -> Option<HealthChange> {
         let (needed, change) = if ok {
             (health.healthy_after, HealthChange::BecameHealthy)
         } else {
             (health.unhealthy_after, HealthChange::BecameUnhealthy)
         };
+        // Until its first probe an endpoint is only presumed to be healthy.
+        let needed = if self.first_probe.swap(PROBED, Ordering::AcqRel) == PROBED { needed } else { 1 };
         if ok == self.healthy() {
             self.contradictions.store(0, Ordering::Relaxed);
             return None;
@@ -111,6 +133,7 @@ impl EndpointState {
 
     /// Counts as healthy until it is probed.
     pub(super) fn presume_healthy(&self) {
+        self.first_probe.store(UNPROBED, Ordering::Release);
         self.healthy.store(true, Ordering::Relaxed);
         self.contradictions.store(0, Ordering::Relaxed);
     }

@@ -99,6 +99,7 @@ fn chosen(state: &UpstreamState, tried: &[SocketAddr]) -> SelectedEndpoint {
 }
 
 fn condemn(state: &UpstreamState, endpoint: &EndpointState) {
+    assert_eq!(state.record_probe(endpoint, true), None);
     let changes: Vec<_> = (0..3).map(|_| state.record_probe(endpoint, false)).collect();
     assert_eq!(changes, [None, None, Some(HealthChange::BecameUnhealthy)]);
 }
@@ -121,6 +122,7 @@ fn learn(discovery: &Discovery, upstream: &snapshot::Upstream, found: &[&str]) {
         attempts: 1,
         shortest: Duration::from_secs(1),
         longest: Duration::from_secs(60),
+        startup: Duration::from_secs(5),
         family: snapshot::Family::Both,
         addresses: 256,
     };
@@ -171,7 +173,7 @@ fn an_endpoint_is_busy_until_the_choice_is_dropped() {
 fn health_changes_after_results_in_a_row() {
     let state = state(&Upstreams::new(), &upstream(&TWO));
     let endpoint = Arc::clone(&state.endpoints().endpoints[0]);
-    for ok in [false, false, true, false, false] {
+    for ok in [true, false, false, true, false, false] {
         assert_eq!(state.record_probe(&endpoint, ok), None);
     }
     assert!(endpoint.healthy());
@@ -182,6 +184,16 @@ fn health_changes_after_results_in_a_row() {
     }
     assert_eq!(state.record_probe(&endpoint, true), Some(HealthChange::BecameHealthy));
     assert!(endpoint.healthy());
+}
+
+#[test]
+fn the_first_probe_decides_at_once() {
+    let state = state(&Upstreams::new(), &upstream(&TWO));
+    let [sick, well] = [0, 1].map(|index: usize| Arc::clone(&state.endpoints().endpoints[index]));
+    assert!(sick.begins_first_probe() && !sick.begins_first_probe() && !sick.was_probed());
+    assert_eq!(state.record_probe(&sick, false), Some(HealthChange::BecameUnhealthy));
+    assert_eq!((state.record_probe(&well, true), state.record_probe(&well, false)), (None, None));
+    assert!(sick.was_probed() && !sick.healthy() && well.healthy());
 }
 
 #[test]

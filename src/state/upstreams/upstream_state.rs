@@ -153,6 +153,36 @@ impl UpstreamState {
         Ok(selected)
     }
 
+    /// The endpoint at `address` once more, for a client whose connection leads there, if it is usable and not in `tried`. A drained
+    /// one is: its clients stay until they leave.
+    pub fn choose_again(
+        &self,
+        _permit: &Permit,
+        address: SocketAddr,
+        tried: &[SocketAddr],
+        now: SelectionTime,
+    ) -> Option<SelectedEndpoint> {
+        let set = self.set.load();
+        let slot = match self.upstream.circuit_breaker.requests {
+            None => None,
+            Some(most) => Some(self.shared.acquire_slot(most)?),
+        };
+        let live = LiveEndpoints {
+            endpoints: &set.endpoints,
+            upstream: &self.upstream,
+            tried,
+            now: self.millis(now.at),
+            passed_over: Cell::new(false),
+        };
+        let index = set.endpoints.iter().position(|endpoint| endpoint.address == address)?;
+        if live.tried(index) || !live.works(index) || !live.has_room(index) {
+            return None;
+        }
+        let mut selected = self.claim(&set.endpoints[index], &live, false)?;
+        selected.slot = slot;
+        Some(selected)
+    }
+
     /// An endpoint for the copy of a request that a mirror sends. It takes no slot, round-robin turn or trial, so that copies
     /// do not affect requests whose client waits for the answer.
     pub fn choose_for_copy(

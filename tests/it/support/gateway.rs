@@ -161,6 +161,16 @@ impl Setup {
         self.dir.path()
     }
 
+    /// Where the listener `main` will listen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin listener will listen.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The configuration file with every value in its place.
     pub fn write(&self) -> PathBuf {
         if let Some(file) = &self.existing {

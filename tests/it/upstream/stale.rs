@@ -1,5 +1,7 @@
 //! Pooled connections that the origin closes at any time: no request fails, and none is sent twice.
 
+mod http2;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -38,16 +40,21 @@ impl Fickle {
     }
 }
 
+/// The next number of a sequence without a pattern (splitmix64).
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut number = *state;
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
 fn converse(mut stream: TcpStream, number: u64, longest: u64, seen: &Mutex<HashMap<String, usize>>) {
     stream.set_nodelay(true).unwrap();
-    // Any sequence without a pattern will do.
-    let mut random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut state = number;
     let mut first = true;
     loop {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let patience = if first { Duration::from_secs(10) } else { Duration::from_micros(1 + random % longest) };
+        let patience = if first { wait::DEADLINE } else { Duration::from_micros(1 + random(&mut state) % longest) };
         stream.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = Vec::new();
         let mut piece = [0; 4096];
@@ -71,8 +78,8 @@ fn converse(mut stream: TcpStream, number: u64, longest: u64, seen: &Mutex<HashM
     }
 }
 
-/// Sends POSTs and says how many failed.
-fn post_many(gateway: &Gateway, fickle: &Fickle, each: usize) -> usize {
+/// Sends POSTs to an origin that counts what it has `seen`, and says how many failed.
+fn post_many(gateway: &Gateway, seen: &Mutex<HashMap<String, usize>>, each: usize) -> usize {
     let failed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for client in 0..4 {
@@ -88,16 +95,24 @@ fn post_many(gateway: &Gateway, fickle: &Fickle, each: usize) -> usize {
             });
         }
     });
-    let seen = fickle.seen.lock().unwrap();
+    let failures = gateway.log_lines().into_iter().filter(|line| !line["cause"].is_null());
+    for line in failures.take(10) {
+        eprintln!("{line}");
+    }
+    let seen = seen.lock().unwrap();
     let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "sent more than once: {twice:?}");
     failed.into_inner()
 }
 
 fn before(fickle: &Fickle, timeouts: &str) -> Gateway {
+    before_with(fickle, timeouts, "")
+}
+
+fn before_with(fickle: &Fickle, timeouts: &str, more: &str) -> Gateway {
     Setup::new(&format!(
         "upstreams: {{ origin: {{ endpoints: [\"<o>\"], timeouts: {{ {timeouts} }} }} }}\nbounds: {{ \
-         requests_per_connection: 100000 }}\n{PASS}"
+         requests_per_connection: 100000 }}\n{more}\n{PASS}"
     ))
     .with("o", fickle.address)
     .start()
@@ -107,30 +122,27 @@ fn before(fickle: &Fickle, timeouts: &str) -> Gateway {
 fn no_post_is_lost_to_an_origin_that_closes_at_random() {
     let fickle = Fickle::start(5000);
     let gateway = before(&fickle, "response: 5s");
-    assert_eq!(post_many(&gateway, &fickle, 1000), 0);
+    assert_eq!(post_many(&gateway, &fickle.seen, 1000), 0);
 }
 
 #[test]
 fn no_post_is_lost_or_shares_a_connection_where_the_owner_trusts_none() {
     let fickle = Fickle::start(5000);
     let gateway = before(&fickle, "idle_unsafe: 0s");
-    assert_eq!(post_many(&gateway, &fickle, 500), 0);
+    assert_eq!(post_many(&gateway, &fickle.seen, 500), 0);
     assert_eq!(fickle.connections.load(Ordering::SeqCst), 2000);
 }
 
 #[test]
 fn posts_share_the_connections_of_an_origin_that_keeps_them() {
-    // One connection that seems to end early is enough for ten minutes of connections of their own. On a machine that is busy
-    // with other tests that is met now and then, so a few gateways may try.
-    let connections = || {
-        // Days: no wait between two requests is long enough for a connection to end.
-        let fickle = Fickle::start(1_000_000_000_000);
-        let gateway = before(&fickle, "response: 5s, idle_unsafe: 30s");
-        assert_eq!(post_many(&gateway, &fickle, 100), 0);
-        fickle.connections.load(Ordering::SeqCst)
-    };
-    let fewest = (0..5).map(|_| connections()).find(|connections| *connections < 40);
-    assert!(fewest.is_some(), "every gateway opened more than 40 connections for 400 requests");
+    // Days: no wait between two requests is long enough for a connection to end.
+    let fickle = Fickle::start(1_000_000_000_000);
+    // Pingora's pool closes a connection that one thread asks for while another one has not let go of it yet
+    // ("failed to acquire reusable stream"), on a busy machine one in ten.
+    let gateway = before_with(&fickle, "response: 5s, idle_unsafe: 30s", "process: { threads: 1 }");
+    assert_eq!(post_many(&gateway, &fickle.seen, 100), 0);
+    let connections = fickle.connections.load(Ordering::SeqCst);
+    assert!(connections <= 4, "{connections} connections for 400 requests of 4 clients");
 }
 
 #[test]
@@ -165,14 +177,34 @@ fn a_post_over_tls_is_not_lost_either() {
 }
 
 #[test]
-fn a_long_upload_never_goes_over_a_used_connection() {
-    let origin = Origin::saying("ok");
-    let gateway = Gateway::before(&origin, &format!("process: {{ threads: 1 }}\n{PASS}"));
-    let body = vec![b'x'; 70_000];
-    for _ in 0..3 {
-        gateway.request("PUT", "/", &[], &body).expect_status(200);
+fn a_long_upload_goes_over_a_used_connection_that_is_fresh_enough() {
+    for (idle_unsafe, connections) in [("30s", 1), ("0s", 4)] {
+        let origin = Origin::saying("ok");
+        let gateway = Setup::new(&format!(
+            "process: {{ threads: 1 }}\nupstreams: {{ origin: {{ endpoints: [\"<origin>\"], timeouts: {{ idle_unsafe: \
+             {idle_unsafe} }} }} }}\n{PASS}"
+        ))
+        .origin(&origin)
+        .start();
+        let body = vec![b'x'; 300_000];
+        let mut client = gateway.connect();
+        for method in ["PUT", "POST", "PUT", "PATCH"] {
+            client.request(method, "/", &[], &body).expect_status(200);
+        }
+        assert_eq!(origin.connections(), connections, "{idle_unsafe}");
+        assert!(origin.requests().iter().all(|request| request.body == body));
     }
-    assert_eq!(origin.connections(), 3);
+}
+
+#[test]
+fn a_long_upload_is_not_lost_to_an_origin_that_has_closed_its_connections() {
+    let origin = Origin::always(Answer::ok("ok").then_close());
+    let gateway = Gateway::before(&origin, PASS);
+    let mut client = gateway.connect();
+    for _ in 0..10 {
+        client.request("PUT", "/", &[], &[b'x'; 300_000]).expect_status(200);
+        origin.has_ended_all();
+    }
 }
 
 #[test]

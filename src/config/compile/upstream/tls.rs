@@ -1,9 +1,14 @@
 //! TLS to the endpoints.
 
+use std::time::UNIX_EPOCH;
+
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
 
 use super::super::{CompileContext, pem};
 use crate::config::doc_path::DocPath;
@@ -55,7 +60,38 @@ fn authorities(ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<V
             return None;
         }
     }
+    check_authorities(ctx, path, file, &certificates);
     Some(certificates)
+}
+
+/// Warns of authorities by which no endpoint's certificate can be verified.
+fn check_authorities(ctx: &mut CompileContext, path: &DocPath, file: &str, certificates: &[CertificateDer<'static>]) {
+    let parsed = certificates.iter().filter_map(|der| X509Certificate::from_der(der).ok());
+    let parsed: Vec<X509Certificate> = parsed.map(|(_, certificate)| certificate).collect();
+    if !parsed.iter().any(may_have_issued) {
+        let message =
+            format!("`{file}` has no certificate of an authority, so that none of an endpoint can be verified by it");
+        let help = "put the certificate into it that has issued those of the endpoints, not one of theirs";
+        ctx.warning(path, "ca_without_authority", message, help);
+    }
+    let now = ctx.now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
+    let expired = parsed.iter().filter(|certificate| certificate.validity().not_after.timestamp() < now).count();
+    if expired > 0 {
+        let message = match expired == parsed.len() {
+            true => format!("every certificate in `{file}` has expired"),
+            false => format!("{expired} of {} certificates in `{file}` have expired", parsed.len()),
+        };
+        let help =
+            "what they have issued has most likely expired too; put the authority's new certificate into the file";
+        ctx.warning(path, "certificate_expired", message, help);
+    }
+}
+
+/// Whether `certificate` is that of an authority, or may stand for the endpoint that made it itself. The first version of X.509
+/// does not say what a certificate is for.
+fn may_have_issued(certificate: &X509Certificate) -> bool {
+    let authority = || matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
+    certificate.version() == X509Version::V1 || certificate.subject() == certificate.issuer() || authority()
 }
 
 fn client_certificate(

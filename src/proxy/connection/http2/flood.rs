@@ -107,18 +107,6 @@ impl FloodViolation {
             FloodViolation::IgnoresGoaway => "the connection was retired",
         }
     }
-
-    /// What the `h2` crate means by the debug data of its own GOAWAY.
-    fn of_library(debug_data: &[u8]) -> FloodViolation {
-        let reasons: [(&[u8], FloodViolation); 4] = [
-            (b"too_many_resets", FloodViolation::Resets),
-            (b"too_many_inte", FloodViolation::Resets),
-            (b"too_many_cont", FloodViolation::HeaderBlock),
-            (b"header_list_w", FloodViolation::HeaderBlock),
-        ];
-        let found = reasons.iter().find(|(reason, _)| debug_data.starts_with(reason));
-        found.map_or(FloodViolation::ControlFrames, |(_, violation)| *violation)
-    }
 }
 
 /// Follows the frames of one connection in both directions.
@@ -133,6 +121,8 @@ pub struct FloodDetector {
     block: Option<ArrivingBlock>,
     /// The last frame that came ends a header block, once it is complete.
     block_ends: bool,
+    /// The kind of the last frame that came.
+    last: u8,
     /// The highest stream that the client has opened.
     highest: u32,
     resets: FrameBucket,
@@ -140,6 +130,8 @@ pub struct FloodDetector {
     outgoing: FrameReader,
     /// The header block that leaves is not complete.
     sending_block: bool,
+    /// The last frame that left blames the client for a stream.
+    blamed: bool,
     /// Found while looking at what leaves.
     found: Option<FloodViolation>,
     /// The error code of the GOAWAY with which the HTTP/2 library has ended the connection.
@@ -163,11 +155,13 @@ impl FloodDetector {
             frame_since: None,
             block: None,
             block_ends: false,
+            last: DATA,
             highest: 0,
             resets: FrameBucket::new(bounds.resets, now),
             control: FrameBucket::new(bounds.control_frames, now),
             outgoing: FrameReader::default(),
             sending_block: false,
+            blamed: false,
             found: None,
             library_error: None,
         }
@@ -203,18 +197,18 @@ impl FloodDetector {
         let mut violation = None;
         while let Some(frame) = self.outgoing.next(&mut bytes) {
             self.sending_block = frame.head.leaves_block_open();
-            match frame.head.kind {
-                DATA => self.control.credit(CREDIT_OF_ANSWER),
-                RST_STREAM if frame.number(0).is_some_and(blames_client) && !self.resets.charge(1, now()) => {
-                    self.found = Some(FloodViolation::Resets);
+            if frame.head.kind == GOAWAY {
+                self.library_error = frame.number(4).filter(|code| *code != NO_ERROR);
+                if self.library_error == Some(ENHANCE_YOUR_CALM) {
+                    violation = Some(self.found_by_library());
                 }
-                GOAWAY => {
-                    self.library_error = frame.number(4).filter(|code| *code != NO_ERROR);
-                    if self.library_error == Some(ENHANCE_YOUR_CALM) {
-                        violation = Some(FloodViolation::of_library(frame.start().get(8..).unwrap_or_default()));
-                    }
-                }
-                _ => {}
+            }
+            self.blamed = frame.head.kind == RST_STREAM && frame.number(0).is_some_and(blames_client);
+            if self.blamed && !self.resets.charge(1, now()) {
+                self.found = Some(FloodViolation::Resets);
+            }
+            if frame.head.kind == DATA {
+                self.control.credit(CREDIT_OF_ANSWER);
             }
         }
         violation
@@ -253,7 +247,18 @@ impl FloodDetector {
         frame
     }
 
+    /// Why the library ends the connection over the client's behaviour: it has just read the last frame that came.
+    fn found_by_library(&self) -> FloodViolation {
+        match self.last {
+            _ if self.blamed => FloodViolation::Resets,
+            RST_STREAM => FloodViolation::Resets,
+            HEADERS | CONTINUATION => FloodViolation::HeaderBlock,
+            _ => FloodViolation::ControlFrames,
+        }
+    }
+
     fn take(&mut self, frame: &Http2Frame, now: Instant) -> Result<(), FloodViolation> {
+        self.last = frame.head.kind;
         if self.block_ends {
             self.block = None;
             self.block_ends = false;

@@ -2,9 +2,8 @@
 
 /// Length of a frame's head.
 pub const FRAME_HEADER: usize = 9;
-/// How much of a frame's payload [`FrameReader`] gives with its head: enough for the code of a reset or a GOAWAY, and to tell the
-/// reasons that a GOAWAY gives.
-pub const PEEK: usize = 23;
+/// How much of a frame's payload [`FrameReader`] gives with its head: enough for the code of a reset or a GOAWAY.
+pub const PEEK: usize = 8;
 
 pub const DATA: u8 = 0x0;
 pub const HEADERS: u8 = 0x1;

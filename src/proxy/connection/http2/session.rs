@@ -33,6 +33,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
 use crate::decision::outcome::{Cause, Denial};
+use crate::proxy::connection::answer_clock::AnswerDeadline;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
@@ -57,6 +58,7 @@ pub struct PacedSession {
     /// The bytes that complete it, while the stream has not ended.
     last: Option<Bytes>,
     timer: Timer,
+    answer: AnswerDeadline,
     /// Pingora knows that a drain ends the request; what it does from then on is the ending.
     ended: bool,
 }
@@ -75,6 +77,7 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
     };
     let announced = announced(inner.req_header());
+    let (timer, answer) = Default::default();
     ServerSession::new_custom(Box::new(PacedSession {
         inner,
         control,
@@ -82,7 +85,8 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         rate: None,
         announced,
         last: None,
-        timer: Timer::default(),
+        timer,
+        answer,
         ended: false,
     }))
 }
@@ -244,8 +248,20 @@ impl Session for PacedSession {
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.is_body_done() {
             let mut idle = pin!(self.inner.read_body_or_idle(true));
-            let (control, ended) = (&*self.control, &mut self.ended);
-            return poll_fn(|cx| poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended)).await;
+            let (control, answer, ended) = (&*self.control, &mut self.answer, &mut self.ended);
+            // Each call follows something that happened, the sending of a part of the answer among it.
+            answer.moved();
+            return poll_fn(|cx| {
+                let idle = poll_until_end(cx, idle.as_mut(), DrainStage::StreamsEnd, control, ended);
+                match idle.is_pending().then(|| answer.poll(control.answer(), cx)) {
+                    Some(Poll::Ready(denial)) => {
+                        let late = Error::because(ErrorType::ReadTimedout, "waiting for the origin", denial);
+                        Poll::Ready(Err(late.into_down()))
+                    }
+                    _ => idle,
+                }
+            })
+            .await;
         }
         self.read_body().await
     }
