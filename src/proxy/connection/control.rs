@@ -26,6 +26,7 @@ pub struct RequestControl {
     answer: AnswerClock,
     /// The answer has no end of its own.
     endless: AtomicBool,
+    answers_half_closed: AtomicBool,
 }
 
 /// Where an HTTP/1 connection stands.
@@ -60,8 +61,9 @@ impl RequestControl {
     }
 
     fn new(connection: Arc<ClientConnection>, phase: RequestPhase) -> Self {
-        let (pacing, answer, endless) = Default::default();
-        RequestControl { connection, phase: AtomicU8::new(phase as u8), pacing, answer, endless }
+        let (pacing, answer, endless, answers_half_closed) = Default::default();
+        let phase = AtomicU8::new(phase as u8);
+        RequestControl { connection, phase, pacing, answer, endless, answers_half_closed }
     }
 
     /// The control of the request of `session`. Of an HTTP/2 session that is not [`super::http2::session::paced`] yet: the connection's.
@@ -86,6 +88,7 @@ impl RequestControl {
             self.connection.http2_request_began();
         } else {
             *self.pacing.lock() = None;
+            self.answer_half_closed(false);
             self.answer.stop();
             self.set_phase(RequestPhase::Claimed);
         }
@@ -94,6 +97,16 @@ impl RequestControl {
     /// The request's body may come as slowly as `pacing` says. Until a route says so, the file's bounds hold.
     pub fn pace_body(&self, pacing: Pacing) {
         *self.pacing.lock() = Some(pacing);
+    }
+
+    /// Whether a client that ends its side of an HTTP/1 connection waits for the answer to this request. Until a route says so,
+    /// it does not.
+    pub fn answer_half_closed(&self, answers: bool) {
+        self.answers_half_closed.store(answers, Ordering::Relaxed);
+    }
+
+    pub(super) fn answers_half_closed(&self) -> bool {
+        self.answers_half_closed.load(Ordering::Relaxed)
     }
 
     /// The clock for the origin's answer.

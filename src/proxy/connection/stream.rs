@@ -58,6 +58,8 @@ pub struct ClientStream {
     /// A refusal was put in place of Pingora's answer; whatever Pingora writes now is dropped.
     replaced: bool,
     lingering_close: Option<LingeringClose>,
+    /// The client has ended its side, and waits for an answer.
+    half_closed: bool,
     /// Why reading has failed for good. Every further read fails with it.
     failed: Option<Denial>,
     /// An HTTP/2 connection is ended: what Pingora still writes is dropped.
@@ -102,6 +104,7 @@ impl ClientStream {
             client,
             replaced: false,
             lingering_close: None,
+            half_closed: false,
             failed: None,
             cut_off: false,
             injector: None,
@@ -154,6 +157,24 @@ impl ClientStream {
         }
         // No request was begun: the connection ends as if the client had ended it.
         Poll::Ready(Ok(()))
+    }
+
+    /// Reads of the message at hand. The end of a client's side is held back while the client waits for its answer, where its
+    /// route says that it may.
+    fn poll_message(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Result<(), Denial>>> {
+        let waits = self.control.phase() == RequestPhase::Claimed
+            && !self.reader.awaits_body()
+            && self.control.answers_half_closed();
+        if self.half_closed {
+            return if waits { Poll::Pending } else { Poll::Ready(Ok(Ok(()))) };
+        }
+        let before = buf.filled().len();
+        let read = self.reader.poll_read(&mut self.inner, cx, buf);
+        if waits && matches!(read, Poll::Ready(Ok(Ok(())))) && buf.filled().len() == before {
+            self.half_closed = true;
+            return Poll::Pending;
+        }
+        read
     }
 
     fn count(&self, missed: MissedDeadline) {
@@ -295,7 +316,7 @@ impl AsyncRead for ClientStream {
             _ => {}
         }
         let before = buf.filled().len();
-        match this.reader.poll_read(&mut this.inner, cx, buf) {
+        match this.poll_message(cx, buf) {
             Poll::Ready(Ok(Ok(()))) => {
                 this.handed_over(&buf.filled()[before..]);
                 Poll::Ready(Ok(()))

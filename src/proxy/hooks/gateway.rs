@@ -49,7 +49,7 @@ impl ProxyHttp for Gateway {
         faults::stall(&session.req_header().headers);
         let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
-        request::follow_route(session, ctx);
+        request::follow_route(ctx);
         match decision {
             Ok(None) => return request::read_empty_body(session).await.map(|()| false),
             Ok(Some(content)) => response::answer(session, ctx, reply::of_route(content)).await,

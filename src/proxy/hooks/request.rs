@@ -101,11 +101,11 @@ pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
 
 /// Gives the request's connection what its route says of it: how slowly the body may come, and what the end of the client's
 /// side of the connection means.
-pub fn follow_route(session: &mut Session, ctx: &Context) {
+pub fn follow_route(ctx: &Context) {
     if let (Some(id), Some(claim)) = (ctx.route(), &ctx.claim) {
         let route = ctx.serving.route(id);
         claim.control.pace_body(route.bounds.body_pacing());
-        session.as_mut().set_abort_on_close(!route.answers_half_closed);
+        claim.control.answer_half_closed(route.answers_half_closed);
     }
 }
 
