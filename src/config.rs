@@ -13,6 +13,7 @@ pub mod load;
 pub mod log_template;
 pub mod raw;
 pub mod schema;
+mod shown;
 pub mod snapshot;
 pub mod store;
 

@@ -9,11 +9,13 @@ mod file;
 mod merge;
 mod report;
 mod scan;
+mod secret_fields;
 mod serde_message;
 mod source_map;
 mod system;
 mod values;
 mod variables;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -109,6 +111,20 @@ pub(super) fn load_list<T: DeserializeOwned>(name: &str, content: &[u8]) -> Resu
     match decode::decode(value, SourceMap::new(&node), Vec::new(), &mut diagnostics) {
         Some(decode::Decoded { config: items, places, .. }) => Ok(LoadedList { items, places, diagnostics }),
         None => Err(diagnostics),
+    }
+}
+
+/// Reads `content` as the file `name`, which holds one mapping with secrets, or with what stands for them: no value of it is
+/// shown. Variables are not put in.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn load_secret_mapping<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, Vec<Diagnostic>> {
+    let (parsed, mut diagnostics) = file::parse(name, content);
+    let Some(ParsedFile { value, node }) = parsed else { return Err(diagnostics) };
+    match decode::decode_concealed(value, SourceMap::new(&node), &mut diagnostics) {
+        Some(decode::Decoded { config, .. }) if diagnostics.is_empty() => Ok(config),
+        _ => Err(diagnostics),
     }
 }
 

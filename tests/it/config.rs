@@ -1,5 +1,7 @@
 //! The configuration file: variables, folders, secrets.
 
+mod secrets;
+
 use std::fs;
 
 use crate::support::gateway::portcullis;

@@ -241,6 +241,7 @@ pub(crate) use word_or_map;
 /// Where a secret is kept. The configuration itself never contains a secret.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(extend("writeOnly" = true))]
 pub enum SecretSource {
     /// The name of an environment variable.
     Env(String),

@@ -190,7 +190,7 @@ fn api_keys_are_checked_wherever_they_stand() {
     let twice = format!("{{id: a, hash: '{HASH}'}}, {{id: b, hash: '{HASH}'}}");
     check_key(&list(&twice), "duplicate_api_key", "keys.list[1].hash");
     let found = check_key("keys: {file: typo.yaml}", "api_keys_invalid", "keys.file");
-    assert!(found.message.contains("unknown field `scope`") && found.message.contains("line 2"), "{found}");
+    assert!(found.message.contains("unknown field `scope`") && found.place.line == 2, "{found}");
     check_key("header: Authorization, keys: {file: keys.yaml}", "header_reserved", "header");
 }
 
