@@ -1,5 +1,6 @@
 //! The configuration file: variables, folders, secrets.
 
+mod language;
 mod secrets;
 
 use std::fs;

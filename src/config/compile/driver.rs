@@ -85,7 +85,7 @@ fn routes(
     }
     names::titles(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
 
-    let identities = access::identities(ctx, raw);
+    let identities = access::identities(ctx, raw, bounds);
     let mut limits = limit::LimitCompiler::new(ctx, raw);
     let mut matches = Vec::with_capacity(raw.routes.len());
     let mut places: Vec<(DocPath, Arc<str>)> = Vec::with_capacity(raw.routes.len());
@@ -188,7 +188,7 @@ fn warn_of_unused(ctx: &mut CompileContext, raw: &raw::Config) {
         .iter()
         .filter_map(|route| match &route.access {
             Some(Access::Identified(identified)) => Some(identified.identity.0.iter().map(String::as_str)),
-            Some(Access::Public) | None => None,
+            Some(Access::Public | Access::Deny(_)) | None => None,
         })
         .flatten()
         .collect();

@@ -44,7 +44,7 @@ fn compile(identities: &str, access: &str) -> (Option<AccessRules>, Vec<Diagnost
     let access: Option<raw::access::Access> = serde_json::from_value(read(access)).unwrap();
     let (places, world) = (SourceMap::default(), world());
     let mut ctx = CompileContext::new(&places, &world);
-    let identities = super::identities(&mut ctx, &config);
+    let identities = super::identities(&mut ctx, &config, &Bounds::default());
     let rules = super::access(&mut ctx, &DocPath("routes[0]".to_owned()), access.as_ref(), &identities);
     let diagnostics = ctx.into_diagnostics();
     assert_eq!(rules.is_none(), has_errors(&diagnostics), "{diagnostics:?}");
