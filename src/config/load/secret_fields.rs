@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet};
 use serde_json::Value;
 
+use crate::config::doc_path::DocPath;
 use crate::config::raw::Config;
 
 /// What a place in the document has to do with secrets.
@@ -55,9 +56,12 @@ struct Patterns {
     above: RegexSet,
 }
 
+/// The fields that the schema marks, and whether each says where the secret is kept.
+static MARKED: LazyLock<Vec<(Vec<PathPart>, bool)>> = LazyLock::new(marked);
+
 /// Made when the first mistake is reported.
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    let fields = marked();
+    let fields = &*MARKED;
     let field = |(path, is_source): &(Vec<PathPart>, bool)| {
         let pattern = format!(r"(?s)^({})(?:[.\[].*)?$", joined(path));
         (Regex::new(&pattern).expect("BUG: names are escaped"), *is_source)
@@ -69,6 +73,42 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         above: RegexSet::new(above).expect("BUG: names are escaped"),
     }
 });
+
+/// Takes lists out of `document` that stand in the place of a mapping with a secret, and gives their paths: serde reads a list as
+/// the fields of a mapping in their order, and `admin: [hunter2]` as an address.
+pub(super) fn take_lists_out(document: &mut Value) -> Vec<DocPath> {
+    let mut found = Vec::new();
+    for (path, _) in &*MARKED {
+        take_out(document, &DocPath::root(), path, &mut found);
+    }
+    found
+}
+
+fn take_out(value: &mut Value, path: &DocPath, parts: &[PathPart], found: &mut Vec<DocPath>) {
+    let Some((part, rest)) = parts.split_first() else { return };
+    match (part, &mut *value) {
+        (PathPart::Field(_) | PathPart::Name, Value::Array(_)) => {
+            found.push(path.clone());
+            *value = Value::Null;
+        }
+        (PathPart::Field(name), Value::Object(entries)) => {
+            if let Some(field) = entries.get_mut(name) {
+                take_out(field, &path.key(name), rest, found);
+            }
+        }
+        (PathPart::Name, Value::Object(entries)) => {
+            for (name, entry) in entries {
+                take_out(entry, &path.key(name), rest, found);
+            }
+        }
+        (PathPart::Item, Value::Array(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                take_out(item, &path.index(index), rest, found);
+            }
+        }
+        _ => {}
+    }
+}
 
 /// A step from a mapping or a list to a value in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +191,21 @@ mod tests {
                 ("upstreams..+?.tls.client_certificate.key", false),
             ]
         );
+    }
+
+    #[test]
+    fn lists_are_taken_out_where_a_mapping_with_a_secret_belongs() {
+        let mut document = serde_json::json!({
+            "admin": ["hunter2"],
+            "listeners": [{"tls": {"certificates": [["hunter2"], {"cert": "a", "key": "b"}]}}],
+            "upstreams": {"a": {"endpoints": ["a:1"], "sticky": ["hunter2"]}},
+            "routes": ["x"],
+        });
+        let mut found: Vec<String> = take_lists_out(&mut document).into_iter().map(|path| path.0).collect();
+        found.sort();
+        assert_eq!(found, ["admin", "listeners[0].tls.certificates[0]", "upstreams.a.sticky"]);
+        assert!(!document.to_string().contains("hunter2"));
+        assert_eq!(take_lists_out(&mut document), []);
     }
 
     #[test]

@@ -5,15 +5,15 @@
 
 /// One row: the fields that tell the place, the words of others, the field here (if it is one of this place), and what to say
 /// beyond its name.
-struct Row {
+struct VocabularyRow {
     place: &'static str,
     words: &'static str,
     field: &'static str,
     help: &'static str,
 }
 
-const fn row(place: &'static str, words: &'static str, field: &'static str, help: &'static str) -> Row {
-    Row { place, words, field, help }
+const fn row(place: &'static str, words: &'static str, field: &'static str, help: &'static str) -> VocabularyRow {
+    VocabularyRow { place, words, field, help }
 }
 
 /// The help for the unknown `word` where the fields `known` belong.
@@ -31,16 +31,17 @@ pub(super) fn meant(word: &str, known: &[String]) -> Option<&'static str> {
     find(word, known).map(|row| row.field).filter(|field| !field.is_empty())
 }
 
-fn find(word: &str, known: &[String]) -> Option<&'static Row> {
+fn find(word: &str, known: &[String]) -> Option<&'static VocabularyRow> {
     let word = word.to_lowercase().replace('-', "_");
-    let here =
-        |row: &&Row| row.place.split(' ').all(|field| field.is_empty() || known.iter().any(|name| name == field));
+    let here = |row: &&VocabularyRow| {
+        row.place.split(' ').all(|field| field.is_empty() || known.iter().any(|name| name == field))
+    };
     ROWS.iter().filter(here).find(|row| row.words.split(' ').any(|other| other == word))
 }
 
 /// Rows of a place come before those of every place.
 #[rustfmt::skip]
-const ROWS: &[Row] = &[
+const ROWS: &[VocabularyRow] = &[
     // The document.
     row("listeners routes", "server servers listen entrypoints entry_points frontend frontends ports", "listeners",
         "`listeners: [{name: public, address: \"0.0.0.0:8080\"}]`"),
@@ -199,9 +200,9 @@ mod tests {
     fn mappings(schema: &Value, found: &mut Vec<BTreeSet<String>>) {
         match schema {
             Value::Object(entries) => {
-                if let Some(fields) = entries.get("properties").and_then(Value::as_object) {
-                    found.push(fields.keys().cloned().collect());
-                }
+                // A mapping with one field is one of several forms.
+                let fields = entries.get("properties").and_then(Value::as_object);
+                found.extend(fields.filter(|fields| fields.len() > 1).map(|fields| fields.keys().cloned().collect()));
                 // The names of an enum are each a mapping with one field.
                 if let Some(forms) = entries.get("oneOf").and_then(Value::as_array) {
                     let field =

@@ -93,8 +93,8 @@ pub struct Allow {
 
 impl<'de> Deserialize<'de> for DeniedAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-        impl<'de> Visitor<'de> for Forms {
+        struct DeniedVisitor;
+        impl<'de> Visitor<'de> for DeniedVisitor {
             type Value = DeniedAnswer;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a status, or `{status: 404}`")
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for DeniedAnswer {
                 Ok(DeniedAnswer { status: form.status })
             }
         }
-        deserializer.deserialize_any(Forms)
+        deserializer.deserialize_any(DeniedVisitor)
     }
 }
 
@@ -132,8 +132,8 @@ impl JsonSchema for DeniedAnswer {
 
 impl<'de> Deserialize<'de> for Access {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-        impl<'de> Visitor<'de> for Forms {
+        struct AccessVisitor;
+        impl<'de> Visitor<'de> for AccessVisitor {
             type Value = Access;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("`public`, `deny` or a mapping with `identity`")
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Access {
                 }
             }
         }
-        deserializer.deserialize_any(Forms)
+        deserializer.deserialize_any(AccessVisitor)
     }
 }
 

@@ -36,7 +36,7 @@ routes: [{ name: all, access: { identity: [corp, partners] }, upstream: app }]
 const SOURCES: &[&str] = &[
     "<mark>",
     "\"<mark>\"",
-    "|-\n      <mark>\n      <mark>",
+    "\"<mark>\\n<mark>\"",
     "[<mark>]",
     "[[<mark>], {a: <mark>}]",
     "{<mark>}",
