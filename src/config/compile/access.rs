@@ -130,6 +130,9 @@ fn identified(
 }
 
 fn unknown_identity(ctx: &mut CompileContext, path: &DocPath, name: &str, identities: &Identities) {
+    if ctx.lacks("identities", name) {
+        return;
+    }
     let message = format!("there is no identity `{name}`");
     let known: Vec<&str> = identities.0.keys().map(String::as_str).collect();
     let help = match nearest(name, known.iter().copied()) {

@@ -18,6 +18,8 @@ use crate::secret::Secret;
 pub struct CompileContext<'a> {
     places: &'a SourceMap,
     environment: &'a dyn Environment,
+    /// Paths, as written, that the document lacks because of mistakes which are reported already.
+    lacking: &'a [String],
     diagnostics: Vec<Diagnostic>,
     fields: FieldNames,
 }
@@ -25,7 +27,18 @@ pub struct CompileContext<'a> {
 impl<'a> CompileContext<'a> {
     /// Nothing is reported yet; `places` tell where things stand in the files.
     pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
-        CompileContext { places, environment, diagnostics: Vec::new(), fields: FieldNames::default() }
+        CompileContext { places, environment, lacking: &[], diagnostics: Vec::new(), fields: FieldNames::default() }
+    }
+
+    /// The document lacks the values at these paths, as written, because of mistakes which are reported already.
+    pub fn without(self, lacking: &'a [String]) -> Self {
+        CompileContext { lacking, ..self }
+    }
+
+    /// Whether the thing called `name` in `section` is lacking because of a mistake, so that nobody reports its absence.
+    pub fn lacks(&self, section: &str, name: &str) -> bool {
+        let named = |path: &String| path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) == Some(name);
+        self.lacking.iter().any(|path| path == section || named(path))
     }
 
     /// A name that requests will be asked for.
@@ -140,13 +153,13 @@ impl<'a> CompileContext<'a> {
 
     /// Like [`CompileContext::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a
     /// warning. A group that may read is a common way to share a key with a service, and is not.
-    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Secret<Vec<u8>>> {
         self.read_private_file(path, file, shown::file(file))
     }
 
-    fn read_private_file(&mut self, path: &DocPath, file: &str, shown: Option<&str>) -> Option<Vec<u8>> {
+    fn read_private_file(&mut self, path: &DocPath, file: &str, shown: Option<&str>) -> Option<Secret<Vec<u8>>> {
         let content = self.environment.read(file);
-        let content = self.readable(path, shown, content)?;
+        let content = Secret::new(self.readable(path, shown, content)?);
         let mode = self.environment.mode(file).unwrap_or(0);
         let (read, write) = (mode & 0o004 != 0, mode & 0o022 != 0);
         if read || write {
@@ -193,11 +206,8 @@ impl<'a> CompileContext<'a> {
             },
             SecretSource::File(file) => {
                 let path = path.key("file");
-                let mut content = self.read_private_file(&path, file, shown::secret_file(file))?;
-                while content.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                    content.pop();
-                }
-                Some(Secret::new(content))
+                let content = self.read_private_file(&path, file, shown::secret_file(file))?;
+                Some(content.without_line_feeds())
             }
         }
     }

@@ -26,9 +26,9 @@ pub(super) fn certificates(
 /// The first private key in `file`, as PKCS#8, PKCS#1 or SEC1, or a diagnostic at `path`.
 pub(super) fn private_key(ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
     let pem = ctx.read_secret_file(path, file)?;
-    let message = match PrivateKeyDer::from_pem_slice(&pem) {
+    let message = match PrivateKeyDer::from_pem_slice(pem.expose()) {
         Ok(key) => return Some(key),
-        Err(_) if is_encrypted(&pem) => {
+        Err(_) if is_encrypted(pem.expose()) => {
             let message = format!("the key in `{file}` is encrypted, and nobody is there to type its passphrase");
             let help = format!(
                 "decrypt it with `openssl pkey -in {file} -out KEY`, and let its owner alone read the new file"

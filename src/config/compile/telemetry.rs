@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{CompileContext, listener, numbers};
 use crate::config::doc_path::DocPath;
@@ -71,7 +72,7 @@ pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<AdminConfig>
     let time = numbers::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
     let address = admin_address(ctx, &path.key("address"), raw, &written.address, token.is_some())?;
     let token = match token {
-        Some(token) => Some(token?),
+        Some(token) => Some(Arc::new(token?)),
         None => None,
     };
     Some(AdminConfig { address, token, connections, time })
