@@ -120,7 +120,7 @@ mod tests {
             "- **`upstreams.NAME.timeouts.connect`** (duration; default `2s`)",
             "- **`routes[].match.host`** (text, or a list of them;",
             "- **`listeners[].tls.certificates[].key`** (text; required)",
-            "- **`admin.token`** (a secret: `{env: NAME}` or `{file: PATH}`; optional)",
+            "- **`admin.token`** (a secret: `{env: NAME}` or `{file: PATH}`; optional; at least `16 characters`)",
         ] {
             assert!(page.contains(field), "no {field}");
         }

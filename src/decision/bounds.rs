@@ -19,8 +19,8 @@
 //! From the row come the field of the file and its place in `conf/schema.json` (`config::raw::bounds`, `config::raw::route`), the
 //! check of its range (`config::compile::bounds`), the compiled value ([`Bounds`], [`RouteBounds`]), the line of `portcullis
 //! diff` (`config::diff::bounds`: more of a duration, size or count is weaker, and less of a rate), and the label of
-//! `portcullis_bound_hits_total`. To add a bound: its row, the place that enforces it, a test of that place, and
-//! `portcullis schema > conf/schema.json`.
+//! `portcullis_bound_hits_total`. To add a bound: its row, the place that enforces it, a test of that place,
+//! `portcullis schema > conf/schema.json` and `portcullis reference > conf/reference.md`.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
