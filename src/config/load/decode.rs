@@ -186,15 +186,12 @@ impl<'a> Decoder<'a> {
     /// Reports the mistake at `steps`, unless it is a consequence of another one, and removes the value from the document.
     fn mistake(&mut self, steps: Vec<PathStep>, message: &str) {
         let parent = self.written(&steps);
-        let secrecy = match secrecy(&parent.0) {
-            Secrecy::Open if self.concealed => Secrecy::Above,
-            secrecy => secrecy,
-        };
+        let secrecy = self.secrecy(&parent.0);
         if let Secrecy::Secret(field) = secrecy {
             return self.wrong_secret(&steps, field);
         }
         match serde_message::read(message, if secrecy == Secrecy::Open { Found::Shown } else { Found::Concealed }) {
-            ShapeError::UnknownField { field, expected } => self.unknown_field(steps, field, &expected, secrecy),
+            ShapeError::UnknownField { field, expected } => self.unknown_field(steps, field, &expected),
             ShapeError::MissingField { field } => self.missing_field(&steps, parent, field),
             ShapeError::UnknownVariant { word, expected } => {
                 let chosen = find(&mut self.document, &steps).and_then(|value| value.get(&word));
@@ -212,14 +209,22 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn unknown_field(&mut self, mut steps: Vec<PathStep>, field: String, expected: &[String], secrecy: Secrecy<'_>) {
+    fn secrecy<'p>(&self, path: &'p str) -> Secrecy<'p> {
+        match secrecy(path) {
+            Secrecy::Open if self.concealed => Secrecy::Above,
+            secrecy => secrecy,
+        }
+    }
+
+    fn unknown_field(&mut self, mut steps: Vec<PathStep>, field: String, expected: &[String]) {
         if steps.last() != Some(&PathStep::Key(field.clone())) {
             steps.push(PathStep::Key(field.clone()));
         }
         let (path, parent) = (self.written(&steps), self.written(&steps[..steps.len() - 1]));
         let place = self.places.find_key(&path.0);
         // A key without a value, as in `{hunter2}`, is more likely a value that lacks its field.
-        if secrecy == Secrecy::Above && find(&mut self.document, &steps).is_none_or(|value| value.is_null()) {
+        let holds_secrets = self.secrecy(&parent.0) == Secrecy::Above;
+        if holds_secrets && find(&mut self.document, &steps).is_none_or(|value| value.is_null()) {
             self.report(place, parent.0, "unknown_field", concealed_name(expected), None);
             return self.remove(&steps);
         }

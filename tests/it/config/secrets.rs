@@ -49,9 +49,9 @@ const SOURCES: &[&str] = &[
     "{file: <mark>}",
     "{file: \"<mark>/<mark>\"}",
     "{<mark>: 1, <mark>: 2}",
-    "${<mark>}",
+    "\"${<mark>}\"",
     "\"a${<mark>}b\"",
-    "${MARK_IN_THE_ENVIRONMENT}",
+    "\"${MARK_IN_THE_ENVIRONMENT}\"",
     "!<mark> x",
     "<number>",
     "[<number>]",
@@ -68,7 +68,7 @@ const TEXTS: &[&str] = &[
     "<number>",
     "[<number>]",
     "{<mark>: 1, <mark>: 2}",
-    "${<mark>}",
+    "\"${<mark>}\"",
     "\"-----BEGIN PRIVATE KEY-----\\n<mark>\\n-----END PRIVATE KEY-----\"",
 ];
 
