@@ -52,7 +52,7 @@ pub enum AdminAuth {
     /// Not at all: it may only read.
     None,
     /// By this token.
-    Token(Secret<Vec<u8>>),
+    Token(Arc<Secret<Vec<u8>>>),
     /// By the credentials of its process: only the gateway's own user and root reach the control socket.
     PeerCredentials,
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn guarded() -> AdminHandler {
-        AdminHandler { auth: AdminAuth::Token(Secret::new(b"0123456789abcdef".to_vec())), ..admin() }
+        AdminHandler { auth: AdminAuth::Token(Arc::new(Secret::new(b"0123456789abcdef".to_vec()))), ..admin() }
     }
 
     fn ask_with(admin: &AdminHandler, path: &str, authorization: &[&str]) -> Response<Bytes> {

@@ -12,6 +12,7 @@ pub mod health;
 pub mod http;
 pub mod keys;
 pub mod output;
+pub mod reference;
 pub mod reload;
 pub mod rollout;
 pub mod run;
@@ -52,6 +53,7 @@ fn dispatch(command: CliCommand, printer: &mut Printer) -> ExitStatus {
         CliCommand::Explain(args) => explain::explain(&args, printer),
         CliCommand::Health(args) => health::health(&args, printer),
         CliCommand::Keys(args) => keys::keys(args, printer),
+        CliCommand::Reference => reference::reference(printer),
         CliCommand::Reload(args) => reload::reload(&args, printer),
         CliCommand::Rollback(args) => rollout::rollback(&args, printer),
         CliCommand::Rollout(args) => rollout::rollout(&args, printer),

@@ -12,7 +12,9 @@ pub mod inputs;
 pub mod load;
 pub mod log_template;
 pub mod raw;
+pub mod reference;
 pub mod schema;
+mod shown;
 pub mod snapshot;
 pub mod store;
 

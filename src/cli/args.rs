@@ -29,6 +29,8 @@ pub enum CliCommand {
     Health(super::health::HealthArgs),
     /// Make API keys.
     Keys(super::keys::KeysArgs),
+    /// Print every field of the configuration, as a page for people.
+    Reference,
     /// Make a running gateway read its configuration again.
     Reload(super::reload::ReloadArgs),
     /// Make a running gateway serve a configuration again that was in force before.

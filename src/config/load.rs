@@ -9,11 +9,13 @@ mod file;
 mod merge;
 mod report;
 mod scan;
+mod secret_fields;
 mod serde_message;
 mod source_map;
 mod system;
 mod values;
 mod variables;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ use serde_json::Value;
 
 use super::environment::Environment;
 use super::raw;
-use crate::diagnostics::{Diagnostic, Place};
+use crate::diagnostics::{Diagnostic, Place, Severity};
 use file::ParsedFile;
 use report::{file_error, start_of};
 
@@ -112,6 +114,28 @@ pub(super) fn load_list<T: DeserializeOwned>(name: &str, content: &[u8]) -> Resu
     }
 }
 
+/// Reads `content` as the file `name`, which holds one mapping with secrets, or with what stands for them: no value of it is
+/// shown. Variables are not put in.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn load_secret_mapping<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, Vec<Diagnostic>> {
+    let (parsed, mut diagnostics) = file::read(name, content);
+    let Some((value, node)) = parsed else { return Err(diagnostics) };
+    if !value.is_object() {
+        diagnostics.push(file_error(
+            start_of(name),
+            "invalid_value",
+            "the file holds something else than a mapping".into(),
+        ));
+        return Err(diagnostics);
+    }
+    match decode::decode_concealed(value, SourceMap::new(&node), &mut diagnostics) {
+        Some(decode::Decoded { config, .. }) if diagnostics.is_empty() => Ok(config),
+        _ => Err(diagnostics),
+    }
+}
+
 /// The files of a configuration, in the order of merging.
 fn files(path: &str, environment: &dyn Environment) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut names = match environment.list_dir(path) {
@@ -144,8 +168,14 @@ fn document(
     environment: &dyn Environment,
 ) -> Result<Document, Vec<Diagnostic>> {
     let places = SourceMap::new(&part.node);
-    let unset = variables::expand(&mut part.value, &places, environment, &mut diagnostics);
-    match decode::decode(part.value, places, unset, &mut diagnostics) {
+    let mut failed = variables::expand(&mut part.value, &places, environment, &mut diagnostics);
+    for path in secret_fields::take_lists_out(&mut part.value) {
+        let (code, severity) = ("invalid_value", Severity::Error);
+        let (place, message) = (places.find(&path.0), "expected a mapping, found a list".to_owned());
+        diagnostics.push(Diagnostic { code, severity, place, path: path.0.clone(), message, help: None });
+        failed.push(path.0);
+    }
+    match decode::decode(part.value, places, failed, &mut diagnostics) {
         Some(decode::Decoded { config, places, lacking }) => Ok(Document { config, places, diagnostics, lacking }),
         None => Err(diagnostics),
     }

@@ -10,6 +10,7 @@ pub mod dns;
 pub mod limit;
 pub mod listener;
 pub mod matching;
+mod peeked_map;
 pub mod request;
 pub mod response;
 pub mod retries;

@@ -159,7 +159,7 @@ pub struct StickyConfig {
     /// The cookie.
     pub cookie: sticky::Sticky,
     /// What it is signed with. `None`: the process's own key.
-    pub key: Option<Secret<Vec<u8>>>,
+    pub key: Option<Arc<Secret<Vec<u8>>>>,
 }
 
 /// Its address, as a file names it.
@@ -294,7 +294,7 @@ pub struct ClientCertificate {
     /// The client's own certificate first.
     pub chain: Vec<Vec<u8>>,
     /// The key of the first certificate.
-    pub key: Secret<Vec<u8>>,
+    pub key: Arc<Secret<Vec<u8>>>,
 }
 
 impl std::fmt::Debug for ClientCertificate {
@@ -331,7 +331,7 @@ pub struct AdminConfig {
     /// On loopback, unless there is a token.
     pub address: SocketAddr,
     /// What everything but health asks for.
-    pub token: Option<Secret<Vec<u8>>>,
+    pub token: Option<Arc<Secret<Vec<u8>>>>,
     /// Most connections at a time, at least 1.
     pub connections: usize,
     /// For one request and its answer.

@@ -8,8 +8,9 @@
 //!     route type;
 //! ```
 //!
-//! * `type`: `duration`, `size` (bytes) or `count`, or, where `{off: reason}` may stand too, `duration_or_off` or `rate_or_off`
-//!   (bytes a second).
+//! * `type`: `duration`, `size` (bytes) or `count`, or, where `off` may stand too, `duration_or_off`, `size_or_off` (the largest
+//!   number stands for none) or `rate_or_off` (bytes a second). A route that switches off what it inherits gives the reason:
+//!   `{off: reason}`.
 //! * `scope`: what it is counted for: the `process` (which has to be a new one to take a change), the `gateway` (everything
 //!   together), an `address`, a `connection`, a `request`, or a `route` (a request that some route took).
 //! * `metric`: the variant of [`Bound`] that is counted when it bites. Left out where nobody is refused.
@@ -18,8 +19,8 @@
 //! From the row come the field of the file and its place in `conf/schema.json` (`config::raw::bounds`, `config::raw::route`), the
 //! check of its range (`config::compile::bounds`), the compiled value ([`Bounds`], [`RouteBounds`]), the line of `portcullis
 //! diff` (`config::diff::bounds`: more of a duration, size or count is weaker, and less of a rate), and the label of
-//! `portcullis_bound_hits_total`. To add a bound: its row, the place that enforces it, a test of that place, and
-//! `portcullis schema > conf/schema.json`.
+//! `portcullis_bound_hits_total`. To add a bound: its row, the place that enforces it, a test of that place,
+//! `portcullis schema > conf/schema.json` and `portcullis reference > conf/reference.md`.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
@@ -57,6 +58,9 @@ macro_rules! measure {
     (size) => {
         u64
     };
+    (size_or_off) => {
+        u64
+    };
     (count) => {
         u32
     };
@@ -69,6 +73,7 @@ macro_rules! measure {
 macro_rules! value {
     (duration) => { Duration };
     (size) => { u64 };
+    (size_or_off) => { u64 };
     (count) => { u32 };
     (duration_or_off) => { Option<Duration> };
     (rate_or_off) => { Option<NonZeroU64> };
@@ -183,10 +188,15 @@ bounds! {
         // Gateways in a row that were left their default pseudonym count each other.
         passes: count(0..=100) = 5, request, metric Passes;
 
-        /// Request body. Beyond: 413. A route may set its own. Default 10MiB.
-        body: size(ANY_SIZE) = 10 * MIB, route, metric Body,
-            /// Largest request body. Default: `bounds.body`.
-            route size;
+        /// Token of an identity (`jwt`). Beyond: 431 (`token_too_large`), without a look at its signature. The token counts in
+        /// `header_bytes` too. Default 16KiB.
+        // Entra ID lists 150 groups in a token before it refers to another place: 8 to 12 KiB.
+        token: size(1..=HARD_MAX_HEADER_BYTES) = 16 * KIB, request, metric Token;
+
+        /// Request body. Beyond: 413. A route may set its own. `off`: no bound. Default 10MiB.
+        body: size_or_off(ANY_SIZE) = 10 * MIB, route, metric Body,
+            /// Largest request body, or `{off: reason}`. Default: `bounds.body`.
+            route size_or_off;
 
         /// From a connection's beginning (after the TLS handshake) until the first byte of its first request (HTTP/1).
         /// Beyond: the connection is closed. On HTTP/2 the preface is due within `header_time`, and a request within
@@ -206,7 +216,7 @@ bounds! {
             route duration_or_off;
 
         /// Slowest request body. A client that sends less, over the time that the gateway waits for it, is refused (408)
-        /// when it has fallen `body_idle` behind. A route may set its own. `{off: reason}` switches it off. Default
+        /// when it has fallen `body_idle` behind. A route may set its own. `off`: no bound. Default
         /// `500B/s`.
         // A modem brought more; Apache's `mod_reqtimeout` asks for as much.
         body_rate: rate_or_off(ANY_RATE) = bytes_a_second(500), request, metric BodyRate,
@@ -218,8 +228,8 @@ bounds! {
         write_idle: duration(WAIT) = secs(30), request, metric WriteIdle;
 
         /// Slowest answer. A client that takes less, over the time that the gateway waits for it, is cut off when it has
-        /// fallen `write_idle` behind. An HTTP/2 stream must take each 16KiB within `write_idle`. `{off: reason}` switches
-        /// it off. Default `500B/s`.
+        /// fallen `write_idle` behind. An HTTP/2 stream must take each 16KiB within `write_idle`. `off`:
+        /// no bound. Default `500B/s`.
         answer_rate: rate_or_off(ANY_RATE) = bytes_a_second(500), request, metric AnswerRate;
 
         /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.

@@ -168,7 +168,7 @@ fn forwarded(rules: &Policy, raw: &RawRequest<'_>, admitted: &Admitted, counted:
                     .into_vec(),
             }
         }
-        Action::Respond(_) | Action::Redirect(_) => Verdict::Answer,
+        Action::Respond(_) | Action::Redirect(_) | Action::Nothing => Verdict::Answer,
     };
     let principal = permit.principal().cloned();
     finish(rules, &view, Some(*id), principal, counted, verdict, limit_headers(rules, permit))

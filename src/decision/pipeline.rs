@@ -5,7 +5,7 @@
 //!
 //! 1. read: one normal form ([`super::request`])
 //! 2. route: which route takes it ([`super::route`])
-//! 3. the bound on the body, by its `Content-Length`
+//! 3. the refusal of a route that admits nobody; the bound on the body, by its `Content-Length`
 //! 4. address rules, limits before identity, identity, authorization, limits after identity ([`super::access::stages`])
 //! 5. the route's action: a fixed answer, a redirect, or an upstream ([`super::upstream::split`] settles which)
 //!

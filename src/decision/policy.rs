@@ -74,4 +74,6 @@ pub enum Action {
     Respond(response::FixedAnswer),
     /// The client is sent elsewhere.
     Redirect(rewrite::Redirect),
+    /// No request is admitted.
+    Nothing,
 }

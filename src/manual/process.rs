@@ -34,8 +34,9 @@
 //! * Commands come over a socket in a folder that only the owner can access, from processes of that user or root, as the kernel
 //!   reports the peer ([`runtime_folder`](crate::runtime_folder)). The same applies to a process that takes over the listening
 //!   sockets; a new process that fails has no effect ([`handover`](crate::handover)).
-//! * Secrets have a type that neither prints nor serialises ([`secret`](crate::secret)), and query parameters that carry
-//!   credentials are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). A client can't forge a log
+//! * Secrets have a type that neither prints nor serialises, is not copied, and is overwritten when it is dropped
+//!   ([`secret`](crate::secret)). A mistake in a field that holds one is told by its kind, never by its value. Query parameters
+//!   that carry credentials are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). A client can't forge a log
 //!   line or write a very long one.
 //! * Sockets are bound and certificates loaded before anything starts: a process that can't serve exits at once with the
 //!   reason ([`proxy::server::listener::bind`](crate::proxy::server::listener::bind)).
@@ -87,6 +88,8 @@
 //! * `tests/it/address.rs::a_wrong_or_missing_list_changes_nothing_and_is_told`
 //! * `src/decision/access/address/set.rs::a_set_holds_exactly_what_a_scan_finds` (for random ranges)
 //! * `tests/it/config.rs::a_secret_is_never_printed`
+//! * `tests/it/config/secrets.rs::a_secret_in_the_wrong_form_is_never_printed`
+//! * `tests/it/config/secrets.rs::a_running_gateway_never_prints_a_secret_of_a_file_that_it_refuses`
 //! * `tests/it/access.rs::no_credential_is_ever_printed`
 //! * `tests/it/access_log.rs::nobody_can_write_a_line_of_their_own`
 //! * `src/telemetry/access_log/tests.rs::whatever_a_stranger_sends_stays_in_its_line_and_its_quotes` (for random bytes)

@@ -1,5 +1,9 @@
 //! Access: authentication and authorization.
 
+mod deny;
+mod keys;
+mod token;
+
 use serde_json::{Value, json};
 
 use crate::support::{Gateway, Origin, Response, Setup, jwt};

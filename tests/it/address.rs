@@ -61,6 +61,20 @@ fn a_denied_peer_is_disconnected_without_an_answer() {
 }
 
 #[test]
+fn lists_of_others_and_ranges_by_their_ends_are_read() {
+    let list =
+        "; a list of Spamhaus\n192.0.2.0/24 ; SBL1\n198.51.100.7-198.51.100.9\n2001:db8::1 - 2001:db8::ff # ours\n";
+    let gateway =
+        guarded("{ deny: [{ file: <dir>/list.txt }, 203.0.113.1-203.0.113.3] }").file("list.txt", list).start();
+    for denied in ["192.0.2.1", "198.51.100.7", "198.51.100.9", "2001:db8::ff", "203.0.113.2"] {
+        assert_eq!(status_for(&gateway, denied), 403, "{denied}");
+    }
+    for admitted in ["198.51.100.6", "198.51.100.10", "2001:db8::100", "203.0.113.4"] {
+        assert_eq!(status_for(&gateway, admitted), 200, "{admitted}");
+    }
+}
+
+#[test]
 fn where_peers_are_allowed_the_others_are_disconnected() {
     let gateway = Gateway::start(&format!(
         "listeners: [{{ name: main, address: \"<listen>\", addresses: {{ allow: 127.0.0.0/30, deny: 127.0.0.2 }} }}]\n{ROUTES}"

@@ -1,5 +1,8 @@
 //! The configuration file: variables, folders, secrets.
 
+mod language;
+mod secrets;
+
 use std::fs;
 
 use crate::support::gateway::portcullis;

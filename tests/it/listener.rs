@@ -252,6 +252,27 @@ fn a_certificate_that_does_not_load_ends_the_process_at_once_and_is_named() {
 }
 
 #[test]
+fn an_encrypted_key_is_called_encrypted() {
+    let one = Authority::new("root").issue(&["a.test"]);
+    let yaml = format!(
+        "listeners: [{{ name: main, address: \"<listen>\", tls: {{ certificates: [{{ cert: \"<dir>/edge.pem\", key: \
+         \"<dir>/edge.key\" }}] }} }}]\n{ROUTES}"
+    );
+    for (label, headers) in [
+        ("ENCRYPTED PRIVATE KEY", ""),
+        // PKCS#1 and SEC1 as OpenSSL encrypts them: RFC 1421 §4.6.1.1.
+        ("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n"),
+        ("EC PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\r\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\r\n\r\n"),
+    ] {
+        let key = format!("-----BEGIN {label}-----\n{headers}MIIBVAIBADANBgkqhkiG\n-----END {label}-----\n");
+        let output = Setup::new(&yaml).file("edge.pem", &one.cert_pem).file("edge.key", key).output("check", &[]);
+        let words = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{label}: {words}");
+        assert!(words.contains("edge.key` is encrypted") && words.contains("openssl pkey"), "{label}: {words}");
+    }
+}
+
+#[test]
 fn an_idle_connection_is_closed_after_the_keepalive() {
     let gateway = Gateway::start(&format!("bounds: {{ keepalive: 200ms }}\n{ROUTES}"));
     let mut client = gateway.connect();

@@ -15,8 +15,11 @@ use std::sync::Arc;
 use super::{CompileContext, names};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
+use crate::config::raw::units::Count;
 use crate::decision::access::allow::AllowRules;
 use crate::decision::access::{AccessRules, IdentityProvider};
+use crate::decision::bounds::Bounds;
+use crate::decision::outcome::Cause;
 use crate::diagnostics::nearest;
 
 /// The identities by name. `None`: declared, but wrong, and already reported.
@@ -24,7 +27,7 @@ use crate::diagnostics::nearest;
 pub struct Identities(BTreeMap<String, Option<Arc<IdentityProvider>>>);
 
 /// Compiles `identities`.
-pub fn identities(ctx: &mut CompileContext, raw: &raw::Config) -> Identities {
+pub fn identities(ctx: &mut CompileContext, raw: &raw::Config, bounds: &Bounds) -> Identities {
     let path = DocPath::root().key("identities");
     let mut compiled = BTreeMap::new();
     for (name, identity) in &raw.identities.0 {
@@ -36,7 +39,7 @@ pub fn identities(ctx: &mut CompileContext, raw: &raw::Config) -> Identities {
             continue;
         }
         let method = match identity {
-            raw::access::Identity::Jwt(raw) => jwt::compile(ctx, &path.key("jwt"), raw),
+            raw::access::Identity::Jwt(raw) => jwt::compile(ctx, &path.key("jwt"), raw, bounds),
             raw::access::Identity::ApiKey(raw) => api_key::compile(ctx, &path.key("api_key"), name, raw),
         };
         let identity = method.filter(|_| named).map(|(method, mut print)| {
@@ -61,12 +64,31 @@ pub fn access(
                 path,
                 "access_missing",
                 "the route does not say who may use it",
-                "write `access: public` to let everyone in, or `access: { identity: NAME }` with a name from `identities`",
+                "write `access: public` to let everyone in, `access: { identity: NAME }` with a name from `identities`, or `access: deny`",
             );
             None
         }
         Some(raw::access::Access::Public) => Some(AccessRules::Public),
+        Some(raw::access::Access::Deny(status)) => denied(ctx, &path.key("access"), *status).map(AccessRules::Denied),
         Some(raw::access::Access::Identified(raw)) => identified(ctx, &path.key("access"), raw, identities),
+    }
+}
+
+/// The cause of every refusal of a route that admits nobody.
+fn denied(ctx: &mut CompileContext, path: &DocPath, status: Option<Count>) -> Option<Cause> {
+    match status {
+        None | Some(Count(403)) => Some(Cause::RouteDenied),
+        Some(Count(404)) => Some(Cause::RouteHidden),
+        Some(Count(_)) => {
+            let help = "write 403, or 404 for an answer like that to a path without a route";
+            ctx.error_with_help(
+                &path.key("deny").key("status"),
+                "invalid_status",
+                "a route is denied with 403 or 404",
+                help,
+            );
+            None
+        }
     }
 }
 
@@ -108,6 +130,9 @@ fn identified(
 }
 
 fn unknown_identity(ctx: &mut CompileContext, path: &DocPath, name: &str, identities: &Identities) {
+    if ctx.lacks("identities", name) {
+        return;
+    }
     let message = format!("there is no identity `{name}`");
     let known: Vec<&str> = identities.0.keys().map(String::as_str).collect();
     let help = match nearest(name, known.iter().copied()) {

@@ -13,7 +13,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw::address::{AddressSource, Addresses as Written};
 use crate::config::raw::limit::Mode;
 use crate::decision::access::address::list::{self, Mistakes, Parsed};
-use crate::decision::access::address::{AddressRules, Addresses, List, ListId, parse_range};
+use crate::decision::access::address::{AddressRange, AddressRules, Addresses, List, ListId, parse_range};
 use crate::diagnostics::{Place, Severity};
 
 /// The list files that the rules name. Each is read once, however many name it.
@@ -140,7 +140,10 @@ fn addresses(
     for (index, source) in written.iter().enumerate() {
         let path = path.index(index);
         match source {
-            AddressSource::Range(text) => ranges.extend(range(ctx, &path, text)),
+            AddressSource::Range(text) => match AddressRange::parse(text) {
+                Some(range) => ranges.push(range),
+                None => ranges.extend(range(ctx, &path, text).map(AddressRange::from)),
+            },
             AddressSource::File(file) => named.extend(lists.list(ctx, &path.key("file"), file)),
         }
     }
@@ -176,7 +179,7 @@ fn report_mistakes(ctx: &mut CompileContext, path: &DocPath, file: &str, mistake
         if index + 1 == mistakes.told.len() && mistakes.untold > 0 {
             message.push_str(&format!("; {} more lines are wrong", mistakes.untold));
         }
-        let help = "write one address or range a line, such as `10.0.0.0/8`; `#` begins a comment";
+        let help = "write one address or range a line, such as `10.0.0.0/8` or `10.0.0.1-10.0.0.9`; `#` or `;` begins a comment";
         ctx.report_at(Severity::Error, place, path, "invalid_range", message, help.to_owned());
     }
 }

@@ -14,8 +14,7 @@ use crate::decision::bounds::{A_DAY, BoundRanges, Bounds, RouteBounds, with_file
 
 macro_rules! compile_section {
     ($($(#[$doc:meta])* $name:ident: $type:ident, $scope:ident;)*) => {
-        /// The section `bounds`.
-        pub fn bounds(ctx: &mut CompileContext, raw: &raw::Config) -> Bounds {
+        fn section(ctx: &mut CompileContext, raw: &raw::Config) -> Bounds {
             let path = DocPath::root().key("bounds");
             let (written, defaults, ranges) = (&raw.bounds, Bounds::default(), BoundRanges::default());
             Bounds {
@@ -32,11 +31,47 @@ macro_rules! compile_section {
 }
 with_file_bounds!(compile_section);
 
+/// The section `bounds`.
+pub fn bounds(ctx: &mut CompileContext, raw: &raw::Config) -> Bounds {
+    let bounds = section(ctx, raw);
+    if raw.bounds.token.is_some() && bounds.token > bounds.header_bytes {
+        let (token, header) = (Size(bounds.token), Size(bounds.header_bytes));
+        ctx.warning(
+            &DocPath::root().key("bounds").key("token"),
+            "setting_without_effect",
+            format!("a token of {token} does not fit `header_bytes`, which is {header} for all fields together"),
+            "raise `bounds.header_bytes` too, with room for the other fields",
+        );
+    }
+    bounds
+}
+
+/// A route that switches off what it inherits says why.
+macro_rules! require_reason {
+    ($ctx:ident, $path:expr, $written:expr, duration_or_off) => {
+        reason($ctx, $path, $written)
+    };
+    ($ctx:ident, $path:expr, $written:expr, size_or_off) => {
+        reason($ctx, $path, $written)
+    };
+    ($ctx:ident, $path:expr, $written:expr, rate_or_off) => {
+        reason($ctx, $path, $written)
+    };
+}
+
+fn reason<T>(ctx: &mut CompileContext, path: &DocPath, written: Option<&OrOff<T>>) {
+    if matches!(written, Some(OrOff::Off(None))) {
+        let message = "the route switches a bound off that it inherits, and does not say why";
+        ctx.error_with_help(path, "reason_missing", message, "write `{off: reason}`");
+    }
+}
+
 macro_rules! compile_own {
     ($($(#[$doc:meta])* $name:ident: $type:ident;)*) => {
         /// What holds for the requests of `route`, which stands at `path`; the rest is as in `bounds`.
         pub fn of_route(ctx: &mut CompileContext, path: &DocPath, route: &raw::route::Route, bounds: &Bounds) -> RouteBounds {
             let (inherited, ranges) = (RouteBounds::from(bounds), BoundRanges::default());
+            $(require_reason!(ctx, &path.key(stringify!($name)), route.$name.as_ref(), $type);)*
             RouteBounds {
                 $($name: self::$type(
                     ctx,
@@ -100,6 +135,21 @@ fn size(
     let message = format!("the size is not between {} and {}", Size(*range.start()), Size(*range.end()));
     ctx.error(path, "out_of_range", message);
     default
+}
+
+/// The largest number stands for no bound.
+fn size_or_off(
+    ctx: &mut CompileContext,
+    path: &DocPath,
+    written: Option<&OrOff<Size>>,
+    default: u64,
+    range: &RangeInclusive<u64>,
+) -> u64 {
+    match written {
+        None => default,
+        Some(OrOff::Off(_)) => u64::MAX,
+        Some(OrOff::On(bytes)) => size(ctx, path, Some(bytes), default, range),
+    }
 }
 
 fn count(

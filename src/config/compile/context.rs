@@ -9,6 +9,7 @@ use crate::config::doc_path::DocPath;
 use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
 use crate::config::raw::shape::SecretSource;
+use crate::config::shown;
 use crate::decision::request::fields::{FieldName, FieldNames};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
@@ -17,6 +18,8 @@ use crate::secret::Secret;
 pub struct CompileContext<'a> {
     places: &'a SourceMap,
     environment: &'a dyn Environment,
+    /// Paths, as written, that the document lacks because of mistakes which are reported already.
+    lacking: &'a [String],
     diagnostics: Vec<Diagnostic>,
     fields: FieldNames,
 }
@@ -24,7 +27,18 @@ pub struct CompileContext<'a> {
 impl<'a> CompileContext<'a> {
     /// Nothing is reported yet; `places` tell where things stand in the files.
     pub fn new(places: &'a SourceMap, environment: &'a dyn Environment) -> Self {
-        CompileContext { places, environment, diagnostics: Vec::new(), fields: FieldNames::default() }
+        CompileContext { places, environment, lacking: &[], diagnostics: Vec::new(), fields: FieldNames::default() }
+    }
+
+    /// The document lacks the values at these paths, as written, because of mistakes which are reported already.
+    pub fn without(self, lacking: &'a [String]) -> Self {
+        CompileContext { lacking, ..self }
+    }
+
+    /// Whether the thing called `name` in `section` is lacking because of a mistake, so that nobody reports its absence.
+    pub fn lacks(&self, section: &str, name: &str) -> bool {
+        let named = |path: &String| path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) == Some(name);
+        self.lacking.iter().any(|path| path == section || named(path))
     }
 
     /// A name that requests will be asked for.
@@ -114,24 +128,38 @@ impl<'a> CompileContext<'a> {
     /// The content of a file that the configuration names, or a diagnostic at `path`.
     pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         let content = self.environment.read(file);
-        self.readable(path, file, content)
+        self.readable(path, shown::file(file), content)
     }
 
     /// Like [`CompileContext::read_file`] for a file whose changes take effect by themselves, see [`Environment::read_watched`].
     pub fn read_watched_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         let content = self.environment.read_watched(file);
-        self.readable(path, file, content)
+        self.readable(path, shown::file(file), content)
     }
 
-    fn readable(&mut self, path: &DocPath, file: &str, content: io::Result<Vec<u8>>) -> Option<Vec<u8>> {
-        let report = |error| self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}"));
+    /// The content, or a diagnostic; without the file's name, where what is written in its place may be a secret.
+    fn readable(&mut self, path: &DocPath, file: Option<&str>, content: io::Result<Vec<u8>>) -> Option<Vec<u8>> {
+        let report = |error| match file {
+            Some(file) => self.error(path, "file_unreadable", format!("cannot read `{file}`: {error}")),
+            None => self.error_with_help(
+                path,
+                "file_unreadable",
+                format!("cannot read the file: {error}; its name is not shown, since it may be the secret itself"),
+                "write the path of a file that holds it",
+            ),
+        };
         content.map_err(report).ok()
     }
 
     /// Like [`CompileContext::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a
     /// warning. A group that may read is a common way to share a key with a service, and is not.
-    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.read_file(path, file)?;
+    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Secret<Vec<u8>>> {
+        self.read_private_file(path, file, shown::file(file))
+    }
+
+    fn read_private_file(&mut self, path: &DocPath, file: &str, shown: Option<&str>) -> Option<Secret<Vec<u8>>> {
+        let content = self.environment.read(file);
+        let content = Secret::new(self.readable(path, shown, content)?);
         let mode = self.environment.mode(file).unwrap_or(0);
         let (read, write) = (mode & 0o004 != 0, mode & 0o022 != 0);
         if read || write {
@@ -160,20 +188,26 @@ impl<'a> CompileContext<'a> {
             SecretSource::Env(name) => match self.environment.variable(name) {
                 Some(value) => Some(Secret::new(value.into_bytes())),
                 None => {
-                    self.error(
-                        &path.key("env"),
-                        "variable_unset",
-                        format!("the environment variable `{name}` is not set"),
-                    );
+                    let path = path.key("env");
+                    match shown::variable(name) {
+                        Some(name) => {
+                            let message = format!("the environment variable `{name}` is not set");
+                            self.error(&path, "variable_unset", message);
+                        }
+                        None => self.error_with_help(
+                            &path,
+                            "variable_unset",
+                            "the environment variable is not set; its name is not shown, since it may be the secret itself",
+                            "write the name of a variable that holds the secret, such as `{env: APP_SECRET}`",
+                        ),
+                    }
                     None
                 }
             },
             SecretSource::File(file) => {
-                let mut content = self.read_secret_file(&path.key("file"), file)?;
-                while content.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                    content.pop();
-                }
-                Some(Secret::new(content))
+                let path = path.key("file");
+                let content = self.read_private_file(&path, file, shown::secret_file(file))?;
+                Some(content.without_line_feeds())
             }
         }
     }

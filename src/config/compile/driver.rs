@@ -24,7 +24,7 @@ use crate::diagnostics::{Diagnostic, has_errors};
 /// Compiles `document`: a snapshot if nothing is wrong, and every diagnostic (those of loading too) in the order of the
 /// files. Warnings may come with a snapshot.
 pub fn compile(document: &Document, environment: &dyn Environment) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let mut ctx = CompileContext::new(&document.places, environment);
+    let mut ctx = CompileContext::new(&document.places, environment).without(&document.lacking);
     let snapshot = stages(&mut ctx, document);
     let mut found = ctx.into_diagnostics();
     found.retain(|diagnostic| !follows(diagnostic, &document.lacking));
@@ -81,7 +81,7 @@ fn routes(
     }
     names::titles(ctx, &list, raw.routes.iter().map(|route| route.name.as_str()));
 
-    let identities = access::identities(ctx, raw);
+    let identities = access::identities(ctx, raw, bounds);
     let mut limits = limit::LimitCompiler::new(ctx, raw);
     let mut matches = Vec::with_capacity(raw.routes.len());
     let mut places: Vec<(DocPath, Arc<str>)> = Vec::with_capacity(raw.routes.len());
@@ -196,7 +196,7 @@ fn warn_of_unused(ctx: &mut CompileContext, raw: &raw::Config) {
         .iter()
         .filter_map(|route| match &route.access {
             Some(Access::Identified(identified)) => Some(identified.identity.0.iter().map(String::as_str)),
-            Some(Access::Public) | None => None,
+            Some(Access::Public | Access::Deny(_)) | None => None,
         })
         .flatten()
         .collect();
@@ -207,16 +207,13 @@ fn warn_of_unused(ctx: &mut CompileContext, raw: &raw::Config) {
 }
 
 /// Whether `diagnostic` may only exist because the document lacks something that is reported already: it speaks of that
-/// place, of something around or in it, or of a named thing that is lacking.
+/// place, or of something around or in it.
 fn follows(diagnostic: &Diagnostic, lacking: &[String]) -> bool {
     let below = |path: &str, parent: &str| {
         path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     lacking.iter().any(|lacking| {
-        let named = ["upstreams.", "identities."].iter().find_map(|section| lacking.strip_prefix(section));
         let around = !diagnostic.path.is_empty() && below(lacking, &diagnostic.path);
-        around
-            || below(&diagnostic.path, lacking)
-            || named.is_some_and(|name| diagnostic.message.contains(&format!("`{name}`")))
+        around || below(&diagnostic.path, lacking)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{CompileContext, listener, numbers};
 use crate::config::doc_path::DocPath;
@@ -36,21 +37,29 @@ pub fn access_log(ctx: &mut CompileContext, raw: &raw::Config) -> AccessLogConfi
             }
         },
     };
-    let output = match &raw.output {
-        Output::Stdout => LogOutput::Stdout,
-        Output::Off => LogOutput::Off,
-        Output::File(file) => {
-            if file.is_empty() {
-                ctx.error(&path.key("output").key("file"), "invalid_value", "the name of the file is empty");
-            }
-            LogOutput::File(PathBuf::from(file))
+    let output = match (&raw.output, &raw.file) {
+        (Some(_), Some(_)) => {
+            let message = "`file` is short for `output: {file: …}`, and `output` is given too";
+            ctx.error_with_help(&path.key("file"), "output_conflict", message, "write one of them");
+            LogOutput::Stdout
         }
+        (Some(Output::Stdout) | None, None) => LogOutput::Stdout,
+        (Some(Output::Off), None) => LogOutput::Off,
+        (Some(Output::File(file)), None) => log_file(ctx, &path.key("output").key("file"), file),
+        (None, Some(file)) => log_file(ctx, &path.key("file"), file),
     };
     let queue = raw.queue.map_or(defaults::LOG_QUEUE as u64, |count| count.0);
     if !(1..=MAX_QUEUE).contains(&queue) {
         ctx.error(&path.key("queue"), "out_of_range", format!("{queue} is not between 1 and {MAX_QUEUE}"));
     }
     AccessLogConfig { format, output, queue: queue.clamp(1, MAX_QUEUE) as usize }
+}
+
+fn log_file(ctx: &mut CompileContext, path: &DocPath, file: &str) -> LogOutput {
+    if file.is_empty() {
+        ctx.error(path, "invalid_value", "the name of the file is empty");
+    }
+    LogOutput::File(PathBuf::from(file))
 }
 
 /// The admin listener.
@@ -63,7 +72,7 @@ pub fn admin(ctx: &mut CompileContext, raw: &raw::Config) -> Option<AdminConfig>
     let time = numbers::wait(ctx, &path.key("time"), written.time, defaults::ADMIN_TIME);
     let address = admin_address(ctx, &path.key("address"), raw, &written.address, token.is_some())?;
     let token = match token {
-        Some(token) => Some(token?),
+        Some(token) => Some(Arc::new(token?)),
         None => None,
     };
     Some(AdminConfig { address, token, connections, time })

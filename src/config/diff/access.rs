@@ -25,8 +25,11 @@ pub(super) fn access(rules: &AccessRules, facts: &mut ConfigFacts) {
     }
 }
 
-/// What a caller must show, each by what will do. Empty where nothing is asked for.
+/// What a caller must show, each by what will do. Empty where nothing is asked for; where nobody is admitted, nothing will do.
 pub(super) fn demands(rules: &AccessRules) -> Vec<BTreeSet<String>> {
+    if rules.refusal().is_some() {
+        return vec![BTreeSet::new()];
+    }
     let Some(AllowRules { scopes, roles, claims, place: _ }) = rules.allow() else { return Vec::new() };
     let mut demands = vec![rules.providers().iter().map(|identity| format!("identity {}", identity.name)).collect()];
     demands.extend(scopes.iter().map(|scope| [format!("scope {scope}")].into()));

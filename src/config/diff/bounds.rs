@@ -60,6 +60,10 @@ fn size<'f>(facts: &'f mut ConfigFacts, name: &str, most: u64) -> Option<&'f mut
     Some(facts.tell(Effect::Bound, name, Size(most)).guard(Protection::AtMost(most.into())))
 }
 
+fn size_or_off<'f>(facts: &'f mut ConfigFacts, name: &str, most: u64) -> Option<&'f mut ConfigFact> {
+    if most == u64::MAX { None } else { size(facts, name, most) }
+}
+
 fn count<'f>(facts: &'f mut ConfigFacts, name: &str, most: u32) -> Option<&'f mut ConfigFact> {
     Some(facts.most(Effect::Bound, name, most))
 }

@@ -196,6 +196,7 @@ fn destination(action: &Action, whole: &Whole<'_>, facts: &mut ConfigFacts) {
             let words = format!("redirect {} to {}", status.as_u16(), redirect(target, &parameters));
             facts.tell(Effect::Destination, "destination", words);
         }
+        Action::Nothing => {}
     }
 }
 

@@ -17,10 +17,12 @@ use serde_path_to_error::Segment;
 
 use super::merge::{LISTS, NAMED};
 use super::report::MAX_MISTAKES;
-use super::serde_message::{self, ShapeError};
+use super::secret_fields::{Secrecy, SecretField, secrecy};
+use super::serde_message::{self, Found, ShapeError};
 use super::source_map::SourceMap;
+use super::vocabulary;
 use crate::config::doc_path::DocPath;
-use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
+use crate::diagnostics::{Diagnostic, Place, Severity, did_you_mean, nearest};
 
 /// How often decoding may fail: by mistakes, and by the consequences of removals.
 const MAX_ROUNDS: usize = 4 * MAX_MISTAKES;
@@ -39,9 +41,18 @@ pub(super) fn decode<T: DeserializeOwned>(
     failed: Vec<String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Decoded<T>> {
-    let mut decoder = Decoder::new(value, places, failed, diagnostics);
-    let config = decoder.run().ok()?;
-    Some(Decoded { config, places: decoder.places, lacking: decoder.lacking.into_iter().collect() })
+    Decoder::new(value, places, failed, diagnostics).decoded()
+}
+
+/// Like [`decode`] for a document that holds secrets: no value of it is shown.
+pub(super) fn decode_concealed<T: DeserializeOwned>(
+    value: Value,
+    places: SourceMap,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Decoded<T>> {
+    let mut decoder = Decoder::new(value, places, Vec::new(), diagnostics);
+    decoder.concealed = true;
+    decoder.decoded()
 }
 
 struct Decoder<'a> {
@@ -55,6 +66,8 @@ struct Decoder<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
     mistakes: usize,
     rounds: usize,
+    /// Whether no value of the document is shown.
+    concealed: bool,
 }
 
 /// One step into the document.
@@ -70,7 +83,12 @@ struct TooManyMistakes;
 impl<'a> Decoder<'a> {
     fn new(document: Value, places: SourceMap, failed: Vec<String>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         let lacking = failed.into_iter().collect();
-        Decoder { document, offset: None, places, lacking, diagnostics, mistakes: 0, rounds: 0 }
+        Decoder { document, offset: None, places, lacking, diagnostics, mistakes: 0, rounds: 0, concealed: false }
+    }
+
+    fn decoded<T: DeserializeOwned>(mut self) -> Option<Decoded<T>> {
+        let config = self.run().ok()?;
+        Some(Decoded { config, places: self.places, lacking: self.lacking.into_iter().collect() })
     }
 
     fn run<T: DeserializeOwned>(&mut self) -> Result<T, TooManyMistakes> {
@@ -166,52 +184,106 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reports the mistake at `steps`, unless it is a consequence of another one, and removes the value from the document.
-    fn mistake(&mut self, mut steps: Vec<PathStep>, message: &str) {
+    fn mistake(&mut self, steps: Vec<PathStep>, message: &str) {
         let parent = self.written(&steps);
-        match serde_message::read(message) {
-            ShapeError::UnknownField { field, expected } => {
-                if steps.last() != Some(&PathStep::Key(field.clone())) {
-                    steps.push(PathStep::Key(field.clone()));
-                }
-                let path = self.written(&steps);
-                let nearest = nearest(&field, expected.iter().map(String::as_str)).map(str::to_owned);
-                if let Some(nearest) = &nearest {
-                    // The field that was meant is not reported as missing as well.
-                    self.lacking.insert(self.written(&steps[..steps.len() - 1]).key(nearest).0);
-                }
-                let help = match nearest {
-                    Some(nearest) => Some(format!("did you mean `{nearest}`?")),
-                    None if expected.is_empty() => None,
-                    None => Some(format!("the fields here are {}", serde_message::list(&expected))),
-                };
-                let place = self.places.find_key(&path.0);
-                self.report(place, path.0, "unknown_field", format!("unknown field `{field}`"), help);
-                self.remove(&steps);
-            }
-            ShapeError::MissingField { field } => {
-                if !self.lacking.contains(&parent.key(&field).0) {
-                    let place = self.places.find(&parent.0);
-                    let message = format!("the field `{field}` is missing");
-                    let help = (field == "version").then(|| "begin the file with `version: 1`".to_owned());
-                    self.report(place, parent.0.clone(), "missing_field", message, help);
-                }
-                match (&mut self.document, steps.is_empty()) {
-                    // Removing the root would leave nothing to check: the field is added instead.
-                    (Value::Object(root), true) => {
-                        root.insert(field, Value::from(1));
-                    }
-                    _ => self.take_out(&steps, parent.0),
-                }
-            }
-            ShapeError::Invalid { message, help } => {
-                let known = self.lacking.contains(&parent.0) || self.lacks_child(&parent.0);
-                if !known {
-                    let place = self.places.find(&parent.0);
-                    self.report(place, parent.0.clone(), "invalid_value", message, help);
-                }
-                self.take_out(&steps, parent.0);
-            }
+        let secrecy = self.secrecy(&parent.0);
+        if let Secrecy::Secret(field) = secrecy {
+            return self.wrong_secret(&steps, field);
         }
+        match serde_message::read(message, if secrecy == Secrecy::Open { Found::Shown } else { Found::Concealed }) {
+            ShapeError::UnknownField { field, expected } => self.unknown_field(steps, field, &expected),
+            ShapeError::MissingField { field } => self.missing_field(&steps, parent, field),
+            ShapeError::UnknownVariant { word, expected } => {
+                let chosen = find(&mut self.document, &steps).and_then(|value| value.get(&word));
+                let shown = secrecy == Secrecy::Open || chosen.is_some_and(|value| !value.is_null());
+                let help = vocabulary::help(&word, &expected).unwrap_or_else(|| {
+                    let otherwise = format!("the names here are {}", serde_message::list(&expected));
+                    did_you_mean(&word, expected.iter().map(String::as_str), otherwise)
+                });
+                match shown {
+                    true => self.invalid(&steps, parent, format!("`{word}` is not known here"), Some(help)),
+                    false => self.invalid(&steps, parent, concealed_name(&expected), None),
+                }
+            }
+            ShapeError::Invalid { message, help } => self.invalid(&steps, parent, message, help),
+        }
+    }
+
+    fn secrecy<'p>(&self, path: &'p str) -> Secrecy<'p> {
+        match secrecy(path) {
+            Secrecy::Open if self.concealed => Secrecy::Above,
+            secrecy => secrecy,
+        }
+    }
+
+    fn unknown_field(&mut self, mut steps: Vec<PathStep>, field: String, expected: &[String]) {
+        if steps.last() != Some(&PathStep::Key(field.clone())) {
+            steps.push(PathStep::Key(field.clone()));
+        }
+        let (path, parent) = (self.written(&steps), self.written(&steps[..steps.len() - 1]));
+        let place = self.places.find_key(&path.0);
+        // A key without a value, as in `{hunter2}`, is more likely a value that lacks its field.
+        let holds_secrets = self.secrecy(&parent.0) == Secrecy::Above;
+        if holds_secrets && find(&mut self.document, &steps).is_none_or(|value| value.is_null()) {
+            self.report(place, parent.0, "unknown_field", concealed_name(expected), None);
+            return self.remove(&steps);
+        }
+        let nearest = nearest(&field, expected.iter().map(String::as_str));
+        let meant = vocabulary::meant(&field, expected).or(nearest);
+        if let Some(meant) = meant {
+            // The field that was meant is not reported as missing as well.
+            self.lacking.insert(parent.key(meant).0);
+        }
+        let help = match (vocabulary::help(&field, expected), nearest) {
+            (Some(help), _) => Some(help),
+            (None, Some(nearest)) => Some(format!("did you mean `{nearest}`?")),
+            (None, None) if expected.is_empty() => None,
+            (None, None) => Some(format!("the fields here are {}", serde_message::list(expected))),
+        };
+        self.report(place, path.0, "unknown_field", format!("unknown field `{field}`"), help);
+        self.remove(&steps);
+    }
+
+    fn missing_field(&mut self, steps: &[PathStep], parent: DocPath, field: String) {
+        if !self.lacking.contains(&parent.key(&field).0) {
+            let place = self.places.find(&parent.0);
+            let message = format!("the field `{field}` is missing");
+            let help = (field == "version").then(|| "begin the file with `version: 1`".to_owned());
+            self.report(place, parent.0.clone(), "missing_field", message, help);
+        }
+        match (&mut self.document, steps.is_empty()) {
+            // Removing the root would leave nothing to check: the field is added instead.
+            (Value::Object(root), true) => {
+                root.insert(field, Value::from(1));
+            }
+            _ => self.take_out(steps, parent.0),
+        }
+    }
+
+    fn invalid(&mut self, steps: &[PathStep], path: DocPath, message: String, help: Option<String>) {
+        if !self.lacking.contains(&path.0) && !self.lacks_child(&path.0) {
+            let place = self.places.find(&path.0);
+            self.report(place, path.0.clone(), "invalid_value", message, help);
+        }
+        self.take_out(steps, path.0);
+    }
+
+    /// Reports a mistake in the field of a secret, by the kind of what stands there alone.
+    fn wrong_secret(&mut self, steps: &[PathStep], field: SecretField<'_>) {
+        let depth = (0..=steps.len()).find(|&depth| self.written(&steps[..depth]).0 == field.path);
+        let steps = &steps[..depth.unwrap_or(steps.len())];
+        let found = find(&mut self.document, steps).map_or("nothing", |value| kind(value));
+        let path = DocPath(field.path.to_owned());
+        let (message, help) = match field.is_source {
+            true => (
+                format!(
+                    "a secret is kept elsewhere, and this field says where: expected a mapping with `env` or `file`, found {found}"
+                ),
+                Some("write `{env: NAME}` for an environment variable, or `{file: PATH}`".to_owned()),
+            ),
+            false => (format!("expected text, found {found}"), None),
+        };
+        self.invalid(steps, path, message, help);
     }
 
     fn lacks_child(&self, path: &str) -> bool {
@@ -294,6 +366,23 @@ fn parts(value: Value) -> Vec<Value> {
             entries.into_iter().map(|entry| Value::Object(Map::from_iter([entry]))).collect()
         }
         empty => vec![empty],
+    }
+}
+
+/// What is said of a name that may be a secret.
+fn concealed_name(expected: &[String]) -> String {
+    format!("expected {}, found something else, which is not shown: it may be a secret", serde_message::list(expected))
+}
+
+/// What `value` is, without what it says.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping of another form",
     }
 }
 

@@ -9,6 +9,7 @@ use std::mem;
 use serde_json::Value;
 
 use super::file::ParsedFile;
+use super::secret_fields;
 use super::source_map::{NodeChildren, SourceNode};
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Severity};
@@ -73,7 +74,7 @@ fn mapping(
                 severity: Severity::Error,
                 place: node.key.unwrap_or(node.value),
                 message: format!("already set at {}", existing_node.key.as_ref().unwrap_or(&existing_node.value)),
-                path: below.0,
+                path: secret_fields::shown(below.0),
                 help: Some("keep it in one of the two files".to_owned()),
             }),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScanError, Span, Tag};
 
 use super::report::{MAX_MISTAKES, end_of};
+use super::secret_fields::{self, Secrecy, secrecy};
 use super::source_map::{NodeChildren, SourceNode};
 use crate::config::doc_path::DocPath;
 use crate::diagnostics::{Diagnostic, Place, Severity};
@@ -133,9 +134,17 @@ impl Scanner<'_> {
                         entries.push((name, SourceNode { key: Some(key_place), ..node }));
                     }
                     Some(first) => {
-                        let message = format!("the key `{name}` was already given at {first}");
-                        let path = self.innermost().key(&name);
-                        self.report(key_place, &path, "duplicate_key", message);
+                        let first = first.clone();
+                        // The values of both are checked, so that the second hides nothing.
+                        if let Some((_, earlier)) = entries.iter_mut().find(|(earlier, _)| *earlier == name) {
+                            earlier.join(node);
+                        }
+                        let parent = self.innermost();
+                        let message = match secrecy(&parent.0) {
+                            Secrecy::Secret(_) => format!("a key was already given at {first}"),
+                            Secrecy::Open | Secrecy::Above => format!("the key `{name}` was already given at {first}"),
+                        };
+                        self.report(key_place, &parent.key(&name), "duplicate_key", message);
                     }
                 },
             },
@@ -153,9 +162,11 @@ impl Scanner<'_> {
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, place: &Place) {
-        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
+        if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
             let path = self.path();
-            self.report(place.clone(), &path, "yaml_tag", format!("the YAML tag `{tag}` means nothing here"));
+            // The tag is not shown: a secret may begin with `!`.
+            let message = "a value that begins with `!` is a YAML tag, which means nothing here: write text in quotes";
+            self.report(place.clone(), &path, "yaml_tag", message.to_owned());
         }
     }
 
@@ -175,7 +186,8 @@ impl Scanner<'_> {
             return;
         }
         let severity = Severity::Error;
-        self.diagnostics.push(Diagnostic { code, severity, place, path: path.0.clone(), message, help: None });
+        let path = secret_fields::shown(path.0.clone());
+        self.diagnostics.push(Diagnostic { code, severity, place, path, message, help: None });
     }
 
     fn place(&self, span: &Span) -> Place {

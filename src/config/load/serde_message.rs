@@ -1,17 +1,23 @@
 //! serde's error messages, parsed, and worded for someone who writes YAML.
 
-use crate::diagnostics::did_you_mean;
-
 /// A mistake in the shape of the document.
 #[derive(Debug, PartialEq)]
 pub(super) enum ShapeError {
     UnknownField { field: String, expected: Vec<String> },
+    UnknownVariant { word: String, expected: Vec<String> },
     MissingField { field: String },
     Invalid { message: String, help: Option<String> },
 }
 
+/// Whether the value that was found is shown, or its kind alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Shown,
+    Concealed,
+}
+
 /// Reads serde's `message`, whose forms are fixed by the default methods of `serde::de::Error`.
-pub(super) fn read(message: &str) -> ShapeError {
+pub(super) fn read(message: &str, found: Found) -> ShapeError {
     if let Some(rest) = message.strip_prefix("missing field `") {
         return ShapeError::MissingField { field: rest.trim_end_matches('`').to_owned() };
     }
@@ -19,13 +25,11 @@ pub(super) fn read(message: &str) -> ShapeError {
         return ShapeError::UnknownField { field, expected };
     }
     if let Some((word, expected)) = unknown(message, "unknown variant `") {
-        let otherwise = format!("the names here are {}", list(&expected));
-        let help = did_you_mean(&word, expected.iter().map(String::as_str), otherwise);
-        return ShapeError::Invalid { message: format!("`{word}` is not known here"), help: Some(help) };
+        return ShapeError::UnknownVariant { word, expected };
     }
     for prefix in ["invalid type: ", "invalid value: "] {
-        if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
-            return unexpected(found, expected);
+        if let Some((value, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
+            return unexpected(value, expected, found);
         }
     }
     ShapeError::Invalid { message: message.to_owned(), help: None }
@@ -43,7 +47,7 @@ fn unknown(message: &str, prefix: &str) -> Option<(String, Vec<String>)> {
     }
 }
 
-fn unexpected(found: &str, expected: &str) -> ShapeError {
+fn unexpected(found: &str, expected: &str, shown: Found) -> ShapeError {
     let wanted = match expected {
         "a string" | "a borrowed string" => "text",
         "a sequence" => "a list",
@@ -56,6 +60,9 @@ fn unexpected(found: &str, expected: &str) -> ShapeError {
     };
     let (kind, value) = found.split_once(' ').unwrap_or((found, ""));
     let what = match kind {
+        "string" if shown == Found::Concealed => "text".to_owned(),
+        "integer" | "floating" if shown == Found::Concealed => "a number".to_owned(),
+        "boolean" if shown == Found::Concealed => "a boolean".to_owned(),
         "string" => format!("the text `{}`", value.trim_matches('"')),
         "integer" | "floating" => format!("the number {}", value.trim_start_matches("point ")),
         "boolean" => value.to_owned(),
@@ -65,6 +72,9 @@ fn unexpected(found: &str, expected: &str) -> ShapeError {
         _ => found.to_owned(),
     };
     let help = match (wanted, kind) {
+        ("text", "integer" | "floating" | "boolean") if shown == Found::Concealed => {
+            Some("put it in quotes".to_owned())
+        }
         ("text", "integer" | "floating" | "boolean") => {
             let value = value.trim_start_matches("point ").trim_matches('`');
             Some(format!("put it in quotes: `\"{value}\"`"))
@@ -92,7 +102,7 @@ mod tests {
     #[test]
     fn unknown_fields_name_what_is_known() {
         let expected = vec!["timeouts".to_owned(), "tls".to_owned()];
-        let read_as = |message| read(message);
+        let read_as = |message| read(message, Found::Shown);
         assert_eq!(
             read_as("unknown field `timeout`, expected `timeouts` or `tls`"),
             ShapeError::UnknownField { field: "timeout".into(), expected }
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn types_are_named_as_yaml_names_them() {
-        let said = |message| match read(message) {
+        let said = |message| match read(message, Found::Shown) {
             ShapeError::Invalid { message, help } => (message, help.unwrap_or_default()),
             other => panic!("{other:?}"),
         };
@@ -120,5 +130,21 @@ mod tests {
             "expected `true` or `false`, found the text `x`"
         );
         assert_eq!(said("`30` has no unit").0, "`30` has no unit");
+    }
+
+    #[test]
+    fn a_concealed_value_is_told_by_its_kind() {
+        for (found, kind) in
+            [("string \"hunter2\"", "text"), ("integer `2`", "a number"), ("floating point `2.5`", "a number")]
+        {
+            let message = format!("invalid type: {found}, expected a map");
+            let ShapeError::Invalid { message, help } = read(&message, Found::Concealed) else { panic!("{message}") };
+            assert_eq!((message, help), (format!("expected a mapping, found {kind}"), None));
+        }
+        let ShapeError::Invalid { help, .. } = read("invalid type: integer `2`, expected a string", Found::Concealed)
+        else {
+            panic!("another mistake");
+        };
+        assert_eq!(help.as_deref(), Some("put it in quotes"));
     }
 }

@@ -135,6 +135,22 @@ impl SourceNode {
     pub fn leaf(value: Place) -> Self {
         SourceNode { key: None, value, children: NodeChildren::None }
     }
+
+    /// Adds the children of `later`, which stands for the same key, as [`join`](super::values) does with the values.
+    pub fn join(&mut self, later: SourceNode) {
+        match (&mut self.children, later.children) {
+            (NodeChildren::Listed(items), NodeChildren::Listed(more)) => items.extend(more),
+            (NodeChildren::Keyed(entries), NodeChildren::Keyed(more)) => {
+                for (key, node) in more {
+                    match entries.iter_mut().find(|(earlier, _)| *earlier == key) {
+                        Some((_, earlier)) => earlier.join(node),
+                        None => entries.push((key, node)),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

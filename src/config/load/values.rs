@@ -15,7 +15,8 @@ const MAX_MEMORY: usize = 160 << 20;
 /// Estimated memory of a value beside its text, in bytes.
 const VALUE_BYTES: usize = 64;
 
-/// Reads the one document of `text`. Of a key that is given twice, the first counts: the scanner reports it.
+/// Reads the one document of `text`. A key that is given twice is reported by the scanner; so that it hides no other mistake,
+/// lists and mappings that stand behind it are joined, and of other values the first counts.
 pub(super) fn values(text: &str) -> Result<Value, serde_yaml::Error> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
@@ -122,8 +123,31 @@ impl<'de> Visitor<'de> for ValueReader<'_> {
                 }
             };
             let value = mapping.next_value_seed(self)?;
-            entries.entry(key).or_insert(value);
+            match entries.get_mut(&key) {
+                Some(earlier) => join(earlier, value),
+                None => {
+                    entries.insert(key, value);
+                }
+            }
         }
         Ok(Value::Object(entries))
+    }
+}
+
+/// Adds what `later` has to `earlier`, where both are lists or both are mappings.
+fn join(earlier: &mut Value, later: Value) {
+    match (earlier, later) {
+        (Value::Array(items), Value::Array(mut more)) => items.append(&mut more),
+        (Value::Object(entries), Value::Object(more)) => {
+            for (key, value) in more {
+                match entries.get_mut(&key) {
+                    Some(earlier) => join(earlier, value),
+                    None => {
+                        entries.insert(key, value);
+                    }
+                }
+            }
+        }
+        _ => {}
     }
 }

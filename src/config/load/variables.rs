@@ -4,9 +4,11 @@
 
 use serde_json::Value;
 
+use super::secret_fields::{self, Secrecy, secrecy};
 use super::source_map::SourceMap;
 use crate::config::doc_path::DocPath;
 use crate::config::environment::Environment;
+use crate::config::shown;
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// Substitutes the variables in every text of `value`. Returns the paths whose variable was missing.
@@ -50,7 +52,14 @@ impl VariableExpansion<'_> {
     }
 
     fn report(&mut self, path: &DocPath, fault: VariableError) {
+        let in_a_secret = secrecy(&path.0) != Secrecy::Open;
         let (code, message, help) = match fault {
+            VariableError::Unset(name) if in_a_secret && shown::variable(&name).is_none() => (
+                "variable_unset",
+                "an environment variable is not set; its name is not shown, since it may be part of a secret"
+                    .to_owned(),
+                "set it; `$${` stands for a literal `${`".to_owned(),
+            ),
             VariableError::Unset(name) => (
                 "variable_unset",
                 format!("the environment variable `{name}` is not set"),
@@ -67,7 +76,7 @@ impl VariableExpansion<'_> {
             code,
             severity: Severity::Error,
             place: self.places.find(&path.0),
-            path: path.0.clone(),
+            path: secret_fields::shown(path.0.clone()),
             message,
             help: Some(help),
         });

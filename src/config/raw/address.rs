@@ -8,8 +8,8 @@ use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
 
 /// Which client addresses are accepted. `deny` takes precedence over `allow`.
 ///
-/// Each entry is an address (`192.0.2.1`, `2001:db8::1`), a range (`10.0.0.0/8`, `2001:db8::/32`) or a list file
-/// (`{file: PATH}`). An IPv4 client that connects over IPv6 (an IPv4-mapped address) is matched by IPv4 ranges only;
+/// Each entry is an address (`192.0.2.1`, `2001:db8::1`), a range (`10.0.0.0/8`, `10.0.0.1-10.0.0.9`, `2001:db8::/32`)
+/// or a list file (`{file: PATH}`). An IPv4 client that connects over IPv6 (an IPv4-mapped address) is matched by IPv4 ranges only;
 /// IPv6 ranges, `::/0` included, do not match it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ pub enum AddressSource {
 #[derive(PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressFile {
-    /// A file with one address or range a line; `#` begins a comment. At most 16MiB. A changed file is read again
+    /// A file with one address or range a line; `#` or `;` begins a comment. At most 16MiB. A changed file is read again
     /// without a reload, once it has not changed for one second, or after five seconds of changes. If it is missing or
     /// invalid, the previous content stays in force, a warning is logged, and `portcullis_address_list_stale` is 1.
     file: String,

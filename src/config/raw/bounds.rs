@@ -13,6 +13,7 @@ macro_rules! written {
     (duration) => { $crate::config::raw::units::Span };
     (size) => { $crate::config::raw::units::Size };
     (count) => { $crate::config::raw::units::Count };
+    (size_or_off) => { $crate::config::raw::shape::OrOff<$crate::config::raw::units::Size> };
     (duration_or_off) => { $crate::config::raw::shape::OrOff<$crate::config::raw::units::Span> };
     (rate_or_off) => { $crate::config::raw::shape::OrOff<$crate::config::raw::units::Speed> };
 }

@@ -78,6 +78,7 @@ pub struct Certificate {
     /// The chain, beginning with the server's certificate.
     pub cert: String,
     /// The private key, as PKCS#8, PKCS#1 or SEC1.
+    #[schemars(extend("writeOnly" = true))]
     pub key: String,
 }
 

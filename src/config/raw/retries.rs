@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
+use super::shape::{FromWord, OneOrMany, OrNone, WordOrMap, is_default, or_none, word_or_map};
 use super::units::{Count, Rate, Share, Span};
 
 /// `off`, or when requests to an upstream are retried.
@@ -60,7 +60,8 @@ pub struct UpstreamRetries {
     pub backoff: Option<Backoff>,
     /// Time for one attempt, from the choice of the endpoint to the header of its response, without the time in which the client
     /// sends its request. Default: none; `timeouts.response` bounds the time between two reads.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "or_none")]
+    #[schemars(with = "OrNone<Span>")]
     pub try_timeout: Option<Span>,
 }
 

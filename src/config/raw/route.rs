@@ -27,7 +27,8 @@ macro_rules! with_own_bounds {
 }
 
 with_route_bounds! { with_own_bounds {
-/// A set of requests and how they are handled. Exactly one of `upstream`, `respond` and `redirect`.
+/// A set of requests and how they are handled. Exactly one of `upstream`, `respond` and `redirect`; with
+/// `access: deny` it may be left out.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
@@ -40,7 +41,8 @@ pub struct Route {
     /// a proxy in `trusted_proxies`, the address that the proxy announces is checked. Default: all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub addresses: Option<Addresses>,
-    /// Who may use the route. Required; `public` admits every caller.
+    /// Who may use the route. Required; `public` admits every caller, `deny` none: every request gets 403 (`route_denied`),
+    /// or 404 with `{deny: {status: 404}}`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Option<Access>,
     /// Limits in addition to the inherited ones. A limit replaces the inherited limit of the same name.

@@ -2,6 +2,8 @@
 //!
 //! None of them uses serde's `untagged`, which forgets both the place and the cause of a mistake.
 
+mod off;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
@@ -10,6 +12,8 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor, value};
 use serde::ser::{self, Serialize, SerializeMap, Serializer};
+
+pub use off::{Off, OrNone, OrOff, or_none};
 
 /// Whether `value` is what a file says that does not mention it, so that it need not be written.
 pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -73,78 +77,6 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<T>();
         json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
-    }
-}
-
-/// A value, or `{off: reason}`: a protection is never switched off without saying why.
-#[derive(Clone, Debug, PartialEq)]
-pub enum OrOff<T> {
-    /// The protection, with this value.
-    On(T),
-    /// No protection, for this reason.
-    Off(String),
-}
-
-/// A protection that is disabled.
-#[derive(PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Off {
-    /// The reason why the protection is disabled.
-    pub off: String,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OrOffVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OrOffVisitor<T> {
-            type Value = OrOff<T>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a value, or `{off: reason}`")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                if text == "off" {
-                    return self.visit_bool(false);
-                }
-                T::deserialize(value::StrDeserializer::new(text)).map(OrOff::On)
-            }
-            fn visit_u64<E: Error>(self, v: u64) -> Result<Self::Value, E> {
-                T::deserialize(value::U64Deserializer::new(v)).map(OrOff::On)
-            }
-            // YAML 1.1 reads a bare `off` as false.
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-                Err(E::custom("a protection is switched off with the reason why: `{off: reason}`"))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                match Off::deserialize(value::MapAccessDeserializer::new(map))?.off {
-                    reason if reason.trim().is_empty() => Err(A::Error::custom("the reason is empty")),
-                    reason => Ok(OrOff::Off(reason)),
-                }
-            }
-        }
-        deserializer.deserialize_any(OrOffVisitor(PhantomData))
-    }
-}
-
-impl<T: Serialize> Serialize for OrOff<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            OrOff::On(value) => value.serialize(serializer),
-            OrOff::Off(reason) if reason.trim().is_empty() => {
-                Err(ser::Error::custom("a protection is switched off without a reason"))
-            }
-            OrOff::Off(reason) => Off { off: reason.clone() }.serialize(serializer),
-        }
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OrOff<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("OrOff_{}", T::schema_name()).into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let on = generator.subschema_for::<T>();
-        let off = generator.subschema_for::<Off>();
-        json_schema!({ "anyOf": [on, off] })
     }
 }
 
@@ -241,6 +173,7 @@ pub(crate) use word_or_map;
 /// Where a secret is kept. The configuration itself never contains a secret.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(extend("writeOnly" = true))]
 pub enum SecretSource {
     /// The name of an environment variable.
     Env(String),
@@ -322,22 +255,5 @@ impl<V: JsonSchema> JsonSchema for Entries<V> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let value = generator.subschema_for::<V>();
         json_schema!({ "type": "object", "additionalProperties": value })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::raw::units::Size;
-
-    #[test]
-    fn a_protection_is_switched_off_only_with_a_reason() {
-        let parse = |text| serde_yaml::from_str::<OrOff<Size>>(text).map_err(|error| error.to_string());
-        assert_eq!(parse("8KiB"), Ok(OrOff::On(Size(8192))));
-        assert_eq!(parse("{off: streams}"), Ok(OrOff::Off("streams".into())));
-        for wrong in ["off", "false", "{off: ''}", "{off: a, on: b}", "[8KiB]"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
-        assert!(parse("off").unwrap_err().contains("{off: reason}"));
     }
 }

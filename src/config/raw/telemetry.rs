@@ -6,21 +6,70 @@ use serde::{Deserialize, Serialize};
 use super::shape::{FromWord, SecretSource, WordOrMap, is_default, word_or_map};
 use super::units::{Count, Span};
 
+/// The access log: one line for each request. `off` and `stdout` are short for an `output` alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccessLog {
+    /// The format of a line.
+    pub format: Format,
+    /// Where the lines are written. Default: standard output.
+    pub output: Option<Output>,
+    /// Short for `output: {file: …}`.
+    pub file: Option<String>,
+    /// Number of lines that may wait to be written.
+    pub queue: Option<Count>,
+}
+
 /// The access log: one line for each request.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AccessLog {
+pub struct AccessLogSettings {
     /// The format of a line: `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub format: Format,
+    format: Format,
     /// Where the lines are written: `stdout` (default), `off`, or `{file: PATH}`. A file is reopened on SIGUSR1.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub output: Output,
+    output: Option<Output>,
+    /// Short for `output: {file: PATH}`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    file: Option<String>,
     /// Number of lines that may wait to be written. Further lines are dropped and counted. 1 to 1,048,576; default
     /// 8192.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub queue: Option<Count>,
+    queue: Option<Count>,
 }
+
+impl FromWord for AccessLog {
+    const EXPECTING: &'static str = "`off`, `stdout`, or a mapping such as `{file: PATH}`";
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "off" | "none" => Ok(AccessLog { output: Some(Output::Off), ..AccessLog::default() }),
+            "stdout" => Ok(AccessLog { output: Some(Output::Stdout), ..AccessLog::default() }),
+            _ => Err(format!("unknown output `{word}`, expected {}", Self::EXPECTING)),
+        }
+    }
+    fn word_schema() -> Schema {
+        json_schema!({ "enum": ["off", "none", "stdout", false] })
+    }
+}
+
+impl From<AccessLogSettings> for AccessLog {
+    fn from(form: AccessLogSettings) -> Self {
+        AccessLog { format: form.format, output: form.output, file: form.file, queue: form.queue }
+    }
+}
+
+impl From<&AccessLog> for WordOrMap<AccessLogSettings> {
+    fn from(value: &AccessLog) -> Self {
+        let AccessLog { format, output, file, queue } = value.clone();
+        match (&format, &output, &file, queue) {
+            (Format::Json, Some(Output::Off), None, None) => WordOrMap::word("off"),
+            (Format::Json, Some(Output::Stdout), None, None) => WordOrMap::word("stdout"),
+            _ => WordOrMap::Map(AccessLogSettings { format, output, file, queue }),
+        }
+    }
+}
+
+word_or_map!(AccessLog, AccessLogSettings);
 
 /// The format of a line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,10 +124,9 @@ impl From<&Format> for WordOrMap<Template> {
 word_or_map!(Format, Template);
 
 /// Where the lines are written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Standard output.
-    #[default]
     Stdout,
     /// No access log.
     Off,
@@ -99,12 +147,12 @@ impl FromWord for Output {
     fn from_word(word: &str) -> Result<Self, String> {
         match word {
             "stdout" => Ok(Output::Stdout),
-            "off" => Ok(Output::Off),
+            "off" | "none" => Ok(Output::Off),
             _ => Err(format!("unknown output `{word}`, expected {}", Self::EXPECTING)),
         }
     }
     fn word_schema() -> Schema {
-        json_schema!({ "enum": ["stdout", "off", false] })
+        json_schema!({ "enum": ["stdout", "off", "none", false] })
     }
 }
 

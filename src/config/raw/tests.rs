@@ -208,8 +208,8 @@ fn what_no_file_can_say_is_refused_with_its_path() {
     assert_eq!(refusal(&config), "response_headers.set: the key `A` stands twice in one mapping");
 
     let mut config = Config::default();
-    config.bounds.body_rate = Some(OrOff::Off(" ".into()));
-    assert_eq!(refusal(&config), "bounds.body_rate: a protection is switched off without a reason");
+    config.bounds.body_rate = Some(OrOff::Off(Some(" ".into())));
+    assert_eq!(refusal(&config), "bounds.body_rate: a protection is switched off with an empty reason");
 
     assert!(refusal(&Config { version: Version(2), ..Config::default() }).starts_with("version: "));
     let trusted_proxies = vec![String::new(); 2 << 20];

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::retries::Retries;
-use super::shape::{FromWord, OneOrMany, WordOrMap, is_default, word_or_map};
+use super::shape::{FromWord, OneOrMany, OrNone, WordOrMap, is_default, or_none, word_or_map};
 use super::units::{Count, Span};
 pub use source::{EndpointFile, EndpointSource, Services};
 
@@ -37,7 +37,8 @@ pub struct Upstream {
     /// endpoint that is added by the file or by DNS while the upstream is in use, that becomes healthy, or that returns
     /// from ejection or draining. `consistent_hash` ignores it, because keys would move twice. Default: none; an
     /// endpoint has its full share at once.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "or_none")]
+    #[schemars(with = "OrNone<Span>")]
     pub slow_start: Option<Span>,
     /// Bounds on concurrent requests to the upstream. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -309,7 +310,8 @@ pub struct Timeouts {
     pub idle_unsafe: Option<Span>,
     /// Time from the first attempt to the header of the response, over all attempts and the delays between them, without the
     /// time in which the client sends its request. Beyond: 504. Default: none; each attempt is bounded by `connect`, `response` and `retries.try_timeout`.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "or_none")]
+    #[schemars(with = "OrNone<Span>")]
     pub request: Option<Span>,
 }
 

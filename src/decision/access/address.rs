@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::decision::outcome::{Cause, Denial};
 use crate::diagnostics::Place;
-pub use set::{AddressSet, parse_range};
+pub use set::{AddressRange, AddressSet, parse_range};
 
 /// Index into [`crate::decision::policy::Policy::address_lists`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -19,7 +19,9 @@ use crate::decision::request::fields::{FieldName, Fields};
 /// One method of identification, compiled for one identity provider.
 pub(super) trait Authenticator: Sized {
     /// The longest credential in bytes whose verification is remembered. 0: verifying costs no more than remembering.
-    const LONGEST_REMEMBERED: usize = 0;
+    fn longest_remembered(&self) -> usize {
+        0
+    }
 
     /// The field that carries the credential.
     fn field(&self) -> &FieldName;

@@ -4,6 +4,7 @@
 //! key, never merely what the token says; issuer, audience and expiry are always checked.
 
 mod challenge;
+pub mod key_set;
 pub mod keys;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use crate::decision::request::fields::{AUTHORIZATION, FieldName, Fields};
 use keys::VerificationKey;
 use token::{algorithm_refused, excerpt, malformed};
 
-pub use token::{MAX_TOKEN_BYTES, Token};
+pub use token::Token;
 
 /// How a token is read and checked.
 pub struct JwtRules {
@@ -36,6 +37,8 @@ pub struct JwtRules {
     /// Never empty; never mixes shared-secret and public-key algorithms.
     pub algorithms: Vec<Algorithm>,
     pub keys: Vec<VerificationKey>,
+    /// The longest token that is looked at, in bytes.
+    pub longest: u64,
     /// Seconds.
     pub leeway: u64,
     /// `None`: `Authorization: Bearer`.
@@ -46,7 +49,9 @@ pub struct JwtRules {
 }
 
 impl Authenticator for JwtRules {
-    const LONGEST_REMEMBERED: usize = MAX_TOKEN_BYTES;
+    fn longest_remembered(&self) -> usize {
+        usize::try_from(self.longest).unwrap_or(usize::MAX)
+    }
 
     fn field(&self) -> &FieldName {
         self.header.as_ref().unwrap_or(&AUTHORIZATION)
@@ -72,9 +77,10 @@ impl Authenticator for JwtRules {
         credential: &[u8],
         now: SystemTime,
     ) -> Result<Arc<Principal>, Denial> {
-        let token = Token::parse(credential)?;
         let mut candidates = peers.clone();
         let mut issuer = candidates.next().expect("BUG: a provider is its own peer");
+        issuer.rules.check_length(credential)?;
+        let token = Token::parse(credential)?;
         if candidates.next().is_some()
             && let Some(named) = token.unverified_issuer()
             && let Some(peer) = peers.into_iter().find(|peer| peer.rules.issuer == named)
@@ -118,6 +124,8 @@ impl Authenticator for JwtRules {
             client_ids,
             algorithms,
             keys,
+            // One bound for all, which `diff` tells as such.
+            longest: _,
             leeway,
             header: _,
             principal_claim,
@@ -205,6 +213,14 @@ impl JwtRules {
             Some(end) if now >= end => Err(Denial::new(Cause::TokenExpired, "the token has expired (`exp`)")),
             _ => Ok(()),
         }
+    }
+
+    fn check_length(&self, token: &[u8]) -> Result<(), Denial> {
+        if token.len() as u64 <= self.longest {
+            return Ok(());
+        }
+        let detail = format!("the token has {} bytes, more than the {} of `bounds.token`", token.len(), self.longest);
+        Err(Denial::new(Cause::TokenTooLarge, detail))
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), Denial> {

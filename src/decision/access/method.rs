@@ -50,7 +50,7 @@ macro_rules! methods {
             }
 
             pub(super) fn longest_remembered(&self) -> usize {
-                match self { $(IdentificationMethod::$method(_) => $rules::LONGEST_REMEMBERED,)* }
+                match self { $(IdentificationMethod::$method(rules) => rules.longest_remembered(),)* }
             }
 
             pub(super) fn presented<'a>(&self, fields: Fields<'a>) -> Presented<'a> {

@@ -8,12 +8,15 @@ use http::HeaderName;
 use super::allow::AllowRules;
 use super::identification::Identification;
 use super::method::IdentityProvider;
+use crate::decision::outcome::{Cause, Denial};
 
 /// Who may use a route.
 #[derive(Debug)]
 pub enum AccessRules {
     /// Everyone.
     Public,
+    /// Nobody, for this cause.
+    Denied(Cause),
     /// Only callers that some identity provider recognises.
     Identified(Box<Identification>),
 }
@@ -41,15 +44,23 @@ impl AccessRules {
     /// The identity providers that may recognise a caller, in the order in which they are tried. Empty for public routes.
     pub fn providers(&self) -> &[Arc<IdentityProvider>] {
         match self {
-            AccessRules::Public => &[],
+            AccessRules::Public | AccessRules::Denied(_) => &[],
             AccessRules::Identified(rules) => &rules.providers,
         }
     }
 
-    /// What a recognised caller must have. `None` for public routes.
+    /// The refusal of every request, where nobody is admitted.
+    pub fn refusal(&self) -> Option<Denial> {
+        match self {
+            AccessRules::Denied(cause) => Some(Denial::new(*cause, "the route admits nobody (`access: deny`)")),
+            AccessRules::Public | AccessRules::Identified(_) => None,
+        }
+    }
+
+    /// What a recognised caller must have. `None` where nobody is recognised.
     pub fn allow(&self) -> Option<&AllowRules> {
         match self {
-            AccessRules::Public => None,
+            AccessRules::Public | AccessRules::Denied(_) => None,
             AccessRules::Identified(rules) => Some(&rules.allow),
         }
     }
@@ -58,7 +69,11 @@ impl AccessRules {
 /// For `diff`.
 impl fmt::Display for AccessRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AccessRules::Identified(rules) = self else { return f.write_str("public") };
+        let rules = match self {
+            AccessRules::Public => return f.write_str("public"),
+            AccessRules::Denied(cause) => return write!(f, "nobody ({})", cause.status().as_u16()),
+            AccessRules::Identified(rules) => rules,
+        };
         let names: Vec<&str> = rules.providers.iter().map(|provider| &*provider.name).collect();
         write!(f, "{}{}", names.join(" or "), rules.allow)
     }

@@ -103,7 +103,7 @@ impl LimitChecked {
     /// The digest of the token that decides who the caller is, if a token does.
     pub fn token_digest(&self, rules: &AccessRules, fields: Fields<'_>) -> Option<CredentialDigest> {
         match rules {
-            AccessRules::Public => None,
+            AccessRules::Public | AccessRules::Denied(_) => None,
             AccessRules::Identified(rules) => rules.digest(fields),
         }
     }
@@ -112,7 +112,7 @@ impl LimitChecked {
     /// verified before.
     ///
     /// # Errors
-    /// A missing or bad credential, with the challenge of RFC 6750 §3.
+    /// A missing or bad credential, with the challenge of RFC 6750 §3; every request, where nobody is admitted.
     pub fn authenticate(
         self,
         rules: &AccessRules,
@@ -122,6 +122,10 @@ impl LimitChecked {
     ) -> Result<Authenticated, Denial> {
         let (principal, remember) = match rules {
             AccessRules::Public => (None, None),
+            AccessRules::Denied(_) => {
+                let mismatch = || Denial::new(Cause::InternalError, "BUG: a rule that admits nobody has no refusal");
+                return Err(rules.refusal().unwrap_or_else(mismatch));
+            }
             AccessRules::Identified(rules) => {
                 let recognised = rules.identify(fields, remembered, now)?;
                 (Some(recognised.principal), recognised.remember)

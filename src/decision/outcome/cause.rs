@@ -3,7 +3,7 @@
 //! ```text
 //! Name "code" {
 //!     refusal STATUS GrpcStatus "Title",
-//!     proxy "…", bound …, challenge "…",
+//!     shown_as Cause, proxy "…", bound …, challenge "…",
 //!     help "…"
 //! }
 //! ```
@@ -14,6 +14,7 @@
 //! * The HTTP status, and what a gRPC client is told instead. A gRPC client without it takes the HTTP status, by a table that
 //!   knows few and turns the others into UNKNOWN (grpc/doc/http-grpc-status-mapping.md); servers are told not to use that table.
 //! * The title is all that a stranger reads. It says nothing that helps an attacker.
+//! * `shown_as`: the cause that a stranger is told instead.
 //! * `proxy`: the `error` of `Proxy-Status` (RFC 9209 §2.3), for failures beyond the gateway.
 //! * `bound`: the bound that is counted with it.
 //! * `challenge`: the `error` of a `Bearer` challenge (RFC 6750 §3.1), for what is wrong with a token.
@@ -48,6 +49,7 @@ macro_rules! causes {
         $(#[$doc:meta])*
         $name:ident $code:literal {
             $kind:ident $status:literal $grpc:ident $title:literal,
+            $(shown_as $shown:ident,)?
             $(proxy $proxy:literal,)?
             $(bound $bound:ident,)?
             $(challenge $challenge:literal,)?
@@ -70,6 +72,7 @@ macro_rules! causes {
                         status: $status,
                         grpc: GrpcStatus::$grpc,
                         title: $title,
+                        shown: optional!($(Cause::$shown)?),
                         proxy: optional!($($proxy)?),
                         bound: optional!($(Bound::$bound)?),
                         bearer: optional!($(concat!(
@@ -107,6 +110,7 @@ struct Row {
     status: u16,
     grpc: GrpcStatus,
     title: &'static str,
+    shown: Option<Cause>,
     proxy: Option<&'static str>,
     bound: Option<Bound>,
     bearer: Option<&'static str>,
@@ -196,6 +200,18 @@ causes! {
         refusal 405 Unimplemented "Method not allowed",
         help "Routes take this path with other methods only: see `match.methods`."
     }
+    // access
+    /// `access: deny`.
+    RouteDenied "route_denied" {
+        refusal 403 PermissionDenied "Requests to this path are not accepted",
+        help "The route says `access: deny`."
+    }
+    /// `access: {deny: {status: 404}}`.
+    RouteHidden "route_hidden" {
+        refusal 404 Unimplemented "Not found",
+        shown_as RouteNotFound,
+        help "The route says `access: {deny: {status: 404}}`. Its clients are told the same as where no route is."
+    }
     // access: address rules
     AddressDenied "address_denied" {
         refusal 403 PermissionDenied "Requests from this address are not accepted",
@@ -211,6 +227,12 @@ causes! {
         refusal 400 Internal "The request carries more than one credential",
         challenge "invalid_request",
         help "The header with the credential is there more than once, and origins differ in which they take."
+    }
+    TokenTooLarge "token_too_large" {
+        refusal 431 ResourceExhausted "The token is too large",
+        bound Token,
+        challenge "invalid_token",
+        help "Often a list of groups. Have the issuer put fewer claims into it, or raise `bounds.token`, and `bounds.header_bytes` with it."
     }
     TokenMalformed "token_malformed" {
         refusal 401 Unauthenticated "The token is not valid",
@@ -389,6 +411,11 @@ impl Cause {
     /// The title that a stranger may read.
     pub const fn title(self) -> &'static str {
         self.row().title
+    }
+
+    /// The cause that a stranger is told: this one, unless that would tell too much.
+    pub fn shown(self) -> Cause {
+        self.row().shown.unwrap_or(self)
     }
 
     /// Whether a rule of the owner or the form of the request refused it; the rest are failures of the upstream, of the

@@ -66,7 +66,7 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
         }
     }
 
-    /// Read, route, the body's bound and address rules.
+    /// Read, route, the refusal of a route that admits nobody, the body's bound and address rules.
     fn read(&mut self) -> Result<Next, Denial> {
         let Inputs { rules, lists, request: raw, .. } = &self.inputs;
         let mut request = request::read(&rules.read, raw)?;
@@ -82,6 +82,10 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
             }
         };
         let route = rules.route(id);
+        // Before everything that could tell a hidden route from none.
+        if let Some(denial) = route.access.refusal() {
+            return Err(denial);
+        }
         within_body_bound(route, raw.fields)?;
         self.limit_before_identity(check_address(route.addresses.as_deref(), *lists, client)?)
     }
@@ -137,6 +141,7 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
                 let location = redirect.location(&routed.request, &routed.parameters);
                 Next::Reply(permit, ReplyContent::Redirect { status: redirect.status, location })
             }
+            Action::Nothing => return Err(mismatch()),
         })
     }
 

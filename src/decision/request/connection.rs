@@ -19,7 +19,7 @@ pub struct ConnectionFacts {
 /// What the TLS handshake settled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsFacts {
-    /// As the access log writes it: `TLSv1.2`, `TLSv1.3`.
+    /// As the access log writes it: `TLSv1.2`, `TLSv1.3`; `unknown` for a version that no listener offers.
     pub version: &'static str,
     /// The server name that the client asked for (RFC 6066 §3).
     pub sni: Option<Arc<str>>,

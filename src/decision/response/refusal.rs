@@ -22,7 +22,7 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 ///
 /// An owner's page is sent whatever `accept` says, as RFC 9110 §12.4.1 allows: it is the only one there is.
 pub fn refusal_body(rules: &ResponseRules, denial: &Denial, accept: Option<&[u8]>, request_id: &str) -> ResponseBody {
-    let cause = denial.cause;
+    let cause = denial.cause.shown();
     if let Some(page) = rules.pages().find(cause) {
         return page.render(PageValues { cause, request_id });
     }

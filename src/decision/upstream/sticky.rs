@@ -14,7 +14,6 @@ use http::HeaderValue;
 
 use crate::decision::request::cookies::{cookie_value, cookies};
 use crate::decision::request::fields::Fields;
-use crate::secret::Secret;
 
 const ID_BYTES: usize = 8;
 const TAG_BYTES: usize = 16;
@@ -51,7 +50,8 @@ pub enum SameSite {
 /// Makes and reads the cookies of one upstream.
 #[derive(Debug)]
 pub struct Signer {
-    key: Secret<hmac::Key>,
+    /// Its `Debug` names the algorithm alone, and AWS-LC overwrites it when it is dropped.
+    key: hmac::Key,
     upstream: Box<str>,
 }
 
@@ -71,7 +71,7 @@ pub struct StickyCookie {
 impl Signer {
     /// Signs with `key` for the upstream of this name.
     pub fn new(key: &[u8], upstream: &str) -> Self {
-        Signer { key: Secret::new(hmac::Key::new(hmac::HMAC_SHA256, key)), upstream: upstream.into() }
+        Signer { key: hmac::Key::new(hmac::HMAC_SHA256, key), upstream: upstream.into() }
     }
 
     /// The id of the endpoint at `address`.
@@ -132,7 +132,7 @@ impl Signer {
     }
 
     fn tag(&self, what: &[u8], bytes: &[u8]) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(self.key.expose());
+        let mut context = hmac::Context::with_key(&self.key);
         // Each part but the last ends with a byte that it can't hold.
         for part in [what, b"\0", self.upstream.as_bytes(), b"\0", bytes] {
             context.update(part);

@@ -246,7 +246,7 @@ impl<'a> UpstreamContext<'a> {
     pub fn rest_of_split(&self) -> Option<UpstreamId> {
         match &self.route().action {
             Action::Forward { to, .. } => to.instead_of(self.tries.upstream),
-            Action::Respond(_) | Action::Redirect(_) => None,
+            Action::Respond(_) | Action::Redirect(_) | Action::Nothing => None,
         }
     }
 

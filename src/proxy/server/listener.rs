@@ -22,6 +22,7 @@ use pingora::protocols::{SocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
+use rustls::ProtocolVersion;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -212,9 +213,13 @@ async fn establish(
 /// What the handshake of `stream` settled.
 fn tls_facts(stream: &impl Ssl) -> TlsFacts {
     let tls = stream.get_ssl();
-    let version = tls.and_then(|tls| tls.version()).unwrap_or_default();
     TlsFacts {
-        version: if version.ends_with('3') { "TLSv1.3" } else { "TLSv1.2" },
+        version: match tls.and_then(|tls| tls.version()) {
+            version if version == ProtocolVersion::TLSv1_3.as_str() => "TLSv1.3",
+            version if version == ProtocolVersion::TLSv1_2.as_str() => "TLSv1.2",
+            // No listener offers another.
+            _ => "unknown",
+        },
         // Host names have no case (RFC 4343); rules compare them as they are.
         sni: tls.and_then(|tls| tls.server_name()).map(|name| name.to_ascii_lowercase().into()),
         client_certificate: tls.and_then(|tls| tls.peer_certificate_der()).map(Into::into),

@@ -54,7 +54,7 @@ impl MirrorPool {
 pub fn connections(rules: &Policy) -> u64 {
     let copies = rules.routes.iter().filter_map(|route| match &route.action {
         Action::Forward { mirror, .. } => mirror.as_ref().map(|mirror| u64::from(mirror.concurrent)),
-        Action::Respond(_) | Action::Redirect(_) => None,
+        Action::Respond(_) | Action::Redirect(_) | Action::Nothing => None,
     });
     match copies.sum() {
         0 => 0,

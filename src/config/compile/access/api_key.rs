@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::compiled::{Compiled, Fingerprint, header};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
+use crate::config::load::load_secret_mapping;
 use crate::config::raw::access::{ApiKey, ApiKeyEntry, ApiKeyFile, ApiKeys};
 use crate::decision::access::Principal;
 use crate::decision::access::api_key::ApiKeyRules;
@@ -39,15 +40,15 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, name: &str, raw:
         ApiKeys::File(file) => {
             let path = path.key("file");
             let content = ctx.read_trusted_file(&path, file)?;
-            match serde_yaml::from_slice::<ApiKeyFile>(&content) {
+            match load_secret_mapping::<ApiKeyFile>(file, &content) {
                 Ok(read) => principals(ctx, &Source { path, file: Some(file) }, name, &read.keys),
-                Err(error) => {
-                    ctx.error_with_help(
-                        &path,
-                        "api_keys_invalid",
-                        format!("`{file}`: {error}"),
-                        "the file has one list, `keys`, with entries as `portcullis keys new` prints them",
-                    );
+                Err(mut found) => {
+                    for diagnostic in &mut found {
+                        let form = "the file has one list, `keys`, with entries as `portcullis keys new` prints them";
+                        diagnostic.code = "api_keys_invalid";
+                        diagnostic.help.get_or_insert_with(|| form.to_owned());
+                    }
+                    ctx.report_found(&path, found);
                     None
                 }
             }

@@ -10,7 +10,9 @@ use crate::config::doc_path::DocPath;
 use crate::config::raw::access::{Jwt, JwtKeys};
 use crate::config::raw::units::Span;
 use crate::decision::access::jwt::JwtRules;
+use crate::decision::access::jwt::key_set::{UnusableKey, parse_jwks};
 use crate::decision::access::jwt::keys::{self, KeyError, VerificationKey};
+use crate::decision::bounds::Bounds;
 use crate::decision::defaults;
 use crate::diagnostics::nearest;
 
@@ -32,7 +34,7 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
 /// Beyond this, `exp` would mean little.
 const MAX_LEEWAY: Duration = Duration::from_secs(3600);
 
-pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Option<Compiled> {
+pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt, bounds: &Bounds) -> Option<Compiled> {
     let mut print = Fingerprint::default();
     let issuer = not_empty(ctx, &path.key("issuer"), &raw.issuer);
     let audiences = audiences(ctx, path, raw);
@@ -62,6 +64,7 @@ pub(super) fn compile(ctx: &mut CompileContext, path: &DocPath, raw: &Jwt) -> Op
         client_ids: client_ids?,
         algorithms,
         keys,
+        longest: bounds.token,
         leeway: leeway?,
         header: header?,
         principal_claim: principal_claim?,
@@ -158,7 +161,12 @@ fn keys(
             let path = path.key("jwks_file");
             let content = ctx.read_trusted_file(&path, file)?;
             print.add(&content);
-            let set = reported(ctx, &path, "key_set_invalid", file, keys::parse_jwks(&content))?;
+            let set = reported(ctx, &path, "key_set_invalid", file, parse_jwks(&content))?;
+            for UnusableKey { name, reason } in &set.left_out {
+                let help =
+                    "a token that is signed by it is refused; ask the issuer about the key, or remove it from the file";
+                ctx.warning(&path, "key_left_out", format!("`{file}`: {name} is left out: {reason}"), help);
+            }
             if set.has_private {
                 ctx.warning(
                     &path,

@@ -44,7 +44,7 @@ fn compile(identities: &str, access: &str) -> (Option<AccessRules>, Vec<Diagnost
     let access: Option<raw::access::Access> = serde_json::from_value(read(access)).unwrap();
     let (places, world) = (SourceMap::default(), world());
     let mut ctx = CompileContext::new(&places, &world);
-    let identities = super::identities(&mut ctx, &config);
+    let identities = super::identities(&mut ctx, &config, &Bounds::default());
     let rules = super::access(&mut ctx, &DocPath("routes[0]".to_owned()), access.as_ref(), &identities);
     let diagnostics = ctx.into_diagnostics();
     assert_eq!(rules.is_none(), has_errors(&diagnostics), "{diagnostics:?}");
@@ -190,7 +190,7 @@ fn api_keys_are_checked_wherever_they_stand() {
     let twice = format!("{{id: a, hash: '{HASH}'}}, {{id: b, hash: '{HASH}'}}");
     check_key(&list(&twice), "duplicate_api_key", "keys.list[1].hash");
     let found = check_key("keys: {file: typo.yaml}", "api_keys_invalid", "keys.file");
-    assert!(found.message.contains("unknown field `scope`") && found.message.contains("line 2"), "{found}");
+    assert!(found.message.contains("unknown field `scope`") && found.place.line == 2, "{found}");
     check_key("header: Authorization, keys: {file: keys.yaml}", "header_reserved", "header");
 }
 

@@ -48,6 +48,10 @@ fn key(ctx: &mut CompileContext, path: &DocPath, written: &str) -> Option<PageKe
                 did_you_mean(written, known, otherwise),
             );
         }
+        Some(PageKey::Cause(cause)) if cause.shown() != cause => {
+            let message = format!("nobody is told of `{written}`, so this page is never shown");
+            ctx.warning(path, "error_page_unused", message, format!("write the page for `{}`", cause.shown()));
+        }
         Some(PageKey::Status(status)) if Cause::ALL.iter().all(|cause| cause.status() != status) => ctx.warning(
             path,
             "error_page_unused",

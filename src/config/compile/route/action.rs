@@ -7,6 +7,7 @@ use super::{mirror, split};
 use crate::config::compile::CompileContext;
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
+use crate::config::raw::access::Access;
 use crate::config::raw::route::{Redirect, Respond, Rewrite, Route};
 use crate::config::raw::units::Count;
 use crate::decision::policy::Action;
@@ -53,6 +54,7 @@ pub fn action(
     }
     match given.len() {
         1 => compiled.pop().filter(|_| route.upstream.is_some() || (route.rewrite.is_none() && route.mirror.is_none())),
+        0 if matches!(route.access, Some(Access::Deny(_))) => Some(Action::Nothing),
         0 => {
             ctx.error_with_help(path, "action_missing", "the route does not say what happens to its requests", help);
             None

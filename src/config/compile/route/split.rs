@@ -43,6 +43,9 @@ pub(super) fn upstream(ctx: &mut CompileContext, path: &DocPath, name: &str, raw
     if let Some(index) = names.clone().position(|known| known == name) {
         return Some(UpstreamId(index as u32));
     }
+    if ctx.lacks("upstreams", name) {
+        return None;
+    }
     let help = match nearest(name, names.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if names.next().is_none() => {

@@ -11,6 +11,12 @@ pub(super) struct InvalidAddress {
 
 /// The host (an IP address without brackets, or a DNS name in lower case) and the port.
 pub(super) fn parse(text: &str) -> Result<(String, u16), InvalidAddress> {
+    if let Some((_, host)) = text.rsplit_once('@') {
+        return Err(InvalidAddress {
+            message: "an endpoint is an address without a user and a password, which are not shown".to_owned(),
+            help: format!("write `{}` with its port", host.trim_end_matches('/')),
+        });
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let wrong = wrong(text, "an endpoint is an address, not a URL");
         let help = match (scheme, rest.trim_end_matches('/')) {
@@ -110,6 +116,14 @@ mod tests {
         is("Orders.Internal:65535", "orders.internal", 65535);
         is("my_service:80", "my_service", 80);
         is("orders.svc.cluster.local.:80", "orders.svc.cluster.local.", 80);
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        for text in ["http://ann:hunter2@a.example:80/", "ann:hunter2@a.example", "https://ann:hunter2@x@a.example"] {
+            let wrong = parse(text).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("hunter2") && wrong.help.contains("`a.example"), "{wrong:?}");
+        }
     }
 
     #[test]

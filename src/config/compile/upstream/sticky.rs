@@ -1,5 +1,7 @@
 //! StickyConfig sessions.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use crate::config::compile::{CompileContext, numbers};
@@ -55,7 +57,7 @@ pub(super) fn sticky(
             );
             None
         }
-        Some(source) => Some(key(ctx, &path.key("key"), source)?),
+        Some(source) => Some(Arc::new(key(ctx, &path.key("key"), source)?)),
     };
     Some(StickyConfig {
         cookie: sticky::Sticky { name: name?, lifetime, path: cookie_path?, same_site, secure: raw.secure },

@@ -1,5 +1,6 @@
 //! TLS to the endpoints.
 
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use rustls::crypto::aws_lc_rs;
@@ -105,7 +106,7 @@ fn client_certificate(
     match CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()) {
         Ok(_) => Some(ClientCertificate {
             chain: chain.iter().map(|certificate| certificate.to_vec()).collect(),
-            key: Secret::new(key.secret_der().to_vec()),
+            key: Arc::new(Secret::new(key.secret_der().to_vec())),
         }),
         Err(Error::InconsistentKeys(_)) => {
             ctx.error_with_help(

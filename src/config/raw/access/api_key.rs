@@ -41,6 +41,7 @@ pub struct ApiKeyEntry {
     /// The principal that the key identifies.
     pub id: String,
     /// SHA-256 of the key: `sha256:` and 64 hexadecimal digits.
+    #[schemars(extend("writeOnly" = true))]
     pub hash: String,
     /// The scopes of a caller with this key. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::config::raw::shape::{FromWord, WordOrMap, is_default, word_or_map};
+use crate::config::raw::shape::{FromWord, OrNone, WordOrMap, is_default, or_none, word_or_map};
 use crate::config::raw::units::{Count, Share, Span};
 
 /// Whether failing endpoints are excluded for a time (outlier detection).
@@ -106,10 +106,12 @@ word_or_map!(Ejection, EjectionRules);
 pub struct CircuitBreaker {
     /// Concurrent requests to all endpoints together. Beyond: 503 (`upstream_overloaded`). 1 to 10,000,000; default: no
     /// bound.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "or_none")]
+    #[schemars(with = "OrNone<Count>")]
     pub requests: Option<Count>,
     /// Concurrent requests to one endpoint. Beyond: another endpoint is chosen; if all have reached the bound: 503
     /// (`upstream_overloaded`). 1 to 10,000,000; default: no bound.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "or_none")]
+    #[schemars(with = "OrNone<Count>")]
     pub requests_per_endpoint: Option<Count>,
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor, value};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor, value};
 use serde::ser::{Serialize, Serializer};
 
 use super::{Endpoint, WeightedEndpoint};
+use crate::config::raw::peeked_map::PeekedMap;
 use crate::config::raw::shape::FromWord;
 
 /// An entry of `endpoints`.
@@ -53,11 +54,11 @@ impl<'de> Deserialize<'de> for EndpointSource {
             fn visit_str<E: Error>(self, word: &str) -> Result<EndpointSource, E> {
                 Endpoint::from_word(word).map(EndpointSource::Written).map_err(E::custom)
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EndpointSource, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EndpointSource, A::Error> {
                 // Only written endpoints have more than one field, so the first tells which kind it is.
-                let first: Option<String> = map.next_key()?;
-                let kind = first.clone();
-                let form = value::MapAccessDeserializer::new(Begun { first, rest: map });
+                let map = PeekedMap::new(map)?;
+                let kind = map.first().map(str::to_owned);
+                let form = value::MapAccessDeserializer::new(map);
                 match kind.as_deref() {
                     Some("srv") => Services::deserialize(form).map(EndpointSource::Services),
                     Some("file") => EndpointFile::deserialize(form).map(EndpointSource::File),
@@ -66,27 +67,6 @@ impl<'de> Deserialize<'de> for EndpointSource {
             }
         }
         deserializer.deserialize_any(Source)
-    }
-}
-
-/// A mapping whose first key was read already. The values come from the mapping itself, which knows where they stand.
-struct Begun<A> {
-    first: Option<String>,
-    rest: A,
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Begun<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        match self.first.take() {
-            Some(key) => seed.deserialize(value::StringDeserializer::new(key)).map(Some),
-            None => self.rest.next_key_seed(seed),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.rest.next_value_seed(seed)
     }
 }
 

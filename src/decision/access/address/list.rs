@@ -1,10 +1,10 @@
-//! List files: one address or range a line, `#` begins a comment.
+//! List files: one address or range a line; `#` or `;` begins a comment.
 
 use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{AddressSet, parse_range};
+use super::{AddressRange, AddressSet, parse_range};
 
 /// Most mistakes, and most inexact ranges, of one file that are told one by one. Beyond, the file is not a list.
 pub const MAX_TOLD: usize = 20;
@@ -51,7 +51,8 @@ pub struct Mistake {
     text: String,
 }
 
-/// Reads a list file: one address or range a line, `#` begins a comment, blank lines mean nothing.
+/// Reads a list file: one address or range a line, in CIDR notation or by its ends; `#` or `;` begins a comment, and blank lines
+/// mean nothing.
 ///
 /// # Errors
 /// The lines that are neither. Nothing of such a file is used: which half of a list its owner meant is not to be guessed.
@@ -61,22 +62,26 @@ pub fn parse(content: &[u8]) -> Result<Parsed, Mistakes> {
     let mut inexact = Vec::new();
     let mut mistakes = Mistakes { told: Vec::new(), untold: 0 };
     for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
-        let entry = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let entry = line.split(|byte| matches!(byte, b'#' | b';')).next().unwrap_or_default();
         let text = entry.trim_ascii();
         if text.is_empty() {
             continue;
         }
         let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
         let (line, column) = (count(index), count(entry.len() - entry.trim_ascii_start().len()));
-        match std::str::from_utf8(text).ok().and_then(parse_range) {
-            Some(range) => {
+        let written = std::str::from_utf8(text).ok();
+        match (written.and_then(parse_range), written.and_then(AddressRange::parse)) {
+            (Some(range), _) => {
                 if range.trunc() != range && inexact.len() < MAX_TOLD {
                     inexact.push(Inexact { line, column, range });
                 }
-                ranges.push(range);
+                ranges.push(AddressRange::from(range));
             }
-            None if mistakes.told.len() < MAX_TOLD => mistakes.told.push(Mistake { line, column, text: shown(text) }),
-            None => mistakes.untold += 1,
+            (None, Some(range)) => ranges.push(range),
+            (None, None) if mistakes.told.len() < MAX_TOLD => {
+                mistakes.told.push(Mistake { line, column, text: shown(text) })
+            }
+            (None, None) => mistakes.untold += 1,
         }
     }
     match mistakes.told.is_empty() {
@@ -119,6 +124,17 @@ mod tests {
         }
         assert_eq!(parse(b"").unwrap().set, AddressSet::default());
         assert_eq!(parse(b"# nobody\n").unwrap().set, AddressSet::default());
+    }
+
+    #[test]
+    fn lists_of_others_are_read_as_they_are() {
+        let text = "; Spamhaus DROP List 2026/11/30\n1.10.16.0/20 ; SBL256894\n10.0.0.1-10.0.0.9\n 10.1.0.1 - 10.1.0.2 # two\n";
+        let parsed = parse(text.as_bytes()).unwrap();
+        assert_eq!(parsed.set.entries(), 3);
+        for inside in ["1.10.31.255", "10.0.0.9", "10.1.0.2"] {
+            assert!(parsed.set.contains(inside.parse().unwrap()), "{inside}");
+        }
+        assert_eq!(parse(b"10.0.0.9-10.0.0.1").unwrap_err().told.len(), 1);
     }
 
     #[test]

@@ -29,6 +29,33 @@ pub fn parse_range(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
+/// Addresses of one version from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl AddressRange {
+    /// Two addresses with a `-` between them, such as `10.0.0.1-10.0.0.9`. `None` too where the second is below the first.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        let ordered = match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => first <= last,
+            (IpAddr::V6(first), IpAddr::V6(last)) => first <= last,
+            _ => false,
+        };
+        ordered.then_some(AddressRange { first, last })
+    }
+}
+
+impl From<IpNet> for AddressRange {
+    fn from(range: IpNet) -> Self {
+        AddressRange { first: range.network(), last: range.broadcast() }
+    }
+}
+
 impl AddressSet {
     /// Whether `address` is in one of the ranges.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -60,12 +87,17 @@ impl AddressSet {
 
 impl FromIterator<IpNet> for AddressSet {
     fn from_iter<I: IntoIterator<Item = IpNet>>(ranges: I) -> Self {
+        ranges.into_iter().map(AddressRange::from).collect()
+    }
+}
+
+impl FromIterator<AddressRange> for AddressSet {
+    fn from_iter<I: IntoIterator<Item = AddressRange>>(ranges: I) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         let mut entries = 0;
-        for range in ranges {
+        for AddressRange { first, last } in ranges {
             entries += 1;
-            let (first, last) = (range.network(), range.broadcast());
-            // Both ends of a range are mapped, or none: all mapped addresses share their first 96 bits.
+            // All mapped addresses share their first 96 bits: a range with one mapped end is wider, and holds no IPv4 address.
             match (first.to_canonical(), last.to_canonical()) {
                 (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.to_bits(), last.to_bits())),
                 _ => {
@@ -161,6 +193,25 @@ mod tests {
         assert_eq!(set.v4.firsts.len(), 2);
         assert_eq!(set.entries(), 5);
         assert!(has(&set, "10.0.3.255") && !has(&set, "10.0.4.0") && has(&set, "10.0.5.0"));
+    }
+
+    #[test]
+    fn a_range_may_be_written_by_its_ends() {
+        let range = |text| AddressRange::parse(text);
+        let set: AddressSet = ["10.0.0.1-10.0.0.9", "2001:db8::1 - 2001:db8::ff", "::ffff:192.0.2.1-::ffff:192.0.2.2"]
+            .into_iter()
+            .map(|text| range(text).unwrap())
+            .collect();
+        for inside in ["10.0.0.1", "10.0.0.9", "2001:db8::1", "2001:db8::ff", "192.0.2.2"] {
+            assert!(has(&set, inside), "{inside}");
+        }
+        for outside in ["10.0.0.0", "10.0.0.10", "2001:db8::", "2001:db8::100", "192.0.2.3"] {
+            assert!(!has(&set, outside), "{outside}");
+        }
+        assert_eq!(set.ranges().count(), 14);
+        for wrong in ["10.0.0.9-10.0.0.1", "10.0.0.1-::1", "10.0.0.1-", "-", "10.0.0.0/8-10.0.0.9", "a-b", "1-2-3"] {
+            assert_eq!(range(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

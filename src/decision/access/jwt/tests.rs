@@ -1,10 +1,13 @@
+use std::iter;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::testing::{self, Signer, at, claims, now, token};
-use super::keys::{parse_jwks, parse_pem, shared_secret};
+use super::key_set::parse_jwks;
+use super::keys::{parse_pem, shared_secret};
 use super::*;
 
 fn rules(keys: Vec<VerificationKey>, algorithms: &[Algorithm]) -> JwtRules {
@@ -14,6 +17,7 @@ fn rules(keys: Vec<VerificationKey>, algorithms: &[Algorithm]) -> JwtRules {
         client_ids: Vec::new(),
         algorithms: algorithms.to_vec(),
         keys,
+        longest: 1024,
         leeway: 30,
         header: None,
         principal_claim: "sub".to_owned(),
@@ -109,7 +113,6 @@ fn what_is_no_token_is_malformed() {
         format!("{message}.{signature}="),
         format!("{message}.{signature}AAA!"),
         "é.é.é".to_owned(),
-        "a".repeat(MAX_TOKEN_BYTES + 1),
         testing::sign(&format!("{}.!", encode(r#"{"alg":"ES256"}"#)), &Signer::P256),
         testing::sign(&format!("{}.{}", encode(r#"{"alg":"ES256"}"#), encode("[1]")), &Signer::P256),
     ];
@@ -117,6 +120,19 @@ fn what_is_no_token_is_malformed() {
         assert_eq!(cause(&rules, &case), Cause::TokenMalformed, "{case}");
     }
     assert_eq!(Token::parse(b"\xff.a.b").err().map(|denial| denial.cause), Some(Cause::TokenMalformed));
+}
+
+#[test]
+fn a_token_over_the_bound_is_not_looked_at() {
+    let name: Arc<str> = "corp".into();
+    let rules = JwtRules { longest: 4, ..key_set(&[Algorithm::ES256]) };
+    let verify = |token: &[u8]| {
+        let denial =
+            JwtRules::verify(iter::once(()).map(|()| Peer { name: &name, rules: &rules }), token, now()).unwrap_err();
+        denial.cause
+    };
+    assert_eq!((verify(b"....."), verify(b"....")), (Cause::TokenTooLarge, Cause::TokenMalformed));
+    assert_eq!(rules.longest_remembered(), 4);
 }
 
 #[test]
@@ -239,60 +255,91 @@ fn the_scheme_is_bearer_in_any_case() {
     }
 }
 
-fn jwks_error(change: impl Fn(&mut Value)) -> String {
-    let mut set = testing::jwks();
-    change(&mut set);
+/// What is said of a set that can't be used.
+fn jwks_error(set: &Value) -> String {
     parse_jwks(set.to_string().as_bytes()).expect_err("the set must be refused").to_string()
 }
 
+/// What is said of the one key that `change` makes unusable; the others of the set are used.
+fn left_out(change: impl Fn(&mut Value)) -> String {
+    let mut set = testing::jwks();
+    change(&mut set);
+    let read = parse_jwks(set.to_string().as_bytes()).expect("the other keys can be used");
+    let [one] = read.left_out.as_slice() else { panic!("{:?}", read.left_out) };
+    assert_eq!(read.keys.len(), set["keys"].as_array().unwrap().len() - 1);
+    format!("{}: {}", one.name, one.reason)
+}
+
 #[test]
-fn broken_and_weak_keys_are_refused_with_the_reason() {
-    assert!(jwks_error(|set| *set = json!([])).starts_with("not a JSON Web Key Set"));
-    assert!(jwks_error(|set| set["keys"] = json!([])).contains("no key"));
-    assert_eq!(jwks_error(|set| set["keys"][0]["n"] = json!("!")), "keys[0] (`rsa`): `n` is not valid base64url");
+fn broken_and_weak_keys_are_left_out_with_the_reason() {
+    assert_eq!(left_out(|set| set["keys"][0]["n"] = json!("!")), "keys[0] (`rsa`): `n` is not valid base64url");
+    assert_eq!(left_out(|set| set["keys"][0]["n"] = json!(7)), "keys[0] (`rsa`): `n` is not text");
+    assert_eq!(left_out(|set| set["keys"][0]["n"] = Value::Null), "keys[0] (`rsa`): `n` is missing");
     assert_eq!(
-        jwks_error(|set| set["keys"][1]["x"] = json!("AAAA")).as_str(),
+        left_out(|set| set["keys"][1]["x"] = json!("AAAA")).as_str(),
         "keys[1] (`p256`): `x` and `y` must have 32 bytes each"
     );
     assert_eq!(
-        jwks_error(|set| set["keys"][1]["x"] = set["keys"][1]["y"].clone()),
+        left_out(|set| set["keys"][1]["x"] = set["keys"][1]["y"].clone()),
         "keys[1] (`p256`): not a valid P-256 public key"
     );
     assert_eq!(
-        jwks_error(|set| set["keys"][3]["x"] = json!("AAAA")),
+        left_out(|set| set["keys"][3]["x"] = json!("AAAA")),
         "keys[3] (`ed25519`): not a valid Ed25519 public key"
     );
     assert_eq!(
-        jwks_error(|set| set["keys"][0]["alg"] = json!("ES256")),
+        left_out(|set| set["keys"][0]["alg"] = json!("ES256")),
         "keys[0] (`rsa`): `alg` is ES256, which does not fit this key"
     );
     assert_eq!(
-        jwks_error(|set| set["keys"][0]["e"] = json!("AQ")),
+        left_out(|set| set["keys"][0]["e"] = json!("AQ")),
         "keys[0] (`rsa`): the RSA key's exponent is not a sound one"
     );
     let short = URL_SAFE_NO_PAD.encode([0xff; 128]);
     assert_eq!(
-        jwks_error(|set| set["keys"][0]["n"] = json!(short)),
+        left_out(|set| set["keys"][0]["n"] = json!(short)),
         "keys[0] (`rsa`): an RSA key of 1024 bits; 2048 to 8192 are accepted"
     );
-    assert!(jwks_error(|set| set["keys"] = json!(vec![set["keys"][1].clone(); 65])).contains("65 keys"));
-    let weak = json!([{"kty": "oct", "k": URL_SAFE_NO_PAD.encode([1; 31])}]);
-    assert!(jwks_error(|set| set["keys"] = weak.clone()).contains("31 bytes"));
+    let weak = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode([1; 31])});
+    assert!(left_out(|set| set["keys"][0] = weak.clone()).contains("31 bytes"));
+    assert_eq!(left_out(|set| set["keys"][0] = json!("x")), "keys[0]: not a JSON object");
 }
 
 #[test]
-fn keys_for_other_purposes_are_left_out() {
+fn keys_of_unknown_kinds_are_left_out_with_the_reason() {
+    for (member, value) in [("kty", "AKP"), ("crv", "P-521"), ("alg", "ML-DSA-44"), ("use", "wrap")] {
+        let said = left_out(|set| set["keys"][1][member] = json!(value));
+        assert_eq!(said, format!("keys[1] (`p256`): `{member}` is `{value}`, which is not supported"));
+    }
+    assert_eq!(left_out(|set| set["keys"][1]["kty"] = Value::Null), "keys[1] (`p256`): `kty` is missing");
+    assert_eq!(left_out(|set| set["keys"][1]["crv"] = Value::Null), "keys[1] (`p256`): `crv` is missing");
+}
+
+#[test]
+fn a_set_without_a_key_that_can_be_used_is_refused_with_every_reason() {
+    assert!(jwks_error(&json!([])).starts_with("not a JSON Web Key Set"));
+    assert!(jwks_error(&json!({"keys": 7})).starts_with("not a JSON Web Key Set"));
+    assert_eq!(jwks_error(&json!({"keys": []})), "no key in it can verify signatures: the list is empty");
+    let key = testing::jwks()["keys"][1].clone();
+    assert!(jwks_error(&json!({"keys": vec![key.clone(); 65]})).contains("65 keys"));
+    let (mut broken, mut other) = (key.clone(), key);
+    broken["x"] = json!("!");
+    (other["use"], other["kid"]) = (json!("enc"), json!("two"));
+    assert_eq!(
+        jwks_error(&json!({"keys": [broken, other]})),
+        "no key in it can verify signatures: keys[0] (`p256`): `x` is not valid base64url; keys[1] (`two`): it is for encryption"
+    );
+}
+
+#[test]
+fn keys_for_other_purposes_are_passed_over_in_silence() {
     let mut set = testing::jwks();
     set["keys"][0]["use"] = json!("enc");
     set["keys"][1]["key_ops"] = json!(["sign"]);
-    set["keys"][2]["alg"] = json!("ECDH-ES");
-    set["keys"]
-        .as_array_mut()
-        .unwrap()
-        .extend([json!({"kty": "AKP", "alg": "ML-DSA-44"}), json!({"kty": "EC", "crv": "P-521"})]);
-    let keys = parse_jwks(set.to_string().as_bytes()).unwrap();
-    assert_eq!(keys.keys.iter().map(|key| key.id.as_deref()).collect::<Vec<_>>(), [Some("ed25519")]);
-    assert!(!keys.has_private);
+    let set = parse_jwks(set.to_string().as_bytes()).unwrap();
+    assert_eq!(set.keys.iter().map(|key| key.id.as_deref()).collect::<Vec<_>>(), [Some("p384"), Some("ed25519")]);
+    assert_eq!(set.left_out, []);
+    assert!(!set.has_private);
 }
 
 #[test]

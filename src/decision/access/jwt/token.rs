@@ -13,9 +13,6 @@ use serde_json::Value;
 use crate::decision::access::principal::Claims;
 use crate::decision::outcome::{Cause, Denial};
 
-/// The longest token that is looked at, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 8 << 10;
-
 /// A token taken apart. Nothing in it is believed yet.
 pub struct Token<'a> {
     pub(super) algorithm: Algorithm,
@@ -41,9 +38,6 @@ struct JoseHeader<'a> {
 impl<'a> Token<'a> {
     /// Takes a JWS in compact serialization apart (RFC 7515 §7.1).
     pub fn parse(token: &'a [u8]) -> Result<Self, Denial> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(malformed("the token is longer than 8 KiB"));
-        }
         let text = std::str::from_utf8(token).map_err(|_| malformed("the token is not ASCII text"))?;
         let mut parts = text.split('.');
         let (Some(header), Some(payload), Some(signature), None) =

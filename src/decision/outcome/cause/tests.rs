@@ -51,6 +51,18 @@ fn a_call_that_may_have_been_carried_out_invites_no_further_try() {
 }
 
 #[test]
+fn what_is_shown_instead_of_a_cause_differs_in_nothing_that_a_stranger_sees() {
+    let hidden: Vec<_> = Cause::ALL.iter().filter(|cause| cause.shown() != **cause).collect();
+    assert_eq!(hidden, [&Cause::RouteHidden]);
+    for cause in hidden {
+        let (cause, shown) = (*cause, cause.shown());
+        assert_eq!((cause.status(), cause.title()), (shown.status(), shown.title()));
+        assert_eq!(cause.grpc_status(), shown.grpc_status());
+        assert_eq!((cause.proxy_status(), cause.bearer_challenge()), (shown.proxy_status(), shown.bearer_challenge()));
+    }
+}
+
+#[test]
 fn every_help_is_in_sentences() {
     for cause in Cause::ALL {
         assert!(cause.help().ends_with(['.', '?']) && cause.help().len() < 200, "{cause}");
