@@ -170,12 +170,15 @@ impl App {
             warn!("commands cannot reach this process, or it cannot report that it is ready: {e}");
         }
         let manager = process.service_manager.clone();
-        let interval = manager.settings().watchdog_interval().unwrap_or(PULSE);
+        let notified = manager.settings().watchdog_interval();
+        let interval = notified.unwrap_or(PULSE);
         let liveness = Arc::new(Liveness::new(interval * MISSED_PULSES));
         let pulse = liveness.clone();
         let watchdog = Watchdog::new(interval, move || {
             pulse.pulse();
-            manager.watchdog();
+            if notified.is_some() {
+                manager.watchdog();
+            }
         });
         let surroundings = ServerEnvironment {
             control,

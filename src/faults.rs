@@ -4,7 +4,7 @@
 //! has to be armed by the environment variable [`VARIABLE`], so that a test build is no gateway that strangers can break.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
@@ -60,7 +60,10 @@ pub fn panic_at(place: FaultPlace, headers: &HeaderMap) {
 #[inline]
 pub fn stall(headers: &HeaderMap) {
     if is_asked(FaultPlace::Stall, headers) {
-        std::thread::sleep(STALL);
+        let end = Instant::now() + STALL;
+        while let Some(rest) = end.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(rest);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub fn init() {
 /// When the thread can't be started. Lines are then written by those who log, as before.
 pub fn write_in_background() -> io::Result<()> {
     let (queue, writer) = LineQueue::new();
-    writer.start(dropped)?;
+    writer.start(dropped, loss)?;
     let _ = QUEUE.set(queue);
     Ok(())
 }
@@ -51,6 +51,16 @@ pub fn write_in_background() -> io::Result<()> {
 /// Lines that were dropped because what reads standard error stood still.
 pub fn dropped() -> u64 {
     QUEUE.get().map_or(0, LineQueue::dropped)
+}
+
+/// How the log tells of `lost` messages.
+fn loss(lost: u64) -> String {
+    let (now, mut record) = (SystemTime::now(), Record::builder());
+    let record = record.level(Level::Warn).target(module_path!());
+    line(
+        now,
+        &record.args(format_args!("{lost} messages were dropped here, since what reads this log stood still")).build(),
+    )
 }
 
 /// Waits until what was logged so far is written, for `time` at most. To be called before the process ends.

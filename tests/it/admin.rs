@@ -106,8 +106,8 @@ fn labels_never_hold_what_a_client_sends() {
 #[test]
 fn alive_and_ready_while_serving() {
     let gateway = Gateway::start("routes: [{ name: all, access: public, respond: {} }]");
-    client::get(gateway.admin(), "/livez").expect_status(200);
-    assert_eq!(client::get(gateway.admin(), "/readyz").expect_status(200).json()["ready"], true);
+    client::get_by_address(gateway.admin(), "/livez").expect_status(200);
+    assert_eq!(client::get_by_address(gateway.admin(), "/readyz").expect_status(200).json()["ready"], true);
 }
 
 #[test]
@@ -119,10 +119,10 @@ fn not_ready_while_draining() {
     wait::until_true("the request to reach the origin", || origin.count() == 1);
     gateway.signal("TERM");
     wait::until_true("readiness to end", || match Client::try_connect(gateway.admin()) {
-        Ok(_) => client::get(gateway.admin(), "/readyz").status == 503,
+        Ok(_) => client::get_by_address(gateway.admin(), "/readyz").status == 503,
         Err(_) => false,
     });
-    client::get(gateway.admin(), "/livez").expect_status(200);
+    client::get_by_address(gateway.admin(), "/livez").expect_status(200);
     client.read_response().expect_status(200);
     assert_eq!(gateway.wait().code(), Some(0));
 }
@@ -131,12 +131,12 @@ fn not_ready_while_draining() {
 fn its_answers_carry_protective_headers() {
     let gateway = Gateway::start("routes: [{ name: all, access: public, respond: {} }]");
     for path in ["/metrics", "/livez", "/readyz", "/unknown"] {
-        client::get(gateway.admin(), path)
+        client::get_by_address(gateway.admin(), path)
             .expect_header("X-Frame-Options", "DENY")
             .expect_header("X-Content-Type-Options", "nosniff")
             .expect_header("Cache-Control", "no-store");
     }
-    client::get(gateway.admin(), "/unknown").expect_status(404);
+    client::get_by_address(gateway.admin(), "/unknown").expect_status(404);
     Client::connect(gateway.admin()).request("POST", "/livez", &[("Host", "localhost")], b"").expect_status(405);
 }
 
@@ -162,10 +162,12 @@ fn on_other_addresses_metrics_need_the_token_and_health_does_not() {
     wait::until_true("readiness", || {
         Client::try_connect(admin).is_ok_and(|mut client| client.get("/readyz").status == 200)
     });
-    client::get(admin, "/livez").expect_status(200);
+    client::get_by_address(admin, "/livez").expect_status(200);
     let ask =
         |credentials: &str| Client::connect(admin).request("GET", "/metrics", &[("Authorization", credentials)], b"");
-    for answer in [client::get(admin, "/metrics"), client::get(admin, "/"), ask("Bearer wrong"), ask(TOKEN)] {
+    for answer in
+        [client::get_by_address(admin, "/metrics"), client::get_by_address(admin, "/"), ask("Bearer wrong"), ask(TOKEN)]
+    {
         answer
             .expect_status(401)
             .expect_header("WWW-Authenticate", "Bearer")
@@ -201,7 +203,7 @@ fn a_slow_client_of_the_admin_listener_is_closed() {
 fn whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out() {
     let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", connections: 3 }}\n{FIXED}"));
     let mut held: Vec<Client> = (0..20).map(|_| Client::connect(gateway.admin())).collect();
-    client::get(gateway.admin(), "/livez").expect_status(200);
+    client::get_by_address(gateway.admin(), "/livez").expect_status(200);
     assert!(held.iter_mut().take(17).all(Client::is_closed));
     assert!(gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "admin_connections")]) >= 17.0);
 }

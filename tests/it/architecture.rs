@@ -36,6 +36,7 @@ const LAYERS: &[Layer] = &[
             "import",
             "runtime_folder",
             "secret",
+            "signal_mask",
             "telemetry::program_log",
         ],
         why: "a command reads its arguments and calls what does the work",
@@ -73,6 +74,7 @@ const LAYERS: &[Layer] = &[
             "diagnostics",
             "faults",
             "secret",
+            "signal_mask",
             "state",
             "telemetry",
         ],
@@ -99,6 +101,7 @@ const LAYERS: &[Layer] = &[
         why: "sockets change hands without either side's configuration",
     },
     Layer { name: "runtime_folder", may_use: &[], why: "it is a folder with sockets, whoever listens at them" },
+    Layer { name: "signal_mask", may_use: &[], why: "the first instruction needs nothing" },
     Layer { name: "service_manager", may_use: &[], why: "what it is told is a few words" },
     Layer {
         name: "privileges",

@@ -64,9 +64,9 @@ fn readiness_fails_before_the_port_refuses() {
     let mut gateway = before(origin.address(), "drain_notice: 3s, drain: 60s");
     let since = Instant::now();
     gateway.signal("TERM");
-    wait::until_true("readiness to end", || client::get(gateway.admin(), "/readyz").status == 503);
-    assert!(client::get(gateway.admin(), "/readyz").text().contains("draining"));
-    client::get(gateway.admin(), "/livez").expect_status(200);
+    wait::until_true("readiness to end", || client::get_by_address(gateway.admin(), "/readyz").status == 503);
+    assert!(client::get_by_address(gateway.admin(), "/readyz").text().contains("draining"));
+    client::get_by_address(gateway.admin(), "/livez").expect_status(200);
     gateway.get("/still-served").expect_status(200);
     assert_eq!(gateway.metrics().sum("portcullis_draining", &[]), 1.0);
     assert!(!gateway.stderr().contains("listener main closed"), "{}", gateway.stderr());
@@ -80,7 +80,7 @@ fn without_a_notice_the_port_refuses_at_once() {
     let gateway = before(origin.address(), "");
     let _client = ask(&gateway, &origin);
     close(&gateway);
-    assert_eq!(client::get(gateway.admin(), "/readyz").status, 503);
+    assert_eq!(client::get_by_address(gateway.admin(), "/readyz").status, 503);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_process_leaves_when_the_last_request_is_done_and_says_until_then_what_is_
     assert_eq!(metrics.sum("portcullis_requests_in_flight", &[]), 1.0);
     assert_eq!(metrics.sum("portcullis_connections", &[]), 1.0);
     assert!(metrics.sum("portcullis_drain_seconds", &[]) > 0.0);
-    let status = client::get(gateway.admin(), "/status").json();
+    let status = client::get_by_address(gateway.admin(), "/status").json();
     assert_eq!(status["drain"]["reason"], "SIGTERM", "{status}");
     assert_eq!(status["drain"]["requests_left"], 1, "{status}");
     let progress = "draining (leaving): 1 requests (0 of them streams), 1 connections left";

@@ -218,12 +218,12 @@ fn a_reader_of_messages_that_stands_still_holds_up_nothing() {
     wait::until_true("the gateway to listen", || TcpStream::connect(admin).is_ok());
     wait::until_true("messages to find no room", || {
         client::get(address, "/").expect_status(200);
-        let metrics = client::get(admin, "/metrics").expect_status(200).text();
+        let metrics = client::get_by_address(admin, "/metrics").expect_status(200).text();
         let dropped = metrics.lines().find_map(|line| line.strip_prefix("portcullis_program_log_dropped_total "));
         dropped.is_some_and(|count| count != "0")
     });
     client::get(address, "/").expect_status(200);
-    client::get(admin, "/livez").expect_status(200);
+    client::get_by_address(admin, "/livez").expect_status(200);
     assert!(kill(child.0.id(), "TERM"));
     wait::until("the process to end", || child.0.try_wait().expect("a child of ours"));
 }
@@ -238,12 +238,12 @@ fn a_thread_that_stands_still_is_no_life() {
         .variable("WATCHDOG_USEC", 400_000)
         .variable("PORTCULLIS_FAULTS", "1")
         .start();
-    client::get(gateway.admin(), "/livez").expect_status(200);
+    client::get_by_address(gateway.admin(), "/livez").expect_status(200);
     let mut stalled = gateway.connect();
     stalled.send("GET / HTTP/1.1\r\nHost: a\r\nX-Portcullis-Fault: stall\r\n\r\n");
-    wait::until_true("/livez to fail", || client::get(gateway.admin(), "/livez").status == 503);
+    wait::until_true("/livez to fail", || client::get_by_address(gateway.admin(), "/livez").status == 503);
     stalled.read_response().expect_status(200);
-    wait::until_true("/livez to succeed", || client::get(gateway.admin(), "/livez").status == 200);
+    wait::until_true("/livez to succeed", || client::get_by_address(gateway.admin(), "/livez").status == 200);
 }
 
 #[test]

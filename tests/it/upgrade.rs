@@ -229,7 +229,7 @@ fn an_upgrade_applies_what_a_reload_can_not() {
     assert_eq!(gateway.get("/").text(), "two");
     assert_eq!(client::get(new, "/").text(), "two");
     assert!(TcpStream::connect(old).is_err(), "the address that is gone is closed");
-    assert_eq!(client::get(gateway.admin(), "/readyz").status, 200);
+    assert_eq!(client::get_by_address(gateway.admin(), "/readyz").status, 200);
 }
 
 #[test]

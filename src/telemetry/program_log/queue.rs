@@ -4,9 +4,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
-use std::time::{Duration, SystemTime};
-
-use log::{Level, Record};
+use std::time::Duration;
 
 /// Lines that may wait. What comes beyond them is dropped and counted.
 const CAPACITY: usize = 4096;
@@ -59,36 +57,28 @@ pub(super) struct LineWriter {
 }
 
 impl LineWriter {
-    /// Writes to standard error on a thread of its own, until the process ends. `dropped` says how many lines were dropped.
+    /// Writes to standard error on a thread of its own, until the process ends. `dropped` says how many lines were dropped, and
+    /// `told` how the log tells of so many.
     ///
     /// # Errors
     /// When the thread can't be started.
-    pub fn start(mut self, dropped: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
+    pub fn start(mut self, dropped: impl Fn() -> u64 + Send + 'static, told: fn(u64) -> String) -> io::Result<()> {
         thread::Builder::new().name("program-log".to_owned()).spawn(move || {
             while let Ok(item) = self.queue.recv() {
-                self.write(item, dropped(), &mut io::stderr());
+                self.write(item, dropped(), told, &mut io::stderr());
             }
         })?;
         Ok(())
     }
 
-    fn write(&mut self, item: QueuedItem, dropped: u64, out: &mut impl Write) {
+    fn write(&mut self, item: QueuedItem, dropped: u64, told: fn(u64) -> String, out: &mut impl Write) {
         match item {
             // There is nobody to tell that the log itself fails.
             QueuedItem::Line(line) => drop(writeln!(out, "{line}")),
             QueuedItem::Flush(done) => drop(done.try_send(())),
         }
         if dropped > self.reported {
-            let lost = dropped - self.reported;
-            let line = super::line(
-                SystemTime::now(),
-                &Record::builder()
-                    .level(Level::Warn)
-                    .target(module_path!())
-                    .args(format_args!("{lost} messages of this log were dropped, since what reads it stood still"))
-                    .build(),
-            );
-            drop(writeln!(out, "{line}"));
+            drop(writeln!(out, "{}", told(dropped - self.reported)));
             self.reported = dropped;
         }
     }
@@ -107,10 +97,10 @@ mod tests {
         assert_eq!(queue.dropped(), 3);
         let mut out = Vec::new();
         while let Ok(item) = writer.queue.try_recv() {
-            writer.write(item, queue.dropped(), &mut out);
+            writer.write(item, queue.dropped(), |lost| format!("{lost} dropped"), &mut out);
         }
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.matches("3 messages of this log were dropped").count(), 1, "{text}");
+        assert_eq!(text.matches("3 dropped").count(), 1, "{text}");
         assert_eq!(text.lines().count(), CAPACITY + 1);
     }
 }

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::before;
-use crate::support::client::Client;
+use crate::support::client::{self, Client};
 use crate::support::dns::DnsServer;
 use crate::support::gateway::kill;
 use crate::support::{Answer, Origin, Response, Setup, wait};
@@ -108,9 +108,9 @@ fn whoever_asks_is_told_that_the_process_starts() {
     let gateway = Beginning::of(orders(&server, ", startup: 60s, timeout: 60s", &origin));
     let admin = gateway.setup.admin();
     wait::until_true("the admin listener", || std::net::TcpStream::connect(admin).is_ok());
-    let told = Client::connect(admin).get("/readyz").expect_status(503).text();
+    let told = client::get_by_address(admin, "/readyz").expect_status(503).text();
     assert!(told.contains("starting"), "{told}");
-    Client::connect(admin).get("/livez").expect_status(200);
+    client::get_by_address(admin, "/livez").expect_status(200);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn whoever_waits_is_answered_though_the_process_ends_before_it_is_ready() {
     let gateway = Beginning::of(orders(&server, ", startup: 60s, timeout: 60s", &origin));
     // It takes signals once it answers at all.
     wait::until_true("the admin listener", || std::net::TcpStream::connect(gateway.setup.admin()).is_ok());
-    Client::connect(gateway.setup.admin()).get("/livez").expect_status(200);
+    client::get_by_address(gateway.setup.admin(), "/livez").expect_status(200);
     let mut client = Client::connect(gateway.setup.address());
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     kill(gateway.child.id(), "TERM");

@@ -453,7 +453,7 @@ impl Gateway {
     /// The metrics as the admin listener shows them.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
-        let answer = client::get(self.admin, "/metrics");
+        let answer = client::get_by_address(self.admin, "/metrics");
         assert_eq!(answer.status, 200, "{}", answer.text());
         Metrics(answer.text())
     }
