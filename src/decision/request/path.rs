@@ -183,7 +183,9 @@ mod tests {
         fn normal_paths_stay_as_they_are(path in "/([a-c./;%~{ \u{e9}]|%2[e5fF]|%3[bB]|%[0-9a-fA-F]{2}|%C3%A9){0,20}") {
             let Ok(once) = normal(&path) else { return Ok(()) };
             prop_assert_eq!(normal(&once), Ok(once.clone()));
-            prop_assert_eq!(read(once.as_bytes()).map(|r| r.spelling), read(path.as_bytes()).map(|r| r.spelling));
+            // But for its empty segments, which the normal form has lost.
+            let merged = |path: &str| read(path.as_bytes()).map(|r| PathVariant { unmerged: None, ..r.spelling });
+            prop_assert_eq!(merged(&once), merged(&path));
             prop_assert!(once.starts_with('/'));
             prop_assert!(!once.contains("//"));
             prop_assert!(once.bytes().all(|b| b.is_ascii_graphic()));
