@@ -123,6 +123,7 @@ impl GatewayProcess {
             return Ok(());
         }
         // Until now they went to `portcullis upgrade`.
+        program_log::flush(FLUSH);
         if let Err(e) = dup2_stderr(&old.stderr) {
             warn!("messages cannot go where those of process {} went: {e}", old.pid);
         }

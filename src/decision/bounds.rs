@@ -278,6 +278,12 @@ bounds! {
         /// Default 1MiB.
         http2_connection_window: size(64 * KIB..=1 << 30) = MIB, connection;
 
+        /// Answer bytes that an HTTP/2 origin may send in one stream before its client takes them: `SETTINGS_INITIAL_WINDOW_SIZE`
+        /// towards origins. A connection to an origin has room for as much in each of its streams, so that one slow client does not
+        /// hold up the others. Far origins need more for the same speed: a round trip of 20 ms with 256KiB gives 12 MiB a second.
+        /// Default 256KiB.
+        upstream_http2_stream_window: size(64 * KIB..=16 * MIB) = 256 * KIB, request;
+
         /// What a client may send ahead of its turn on an HTTP/1 connection (pipelining). Beyond: it is left in the socket until
         /// the request before it is answered. Default 16KiB.
         read_ahead: size(1..=16 * MIB) = 16 * KIB, connection;

@@ -158,7 +158,8 @@ fn forwarded(rules: &Policy, raw: &RawRequest<'_>, admitted: &Admitted, counted:
             let goes_there = |id| matches!(&split, Some(SplitOutcome::Settled { upstream, .. }) if *upstream == id);
             let kept = request.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             let request_id = kept.unwrap_or(HeaderValue::from_static(REQUEST_ID));
-            let credentials = route.access.credential_headers();
+            let caller = permit.principal().map(|principal| &**principal);
+            let credentials = route.access.hidden_headers(caller);
             Verdict::Forward {
                 mirrored: mirror.as_ref().is_some_and(|mirror| mirror.may_copy(&view) && !goes_there(mirror.upstream)),
                 split,

@@ -1,12 +1,14 @@
 //! Bounds on memory, connections to origins and manners, each by its effect. Those on size and slowness are in `read`, `body`
 //! and `slow`, those on HTTP/2 floods in `http2`.
 
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::gateway::portcullis;
 use crate::support::h2_raw::{ACK, INITIAL_WINDOW_SIZE, PREFACE, RawH2, SETTINGS, WINDOW_UPDATE, frame};
 use crate::support::raw_origin::RawOrigin;
+use crate::support::wait::DEADLINE;
 use crate::support::{Gateway, Setup, wait};
 
 const RESPOND: &str = "routes: [{ name: all, access: public, respond: { body: ok } }]\n";
@@ -150,4 +152,40 @@ fn an_http2_client_is_told_the_windows_of_the_file() {
         }
     }
     assert_eq!((stream, connection), (Some(32 << 10), Some(2 << 20)));
+}
+
+#[test]
+fn an_http2_origin_is_told_the_windows_of_the_file() {
+    let (sender, told) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let origin = RawOrigin::start(move |wire| {
+        let Some(_) = wire.take(PREFACE.len()) else { return };
+        while let Some(head) = wire.take(9) {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let Some(payload) = wire.take(length as usize) else { return };
+            let _ = sender.lock().unwrap().send((head[3], payload));
+        }
+    });
+    let yaml = "bounds: { upstream_http2_stream_window: 1MiB }
+upstreams: { origin: { endpoints: [\"<o>\"], http2: true, http2_streams: 10, timeouts: { response: 5s } } }
+routes: [{ name: all, access: public, upstream: origin }]
+";
+    let gateway = Setup::new(yaml).with("o", origin.address()).start();
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let (mut stream, mut connection) = (None, None);
+    while stream.is_none() || connection.is_none() {
+        let (kind, payload) = told.recv_timeout(DEADLINE).expect("an HTTP/2 client");
+        match kind {
+            SETTINGS => {
+                let mut settings = payload.chunks_exact(6);
+                stream =
+                    settings.find_map(|setting| setting.strip_prefix(&INITIAL_WINDOW_SIZE.to_be_bytes()).map(number));
+            }
+            WINDOW_UPDATE => connection = Some(65_535 + number(&payload)),
+            _ => {}
+        }
+    }
+    assert_eq!((stream, connection), (Some(1 << 20), Some(10 << 20)));
 }

@@ -283,6 +283,17 @@ fn a_client_that_ends_its_side_is_answered_where_its_route_says_so() {
 }
 
 #[test]
+fn what_was_sent_before_the_end_of_a_clients_side_is_answered_too() {
+    let origin = Origin::saying("ok");
+    let routes = "routes: [{ name: all, access: public, upstream: origin, half_close: answer }]\n";
+    let gateway = Gateway::before(&origin, routes);
+    let mut client = Raw::open(&gateway);
+    client.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.0.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.rest().matches("HTTP/1.1 200").count(), 2);
+}
+
+#[test]
 fn a_body_that_the_origin_does_not_want_is_never_sent() {
     let origin = RawOrigin::start(|wire| {
         wire.head();

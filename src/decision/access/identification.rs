@@ -68,17 +68,17 @@ impl Identification {
         mut remembered: Option<Arc<Principal>>,
         now: SystemTime,
     ) -> Result<Recognised, Denial> {
+        if let Some((provider, _)) = self.presented(fields).find(|(_, shown)| matches!(shown, Presented::Several)) {
+            let detail = "the header that carries the credential is there more than once";
+            let mut denial = Denial::new(Cause::CredentialsAmbiguous, detail);
+            denial.challenge = Some(provider.method.refusal_challenge(denial.cause));
+            return Err(denial);
+        }
         let mut refusal = None;
         for (provider, presented) in self.presented(fields) {
             let known = if provider.method.longest_remembered() > 0 { remembered.take() } else { None };
-            let recognised = match presented {
-                Presented::One(credential) => self.recognise(provider, credential, known, now),
-                Presented::Several | Presented::Nothing => Err(Denial::new(
-                    Cause::CredentialsAmbiguous,
-                    "the header that carries the credential is there more than once",
-                )),
-            };
-            let mut denial = match recognised {
+            let Presented::One(credential) = presented else { continue };
+            let mut denial = match self.recognise(provider, credential, known, now) {
                 Ok(recognised) => return Ok(recognised),
                 Err(denial) => denial,
             };
@@ -92,6 +92,13 @@ impl Identification {
             let denial = Denial::new(Cause::CredentialsMissing, "no credential that this route accepts");
             Denial { challenge: self.missing.clone(), ..denial }
         }))
+    }
+
+    /// The header that carries the credential of `caller`, if it is to reach the origin.
+    pub(super) fn forwarded(&self, caller: Option<&Principal>) -> Option<&HeaderName> {
+        let caller = caller.filter(|_| self.forward_credentials)?;
+        let provider = self.providers.iter().find(|provider| provider.name == caller.identity)?;
+        Some(provider.method.field().header_name())
     }
 
     /// The digest of the first credential whose verification may be remembered. Allocates nothing.

@@ -8,6 +8,7 @@ use http::HeaderName;
 use super::allow::AllowRules;
 use super::identification::Identification;
 use super::method::IdentityProvider;
+use super::principal::Principal;
 use crate::decision::outcome::{Cause, Denial};
 
 /// Who may use a route.
@@ -27,13 +28,15 @@ impl AccessRules {
         AccessRules::Identified(Box::new(Identification::new(providers, allow, forward_credentials)))
     }
 
-    /// The request headers that must not reach the origin because they carry credentials which this route accepts.
-    /// Empty where the route forwards credentials.
-    pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        match self {
-            AccessRules::Identified(rules) if !rules.forward_credentials => rules.credential_headers.iter(),
-            _ => [].iter(),
-        }
+    /// The request headers that must not reach the origin because they carry credentials which this route accepts. Where the
+    /// route forwards credentials: all but the one that `caller` was recognised by. The others were not verified, and an origin
+    /// that believes what it is forwarded must not see them.
+    pub fn hidden_headers(&self, caller: Option<&Principal>) -> impl Iterator<Item = &HeaderName> {
+        let (headers, shown) = match self {
+            AccessRules::Identified(rules) => (rules.credential_headers.as_slice(), rules.forwarded(caller)),
+            AccessRules::Public | AccessRules::Denied(_) => (&[][..], None),
+        };
+        headers.iter().filter(move |name| Some(*name) != shown)
     }
 
     /// Whether the origin is shown the credentials too.

@@ -372,10 +372,21 @@ fn only_tokens_of_bearable_length_are_looked_up() {
 #[test]
 fn the_headers_with_credentials_are_known() {
     let both = || vec![corp("corp", testing::ISSUER), corp("b", "b"), partners("partners", 1, None)];
-    let names = |rules: &AccessRules| rules.credential_headers().map(|name| name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&AccessRules::identified(both(), AllowRules::default(), false)), ["authorization", "x-api-key"]);
-    assert!(names(&AccessRules::identified(both(), AllowRules::default(), true)).is_empty());
-    assert!(names(&AccessRules::Public).is_empty());
+    let caller = Principal {
+        id: "alice".to_owned(),
+        identity: "b".into(),
+        scopes: Default::default(),
+        roles: Default::default(),
+        claims: Default::default(),
+        expires: None,
+    };
+    let names =
+        |rules: &AccessRules| rules.hidden_headers(Some(&caller)).map(HeaderName::as_str).collect::<Vec<_>>().join(" ");
+    let rules = |forward| AccessRules::identified(both(), AllowRules::default(), forward);
+    assert_eq!(names(&rules(false)), "authorization x-api-key");
+    // What was not verified is not forwarded with what was.
+    assert_eq!(names(&rules(true)), "x-api-key");
+    assert_eq!(names(&AccessRules::Public), "");
 }
 
 #[test]

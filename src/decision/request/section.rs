@@ -10,7 +10,8 @@ mod tests;
 
 use super::framing::{BodyFraming, BodyLength};
 use super::head::MAX_METHOD_BYTES;
-use super::syntax::{is_text, is_token};
+pub use super::syntax::is_text;
+use super::syntax::is_token;
 use super::{host, target};
 use crate::decision::outcome::{Cause, Denial};
 

@@ -29,6 +29,6 @@ const TOKEN: [bool; 256] = {
 };
 
 /// A byte that a field value may have (RFC 9110 §5.5).
-pub(super) const fn is_text(byte: u8) -> bool {
+pub const fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7f || byte == b'\t'
 }

@@ -5,10 +5,11 @@
 //! first, and what still comes is read and discarded, for a while.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use pingora::protocols::Stream;
+use pingora::protocols::l4::ext::get_tcp_info;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::timer::Timer;
@@ -20,7 +21,19 @@ pub(super) struct LingeringClose {
     shut_down: bool,
     discarded: u64,
     max_bytes: u64,
+    /// Bytes that the client had made no room for when its end was announced.
+    unsent: u32,
     timer: Timer,
+}
+
+/// How a lingering close ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LingerEnd {
+    /// The client has ended its side, or has said too much, or the time is over. What it has not taken yet, the kernel goes on
+    /// sending.
+    InOrder,
+    /// The time is over, and the client has made room for nothing all the while.
+    Stuck,
 }
 
 /// How long for a client whose connection is retired, and which may be about to send a request: as long as a request and the
@@ -30,17 +43,21 @@ pub(super) const MAX_LINGER_RETIRED: Duration = Duration::from_secs(1);
 impl LingeringClose {
     /// One that waits for the client for `linger` at most, and reads about `max_bytes`.
     pub fn new(linger: Duration, max_bytes: u64) -> Self {
-        LingeringClose { linger, until: None, shut_down: false, discarded: 0, max_bytes, timer: Timer::default() }
+        let (until, timer) = Default::default();
+        LingeringClose { linger, until, shut_down: false, discarded: 0, max_bytes, unsent: 0, timer }
     }
 
     /// Ready when `stream` may be dropped.
-    pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<LingerEnd> {
         let until = *self.until.get_or_insert_with(|| Instant::now() + self.linger);
         if !self.shut_down {
             match Pin::new(&mut *stream).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => self.shut_down = true,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => return self.timer.poll(until, cx),
+                Poll::Ready(Ok(())) => {
+                    self.shut_down = true;
+                    self.unsent = unsent(stream);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(LingerEnd::InOrder),
+                Poll::Pending => return self.timer.poll(until, cx).map(|()| LingerEnd::Stuck),
             }
         }
         let mut discard = [0; 4096];
@@ -49,9 +66,18 @@ impl LingeringClose {
             match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.discarded += buf.filled().len() as u64,
                 Poll::Ready(_) => break,
-                Poll::Pending => return self.timer.poll(until, cx),
+                Poll::Pending => {
+                    ready!(self.timer.poll(until, cx));
+                    let stuck = self.unsent > 0 && unsent(stream) >= self.unsent;
+                    return Poll::Ready(if stuck { LingerEnd::Stuck } else { LingerEnd::InOrder });
+                }
             }
         }
-        Poll::Ready(())
+        Poll::Ready(LingerEnd::InOrder)
     }
+}
+
+/// Bytes that the kernel holds because the client has made no room for them.
+fn unsent(stream: &Stream) -> u32 {
+    get_tcp_info(stream.id()).map_or(0, |info| info.tcpi_notsent_bytes)
 }

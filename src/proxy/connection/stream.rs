@@ -27,7 +27,7 @@ use super::control::{RequestControl, RequestPhase};
 use super::http2::header_block::HeaderBlockReader;
 use super::http2::header_injection::ResponseHeaderInjector;
 use super::http2::monitor::Http2Monitor;
-use super::lingering_close::{LingeringClose, MAX_LINGER_RETIRED};
+use super::lingering_close::{LingerEnd, LingeringClose, MAX_LINGER_RETIRED};
 use super::message_reader::MessageReader;
 use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
 use crate::decision::bounds::Bounds;
@@ -165,8 +165,8 @@ impl ClientStream {
         let waits = self.control.phase() == RequestPhase::Claimed
             && !self.reader.awaits_body()
             && self.control.answers_half_closed();
-        if self.half_closed {
-            return if waits { Poll::Pending } else { Poll::Ready(Ok(Ok(()))) };
+        if self.half_closed && waits {
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         let read = self.reader.poll_read(&mut self.inner, cx, buf);
@@ -276,8 +276,9 @@ impl ClientStream {
         let linger = if retires { MAX_LINGER_RETIRED } else { self.bounds.lingering_time };
         let max_bytes = self.bounds.lingering_bytes;
         let closing = self.lingering_close.get_or_insert_with(|| LingeringClose::new(linger, max_bytes));
-        ready!(closing.poll(&mut self.inner, cx));
-        self.client.close_mode().reset_if_stuck();
+        if ready!(closing.poll(&mut self.inner, cx)) == LingerEnd::Stuck {
+            self.client.close_mode().reset_if_stuck();
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -5,8 +5,8 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use smallvec::SmallVec;
 
@@ -228,7 +228,12 @@ impl<'a> UpstreamContext<'a> {
     pub fn authenticates(&self, request: &RequestHeader) -> bool {
         let mut credentials = request.headers.get_all(AUTHORIZATION).iter();
         credentials.any(|value| authenticates_connection(value.as_bytes()))
-            && !self.route().access.credential_headers().any(|name| *name == AUTHORIZATION)
+            && !self.hidden_headers().any(|name| *name == AUTHORIZATION)
+    }
+
+    /// The headers of the request that the origin must not see.
+    pub fn hidden_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.route().access.hidden_headers(self.admitted.permit.principal().map(|principal| &**principal))
     }
 
     /// Drops the try under way, and keeps its times for the log.

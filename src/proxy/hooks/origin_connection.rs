@@ -77,7 +77,7 @@ fn be_private(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContex
     let (config, connections) = (ctx.config(), &ctx.control.connection().private);
     let owner = owner(ctx);
     let shared_by_streams = is_http2(request);
-    if !ctx.authenticates(request) && (shared_by_streams || connections.endpoint(owner).is_none()) {
+    if !ctx.authenticates(request) && (is_shared(request, ctx) || connections.endpoint(owner).is_none()) {
         return false;
     }
     // The schemes know no streams: HTTP/2 is spoken only to an origin that was never asked for it.
@@ -105,10 +105,16 @@ fn be_private(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContex
 
 /// The endpoint that the client's own connection to the upstream leads to, if it has one.
 pub fn private_endpoint(request: &RequestHeader, ctx: &UpstreamContext<'_>) -> Option<SocketAddr> {
-    if is_http2(request) {
+    if is_shared(request, ctx) && !ctx.authenticates(request) {
         return None;
     }
-    ctx.control.connection().private.endpoint(owner(ctx))
+    ctx.control.connection().private.endpoint(owner(ctx)).filter(|_| !is_http2(request))
+}
+
+/// Whether requests of others may come on the client's connection: streams beside it, or what a proxy before the gateway sends
+/// for other clients, two of which may share an address. Only what carries credentials is known to be of whom they belong to.
+fn is_shared(request: &RequestHeader, ctx: &UpstreamContext<'_>) -> bool {
+    is_http2(request) || ctx.admitted.request.trusted_peer
 }
 
 fn owner(ctx: &UpstreamContext<'_>) -> ConnectionOwner {

@@ -167,7 +167,7 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
             upstream.remove_header(&CONNECTION);
         }
     }
-    let credentials = route.access.credential_headers();
+    let credentials = ctx.hidden_headers();
     let via = ctx.serving.snapshot.rules.read.via.value(request.version);
     for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id, via) {
         match edit {

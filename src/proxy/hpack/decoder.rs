@@ -74,6 +74,10 @@ impl HpackDecoder {
         indexing: bool,
         list: &mut FieldList,
     ) -> Result<&'b [u8], InvalidHpack> {
+        if list.is_abusive() {
+            // A literal is copied whatever the list holds, since it may go into the table: a few bytes may cost 8 KiB.
+            return Err(InvalidHpack);
+        }
         let at = list.next_at();
         let (index, mut rest) = integer(block, prefix).ok_or(InvalidHpack)?;
         if index == 0 {

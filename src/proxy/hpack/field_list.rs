@@ -3,6 +3,9 @@
 /// What a field counts beyond its octets (RFC 9113 §6.5.2).
 const OVERHEAD: usize = 32;
 
+/// How many times the limit is an attack.
+const ABUSE: usize = 4;
+
 /// How many octets of memory an empty list may hold.
 const KEPT: usize = 4 << 10;
 
@@ -25,15 +28,19 @@ struct FieldEnds {
 }
 
 impl FieldList {
-    /// Empties the list. From `limit` on, as RFC 9113 §6.5.2 counts, fields are not kept. Its memory stays, unless it is much.
+    /// Empties the list. From `limit` on, as RFC 9113 §6.5.2 counts, fields are not kept.
     pub fn reset(&mut self, limit: usize) {
-        if self.text.capacity() > KEPT {
-            self.text = Vec::new();
-        }
         self.text.clear();
         self.fields.clear();
         self.size = 0;
         self.limit = limit;
+    }
+
+    /// Gives memory back, if it is much: the list is not looked at any more.
+    pub fn release(&mut self) {
+        if self.text.capacity() > KEPT {
+            *self = FieldList { limit: self.limit, ..FieldList::default() };
+        }
     }
 
     /// Name and value of each field.
@@ -55,6 +62,11 @@ impl FieldList {
     /// Whether there was more than the limit: not all fields are here.
     pub fn is_too_large(&self) -> bool {
         self.size >= self.limit
+    }
+
+    /// Whether there was several times the limit, which no honest client sends.
+    pub fn is_abusive(&self) -> bool {
+        self.size / ABUSE >= self.limit
     }
 
     /// Counts a field of `octets`. False if it is too much.

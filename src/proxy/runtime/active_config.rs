@@ -112,7 +112,8 @@ impl ActiveConfig {
             .zip(&snapshot.upstreams)
             .map(|(state, upstream)| ActiveUpstream {
                 state,
-                peer: PeerTemplate::new(upstream),
+                peer: PeerTemplate::new(upstream)
+                    .with_http2_window(snapshot.bounds.upstream_http2_stream_window as u32),
                 metrics: metrics.upstream(&upstream.name),
             })
             .collect();

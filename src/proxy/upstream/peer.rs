@@ -12,6 +12,9 @@ use super::proxy_header::ProxyHeaderConnector;
 use crate::config::snapshot::{Upstream, UpstreamTls};
 use crate::decision::proxy_protocol::{Announced, Version};
 
+/// RFC 9113 §6.9.1.
+const MAX_HTTP2_WINDOW: u32 = (1 << 31) - 1;
+
 /// An upstream's peer but for the address, made once at publish.
 pub struct PeerTemplate {
     peer: HttpPeer,
@@ -46,6 +49,16 @@ impl PeerTemplate {
                 .map(|client| Arc::new(CertKey::new(client.chain.clone(), client.key.expose().clone())));
         }
         PeerTemplate { peer, announces: upstream.proxy_protocol, hasher: RandomState::new() }
+    }
+
+    /// Lets an HTTP/2 origin send `window` bytes in a stream before they are taken, and as much in every stream at once: Pingora's own
+    /// 8 MiB are for one stream as for all, so that one slow client would hold up all the others.
+    pub fn with_http2_window(mut self, window: u32) -> Self {
+        let options = &mut self.peer.options;
+        let streams = u32::try_from(options.max_h2_streams).unwrap_or(u32::MAX);
+        options.h2_stream_window_size = Some(window);
+        options.h2_connection_window_size = Some(window.saturating_mul(streams).min(MAX_HTTP2_WINDOW));
+        self
     }
 
     /// What the pool tells connections of this upstream by.

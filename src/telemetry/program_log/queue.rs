@@ -2,12 +2,15 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that may wait. What comes beyond them is dropped and counted.
 const CAPACITY: usize = 4096;
+
+/// How long a flush waits for room in a full queue before it looks again.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// The queue, for those who log.
 pub(super) struct LineQueue {
@@ -42,10 +45,19 @@ impl LineQueue {
 
     /// Waits until what was logged so far is written, for `time` at most.
     pub fn flush(&self, time: Duration) {
+        let end = Instant::now() + time;
         let (done, written) = mpsc::sync_channel(1);
-        if self.sender.try_send(QueuedItem::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(time);
+        let mut item = QueuedItem::Flush(done);
+        loop {
+            match self.sender.try_send(item) {
+                Ok(()) => break,
+                // There is room as soon as a line is written.
+                Err(TrySendError::Full(back)) if Instant::now() < end => item = back,
+                Err(_) => return,
+            }
+            thread::park_timeout(FULL_PAUSE);
         }
+        let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -165,6 +165,7 @@ fn connection_errors_have_the_code_that_rfc_9113_names() {
         ("an index of no entry", frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xfe]), COMPRESSION_ERROR),
         ("a string that goes on", frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x00\x05a"), COMPRESSION_ERROR),
         ("a ping of the wrong length", frame(PING, 0, 0, &[0; 7]), FRAME_SIZE_ERROR),
+        ("a promise of a client's", frame(5, END_HEADERS, 1, &[0, 0, 0, 2]), PROTOCOL_ERROR),
         ("half a setting", frame(SETTINGS, 0, 0, &[0; 5]), FRAME_SIZE_ERROR),
         ("a frame that is too long", frame(0, 0, 1, &vec![0; 16_385]), FRAME_SIZE_ERROR),
         ("an even stream", get(2, "/even"), PROTOCOL_ERROR),

@@ -209,7 +209,9 @@ fn clients_of_a_proxy_before_the_gateway_do_not_share_its_connection() {
     };
     ask(&mut proxy, "192.0.2.1", &[("Authorization", "Negotiate alice")]).expect_status(200);
     ask(&mut proxy, "192.0.2.2", &[]).expect_status(401);
-    assert_eq!(ask(&mut proxy, "192.0.2.1", &[]).expect_status(200).text(), "mail of alice");
+    // Two clients may share an address: without credentials nobody is known to be alice.
+    ask(&mut proxy, "192.0.2.1", &[]).expect_status(401);
+    ask(&mut proxy, "192.0.2.1", &[("Authorization", "Negotiate alice")]).expect_status(200);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What ends a whole connection (RFC 9113 §5.4.1): frames that can't be.
 
 use super::frame::{
-    FrameHeader, GOAWAY, MAX_FRAME_SIZE, PING, PRIORITY_FRAME, RST_STREAM, SETTINGS, SETTINGS_ACK, WINDOW_UPDATE,
+    FrameHeader, GOAWAY, MAX_FRAME_SIZE, PING, PRIORITY_FRAME, PUSH_PROMISE, RST_STREAM, SETTINGS, SETTINGS_ACK,
+    WINDOW_UPDATE,
 };
 
 /// Why a connection can't go on (RFC 9113 §5.4.1).
@@ -39,6 +40,8 @@ pub(super) const PRIORITY_LENGTH: usize = 5;
 pub(super) fn check_frame(head: &FrameHeader) -> Result<(), Http2ConnectionError> {
     let fits = match head.kind {
         _ if head.length > MAX_FRAME_SIZE => false,
+        // RFC 9113 §8.4. The library would decode its block, and its table would not be the one that later blocks are judged by.
+        PUSH_PROMISE => return Err(Http2ConnectionError::Protocol("PUSH_PROMISE from a client")),
         PRIORITY_FRAME => head.length == PRIORITY_LENGTH,
         RST_STREAM | WINDOW_UPDATE => head.length == 4,
         SETTINGS if head.has(SETTINGS_ACK) => head.length == 0,

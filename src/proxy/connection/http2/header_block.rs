@@ -11,7 +11,7 @@
 
 mod block;
 
-use self::block::HeaderBlock;
+use self::block::{ArrivedBlock, HeaderBlock};
 use super::connection_error::{Http2ConnectionError, check_frame};
 use super::frame::{DATA, END_STREAM, FRAME_HEADER, FrameHeader, HEADERS, RST_STREAM, write_block};
 use crate::decision::request::section::{self, SectionRefusal, SectionVerdict};
@@ -26,6 +26,10 @@ const OPEN_MAX: usize = 1024;
 
 /// How much of the target of a refused request is kept for its log line, in bytes.
 const LOGGED_TARGET: usize = 1 << 10;
+
+/// When so many bytes wait to be handed over, what follows them waits to be judged: a reference of one byte may stand for a field
+/// of 4 KiB.
+const OUT_MAX: usize = 64 << 10;
 
 /// What a `:scheme` begins with that carries a refusal to the hooks; its number follows.
 const REFUSED: &str = "refused.";
@@ -48,6 +52,10 @@ pub struct HeaderBlockReader {
     strict_target: bool,
     /// A frame's head, or a header block, that is not complete.
     held: Vec<u8>,
+    /// How many bytes must be held before there is anything to look at.
+    needed: usize,
+    /// Frames are held that wait for what is before them to be handed over.
+    paused: bool,
     /// Bytes of the current frame that are still to pass.
     payload_left: usize,
     /// What passes in place of bytes that were held.
@@ -71,6 +79,8 @@ impl HeaderBlockReader {
             max_list,
             strict_target,
             held: Vec::new(),
+            needed: 0,
+            paused: false,
             payload_left: 0,
             out: Vec::new(),
             handed: 0,
@@ -91,8 +101,13 @@ impl HeaderBlockReader {
         malformed: &mut dyn FnMut(MalformedRequest<'_>),
     ) -> Result<usize, Http2ConnectionError> {
         debug_assert!(!self.has_output(), "BUG: what was taken before is not handed over");
+        self.paused = false;
         if self.held.is_empty() {
             return self.scan(bytes, malformed);
+        }
+        if self.held.len() + bytes.len() < self.needed {
+            self.held.extend_from_slice(bytes);
+            return Ok(0);
         }
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(bytes);
@@ -104,6 +119,11 @@ impl HeaderBlockReader {
             self.out = all;
         }
         Ok(0)
+    }
+
+    /// Whether more can be taken from what is held, now that everything before it is handed over.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether something is to be handed over.
@@ -134,7 +154,13 @@ impl HeaderBlockReader {
         malformed: &mut dyn FnMut(MalformedRequest<'_>),
     ) -> Result<usize, Http2ConnectionError> {
         let (mut at, mut verbatim) = (0, 0);
+        self.needed = 0;
         while at < bytes.len() {
+            if self.out.len() >= OUT_MAX {
+                self.held.extend_from_slice(&bytes[at..]);
+                self.paused = true;
+                break;
+            }
             let begun = self.preface_left.max(self.payload_left).min(bytes.len() - at);
             if begun > 0 {
                 self.preface_left -= begun.min(self.preface_left);
@@ -146,6 +172,7 @@ impl HeaderBlockReader {
             let rest = &bytes[at..];
             let Some(head) = FrameHeader::parse(rest) else {
                 self.held.extend_from_slice(rest);
+                self.needed = FRAME_HEADER;
                 break;
             };
             check_frame(&head)?;
@@ -154,12 +181,18 @@ impl HeaderBlockReader {
                 self.payload_left = FRAME_HEADER + head.length;
                 continue;
             }
-            let Some(block) = HeaderBlock::read(head, rest)? else {
-                self.held.extend_from_slice(rest);
-                break;
+            let block = match HeaderBlock::read(head, rest)? {
+                ArrivedBlock::Whole(block) => block,
+                ArrivedBlock::Needs(needed) => {
+                    self.held.extend_from_slice(rest);
+                    self.needed = needed;
+                    break;
+                }
             };
             let length = block.frames.len();
-            if self.passes(&block, malformed)? {
+            let passes = self.passes(&block, malformed)?;
+            self.fields.release();
+            if passes {
                 self.pass(&bytes[at..at + length], &mut verbatim);
             }
             at += length;
@@ -247,7 +280,9 @@ impl HeaderBlockReader {
         encode_field(b":authority", b"refused.invalid", &mut block);
         encode_field(b":path", if loggable { &path } else { b"/" }, &mut block);
         for name in [&b"accept"[..], b"user-agent", b"referer"] {
-            if let Some(value) = self.fields.get(name) {
+            // The list was not judged: it may be the library that ends the connection over a value.
+            if let Some(value) = self.fields.get(name).filter(|value| value.iter().all(|byte| section::is_text(*byte)))
+            {
                 encode_field(name, value, &mut block);
             }
         }

@@ -42,6 +42,12 @@ impl ClientStream {
                 blocks.hand_over(buf.remaining(), |bytes| buf.put_slice(bytes));
                 return Poll::Ready(Ok(()));
             }
+            if blocks.is_paused() {
+                match blocks.take(&[], &mut |request| self.client.record_malformed(&request)) {
+                    Ok(_) => continue,
+                    Err(error) => return self.end_http2_over(cx, error),
+                }
+            }
             let before = buf.filled().len();
             match self.reader.poll_read(&mut self.inner, cx, buf) {
                 Poll::Ready(Ok(Ok(()))) => {}

@@ -12,16 +12,25 @@ pub(super) struct HeaderBlock<'a> {
     joined: Vec<u8>,
 }
 
+/// What has arrived of a header block.
+pub(super) enum ArrivedBlock<'a> {
+    Whole(HeaderBlock<'a>),
+    /// It goes on: there is nothing to look at before there are so many bytes of it.
+    Needs(usize),
+}
+
 impl<'a> HeaderBlock<'a> {
-    /// The block that begins with `head`, the first of `bytes`. `None`: it goes on.
-    pub fn read(head: FrameHeader, bytes: &'a [u8]) -> Result<Option<HeaderBlock<'a>>, Http2ConnectionError> {
+    /// The block that begins with `head`, the first of `bytes`.
+    pub fn read(head: FrameHeader, bytes: &'a [u8]) -> Result<ArrivedBlock<'a>, Http2ConnectionError> {
         if head.stream.is_multiple_of(2) {
             return Err(Http2ConnectionError::Protocol("HEADERS on a stream that no client opens"));
         }
         let first = FRAME_HEADER + head.length;
         let (mut end, mut last) = (first, head);
         while !last.has(END_HEADERS) {
-            let Some(next) = bytes.get(end..).and_then(FrameHeader::parse) else { return Ok(None) };
+            let Some(next) = bytes.get(end..).and_then(FrameHeader::parse) else {
+                return Ok(ArrivedBlock::Needs(end + FRAME_HEADER));
+            };
             if next.kind != CONTINUATION || next.stream != head.stream {
                 return Err(Http2ConnectionError::Protocol("another frame within a header block"));
             }
@@ -29,7 +38,7 @@ impl<'a> HeaderBlock<'a> {
             end += FRAME_HEADER + next.length;
             last = next;
         }
-        let Some(frames) = bytes.get(..end) else { return Ok(None) };
+        let Some(frames) = bytes.get(..end) else { return Ok(ArrivedBlock::Needs(end)) };
         let block = HeaderBlock { head, frames, joined: Vec::new() };
         let fragment = block.first_fragment()?;
         let mut joined = Vec::new();
@@ -42,7 +51,7 @@ impl<'a> HeaderBlock<'a> {
                 rest = later;
             }
         }
-        Ok(Some(HeaderBlock { joined, ..block }))
+        Ok(ArrivedBlock::Whole(HeaderBlock { joined, ..block }))
     }
 
     /// What the HEADERS frame itself holds of the block, without padding and priority (RFC 9113 §6.2).

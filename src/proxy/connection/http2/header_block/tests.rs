@@ -236,3 +236,29 @@ proptest! {
         let _ = reader().take(&wire, &mut |_| {});
     }
 }
+
+#[test]
+fn what_grows_when_it_is_encoded_anew_waits_until_it_is_taken() {
+    let mut reader = reader();
+    let mut large = literals(&RAW);
+    large.extend_from_slice(b"\x40\x01a\x7f\x81\x0f");
+    large.extend([b'v'; 2048]);
+    passed(&mut reader, &frame(HEADERS, END_HEADERS | END_STREAM, 1, &large));
+    let small = [&literals(&GET)[..], &[0xbe]].concat();
+    let many: Vec<u8> = (1..200).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &small)).collect();
+    let mut all = 0;
+    let mut bytes = &many[..];
+    loop {
+        reader.take(bytes, &mut |_| panic!("nothing is malformed")).expect("the connection goes on");
+        assert!(reader.out.len() < OUT_MAX + 4096, "{}", reader.out.len());
+        while reader.has_output() {
+            reader.hand_over(4096, |piece| all += piece.len());
+        }
+        if !reader.is_paused() {
+            break;
+        }
+        bytes = &[];
+    }
+    assert!(all > 199 * 2048, "{all}");
+    assert!(reader.held.is_empty());
+}
