@@ -119,7 +119,7 @@ enum PathPart {
     Item,
 }
 
-/// The pattern of a path in the form of [`DocPath`](crate::config::doc_path::DocPath).
+/// The pattern of a path in the form of [`DocPath`].
 fn joined(path: &[PathPart]) -> String {
     let mut pattern = String::new();
     for (depth, part) in path.iter().enumerate() {

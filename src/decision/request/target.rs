@@ -1,7 +1,7 @@
 //! The request target (RFC 9112 §3.2): its parts, and the characters that clients send in it though they should be escaped.
 //!
 //! Browsers and curl send `|`, `{`, `"` and raw UTF-8 where RFC 3986 has a percent escape. Parsers differ in which of them they take,
-//! so that a library would decide what is served. Both protocols' readers therefore escape these characters ([`encoded`]) before any
+//! so that a library would decide what is served. Both protocols' readers therefore escape these characters ([`encode`]) before any
 //! library sees the target; under `request.target: strict` they refuse them.
 
 use std::borrow::Cow;
