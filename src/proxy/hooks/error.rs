@@ -12,6 +12,7 @@ use super::request::is_http2;
 use super::response::answered;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
+use crate::proxy::connection::http2::session::connection_end;
 use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
@@ -82,7 +83,8 @@ fn derived(e: &Error, ctx: &Context) -> Denial {
     let cause = cause(e);
     let end =
         ctx.claim.as_ref().filter(|_| cause == Cause::ClientClosed).and_then(|claim| claim.control.connection().end());
-    end.cloned().unwrap_or_else(|| Denial::new(cause, detail(e)))
+    let end = end.cloned().or_else(|| connection_end(e).filter(|_| cause == Cause::ClientClosed));
+    end.unwrap_or_else(|| Denial::new(cause, detail(e)))
 }
 
 /// The cause of a failure, by whose fault it is.

@@ -251,7 +251,10 @@ impl FloodDetector {
     fn found_by_library(&self) -> FloodViolation {
         match self.last {
             _ if self.blamed => FloodViolation::Resets,
+            // Of a whole block the library only finds that it has to reset the stream, once too often: the resets themselves may never
+            // leave. What is too large is answered before the library sees it.
             RST_STREAM => FloodViolation::Resets,
+            HEADERS if self.block_ends => FloodViolation::Resets,
             HEADERS | CONTINUATION => FloodViolation::HeaderBlock,
             _ => FloodViolation::ControlFrames,
         }

@@ -36,6 +36,7 @@ use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::connection::answer_clock::AnswerDeadline;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::http2::frame::error_name;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
 use crate::proxy::connection::timer::Timer;
 use crate::proxy::drain::DrainStage;
@@ -94,6 +95,14 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
 /// The length of a body that is to come.
 fn announced(request: &RequestHeader) -> Option<u64> {
     request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Why the library has ended the connection that a request came by, where `e` says so. The request may hear of it before the
+/// GOAWAY has left.
+pub fn connection_end(e: &Error) -> Option<Denial> {
+    let error = e.root_cause().downcast_ref::<h2::Error>().filter(|error| error.is_library() && error.is_go_away())?;
+    let code = error.reason().map_or(0, u32::from);
+    Some(Denial::new(Cause::Http2ConnectionError, error_name(code)))
 }
 
 /// What has gone wrong with the body of a request, if it was the client's breach of HTTP/2 that the library answers with a reset.
