@@ -17,6 +17,8 @@ struct FickleHttp2 {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<HashMap<String, usize>>>,
+    /// How often something came between the last look at a connection and its end.
+    crossed: Arc<AtomicUsize>,
 }
 
 impl FickleHttp2 {
@@ -25,14 +27,16 @@ impl FickleHttp2 {
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
         let (connections, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(HashMap::new())));
-        let fickle = FickleHttp2 { address, connections: connections.clone(), seen: seen.clone() };
+        let crossed = Arc::new(AtomicUsize::new(0));
+        let fickle =
+            FickleHttp2 { address, connections: connections.clone(), seen: seen.clone(), crossed: crossed.clone() };
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
                     let number = connections.fetch_add(1, Ordering::SeqCst) as u64;
-                    tokio::spawn(converse(stream, number, longest, seen.clone()));
+                    tokio::spawn(converse(stream, number, longest, seen.clone(), crossed.clone()));
                 }
             });
         });
@@ -40,7 +44,13 @@ impl FickleHttp2 {
     }
 }
 
-async fn converse(stream: TcpStream, number: u64, longest: u64, seen: Arc<Mutex<HashMap<String, usize>>>) {
+async fn converse(
+    stream: TcpStream,
+    number: u64,
+    longest: u64,
+    seen: Arc<Mutex<HashMap<String, usize>>>,
+    crossed: Arc<AtomicUsize>,
+) {
     let _ = stream.set_nodelay(true);
     let socket = stream.into_std().unwrap();
     let stream = TcpStream::from_std(socket.try_clone().unwrap()).unwrap();
@@ -75,6 +85,10 @@ async fn converse(stream: TcpStream, number: u64, longest: u64, seen: Arc<Mutex<
                 // Nobody can tell whether a request was read that lies in the kernel when the connection is closed.
                 if under_way.load(Ordering::SeqCst) == 0 && socket.peek(&mut [0]).is_err() {
                     let _ = socket.shutdown(Shutdown::Both);
+                    // What comes from here on is refused by the kernel; what is there came since the look before.
+                    if socket.peek(&mut [0]).is_ok_and(|count| count > 0) {
+                        crossed.fetch_add(1, Ordering::SeqCst);
+                    }
                     return;
                 }
             }
@@ -93,9 +107,17 @@ fn before(address: SocketAddr, upstream: &str) -> Gateway {
 
 #[test]
 fn no_post_is_lost_to_an_origin_that_closes_at_random() {
-    let fickle = FickleHttp2::start(5000);
-    let gateway = before(fickle.address, "timeouts: { response: 5s }");
-    assert_eq!(post_many(&gateway, &fickle.seen, 500), 0);
+    // On a busy machine the origin may be held up between its look and the end: such a run proves nothing.
+    for _ in 0..5 {
+        let fickle = FickleHttp2::start(5000);
+        let gateway = before(fickle.address, "timeouts: { response: 5s }");
+        let failed = post_many(&gateway, &fickle.seen, 500);
+        if fickle.crossed.load(Ordering::SeqCst) == 0 {
+            assert_eq!(failed, 0);
+            return;
+        }
+    }
+    panic!("the origin was held up in every run");
 }
 
 #[test]
