@@ -70,7 +70,7 @@ impl Http2Monitor {
     pub fn sent(&mut self, bytes: &[u8], client: &ClientConnection) {
         self.moved = true;
         if let Some(violation) = self.flood.sent(bytes, Instant::now) {
-            report(violation, client);
+            report_violation(violation, client);
         }
         if let Some(code) = self.flood.library_error() {
             client.end_with(Denial::new(Cause::Http2ConnectionError, error_name(code)));
@@ -109,18 +109,13 @@ impl Http2Monitor {
 
     /// What to send before the connection is ended over `violation`.
     pub fn goaway(&self, violation: FloodViolation, client: &ClientConnection) -> Vec<u8> {
-        report(violation, client);
+        report_violation(violation, client);
         self.last_frame(violation.code(), violation.reason())
     }
 
     /// What to send before the connection is ended over `error`.
     pub fn goaway_over(&self, error: Http2ConnectionError, client: &ClientConnection) -> Vec<u8> {
-        debug!(
-            "HTTP/2 connection of {} on listener {} ended: {}",
-            client.facts.peer,
-            client.listener.name,
-            error.reason()
-        );
+        report(error.reason(), client);
         self.last_frame(error.code(), error.reason())
     }
 
@@ -130,15 +125,15 @@ impl Http2Monitor {
     }
 }
 
-fn report(violation: FloodViolation, client: &ClientConnection) {
-    client.end_with(Denial::new(Cause::Http2ConnectionError, violation.reason()));
+fn report_violation(violation: FloodViolation, client: &ClientConnection) {
     client.listener.runtime.metrics.bound_hit(violation.bound());
-    debug!(
-        "HTTP/2 connection of {} on listener {} ended: {}",
-        client.facts.peer,
-        client.listener.name,
-        violation.reason()
-    );
+    report(violation.reason(), client);
+}
+
+/// Says why the connection ends: to the program log, and to the requests that end with it.
+fn report(reason: &'static str, client: &ClientConnection) {
+    client.end_with(Denial::new(Cause::Http2ConnectionError, reason));
+    debug!("HTTP/2 connection of {} on listener {} ended: {reason}", client.facts.peer, client.listener.name);
 }
 
 /// The longest header list that can be within the bounds, as RFC 9113 §6.5.2 counts: 32 bytes a field more, and the target
