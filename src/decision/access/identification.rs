@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use super::allow::AllowRules;
 use super::authenticator::{CredentialDigest, Presented};
@@ -68,16 +69,19 @@ impl Identification {
         mut remembered: Option<Arc<Principal>>,
         now: SystemTime,
     ) -> Result<Recognised, Denial> {
-        if let Some((provider, _)) = self.presented(fields).find(|(_, shown)| matches!(shown, Presented::Several)) {
-            let detail = "the header that carries the credential is there more than once";
-            let mut denial = Denial::new(Cause::CredentialsAmbiguous, detail);
-            denial.challenge = Some(provider.method.refusal_challenge(denial.cause));
-            return Err(denial);
+        let mut single = SmallVec::<[_; 2]>::new();
+        for (provider, presented) in self.presented(fields) {
+            let Presented::One(credential) = presented else {
+                let detail = "the header that carries the credential is there more than once";
+                let mut denial = Denial::new(Cause::CredentialsAmbiguous, detail);
+                denial.challenge = Some(provider.method.refusal_challenge(denial.cause));
+                return Err(denial);
+            };
+            single.push((provider, credential));
         }
         let mut refusal = None;
-        for (provider, presented) in self.presented(fields) {
+        for (provider, credential) in single {
             let known = if provider.method.longest_remembered() > 0 { remembered.take() } else { None };
-            let Presented::One(credential) = presented else { continue };
             let mut denial = match self.recognise(provider, credential, known, now) {
                 Ok(recognised) => return Ok(recognised),
                 Err(denial) => denial,

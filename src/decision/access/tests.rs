@@ -106,16 +106,9 @@ fn from(client: &str, headers: &[(&'static str, &str)]) -> Request {
     }
     let normal = NormalizedRequest {
         host: "api.example.com".to_owned(),
-        port: None,
-        path: "/".to_owned(),
-        query: None,
-        path_changed: false,
-        spelling: Default::default(),
         client: client.parse::<IpAddr>().unwrap(),
         scheme: Scheme::Https,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
+        ..NormalizedRequest::for_test()
     };
     Request { normal, headers: map }
 }

@@ -11,8 +11,7 @@ use crate::decision::access::{self, allow, testing};
 use crate::decision::ids::UpstreamId;
 use crate::decision::limit::{RateQuota, RouteLimits};
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::fields::FieldNames;
-use crate::decision::request::{ReadRules, Scheme, Via};
+use crate::decision::request::{ReadRules, Scheme};
 use crate::decision::response::{self, FixedAnswer, Operations};
 use crate::decision::route::{Match, Table};
 
@@ -31,16 +30,7 @@ fn rules() -> Policy {
     let response = Arc::new(response::ResponseRules::new(operations, None, Default::default()));
     let rate = Quota::Rate(RateQuota::new(50, Duration::from_secs(1), 100));
     Policy {
-        read: ReadRules {
-            max_uri: 8192,
-            max_header_bytes: 8192,
-            max_header_count: 100,
-            trusted_proxies: Vec::new(),
-            strict_target: false,
-            names: FieldNames::default(),
-            via: Via::default(),
-            max_passes: 5,
-        },
+        read: ReadRules::for_test(),
         table: Table::build(vec![Match::any(RouteId(0))]).unwrap(),
         routes: vec![Route {
             name: "orders".into(),

@@ -9,9 +9,8 @@ use crate::decision::access::{self, address, testing};
 use crate::decision::bounds::RouteBounds;
 use crate::decision::limit::{Limit, LimitId, LimitKey, LimitResult, Phase, Quota, RateQuota, RouteLimits};
 use crate::decision::policy::{Action, Route};
+use crate::decision::request::ReadRules;
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::fields::FieldNames;
-use crate::decision::request::{ReadRules, Via};
 use crate::decision::response;
 use crate::decision::rewrite;
 use crate::decision::route::{Match, Table};
@@ -29,16 +28,7 @@ fn rules() -> Policy {
         body: Bytes::from_static(b"ok"),
     };
     Policy {
-        read: ReadRules {
-            max_uri: 100,
-            max_header_bytes: 8192,
-            max_header_count: 100,
-            trusted_proxies: Vec::new(),
-            strict_target: false,
-            names: FieldNames::default(),
-            via: Via::default(),
-            max_passes: 5,
-        },
+        read: ReadRules { max_uri: 100, ..ReadRules::for_test() },
         table: table.unwrap(),
         routes: vec![Route {
             name: "all".into(),

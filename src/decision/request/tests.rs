@@ -62,8 +62,8 @@ impl Asked {
                 names.add(HeaderName::from_static("x-tenant"));
                 names
             },
-            via: Via::default(),
             max_passes: 2,
+            ..ReadRules::for_test()
         };
         read(
             &rules,

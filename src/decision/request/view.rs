@@ -31,6 +31,23 @@ pub struct ReadRules {
     pub max_passes: u32,
 }
 
+#[cfg(test)]
+impl ReadRules {
+    /// Wide bounds, and nobody who is trusted.
+    pub(crate) fn for_test() -> ReadRules {
+        ReadRules {
+            max_uri: 8192,
+            max_header_bytes: 8192,
+            max_header_count: 100,
+            trusted_proxies: Vec::new(),
+            strict_target: false,
+            names: FieldNames::default(),
+            via: Via::default(),
+            max_passes: 5,
+        }
+    }
+}
+
 /// A request as it arrived, borrowed from whatever parsed it.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRequest<'a> {
@@ -80,6 +97,26 @@ pub struct NormalizedRequest {
     pub request_id: Option<String>,
     /// What a trusted proxy says twice, and differently.
     pub conflict: Option<ForwardedConflict>,
+}
+
+#[cfg(test)]
+impl NormalizedRequest {
+    /// What a plain request for `/` becomes.
+    pub(crate) fn for_test() -> NormalizedRequest {
+        NormalizedRequest {
+            host: String::new(),
+            port: None,
+            path: "/".to_owned(),
+            query: None,
+            path_changed: false,
+            spelling: PathVariant::default(),
+            client: [192, 0, 2, 1].into(),
+            scheme: Scheme::Http,
+            trusted_peer: false,
+            request_id: None,
+            conflict: None,
+        }
+    }
 }
 
 /// In what `X-Forwarded-*` and `Forwarded` of a trusted proxy contradict each other. The former is believed.

@@ -16,13 +16,8 @@ fn normal(path: &str) -> NormalizedRequest {
         port: Some(8080),
         path: path.into(),
         query: Some("a=b".into()),
-        path_changed: false,
-        spelling: Default::default(),
         client: [203, 0, 113, 9].into(),
-        scheme: Scheme::Http,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
+        ..NormalizedRequest::for_test()
     }
 }
 

@@ -72,16 +72,9 @@ fn ask(method: Method, host: &str, target: &str) -> Asked {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let normal = NormalizedRequest {
         host: host.to_owned(),
-        port: None,
         path: path.to_owned(),
         query: query.map(str::to_owned),
-        path_changed: false,
-        spelling: Default::default(),
-        client: [192, 0, 2, 1].into(),
-        scheme: Scheme::Http,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
+        ..NormalizedRequest::for_test()
     };
     Asked { method, normal, headers: HeaderMap::new() }
 }

@@ -47,7 +47,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
-    use crate::decision::request::{NormalizedRequest, Scheme};
+    use crate::decision::request::NormalizedRequest;
 
     const MIRROR: UpstreamId = UpstreamId(1);
 
@@ -60,19 +60,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             concurrent: 1,
         };
-        let normal = NormalizedRequest {
-            host: String::new(),
-            port: None,
-            path: "/".into(),
-            query: None,
-            path_changed: false,
-            spelling: Default::default(),
-            client: [192, 0, 2, 1].into(),
-            scheme: Scheme::Http,
-            trusted_peer: false,
-            request_id: None,
-            conflict: None,
-        };
+        let normal = NormalizedRequest { ..NormalizedRequest::for_test() };
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
         let view = RequestView::for_test(&method, &normal, &headers);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::schedule::Schedule;
 use super::warmup::FULL_SHARE;
 use super::*;
-use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView};
 
 #[derive(Clone, Debug, Default)]
 struct Members {
@@ -254,17 +254,9 @@ fn an_unhealthy_members_keys_are_spread_and_the_others_stay() {
 
 fn hash_of(key: &HashKey, client: &str, path: &str, headers: &[(&'static str, &'static str)]) -> u64 {
     let normal = NormalizedRequest {
-        host: String::new(),
-        port: None,
         path: path.to_owned(),
-        query: None,
-        path_changed: false,
-        spelling: Default::default(),
         client: client.parse::<IpAddr>().unwrap(),
-        scheme: Scheme::Http,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
+        ..NormalizedRequest::for_test()
     };
     let mut map = HeaderMap::new();
     for (name, value) in headers {

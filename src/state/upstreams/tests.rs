@@ -10,7 +10,7 @@ use super::*;
 use crate::config::snapshot::{Health, Probe, RetryBudget, Timeouts};
 use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
-use crate::decision::request::{NormalizedRequest, RequestView, Scheme};
+use crate::decision::request::{NormalizedRequest, RequestView};
 use crate::decision::upstream::{Balance, HashKey, retry};
 use crate::state::discovery::dns::AddressAnswer;
 
@@ -76,19 +76,7 @@ fn choose_at(
     at: Instant,
     headers: &HeaderMap,
 ) -> Result<Option<SelectedEndpoint>, Cause> {
-    let normal = NormalizedRequest {
-        host: String::new(),
-        port: None,
-        path: "/".to_owned(),
-        query: None,
-        path_changed: false,
-        spelling: Default::default(),
-        client: IpAddr::from([127, 0, 0, 1]),
-        scheme: Scheme::Http,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
-    };
+    let normal = NormalizedRequest { client: IpAddr::from([127, 0, 0, 1]), ..NormalizedRequest::for_test() };
     let request = RequestView::for_test(&Method::GET, &normal, headers);
     state.choose(&Permit::for_test(), &request, tried, 7, SelectionTime { at, time: UNIX_EPOCH })
 }

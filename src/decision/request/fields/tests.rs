@@ -114,10 +114,7 @@ proptest! {
             max_header_bytes: 300,
             max_header_count: 10,
             trusted_proxies: if trusted { vec!["10.0.0.0/8".parse().unwrap()] } else { Vec::new() },
-            strict_target: false,
-            names: FieldNames::default(),
-            via: Default::default(),
-            max_passes: 5,
+            ..ReadRules::for_test()
         };
         let scheme = if tls { Scheme::Https } else { Scheme::Http };
         let connection = ConnectionFacts::supposed([10, 0, 0, 1].into(), scheme);

@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::*;
 use crate::decision::access::Principal;
-use crate::decision::request::{NormalizedRequest, Scheme};
+use crate::decision::request::NormalizedRequest;
 use crate::decision::upstream::{HashKey, hash_input};
 
 const REST: UpstreamId = UpstreamId(0);
@@ -42,19 +42,7 @@ fn chosen(split: &Split, permit: &Permit, client: &str, headers: &[(HeaderName, 
 }
 
 fn seen<T>(client: &str, headers: &[(HeaderName, &str)], look: impl FnOnce(&RequestView<'_>) -> T) -> T {
-    let normal = NormalizedRequest {
-        host: String::new(),
-        port: None,
-        path: "/".into(),
-        query: None,
-        path_changed: false,
-        spelling: Default::default(),
-        client: client.parse().unwrap(),
-        scheme: Scheme::Http,
-        trusted_peer: false,
-        request_id: None,
-        conflict: None,
-    };
+    let normal = NormalizedRequest { client: client.parse().unwrap(), ..NormalizedRequest::for_test() };
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(name, HeaderValue::from_str(value).unwrap());
