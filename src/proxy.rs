@@ -14,6 +14,7 @@
 //! keeps and the server installs), [`request_id`] and [`hpack`] (one encoding each, for hooks and connections alike).
 
 pub mod connection;
+pub mod content_length;
 pub mod drain;
 pub mod hooks;
 pub mod hpack;

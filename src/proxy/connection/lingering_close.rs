@@ -9,9 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use pingora::protocols::Stream;
-use pingora::protocols::l4::ext::get_tcp_info;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::socket::unsent;
 use super::timer::Timer;
 
 /// The end of one connection.
@@ -54,7 +54,7 @@ impl LingeringClose {
             match Pin::new(&mut *stream).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => {
                     self.shut_down = true;
-                    self.unsent = unsent(stream);
+                    self.unsent = unsent(stream.id());
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(LingerEnd::InOrder),
                 Poll::Pending => return self.timer.poll(until, cx).map(|()| LingerEnd::Stuck),
@@ -68,16 +68,11 @@ impl LingeringClose {
                 Poll::Ready(_) => break,
                 Poll::Pending => {
                     ready!(self.timer.poll(until, cx));
-                    let stuck = self.unsent > 0 && unsent(stream) >= self.unsent;
+                    let stuck = self.unsent > 0 && unsent(stream.id()) >= self.unsent;
                     return Poll::Ready(if stuck { LingerEnd::Stuck } else { LingerEnd::InOrder });
                 }
             }
         }
         Poll::Ready(LingerEnd::InOrder)
     }
-}
-
-/// Bytes that the kernel holds because the client has made no room for them.
-fn unsent(stream: &Stream) -> u32 {
-    get_tcp_info(stream.id()).map_or(0, |info| info.tcpi_notsent_bytes)
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -43,6 +43,11 @@ const RESET_IF_STUCK: u8 = 1;
 /// The connection is reset in any case.
 const RESET: u8 = 2;
 
+/// Bytes that the kernel holds because the other side has made no room for them.
+pub(super) fn unsent(descriptor: RawFd) -> u32 {
+    get_tcp_info(descriptor).map_or(0, |info| info.tcpi_notsent_bytes)
+}
+
 impl CloseMode {
     /// The client may have stopped reading: nothing that it has not made room for is kept.
     pub fn reset_if_stuck(&self) {
@@ -76,7 +81,7 @@ impl Drop for ClientSocket {
     fn drop(&mut self) {
         let resets = match self.close.0.load(Ordering::Relaxed) {
             IN_ORDER => false,
-            RESET_IF_STUCK => get_tcp_info(self.stream.as_raw_fd()).is_ok_and(|info| info.tcpi_notsent_bytes > 0),
+            RESET_IF_STUCK => unsent(self.stream.as_raw_fd()) > 0,
             _ => true,
         };
         if resets {

@@ -81,9 +81,8 @@ pub fn detail(e: &Error) -> String {
 /// The denial of an error that carries none. Why the gateway ended the connection explains more than that it has ended.
 fn derived(e: &Error, ctx: &Context) -> Denial {
     let cause = cause(e);
-    let end =
-        ctx.claim.as_ref().filter(|_| cause == Cause::ClientClosed).and_then(|claim| claim.control.connection().end());
-    let end = end.cloned().or_else(|| connection_end(e).filter(|_| cause == Cause::ClientClosed));
+    let ended = || ctx.claim.as_ref()?.control.connection().end().cloned();
+    let end = if cause == Cause::ClientClosed { ended().or_else(|| connection_end(e)) } else { None };
     end.unwrap_or_else(|| Denial::new(cause, detail(e)))
 }
 

@@ -19,6 +19,7 @@ use pingora::{Error, ErrorType, OrErr, Result};
 use super::forward::UpstreamContext;
 use crate::decision::policy::Action;
 use crate::decision::upstream::mirror::Mirror;
+use crate::proxy::content_length::content_length;
 use crate::proxy::request_id::REQUEST_ID;
 use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};
 use crate::telemetry::metrics::MirrorOutcome;
@@ -63,8 +64,7 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext
         // It would authenticate a connection that other copies go over.
         return;
     }
-    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > rules.body as u64) {
+    if content_length(request).is_some_and(|length| length > rules.body as u64) {
         return handle.metrics.count(MirrorOutcome::TooLarge);
     }
     let Some(slot) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };

@@ -16,6 +16,7 @@ use super::forward::{Try, TryConnection, UpstreamContext};
 use super::request::is_http2;
 use crate::decision::upstream::connection_auth::challenges_connection;
 use crate::decision::upstream::retry::Failure;
+use crate::proxy::content_length::content_length;
 use crate::proxy::upstream::connection::ConnectionPurpose;
 use crate::proxy::upstream::private::ConnectionOwner;
 use crate::telemetry::metrics::Bound;
@@ -130,8 +131,7 @@ fn alone(peer: &mut HttpPeer) {
 
 /// Whether so much body is announced that it can't be sent twice.
 fn has_long_body(request: &RequestHeader) -> bool {
-    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > KEPT_BODY)
+    content_length(request).is_some_and(|length| length > KEPT_BODY)
 }
 
 /// There is a connection, on which nothing was sent yet.

@@ -6,7 +6,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::header::{CONTENT_LENGTH, COOKIE, REFERER, USER_AGENT};
+use http::header::{COOKIE, REFERER, USER_AGENT};
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -25,6 +25,7 @@ use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::header_block;
 use crate::proxy::connection::record::begin_record;
+use crate::proxy::content_length::content_length;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
@@ -117,6 +118,9 @@ pub fn follow_route(ctx: &Context) {
 /// # Errors
 /// The refusal.
 pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
+    if let Some(refusal) = request.uri.scheme_str().and_then(header_block::refusal_of) {
+        return ctx.settle(Decision::Refuse(refusal.denial()));
+    }
     let (RequestState::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
@@ -130,9 +134,6 @@ pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option
     };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
-    if let Some(refusal) = request.uri.scheme_str().and_then(header_block::refusal_of) {
-        return ctx.settle(Decision::Refuse(refusal.denial()));
-    }
     faults::panic_after_wait_at(FaultPlace::Fact, &request.headers).await;
     let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
@@ -236,10 +237,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP",
     }
-}
-
-fn content_length(request: &RequestHeader) -> Option<u64> {
-    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// How much of an unread request body is worth reading to keep the connection; a client with more pays a new one.

@@ -15,7 +15,7 @@ use super::endpoint::{EndpointState, HealthChange};
 use super::endpoint_set::{EndpointSet, LiveEndpoints, LocatedEndpoint};
 use super::retry_budget::RetryBudgetState;
 use super::selected_endpoint::SelectedEndpoint;
-use super::shared_upstream::{SharedUpstream, UpstreamUse};
+use super::shared_upstream::{SharedUpstream, UpstreamSlot, UpstreamUse};
 use crate::config::snapshot::{self, Health};
 use crate::decision::access::Permit;
 use crate::decision::outcome::Cause;
@@ -128,17 +128,8 @@ impl UpstreamState {
         if set.endpoints.is_empty() {
             return Err(Cause::UpstreamUnresolved);
         }
-        let slot = match self.upstream.circuit_breaker.requests {
-            None => None,
-            Some(most) => Some(self.shared.acquire_slot(most).ok_or(Cause::UpstreamOverloaded)?),
-        };
-        let live = LiveEndpoints {
-            endpoints: &set.endpoints,
-            upstream: &self.upstream,
-            tried,
-            now: self.millis(now.at),
-            passed_over: Cell::new(false),
-        };
+        let slot = self.slot()?;
+        let live = self.live(&set, tried, now.at);
         let selected = match self.sticky_endpoint(&set, &live, request, now.time) {
             Some(selected) => Ok(Some(selected)),
             None => self.balance(&set, &live, permit, request, random),
@@ -163,17 +154,8 @@ impl UpstreamState {
         now: SelectionTime,
     ) -> Option<SelectedEndpoint> {
         let set = self.set.load();
-        let slot = match self.upstream.circuit_breaker.requests {
-            None => None,
-            Some(most) => Some(self.shared.acquire_slot(most)?),
-        };
-        let live = LiveEndpoints {
-            endpoints: &set.endpoints,
-            upstream: &self.upstream,
-            tried,
-            now: self.millis(now.at),
-            passed_over: Cell::new(false),
-        };
+        let slot = self.slot().ok()?;
+        let live = self.live(&set, tried, now.at);
         let index = set.endpoints.iter().position(|endpoint| endpoint.address == address)?;
         if live.tried(index) || !live.works(index) || !live.has_room(index) {
             return None;
@@ -181,6 +163,23 @@ impl UpstreamState {
         let mut selected = self.claim(&set.endpoints[index], &live, false)?;
         selected.slot = slot;
         Some(selected)
+    }
+
+    /// A place among the requests that the upstream may have at once, if their number is bounded.
+    fn slot(&self) -> Result<Option<UpstreamSlot>, Cause> {
+        let most = self.upstream.circuit_breaker.requests;
+        most.map(|most| self.shared.acquire_slot(most).ok_or(Cause::UpstreamOverloaded)).transpose()
+    }
+
+    /// The endpoints of `set` as a choice at `at` sees them.
+    fn live<'a>(&'a self, set: &'a EndpointSet, tried: &'a [SocketAddr], at: Instant) -> LiveEndpoints<'a> {
+        LiveEndpoints {
+            endpoints: &set.endpoints,
+            upstream: &self.upstream,
+            tried,
+            now: self.millis(at),
+            passed_over: Cell::new(false),
+        }
     }
 
     /// An endpoint for the copy of a request that a mirror sends. It takes no slot, round-robin turn or trial, so that copies

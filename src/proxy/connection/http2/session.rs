@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
@@ -39,6 +38,7 @@ use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::frame::error_name;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
 use crate::proxy::connection::timer::Timer;
+use crate::proxy::content_length::content_length;
 use crate::proxy::drain::DrainStage;
 use crate::telemetry::metrics::Bound;
 
@@ -77,7 +77,7 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         proxy_digest: Some(control.clone().into_digest(proxy.response.clone())),
         socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
     };
-    let announced = announced(inner.req_header());
+    let announced = content_length(inner.req_header());
     let (timer, answer) = Default::default();
     ServerSession::new_custom(Box::new(PacedSession {
         inner,
@@ -90,11 +90,6 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         answer,
         ended: false,
     }))
-}
-
-/// The length of a body that is to come.
-fn announced(request: &RequestHeader) -> Option<u64> {
-    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Why the library has ended the connection that a request came by, where `e` says so. The request may hear of it before the

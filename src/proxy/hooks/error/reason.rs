@@ -84,22 +84,8 @@ fn of_alert(alert: AlertDescription, words: &str) -> String {
 fn of_handshake(words: &str) -> String {
     let end = words.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|end| *end <= QUOTED).last();
     let words = &words[..end.unwrap_or(0)];
-    let alerts = [
-        AlertDescription::CertificateRequired,
-        AlertDescription::BadCertificate,
-        AlertDescription::UnsupportedCertificate,
-        AlertDescription::CertificateRevoked,
-        AlertDescription::CertificateExpired,
-        AlertDescription::CertificateUnknown,
-        AlertDescription::UnknownCA,
-        AlertDescription::AccessDenied,
-        AlertDescription::ProtocolVersion,
-        AlertDescription::HandshakeFailure,
-        AlertDescription::InsufficientSecurity,
-        AlertDescription::NoApplicationProtocol,
-        AlertDescription::UnrecognisedName,
-    ];
-    if let Some(alert) = alerts.into_iter().find(|alert| words == rustls::Error::AlertReceived(*alert).to_string()) {
+    let mut alerts = (0..=u8::MAX).map(AlertDescription::from);
+    if let Some(alert) = alerts.find(|alert| words == rustls::Error::AlertReceived(*alert).to_string()) {
         return of_alert(alert, words);
     }
     let meanings = [
