@@ -137,12 +137,12 @@ const ROOMS: &[Layer] = &[
     ),
     room(
         "hooks",
-        &["connection", "drain", "reply", "request_id", "runtime", "upstream"],
+        &["connection", "content_length", "drain", "reply", "request_id", "runtime", "upstream"],
         "a request does not know who accepted it",
     ),
     room(
         "connection",
-        &["drain", "hpack", "reply", "request_id", "runtime", "upstream"],
+        &["content_length", "drain", "hpack", "reply", "request_id", "runtime", "upstream"],
         "a stream does not know what hooks decide",
     ),
     room("upkeep", &["runtime", "upstream"], "it works beside requests, on what they share"),
@@ -150,6 +150,7 @@ const ROOMS: &[Layer] = &[
     room("upstream", &[], "a connection to an origin does not know for which request it is"),
     room("reply", &["hpack", "request_id"], "an answer is a value"),
     room("drain", &[], "everything asks how far it is"),
+    room("content_length", &[], "a field of a head"),
     room("hpack", &[], "an encoding"),
     room("request_id", &[], "a value"),
     room("tls", &[], "it knows certificates only"),
