@@ -6,8 +6,6 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-
 /// The environment variable that arms a process, by any value.
 pub const VARIABLE: &str = "PORTCULLIS_FAULTS";
 
@@ -31,6 +29,12 @@ pub enum FaultPlace {
     Stall,
 }
 
+/// The headers of a request.
+pub trait HeaderLookup {
+    /// The first value of the header called `name`.
+    fn value(&self, name: &'static str) -> Option<&[u8]>;
+}
+
 /// How long a thread stands still that was asked to.
 const STALL: Duration = Duration::from_secs(4);
 
@@ -48,18 +52,18 @@ impl FaultPlace {
     }
 }
 
-/// Panics if `headers` ask for it and the process is armed. Nothing at all without the feature.
+/// Panics if the request asks for it and the process is armed. Nothing at all without the feature.
 #[inline]
-pub fn panic_at(place: FaultPlace, headers: &HeaderMap) {
-    if is_asked(place, headers) {
+pub fn panic_at(place: FaultPlace, asked: impl HeaderLookup) {
+    if is_asked(place, asked) {
         panic!("a fault was asked for");
     }
 }
 
-/// Stands still if `headers` ask for it and the process is armed. Nothing at all without the feature.
+/// Stands still if the request asks for it and the process is armed. Nothing at all without the feature.
 #[inline]
-pub fn stall(headers: &HeaderMap) {
-    if is_asked(FaultPlace::Stall, headers) {
+pub fn stall(asked: impl HeaderLookup) {
+    if is_asked(FaultPlace::Stall, asked) {
         let end = Instant::now() + STALL;
         while let Some(rest) = end.checked_duration_since(Instant::now()) {
             std::thread::park_timeout(rest);
@@ -69,15 +73,15 @@ pub fn stall(headers: &HeaderMap) {
 
 /// The same, once the task was suspended and is polled again.
 #[inline]
-pub async fn panic_after_wait_at(place: FaultPlace, headers: &HeaderMap) {
-    if is_asked(place, headers) {
+pub async fn panic_after_wait_at(place: FaultPlace, asked: impl HeaderLookup) {
+    if is_asked(place, asked) {
         tokio::task::yield_now().await;
         panic!("a fault was asked for");
     }
 }
 
 #[inline]
-fn is_asked(place: FaultPlace, headers: &HeaderMap) -> bool {
+fn is_asked(place: FaultPlace, asked: impl HeaderLookup) -> bool {
     static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
-    cfg!(feature = "faults") && *ARMED && headers.get(HEADER).is_some_and(|asked| asked == place.name())
+    cfg!(feature = "faults") && *ARMED && asked.value(HEADER).is_some_and(|asked| asked == place.name().as_bytes())
 }

@@ -14,8 +14,8 @@
 //! keeps and the server installs), [`request_id`] and [`hpack`] (one encoding each, for hooks and connections alike).
 
 pub mod connection;
-pub mod content_length;
 pub mod drain;
+pub mod header_editor;
 pub mod hooks;
 pub mod hpack;
 pub mod reply;

@@ -7,9 +7,10 @@
 //! * [`response`], [`response_body`]: what this client gets
 //! * [`log`]: the log line
 //!
-//! [`context`] holds what is known of a request by its state, and [`forward`] that of one on its way to an upstream. [`error`] is
+//! [`client_side`] is what the steps see of the client's side, and [`context`] holds what is known of a request by its state, and [`forward`] that of one on its way to an upstream. [`error`] is
 //! the one place where Pingora's errors become causes, and [`guard`] the one where panics do.
 
+pub mod client_side;
 pub mod context;
 pub mod endpoint;
 pub mod error;

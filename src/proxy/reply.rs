@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
-use smallvec::SmallVec;
 
+use super::header_editor::ResponseHeaderEditor;
 use super::hpack;
 use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
 use crate::decision::request::Scheme;
-use crate::decision::response::{self, FixedAnswer, HeaderSection, ResponseRules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{self, FixedAnswer, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer without the declared headers.
 pub struct LocalReply {
@@ -133,41 +133,4 @@ pub fn hpack_fields(rules: &response::ResponseRules, scheme: Scheme) -> Vec<u8> 
     rules.apply(None, &mut headers);
     rules.suit_connection(scheme, &mut headers);
     hpack::encode_literals(headers.iter())
-}
-
-/// Pingora's response header as `decision` edits it.
-pub struct ResponseHeaderEditor<'a>(pub &'a mut ResponseHeader);
-
-impl HeaderSection for ResponseHeaderEditor<'_> {
-    fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.0.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-
-    fn contains(&self, name: &HeaderName) -> bool {
-        self.0.headers.contains_key(name)
-    }
-
-    fn remove(&mut self, name: &HeaderName) {
-        self.0.remove_header(name);
-    }
-
-    fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
-        if !self.contains(old) {
-            return;
-        }
-        let values: SmallVec<[HeaderValue; 4]> = self.0.headers.get_all(old).iter().cloned().collect();
-        self.0.remove_header(old);
-        for value in &values {
-            self.append(new, value);
-        }
-    }
-
-    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-        // Pingora refuses only names and values that can't be parsed; these are parsed already.
-        let _ = self.0.insert_header(name, value.clone());
-    }
-
-    fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
-        let _ = self.0.append_header(name, value.clone());
-    }
 }

@@ -13,7 +13,7 @@ use crate::decision::ids::UpstreamId;
 use crate::decision::limit::{LimitId, LimitRequest, LimitRequests};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::policy::{Action, Route};
-use crate::decision::request::fields::{CONTENT_LENGTH, Fields};
+use crate::decision::request::fields::Fields;
 use crate::decision::request::{self, RequestView};
 
 /// What one request takes from a limit.
@@ -180,8 +180,7 @@ impl<'a, L: address::Lists + ?Sized> Pipeline<'a, L> {
 
 /// Refuses a request whose body says beforehand that it is larger than the route lets it be.
 fn within_body_bound(route: &Route, fields: Fields<'_>) -> Result<(), Denial> {
-    let length = fields.get(&CONTENT_LENGTH).and_then(|length| std::str::from_utf8(length).ok()?.parse::<u64>().ok());
-    match length {
+    match fields.content_length() {
         Some(length) if length > route.bounds.body => Err(body_too_large(route.bounds.body)),
         _ => Ok(()),
     }

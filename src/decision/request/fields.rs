@@ -61,6 +61,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The length of its body that the request announces, in bytes. What is no number was refused when the head was read.
+    pub fn content_length(self) -> Option<u64> {
+        std::str::from_utf8(self.get(&CONTENT_LENGTH)?).ok()?.parse().ok()
+    }
+
     /// The number of field lines.
     pub fn len(self) -> usize {
         match self.0 {

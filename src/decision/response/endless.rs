@@ -1,25 +1,25 @@
 //! Answers that have no end of their own: a drain that waited for them would wait for ever.
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::grpc::is_grpc;
+use super::section::HeaderSection;
 
 /// Types whose bodies go on for as long as somebody listens: events (HTML §9.2), and pictures of a camera, each in the place
 /// of the one before.
 const ENDLESS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
 
-/// Whether the answer with these headers may go on without an end. A gRPC answer may be one: whether a call is a stream stands
+/// Whether the answer with these fields may go on without an end. A gRPC answer may be one: whether a call is a stream stands
 /// in no header, but one with a single message is over as soon as its header.
-pub fn is_endless(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
-    let content_type = content_type.as_bytes();
+pub fn is_endless(fields: &impl HeaderSection) -> bool {
+    let Some(content_type) = fields.values(&header::CONTENT_TYPE).next() else { return false };
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     ENDLESS.iter().any(|endless| essence.eq_ignore_ascii_case(endless.as_bytes())) || is_grpc(Some(content_type))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

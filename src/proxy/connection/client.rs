@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use pingora::proxy::Session;
 use pingora::server::ShutdownWatch;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
@@ -86,12 +85,11 @@ impl ClientConnection {
     }
 
     /// What an origin is told of a request's client. Its port is known if the client is the connection's own peer, and 0
-    /// otherwise: what another proxy's port is says nothing about the client.
-    pub fn announced(&self, session: &Session, client: IpAddr) -> Announced {
+    /// otherwise: what another proxy's port is says nothing about the client. `local` is the address that the client has connected to.
+    pub fn announced(&self, local: Option<SocketAddr>, client: IpAddr) -> Announced {
         let peer = self.facts.peer;
         let port = if peer.ip().to_canonical() == client { peer.port() } else { 0 };
-        let local = || session.server_addr().and_then(|address| address.as_inet()).copied();
-        let destination = self.destination.or_else(local).unwrap_or_else(|| unknown(client));
+        let destination = self.destination.or(local).unwrap_or_else(|| unknown(client));
         Announced { client: SocketAddr::new(client, port), destination }
     }
 

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
-use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
+use super::client_side::RequestParts;
 use super::forward::{Forwarded, UpstreamContext};
 use super::mirror;
 use crate::decision::access::Permit;
@@ -135,10 +135,10 @@ impl Context {
     }
 
     /// The request as rules see it, once it is read and until its log line is written.
-    pub fn view<'s>(&'s self, request: &'s RequestHeader) -> Option<RequestView<'s>> {
+    pub fn view<'s>(&'s self, request: RequestParts<'s>) -> Option<RequestView<'s>> {
         let (normal, claim) = (self.request()?, self.claim.as_ref()?);
         let connection = &claim.control.connection().facts;
-        Some(RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection })
+        Some(RequestView { method: request.method, normal, fields: request.fields, connection })
     }
 
     /// The evidence that the request was admitted.

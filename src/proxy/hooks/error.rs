@@ -7,8 +7,8 @@ use std::io;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::client_side::ClientSide;
 use super::context::Context;
-use super::request::is_http2;
 use super::response::answered;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
@@ -49,7 +49,7 @@ pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 
 
 /// Closes an HTTP/1 connection in order, which Pingora does not after a failure.
 async fn leave(session: &mut Session, ctx: &mut Context) {
-    if !is_http2(session.req_header()) {
+    if !session.request().is_http2() {
         // The line first: the client may take a while to leave.
         log::finish(session, ctx);
         session.as_mut().shutdown().await;

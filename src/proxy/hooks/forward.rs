@@ -5,17 +5,17 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use pingora::http::RequestHeader;
 use smallvec::SmallVec;
 
+use super::client_side::RequestParts;
 use crate::config::snapshot::Upstream;
 use crate::decision::ids::UpstreamId;
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::Admitted;
 use crate::decision::policy::{Action, Route};
 use crate::decision::request::RequestView;
+use crate::decision::request::fields::AUTHORIZATION;
 use crate::decision::upstream::connection_auth::authenticates_connection;
 use crate::decision::upstream::retry::{Effective, Failure};
 use crate::proxy::connection::control::RequestControl;
@@ -191,9 +191,9 @@ impl Try {
 
 impl<'a> UpstreamContext<'a> {
     /// The request, as rules see it.
-    pub fn view<'s>(&'s self, request: &'s RequestHeader) -> RequestView<'s> {
+    pub fn view<'s>(&'s self, request: RequestParts<'s>) -> RequestView<'s> {
         let (normal, connection) = (&self.admitted.request, &self.control.connection().facts);
-        RequestView { method: &request.method, normal, fields: (&request.headers).into(), connection }
+        RequestView { method: request.method, normal, fields: request.fields, connection }
     }
 
     /// The route that took the request.
@@ -225,10 +225,9 @@ impl<'a> UpstreamContext<'a> {
     }
 
     /// Whether the origin will see credentials that authenticate the connection.
-    pub fn authenticates(&self, request: &RequestHeader) -> bool {
-        let mut credentials = request.headers.get_all(AUTHORIZATION).iter();
-        credentials.any(|value| authenticates_connection(value.as_bytes()))
-            && !self.hidden_headers().any(|name| *name == AUTHORIZATION)
+    pub fn authenticates(&self, request: RequestParts<'_>) -> bool {
+        request.fields.get_all(&AUTHORIZATION).any(authenticates_connection)
+            && !self.hidden_headers().any(|name| AUTHORIZATION == *name)
     }
 
     /// The headers of the request that the origin must not see.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -12,12 +13,17 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
+use super::client_side::ClientSide;
 use super::context::Context;
 use super::guard::{guarded, guarded_async};
+use super::upstream_response::OriginAnswer;
 use super::{
     error, log, mirror, origin_connection, request, response, response_body, retry, upstream, upstream_response,
 };
+use crate::decision::pipeline::Decision;
 use crate::faults::{self, FaultPlace};
+use crate::proxy::connection::http2::header_block;
+use crate::proxy::header_editor::{RequestHeaderEditor, ResponseHeaderEditor};
 use crate::proxy::reply;
 use crate::proxy::runtime::Runtime;
 
@@ -45,9 +51,12 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         guarded(ctx, |ctx| request::begin(session, ctx))?;
-        faults::panic_at(FaultPlace::Task, &session.req_header().headers);
-        faults::stall(&session.req_header().headers);
-        let decision = guarded_async(request::decide(session.req_header(), ctx)).await;
+        faults::panic_at(FaultPlace::Task, session.request());
+        faults::stall(session.request());
+        let decision = match session.req_header().uri.scheme_str().and_then(header_block::refusal_of) {
+            Some(refusal) => Ok(ctx.settle(Decision::Refuse(refusal.denial()))),
+            None => guarded_async(request::decide(session.request(), ctx)).await,
+        };
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::follow_route(ctx);
         match decision {
@@ -126,7 +135,12 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         guarded(ctx, |ctx| {
-            upstream::rewrite(session.req_header(), upstream_request, ctx.upstream()?)?;
+            let version = upstream_request.version;
+            let mut shown = RequestHeaderEditor(upstream_request);
+            let target = upstream::rewrite(session.request(), version, &mut shown, &mut ctx.upstream()?)?;
+            if let Some(target) = target {
+                upstream_request.set_raw_path(target.as_bytes())?;
+            }
             let (upstream, copy) = ctx.mirrored()?;
             mirror::begin(session, upstream_request, &upstream, copy);
             Ok(())
@@ -139,7 +153,16 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        guarded(ctx, |ctx| upstream_response::accept(session, upstream_response, ctx.upstream()?))?
+        guarded(ctx, |ctx| {
+            let (status, version) = (upstream_response.status, upstream_response.version);
+            let mut fields = ResponseHeaderEditor(upstream_response);
+            let answer = OriginAnswer { status, version, fields: &mut fields };
+            upstream_response::accept(session, answer, ctx.upstream()?)?;
+            // A version says what the sender of the message can do, and is no part of what is passed on (RFC 9112 §2.3). A phrase
+            // is for people, and HTTP/2 has none (§4): the status has one of its own.
+            upstream_response.set_version(Version::HTTP_11);
+            upstream_response.set_reason_phrase(None)
+        })?
     }
 
     async fn response_filter(
@@ -151,8 +174,9 @@ impl ProxyHttp for Gateway {
         guarded(ctx, |ctx| {
             response::begin(session, upstream_response, ctx);
             response::part(session, ctx);
-            faults::panic_at(FaultPlace::Response, &session.req_header().headers);
-            response::seal_proxied(session.req_header(), upstream_response, ctx)
+            faults::panic_at(FaultPlace::Response, session.request());
+            let status = upstream_response.status;
+            response::seal_proxied(session.request(), status, &mut ResponseHeaderEditor(upstream_response), ctx)
         })?
     }
 

@@ -16,10 +16,10 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result};
 
+use super::client_side::ClientSide;
 use super::forward::UpstreamContext;
 use crate::decision::policy::Action;
 use crate::decision::upstream::mirror::Mirror;
-use crate::proxy::content_length::content_length;
 use crate::proxy::request_id::REQUEST_ID;
 use crate::proxy::upstream::mirror::{MirrorSlot, RouteMirror};
 use crate::telemetry::metrics::MirrorOutcome;
@@ -56,7 +56,7 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext
         MirrorProgress::Over => return,
     }
     *progress = MirrorProgress::Over;
-    let request = session.req_header();
+    let request = session.request();
     if !rules.wants(&ctx.admitted.permit, &ctx.view(request), ctx.tries.upstream, fastrand::u64(..)) {
         return;
     }
@@ -64,7 +64,7 @@ pub fn begin(session: &mut Session, shown: &RequestHeader, ctx: &UpstreamContext
         // It would authenticate a connection that other copies go over.
         return;
     }
-    if content_length(request).is_some_and(|length| length > rules.body as u64) {
+    if request.fields.content_length().is_some_and(|length| length > rules.body as u64) {
         return handle.metrics.count(MirrorOutcome::TooLarge);
     }
     let Some(slot) = handle.begin(rules.concurrent) else { return handle.metrics.count(MirrorOutcome::Dropped) };
@@ -121,11 +121,12 @@ fn marked(shown: &RequestHeader, request_id: &HeaderValue) -> RequestHeader {
 fn send(copy: Box<Copy>, rules: &Mirror, handle: &RouteMirror, session: &Session, ctx: &UpstreamContext<'_>) {
     let Copy { mut header, body, mut slot } = *copy;
     slot.set_outcome(MirrorOutcome::Failed);
-    let (permit, view) = (&ctx.admitted.permit, ctx.view(session.req_header()));
+    let (permit, view) = (&ctx.admitted.permit, ctx.view(session.request()));
     let upstream = ctx.serving.upstream(rules.upstream);
     let Some(endpoint) = upstream.state.choose_for_copy(permit, &view, fastrand::u64(..), ctx.started) else { return };
     let client = ctx.admitted.request.client;
-    let peer = upstream.peer.to(endpoint.address, || ctx.control.connection().announced(session, client));
+    let peer =
+        upstream.peer.to(endpoint.address, || ctx.control.connection().announced(session.local_address(), client));
     if frame(&mut header, body.len()).is_err() {
         return;
     }

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{Method, StatusCode, Version};
 use nix::sys::socket::{Shutdown, shutdown};
-use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::client_side::RequestParts;
 use super::forward::{Try, TryConnection, UpstreamContext};
-use super::request::is_http2;
+use super::upstream_response::OriginAnswer;
+use crate::decision::response::HeaderSection;
 use crate::decision::upstream::connection_auth::challenges_connection;
 use crate::decision::upstream::retry::Failure;
-use crate::proxy::content_length::content_length;
 use crate::proxy::upstream::connection::ConnectionPurpose;
 use crate::proxy::upstream::private::ConnectionOwner;
 use crate::telemetry::metrics::Bound;
@@ -33,7 +33,7 @@ const WATCHED: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
 /// Chooses the kind of connection that this try needs, and with it how long it may take and how its connection is watched.
 /// `peer` is that of an upstream without tunnel.
-pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) {
+pub fn prepare(request: RequestParts<'_>, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) {
     let (rules, config) = (ctx.retry_rules(), ctx.config());
     let began = current.times.began;
     let left = config.timeouts.request.map(|request| request.saturating_sub(ctx.spent(began)));
@@ -51,7 +51,7 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamConte
     if be_private(request, peer, ctx, current) {
         return;
     }
-    let once = has_long_body(request) || !rules.repeats(&request.method);
+    let once = has_long_body(request) || !rules.repeats(request.method);
     let idle = config.timeouts.idle_unsafe;
     let distrusted = || idle.is_zero() || !state.reuse().trusted(began);
     if ctx.tries.fresh || once && distrusted() {
@@ -74,10 +74,10 @@ pub fn prepare(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamConte
 
 /// Gives a request that authenticates its connection, and what follows it from the same client, a connection that nobody else
 /// uses. `false`: it is a request like any other.
-fn be_private(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) -> bool {
+fn be_private(request: RequestParts<'_>, peer: &mut HttpPeer, ctx: &UpstreamContext<'_>, current: &mut Try) -> bool {
     let (config, connections) = (ctx.config(), &ctx.control.connection().private);
     let owner = owner(ctx);
-    let shared_by_streams = is_http2(request);
+    let shared_by_streams = request.is_http2();
     if !ctx.authenticates(request) && (is_shared(request, ctx) || connections.endpoint(owner).is_none()) {
         return false;
     }
@@ -105,17 +105,17 @@ fn be_private(request: &RequestHeader, peer: &mut HttpPeer, ctx: &UpstreamContex
 }
 
 /// The endpoint that the client's own connection to the upstream leads to, if it has one.
-pub fn private_endpoint(request: &RequestHeader, ctx: &UpstreamContext<'_>) -> Option<SocketAddr> {
+pub fn private_endpoint(request: RequestParts<'_>, ctx: &UpstreamContext<'_>) -> Option<SocketAddr> {
     if is_shared(request, ctx) && !ctx.authenticates(request) {
         return None;
     }
-    ctx.control.connection().private.endpoint(owner(ctx)).filter(|_| !is_http2(request))
+    ctx.control.connection().private.endpoint(owner(ctx)).filter(|_| !request.is_http2())
 }
 
 /// Whether requests of others may come on the client's connection: streams beside it, or what a proxy before the gateway sends
 /// for other clients, two of which may share an address. Only what carries credentials is known to be of whom they belong to.
-fn is_shared(request: &RequestHeader, ctx: &UpstreamContext<'_>) -> bool {
-    is_http2(request) || ctx.admitted.request.trusted_peer
+fn is_shared(request: RequestParts<'_>, ctx: &UpstreamContext<'_>) -> bool {
+    request.is_http2() || ctx.admitted.request.trusted_peer
 }
 
 fn owner(ctx: &UpstreamContext<'_>) -> ConnectionOwner {
@@ -130,8 +130,8 @@ fn alone(peer: &mut HttpPeer) {
 }
 
 /// Whether so much body is announced that it can't be sent twice.
-fn has_long_body(request: &RequestHeader) -> bool {
-    content_length(request).is_some_and(|length| length > KEPT_BODY)
+fn has_long_body(request: RequestParts<'_>) -> bool {
+    request.fields.content_length().is_some_and(|length| length > KEPT_BODY)
 }
 
 /// There is a connection, on which nothing was sent yet.
@@ -190,21 +190,24 @@ pub fn request_sent(ctx: &mut UpstreamContext<'_>) {
 
 /// The origin's answer has begun. One that asks for the authentication of its connection takes the connection out of the pool:
 /// it has begun to be its client's own (RFC 4559 §6).
-pub fn answer_began(request: &RequestHeader, header: &ResponseHeader, ctx: &mut UpstreamContext<'_>) {
-    if header.status != StatusCode::UNAUTHORIZED || header.version == Version::HTTP_2 {
+pub fn answer_began(
+    request: RequestParts<'_>,
+    answer: &OriginAnswer<'_, impl HeaderSection>,
+    ctx: &mut UpstreamContext<'_>,
+) {
+    if answer.status != StatusCode::UNAUTHORIZED || answer.version == Version::HTTP_2 {
         return;
     }
     let Some(current) = ctx.current.as_mut().filter(|current| current.private.is_none() && current.tunnel.is_none())
     else {
         return;
     };
-    let mut challenges = header.headers.get_all(WWW_AUTHENTICATE).iter();
-    if !challenges.any(|value| challenges_connection(value.as_bytes())) {
+    if !answer.fields.values(&WWW_AUTHENTICATE).any(challenges_connection) {
         return;
     }
     current.closes = true;
-    let empty = header.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    if empty || request.method == Method::HEAD {
+    let empty = answer.fields.values(&CONTENT_LENGTH).next().is_some_and(|length| length == b"0");
+    if empty || *request.method == Method::HEAD {
         answer_ended(ctx);
     }
 }

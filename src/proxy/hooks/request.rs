@@ -8,11 +8,11 @@ use std::time::{Instant, SystemTime};
 
 use http::header::{COOKIE, REFERER, USER_AGENT};
 use http::{HeaderValue, Version};
-use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use super::client_side::{ClientSide, RequestParts};
 use super::context::{Claim, Context, Places, RequestState};
 use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
@@ -20,12 +20,10 @@ use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
 use crate::decision::request::RawRequest;
-use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::fields::{EXPECT, TRANSFER_ENCODING};
 use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::control::RequestControl;
-use crate::proxy::connection::http2::header_block;
 use crate::proxy::connection::record::begin_record;
-use crate::proxy::content_length::content_length;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
@@ -36,7 +34,7 @@ use crate::telemetry::metrics::Bound;
 pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(control) = RequestControl::of(session) else { return };
     control.began();
-    if is_http2(session.req_header()) {
+    if session.request().is_http2() {
         join_cookies(session);
     }
     let header = session.req_header();
@@ -50,7 +48,7 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     ctx.claim = Some(Claim { record: Box::new(record), control, target });
 
     let bounds = ctx.serving.snapshot.bounds;
-    if is_http2(session.req_header()) {
+    if session.request().is_http2() {
         // On HTTP/1 the connection watches its writes itself; here the client's window may be what is full.
         session.set_write_timeout(Some(bounds.write_idle));
     } else {
@@ -87,17 +85,12 @@ fn join_cookies(session: &mut Session) {
 /// # Errors
 /// Something does.
 pub async fn read_empty_body(session: &mut Session) -> Result<()> {
-    if is_http2(session.req_header()) && content_length(session.req_header()) == Some(0) {
+    let request = session.request();
+    if request.is_http2() && request.fields.content_length() == Some(0) {
         // Pingora goes by the length alone, and asked whether the body is done, it says so.
         while session.as_mut().read_request_body().await?.is_some() {}
     }
     Ok(())
-}
-
-/// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
-/// ([`crate::proxy::connection::http2::session`]).
-pub(in crate::proxy) fn is_http2(request: &RequestHeader) -> bool {
-    request.version == Version::HTTP_2
 }
 
 /// Gives the request's connection what its route says of it: how slowly the body may come, and what the end of the client's
@@ -117,10 +110,7 @@ pub fn follow_route(ctx: &Context) {
 ///
 /// # Errors
 /// The refusal.
-pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
-    if let Some(refusal) = request.uri.scheme_str().and_then(header_block::refusal_of) {
-        return ctx.settle(Decision::Refuse(refusal.denial()));
-    }
+pub async fn decide(request: RequestParts<'_>, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
     let (RequestState::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
         return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
     };
@@ -129,18 +119,25 @@ pub async fn decide(request: &RequestHeader, ctx: &mut Context) -> Result<Option
         rules: &ctx.serving.snapshot.rules,
         lists: ctx.serving.address_lists.as_slice(),
         hasher: &ctx.shared.bucket_hasher,
-        request: raw(request, &control.connection().facts),
+        request: RawRequest {
+            method: request.method,
+            target: request.target,
+            authority: request.authority,
+            fields: request.fields,
+            version: request.version,
+            connection: &control.connection().facts,
+        },
         now,
     };
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
-    faults::panic_after_wait_at(FaultPlace::Fact, &request.headers).await;
+    faults::panic_after_wait_at(FaultPlace::Fact, request).await;
     let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
         ctx.shared.state.tokens.insert(digest, principal);
     }
     let settled = ctx.settle(decision);
-    faults::panic_at(FaultPlace::Request, &request.headers);
+    faults::panic_at(FaultPlace::Request, request);
     settled
 }
 
@@ -214,17 +211,6 @@ pub fn bound_body(ctx: &mut UpstreamContext<'_>, length: usize) -> Result<()> {
     Error::e_because(ErrorType::HTTPStatus(413), "request body over its bound", body_too_large(bound))
 }
 
-fn raw<'a>(request: &'a RequestHeader, connection: &'a ConnectionFacts) -> RawRequest<'a> {
-    RawRequest {
-        method: &request.method,
-        target: request.raw_path(),
-        authority: request.uri.authority().map(|authority| authority.as_str()),
-        fields: (&request.headers).into(),
-        version: request.version,
-        connection,
-    }
-}
-
 /// Limits count time in nanoseconds since the process began.
 fn nanos_since(epoch: Instant, now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX)
@@ -243,8 +229,8 @@ fn protocol(version: Version) -> &'static str {
 pub(in crate::proxy) const DRAIN_BYTES: u64 = 64 << 10;
 
 /// Whether the rest of the request body is small and surely on its way, so that reading it keeps the connection usable.
-pub(in crate::proxy) fn drainable(request: &RequestHeader) -> bool {
-    let chunked = request.headers.contains_key(http::header::TRANSFER_ENCODING);
-    let waits = request.headers.contains_key(http::header::EXPECT);
-    !chunked && !waits && content_length(request).unwrap_or(0) <= DRAIN_BYTES
+pub(in crate::proxy) fn drainable(request: RequestParts<'_>) -> bool {
+    let chunked = request.fields.contains(&TRANSFER_ENCODING);
+    let waits = request.fields.contains(&EXPECT);
+    !chunked && !waits && request.fields.content_length().unwrap_or(0) <= DRAIN_BYTES
 }

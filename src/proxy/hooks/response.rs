@@ -2,50 +2,57 @@
 //! with the owner's headers.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 
+use super::client_side::{ClientSide, RequestParts};
 use super::context::Context;
-use super::request::{drainable, is_http2};
+use super::request::drainable;
 use super::sticky;
 use crate::decision::access::Permit;
 use crate::decision::limit::rate_limit_headers;
 use crate::decision::outcome::Denial;
-use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE, Fields};
+use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE};
 use crate::decision::response::grpc::{self, is_grpc};
-use crate::decision::response::{BodyStage, is_endless};
+use crate::decision::response::{BodyStage, HeaderSection, is_endless};
 use crate::proxy::drain::DrainStage;
+use crate::proxy::header_editor::ResponseHeaderEditor;
 use crate::proxy::reply;
-use crate::proxy::reply::{LocalReply, ResponseHeaderEditor};
+use crate::proxy::reply::LocalReply;
 use crate::proxy::request_id::REQUEST_ID;
 
 /// Refuses the request with its denial.
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
-    let fields = Fields::from(&session.req_header().headers);
-    let accept = fields.get(&ACCEPT);
+    let reply = refusal(session.request(), ctx, denial);
+    answer(session, ctx, reply).await
+}
+
+/// The answer that refuses a request with its denial, which is noted.
+pub fn refusal(request: RequestParts<'_>, ctx: &mut Context, denial: Denial) -> LocalReply {
     let limits = &ctx.serving.snapshot.rules.limits;
-    let grpc = is_http2(session.req_header()) && is_grpc(fields.get(&CONTENT_TYPE));
+    let grpc = request.is_http2() && is_grpc(request.fields.get(&CONTENT_TYPE));
     let reply = if grpc {
         reply::grpc_refusal(&denial, limits)
     } else {
-        reply::refusal(ctx.response_rules(), &denial, limits, accept, ctx.request_id.to_str().unwrap_or_default())
+        let (accept, id) = (request.fields.get(&ACCEPT), ctx.request_id.to_str().unwrap_or_default());
+        reply::refusal(ctx.response_rules(), &denial, limits, accept, id)
     };
     ctx.end_with(denial, grpc);
-    answer(session, ctx, reply).await
+    reply
 }
 
 /// Sends an answer that the gateway made itself.
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
-    seal(session.req_header(), &mut reply.header, ctx);
+    seal(session.request(), &mut ResponseHeaderEditor(&mut reply.header), ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.places.clear();
     // An unread body would be taken for the next request. HTTP/2 resets the stream instead.
-    let drain = !is_http2(session.req_header()) && !session.is_body_done();
-    let keep = !drain || drainable(session.req_header());
+    let drain = !session.request().is_http2() && !session.is_body_done();
+    let keep = !drain || drainable(session.request());
     if !keep {
         session.set_keepalive(None);
     } else if drain {
@@ -53,7 +60,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalRe
         session.set_close_on_response_before_downstream_finish(false);
     }
     let bodyless = session.req_header().method == http::Method::HEAD || reply.body.is_empty();
-    if bodyless && is_http2(session.req_header()) {
+    if bodyless && session.request().is_http2() {
         // One frame with the end of the stream: gRPC clients look for their status in the last one.
         session.write_response_tasks(vec![HttpTask::Header(Box::new(reply.header), true)]).await?;
         return Ok(());
@@ -89,11 +96,8 @@ pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Conte
         }
         // From here on the connection to the origin watches the silence of both sides.
         session.set_read_timeout(None);
-    } else if is_final(header.status) && is_endless(&header.headers) {
-        ctx.stream = Some(ctx.shared.metrics.stream_open());
-        if let Some(claim) = &ctx.claim {
-            claim.control.stream_began();
-        }
+    } else {
+        note_stream(header.status, &header.headers, ctx);
     }
     if session.req_header().version == Version::HTTP_10
         && is_final(header.status)
@@ -114,6 +118,16 @@ pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Conte
     }
 }
 
+/// Takes note of an answer that has no end of its own.
+pub fn note_stream(status: StatusCode, fields: &impl HeaderSection, ctx: &mut Context) {
+    if is_final(status) && is_endless(fields) {
+        ctx.stream = Some(ctx.shared.metrics.stream_open());
+        if let Some(claim) = &ctx.claim {
+            claim.control.stream_began();
+        }
+    }
+}
+
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
     if ctx.shared.drain.stage() != DrainStage::Serving
@@ -130,7 +144,7 @@ pub async fn end_stream(session: &mut Session, ctx: &Context) {
         .response_written()
         .is_some_and(|header| is_grpc(header.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes)));
     let ended = match ctx.denial() {
-        Some(denial) if grpc && is_http2(session.req_header()) => {
+        Some(denial) if grpc && session.request().is_http2() => {
             let mut trailers = http::HeaderMap::new();
             trailers.insert(grpc::STATUS, HeaderValue::from(denial.cause.grpc_status() as u16));
             trailers.insert(grpc::MESSAGE, HeaderValue::from_static(denial.cause.title()));
@@ -147,31 +161,32 @@ pub async fn end_stream(session: &mut Session, ctx: &Context) {
 ///
 /// # Errors
 /// If no request was forwarded. Pingora has no answer of an origin then.
-pub fn seal_proxied(request: &RequestHeader, header: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
-    if !is_final(header.status) {
+pub fn seal_proxied(
+    request: RequestParts<'_>,
+    status: StatusCode,
+    fields: &mut impl HeaderSection,
+    ctx: &mut Context,
+) -> Result<()> {
+    if !is_final(status) {
         return Ok(());
     }
     let upstream = ctx.upstream()?;
     if let Some(current) = upstream.current {
-        current.times.answered = Some((std::time::Instant::now(), header.status.as_u16()));
+        current.times.answered = Some((std::time::Instant::now(), status.as_u16()));
     }
-    seal(request, header, ctx);
-    sticky::assign(header, &ctx.upstream()?);
+    seal(request, fields, ctx);
+    sticky::assign(status, fields, &ctx.upstream()?);
     Ok(())
 }
 
-fn seal(request: &RequestHeader, header: &mut ResponseHeader, ctx: &Context) {
-    ctx.response_rules().apply(ctx.view(request).as_ref(), &mut ResponseHeaderEditor(header));
+/// Puts the owner's headers on an answer, and the gateway's own.
+pub fn seal(request: RequestParts<'_>, fields: &mut impl HeaderSection, ctx: &Context) {
+    ctx.response_rules().apply(ctx.view(request).as_ref(), fields);
     if let Some(status) = ctx.permit().and_then(Permit::limit_status) {
         let limit = &ctx.serving.snapshot.rules.limits[status.limit.0 as usize];
         for (name, value) in rate_limit_headers(limit, &status) {
-            set(header, &name, value);
+            fields.set(&name, &value);
         }
     }
-    set(header, &REQUEST_ID, ctx.request_id.clone());
-}
-
-fn set(header: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {
-    // Pingora refuses only names and values that can't be parsed; these are parsed already.
-    let _ = header.insert_header(name, value);
+    fields.set(&REQUEST_ID, &ctx.request_id);
 }

@@ -6,17 +6,18 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use http::header::RETRY_AFTER;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 
+use super::client_side::ClientSide;
 use super::endpoint::{record_result, record_unreachable};
 use super::error::reason::io_error;
 use super::error::{carrying, denial_of, detail, is_timeout, upstream_cause};
 use super::forward::{TryConnection, UpstreamContext};
-use super::response::answered;
+use super::response::is_final;
+use super::upstream_response::OriginAnswer;
 use crate::decision::outcome::Denial;
+use crate::decision::response::HeaderSection;
 use crate::decision::upstream::outcome::TryResult;
 use crate::decision::upstream::retry::{Failure, RetryDecision, RetryProgress};
 
@@ -24,20 +25,24 @@ use crate::decision::upstream::retry::{Failure, RetryDecision, RetryProgress};
 ///
 /// # Errors
 /// The request is to be tried again.
-pub fn answered_by_origin(session: &Session, header: &ResponseHeader, ctx: &mut UpstreamContext<'_>) -> Result<()> {
-    if header.status.is_informational() && header.status != http::StatusCode::SWITCHING_PROTOCOLS {
+pub fn answered_by_origin(
+    client: &impl ClientSide,
+    answer: &OriginAnswer<'_, impl HeaderSection>,
+    ctx: &mut UpstreamContext<'_>,
+) -> Result<()> {
+    if !is_final(answer.status) {
         return Ok(());
     }
     let Some(current) = &mut ctx.current else { return Ok(()) };
     ctx.control.answer().header_came();
     let hinted = current.interim > 0;
-    let status = header.status.as_u16();
+    let status = answer.status.as_u16();
     record_result(ctx, TryResult::Answered(status));
     if !ctx.retry_rules().covers(status) || hinted {
         return Ok(());
     }
-    let failure = Failure::Status(status, retry_after(header));
-    if again(session, ctx, failure)
+    let failure = Failure::Status(status, retry_after(answer.fields));
+    if again(client, ctx, failure)
         && let Some(current) = &mut ctx.current
     {
         current.failure = Some(failure);
@@ -48,13 +53,14 @@ pub fn answered_by_origin(session: &Session, header: &ResponseHeader, ctx: &mut 
 }
 
 /// When to come back, if that is said in seconds. A date is taken for a long wait: it is an hour's or a night's.
-fn retry_after(header: &ResponseHeader) -> Option<Duration> {
-    let value = header.headers.get(RETRY_AFTER)?;
-    Some(value.to_str().ok().and_then(|text| text.trim().parse().ok()).map_or(Duration::MAX, Duration::from_secs))
+fn retry_after(fields: &impl HeaderSection) -> Option<Duration> {
+    let value = fields.values(&RETRY_AFTER).next()?;
+    let seconds = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
+    Some(seconds.map_or(Duration::MAX, Duration::from_secs))
 }
 
 /// A connection could not be made: nothing was sent, so another endpoint may be tried whatever the method.
-pub fn connect_failed(session: &Session, mut ctx: UpstreamContext<'_>, mut e: Box<Error>) -> Box<Error> {
+pub fn connect_failed(client: &impl ClientSide, mut ctx: UpstreamContext<'_>, mut e: Box<Error>) -> Box<Error> {
     let denial = Denial::new(upstream_cause(&e), detail(&e));
     // HTTP/2: the pooled connection had ended, which shows when a stream is to be made on it.
     let failure = if *e.etype() == ErrorType::H2Error && !ctx.tries.fresh {
@@ -67,7 +73,7 @@ pub fn connect_failed(session: &Session, mut ctx: UpstreamContext<'_>, mut e: Bo
         upstream.metrics.connect_failed();
         Failure::Connect { untried: upstream.state.endpoints().endpoints.len() > ctx.tries.tried.len() }
     };
-    let retry = again(session, &mut ctx, failure);
+    let retry = again(client, &mut ctx, failure);
     let rest = ctx.rest_of_split().filter(|_| !retry);
     e.set_retry(retry || rest.is_some());
     if let Some(rest) = rest {
@@ -83,7 +89,7 @@ pub fn connect_failed(session: &Session, mut ctx: UpstreamContext<'_>, mut e: Bo
 /// The exchange broke after a connection stood.
 pub fn exchange_failed(
     peer: &HttpPeer,
-    session: &mut Session,
+    client: &impl ClientSide,
     mut ctx: UpstreamContext<'_>,
     e: Box<Error>,
     reused: bool,
@@ -108,7 +114,7 @@ pub fn exchange_failed(
         TryConnection::Unwatched | TryConnection::Connecting(_) => false,
     };
     // What the client has seen something of can't begin anew.
-    let begun = current.times.answered.is_some() || current.interim > 0 || answered(session);
+    let begun = current.times.answered.is_some() || current.interim > 0 || client.is_answered();
     let failure = match found {
         Some(failure) => Some(failure),
         None if late => Some(Failure::Timeout),
@@ -127,7 +133,7 @@ pub fn exchange_failed(
         record_result(&mut ctx, result);
     }
     let denial = denial_of(&e).cloned().unwrap_or_else(|| Denial::new(upstream_cause(&e), detail(&e)));
-    if !begun && again(session, &mut ctx, failure) {
+    if !begun && again(client, &mut ctx, failure) {
         ctx.end_try();
         ctx.tries.failed = Some(denial);
         e.set_retry(true);
@@ -169,15 +175,15 @@ fn result(failure: Failure) -> Option<TryResult> {
 }
 
 /// Whether the request is tried again; if so, prepares for it.
-fn again(session: &Session, ctx: &mut UpstreamContext<'_>, failure: Failure) -> bool {
+fn again(client: &impl ClientSide, ctx: &mut UpstreamContext<'_>, failure: Failure) -> bool {
     let (rules, config) = (ctx.retry_rules(), ctx.config());
     let upstream = ctx.serving.upstream(ctx.tries.upstream);
     let now = Instant::now();
     let progress = RetryProgress {
-        method: &session.req_header().method,
+        method: client.request().method,
         tries: ctx.tries.count,
         stale: ctx.tries.stale,
-        body_kept: !session.as_ref().retry_buffer_truncated(),
+        body_kept: client.keeps_body(),
         left: config.timeouts.request.map(|request| request.saturating_sub(ctx.spent(now))),
     };
     let RetryDecision::Again { after, charged, free, fresh } = rules.decide(failure, &progress, fastrand::u64(..))

@@ -4,20 +4,21 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
 use http::{HeaderValue, Version};
-use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
-use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::client_side::{ClientSide, RequestParts};
 use super::forward::{Try, UpstreamContext};
 use super::origin_connection;
 use super::sticky;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::pipeline::Admitted;
 use crate::decision::policy::Action;
+use crate::decision::request::fields;
+use crate::decision::response::HeaderSection;
 use crate::decision::rewrite::{self, Edit};
 use crate::decision::upstream::retry::Failure;
 use crate::faults::{self, FaultPlace};
@@ -28,15 +29,15 @@ use crate::state::upstreams::SelectionTime;
 ///
 /// # Errors
 /// With the denial, where there is none: why the last try failed, or why no endpoint can be used.
-pub fn choose(session: &mut Session, mut ctx: UpstreamContext<'_>) -> Result<Box<HttpPeer>> {
+pub fn choose(client: &mut impl ClientSide, mut ctx: UpstreamContext<'_>) -> Result<Box<HttpPeer>> {
     // The first choice follows the request's beginning so closely that the clock need not be asked again.
     ctx.end_try();
     let first = ctx.tries.is_first();
     let at = if first { ctx.started } else { Instant::now() };
     if first {
-        ctx.tries.has_body = !session.as_mut().is_body_empty();
+        ctx.tries.has_body = client.has_body();
     }
-    let request = session.req_header();
+    let request = client.request();
     let pick = |ctx: &UpstreamContext<'_>, tried: &[SocketAddr]| {
         let (permit, now) = (&ctx.admitted.permit, SelectionTime { at, time: ctx.time });
         ctx.upstream().state.choose(permit, &ctx.view(request), tried, fastrand::u64(..), now)
@@ -60,10 +61,10 @@ pub fn choose(session: &mut Session, mut ctx: UpstreamContext<'_>) -> Result<Box
     {
         drop(found);
         ctx.fall_back(rest);
-        return choose(session, ctx);
+        return choose(client, ctx);
     }
     match found {
-        Ok(Some(selected)) => Ok(begin_try(session, &mut ctx, Try::new(selected, at))),
+        Ok(Some(selected)) => Ok(begin_try(client, &mut ctx, Try::new(selected, at))),
         Ok(None) => {
             // A try that failed before says why.
             let every = || Denial::new(Cause::UpstreamConnectFailed, "every endpoint was tried");
@@ -88,15 +89,15 @@ fn why_none(cause: Cause, ctx: &UpstreamContext<'_>) -> String {
 }
 
 /// Begins a try at the endpoint that was selected for it.
-fn begin_try(session: &Session, ctx: &mut UpstreamContext<'_>, mut begun: Try) -> Box<HttpPeer> {
-    let request = session.req_header();
+fn begin_try(client: &impl ClientSide, ctx: &mut UpstreamContext<'_>, mut begun: Try) -> Box<HttpPeer> {
+    let request = client.request();
     let address = begun.selected.endpoint.address;
     ctx.tries.tried.push(address);
     ctx.tries.count += 1;
     // What is kept of the body passes the filter once more.
     ctx.tries.body_seen = 0;
-    let client = ctx.admitted.request.client;
-    let mut peer = ctx.upstream().peer.to(address, || ctx.control.connection().announced(session, client));
+    let (connection, origin) = (ctx.control.connection(), ctx.admitted.request.client);
+    let mut peer = ctx.upstream().peer.to(address, || connection.announced(client.local_address(), origin));
     let config = ctx.serving.snapshot.upstream(ctx.tries.upstream);
     // An origin that speaks HTTP/2 without being asked can't be offered a tunnel.
     let tunnels = !config.http2 || config.tls.is_some();
@@ -115,27 +116,34 @@ fn begin_try(session: &Session, ctx: &mut UpstreamContext<'_>, mut begun: Try) -
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
 /// as if it had not asked, as an origin may do too (RFC 9110 §7.8).
-fn asks_for_tunnel(request: &RequestHeader) -> bool {
-    let body = request.headers.contains_key(TRANSFER_ENCODING)
-        || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let websocket = request.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+fn asks_for_tunnel(request: RequestParts<'_>) -> bool {
+    let fields = request.fields;
+    let body = fields.contains(&fields::TRANSFER_ENCODING)
+        || fields.get(&fields::CONTENT_LENGTH).is_some_and(|length| length != b"0");
+    let websocket = fields.get(&fields::UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
     websocket && !body && request.version == Version::HTTP_11
 }
 
-/// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials.
-pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: UpstreamContext<'_>) -> Result<()> {
+/// Shows the origin the normal form of the request, who sent it, and none of the caller's credentials: edits `shown`, the fields that
+/// go to an origin which speaks `version`. Gives the target, if it is not the one that was received.
+///
+/// # Errors
+/// If the route has no upstream.
+pub fn rewrite<'a>(
+    request: RequestParts<'_>,
+    version: Version,
+    shown: &mut impl HeaderSection,
+    ctx: &mut UpstreamContext<'a>,
+) -> Result<Option<Cow<'a, str>>> {
     // A try that reached this point has a connection: what failed before no longer explains anything.
     ctx.tries.failed = None;
-    faults::panic_at(FaultPlace::Upstream, &request.headers);
+    faults::panic_at(FaultPlace::Upstream, request);
     let Admitted { request: normal, permit, parameters, .. } = ctx.admitted;
-    let route = ctx.route();
-    let Action::Forward { rewrite: rules, .. } = &route.action else {
+    let Action::Forward { rewrite: rules, .. } = &ctx.serving.route(ctx.admitted.route).action else {
         return Error::e_explain(ErrorType::InternalError, "BUG: a route without an upstream is forwarded");
     };
 
-    if normal.path_changed || rules.path.is_some() {
-        upstream.set_raw_path(rules.target(normal, parameters).as_bytes())?;
-    }
+    let target = (normal.path_changed || rules.path.is_some()).then(|| rules.target(normal, parameters));
     let mut host = rules.host(normal);
     if host.is_empty()
         && let Some(current) = &*ctx.current
@@ -143,42 +151,40 @@ pub fn rewrite(request: &RequestHeader, upstream: &mut RequestHeader, ctx: Upstr
         // HTTP/1.0 may come without a host, which HTTP/1.1 and HTTP/2 require of what goes to an origin (RFC 9112 §3.2).
         host = Cow::Borrowed(&current.selected.endpoint.name);
     }
-    if upstream.headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
-        upstream.insert_header(HOST, &*host)?;
+    let named = shown.values(&HOST).next().is_some_and(|value| value == host.as_bytes());
+    if !named && let Ok(host) = HeaderValue::from_str(&host) {
+        shown.set(&HOST, &host);
     }
     // Pingora has taken it off. It asks for trailers, which gRPC can't do without (RFC 9110 §10.1.4, RFC 9113 §8.2.2).
-    if request.version == Version::HTTP_2
-        && upstream.version == Version::HTTP_2
-        && let Some(te) = request.headers.get(TE)
+    if request.is_http2()
+        && version == Version::HTTP_2
+        && let Some(te) = request.fields.get(&fields::TE)
+        && let Ok(te) = HeaderValue::from_bytes(te)
     {
-        upstream.insert_header(TE, te.clone())?;
+        shown.set(&TE, &te);
     }
-    sticky::hide(upstream, &ctx)?;
-    let idle = |expected: &HeaderValue| expected.is_empty() || request.version == Version::HTTP_10;
-    if upstream.headers.get(EXPECT).is_some_and(idle) {
+    sticky::hide(shown, ctx);
+    let expects = shown.values(&EXPECT).next().map(|expected| !expected.is_empty());
+    if expects.is_some_and(|expects| !expects || request.version == Version::HTTP_10) {
         // It expects nothing; in HTTP/1.0 it is to be ignored (RFC 9110 §10.1.1): the client would not understand the 100 that it asks
         // for.
-        upstream.remove_header(&EXPECT);
+        shown.remove(&EXPECT);
     }
     match ctx.current.as_ref().and_then(|current| current.tunnel.as_ref()) {
-        Some(tunnel) => tunnel.asking(upstream.headers.contains_key(UPGRADE)),
+        Some(tunnel) => tunnel.asking(shown.contains(&UPGRADE)),
         None => {
-            upstream.remove_header(&UPGRADE);
-            upstream.remove_header(&CONNECTION);
+            shown.remove(&UPGRADE);
+            shown.remove(&CONNECTION);
         }
     }
     let credentials = ctx.hidden_headers();
     let via = ctx.serving.snapshot.rules.read.via.value(request.version);
     for edit in rewrite::forwarded(permit, &ctx.view(request), credentials, ctx.request_id, via) {
         match edit {
-            Edit::Remove(name) => {
-                upstream.remove_header(&name);
-            }
-            Edit::Set(name, value) => upstream.insert_header(name, value)?,
-            Edit::Append(name, value) => {
-                upstream.append_header(name, value)?;
-            }
+            Edit::Remove(name) => shown.remove(&name),
+            Edit::Set(name, value) => shown.set(&name, &value),
+            Edit::Append(name, value) => shown.append(&name, &value),
         }
     }
-    Ok(())
+    Ok(target)
 }

@@ -2,56 +2,72 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use super::client_side::ClientSide;
 use super::forward::UpstreamContext;
-use super::request::is_http2;
 use super::response::is_final;
 use super::{origin_connection, retry};
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::response::HeaderSection;
 use crate::telemetry::metrics::Bound;
 
-/// Hop-by-hop fields that Pingora passes on from an HTTP/1 origin (RFC 9110 §7.6.1).
+/// Hop-by-hop fields that pass from an HTTP/1 origin unless they are taken off (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 3] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-authenticate"),
 ];
 
+/// The head of an answer of an origin, whatever holds its fields.
+pub struct OriginAnswer<'a, S> {
+    pub status: StatusCode,
+    /// Of the message, as the origin sent it.
+    pub version: Version,
+    pub fields: &'a mut S,
+}
+
 /// Takes an answer of the origin over, or gives it up: an answer that is worth another try, one that an origin must not give.
 ///
 /// # Errors
 /// The answer is thrown away.
-pub fn accept(session: &Session, header: &mut ResponseHeader, mut ctx: UpstreamContext<'_>) -> Result<()> {
-    origin_connection::answer_began(session.req_header(), header, &mut ctx);
-    retry::answered_by_origin(session, header, &mut ctx)?;
+pub fn accept(
+    client: &impl ClientSide,
+    mut answer: OriginAnswer<'_, impl HeaderSection>,
+    mut ctx: UpstreamContext<'_>,
+) -> Result<()> {
+    let request = client.request();
+    origin_connection::answer_began(request, &answer, &mut ctx);
+    retry::answered_by_origin(client, &answer, &mut ctx)?;
     let via = &ctx.serving.snapshot.rules.read.via;
-    if is_final(header.status) && via.on_responses {
-        let _ = header.append_header(VIA, via.value(header.version));
+    if is_final(answer.status) && via.on_responses {
+        answer.fields.append(&VIA, via.value(answer.version));
     }
-    check(session, header, ctx)?;
-    frame(header);
-    strip_hop_by_hop(header);
-    if header.version != Version::HTTP_2 || !is_http2(session.req_header()) {
+    check(client, &answer, ctx)?;
+    frame(&mut answer);
+    strip_hop_by_hop(&mut answer);
+    if answer.version != Version::HTTP_2 || !request.is_http2() {
         // Pingora passes trailers on from HTTP/2 to HTTP/2 alone: nothing else may announce them (RFC 9110 §6.6.2).
-        header.remove_header(&TRAILER);
+        answer.fields.remove(&TRAILER);
     }
-    own_status_line(header)
+    Ok(())
 }
 
 /// Refuses what an origin must not say: what the client's side would read in another way, or what has no end.
-fn check(session: &Session, header: &ResponseHeader, ctx: UpstreamContext<'_>) -> Result<()> {
-    if header.status == StatusCode::SWITCHING_PROTOCOLS {
+fn check(
+    client: &impl ClientSide,
+    answer: &OriginAnswer<'_, impl HeaderSection>,
+    ctx: UpstreamContext<'_>,
+) -> Result<()> {
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         // It would turn the rest of the connection into bytes that no rule sees.
-        let asked = !is_http2(session.req_header()) && session.is_upgrade_req();
+        let asked = !client.request().is_http2() && client.asks_for_upgrade();
         let tunnel = ctx.current.as_ref().and_then(|current| current.tunnel.as_ref());
         let Some(tunnel) = tunnel.filter(|_| asked) else { return refuse("the origin switched protocols unasked") };
         tunnel.opened();
         return Ok(());
     }
-    if !is_final(header.status) {
+    if !is_final(answer.status) {
         let Some(current) = ctx.current else { return Ok(()) };
         current.interim += 1;
         if current.interim > ctx.serving.snapshot.bounds.interim_answers {
@@ -61,8 +77,8 @@ fn check(session: &Session, header: &ResponseHeader, ctx: UpstreamContext<'_>) -
         return Ok(());
     }
     // What the body is coded with besides would be passed on as if the client had asked for it (RFC 9112 §6.1).
-    let mut codings = header.headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let mut codings = answer.fields.values(&TRANSFER_ENCODING);
+    let chunked = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
     if !chunked || codings.next().is_some() {
         return refuse("the origin's Transfer-Encoding is not exactly `chunked`");
     }
@@ -75,58 +91,53 @@ fn refuse(detail: &'static str) -> Result<()> {
 }
 
 /// Frames an answer in one way.
-fn frame(header: &mut ResponseHeader) {
-    if header.status.is_informational() || header.status == StatusCode::NO_CONTENT {
+fn frame(answer: &mut OriginAnswer<'_, impl HeaderSection>) {
+    if answer.status.is_informational() || answer.status == StatusCode::NO_CONTENT {
         // They have no body, and may not say how long it is (RFC 9110 §8.6, RFC 9112 §6.1).
-        header.remove_header(&CONTENT_LENGTH);
-        header.remove_header(&TRANSFER_ENCODING);
+        answer.fields.remove(&CONTENT_LENGTH);
+        answer.fields.remove(&TRANSFER_ENCODING);
     }
-    one_length(header);
+    one_length(answer.fields);
 }
 
 /// Says an agreed length once (RFC 9110 §8.6); lengths that differ were refused when the head was read.
-fn one_length(header: &mut ResponseHeader) {
-    let mut lengths = header.headers.get_all(CONTENT_LENGTH).iter();
+fn one_length(fields: &mut impl HeaderSection) {
+    let mut lengths = fields.values(&CONTENT_LENGTH);
     let Some(first) = lengths.next() else { return };
-    let single = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    if (lengths.next().is_some() || single.len() < first.len())
-        && let Ok(single) = HeaderValue::from_bytes(single)
-    {
-        // It was read out of a field, so it fits into one.
-        let _ = header.insert_header(CONTENT_LENGTH, single);
+    let single = first.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if lengths.next().is_none() && single.len() == first.len() {
+        return;
+    }
+    drop(lengths);
+    // It was read out of a field, so it fits into one.
+    if let Ok(single) = HeaderValue::from_bytes(single) {
+        fields.set(&CONTENT_LENGTH, &single);
     }
 }
 
-fn strip_hop_by_hop(header: &mut ResponseHeader) {
-    if header.headers.contains_key(CONNECTION) {
-        for name in nominated(header) {
-            header.remove_header(&name);
+fn strip_hop_by_hop(answer: &mut OriginAnswer<'_, impl HeaderSection>) {
+    let connected = answer.fields.contains(&CONNECTION);
+    if connected {
+        for name in nominated(answer.fields) {
+            answer.fields.remove(&name);
         }
     }
     for name in &HOP_BY_HOP {
-        header.remove_header(name);
+        answer.fields.remove(name);
     }
     // An answer that switches protocols says to which.
-    if header.status != StatusCode::SWITCHING_PROTOCOLS {
-        header.remove_header(&UPGRADE);
-        header.remove_header(&CONNECTION);
-    } else if header.headers.contains_key(CONNECTION) {
-        let _ = header.insert_header(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        answer.fields.remove(&UPGRADE);
+        answer.fields.remove(&CONNECTION);
+    } else if connected {
+        answer.fields.set(&CONNECTION, &HeaderValue::from_static("Upgrade"));
     }
 }
 
-/// Puts the gateway's own version and the phrase of the status in the place of the origin's: a version says what the sender of
-/// the message can do, and is no part of what is passed on (RFC 9112 §2.3). A phrase is for people, and HTTP/2 has none (§4).
-fn own_status_line(header: &mut ResponseHeader) -> Result<()> {
-    header.set_version(Version::HTTP_11);
-    header.set_reason_phrase(None)
-}
-
-/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is Pingora's, and `Upgrade` is dealt
-/// with apart.
-fn nominated(header: &ResponseHeader) -> Vec<HeaderName> {
-    let values = header.headers.get_all(CONNECTION).iter();
-    let tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is a matter of the connection, and
+/// `Upgrade` is dealt with apart.
+fn nominated(fields: &impl HeaderSection) -> Vec<HeaderName> {
+    let tokens = fields.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
     let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
     names.filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, CONNECTION].contains(name)).collect()
 }

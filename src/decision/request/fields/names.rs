@@ -102,6 +102,7 @@ well_known! {
     X_REQUEST_ID = 14 "x-request-id";
     USER_AGENT = 15 "user-agent";
     REFERER = 16 "referer";
+    TE = 17 "te";
 }
 
 /// The names that requests are asked for under one configuration, by [`FieldId`]: those that the code knows, and behind them

@@ -32,13 +32,13 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
 use crate::decision::outcome::{Cause, Denial};
+use crate::decision::request::fields::Fields;
 use crate::proxy::connection::answer_clock::AnswerDeadline;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::frame::error_name;
 use crate::proxy::connection::min_rate::{MinRate, TooSlow};
 use crate::proxy::connection::timer::Timer;
-use crate::proxy::content_length::content_length;
 use crate::proxy::drain::DrainStage;
 use crate::telemetry::metrics::Bound;
 
@@ -77,7 +77,7 @@ pub fn paced(session: ServerSession, client: &Arc<ClientConnection>) -> ServerSe
         proxy_digest: Some(control.clone().into_digest(proxy.response.clone())),
         socket_digest: client_digest(&inner, |digest| digest.socket_digest.clone()),
     };
-    let announced = content_length(inner.req_header());
+    let announced = Fields::from(&inner.req_header().headers).content_length();
     let (timer, answer) = Default::default();
     ServerSession::new_custom(Box::new(PacedSession {
         inner,

@@ -17,6 +17,7 @@ use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::outcome::Cause;
 use crate::decision::pipeline::Admitted;
 use crate::decision::request::Scheme;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::upstream::share::Share;
 use crate::decision::upstream::split::SplitOutcome;
 use crate::telemetry::metrics::Metrics;

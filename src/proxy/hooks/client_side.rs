@@ -1,0 +1,96 @@
+//! The client's side of an exchange, as the steps of a request see it, whoever reads and writes it.
+
+use std::net::SocketAddr;
+
+use http::{HeaderName, Method, Version};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::response::answered;
+use crate::decision::request::fields::Fields;
+use crate::faults::HeaderLookup;
+
+/// A request as it was received, borrowed from whatever holds it.
+#[derive(Clone, Copy)]
+pub struct RequestParts<'a> {
+    pub method: &'a Method,
+    pub version: Version,
+    pub fields: Fields<'a>,
+    /// As received.
+    pub target: &'a [u8],
+    /// `:authority` of HTTP/2, or the authority of an absolute-form target, where the target does not have it.
+    pub authority: Option<&'a str>,
+}
+
+/// What the steps of a request ask of its client's side.
+pub trait ClientSide {
+    /// The request.
+    fn request(&self) -> RequestParts<'_>;
+
+    /// Whether it has a body, be it empty in the end.
+    fn has_body(&mut self) -> bool;
+
+    /// Whether all that has come of the body is kept, so that the request can be sent once more.
+    fn keeps_body(&self) -> bool;
+
+    /// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
+    fn is_answered(&self) -> bool;
+
+    /// Whether the request asks for another protocol.
+    fn asks_for_upgrade(&self) -> bool;
+
+    /// The address that the client has connected to.
+    fn local_address(&self) -> Option<SocketAddr>;
+}
+
+impl<'a> From<&'a RequestHeader> for RequestParts<'a> {
+    fn from(request: &'a RequestHeader) -> Self {
+        RequestParts {
+            method: &request.method,
+            version: request.version,
+            fields: (&request.headers).into(),
+            target: request.raw_path(),
+            authority: request.uri.authority().map(|authority| authority.as_str()),
+        }
+    }
+}
+
+impl RequestParts<'_> {
+    /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
+    /// ([`crate::proxy::connection::http2::session`]).
+    pub fn is_http2(self) -> bool {
+        self.version == Version::HTTP_2
+    }
+}
+
+impl HeaderLookup for RequestParts<'_> {
+    fn value(&self, name: &'static str) -> Option<&[u8]> {
+        self.fields.get(&HeaderName::from_static(name).into())
+    }
+}
+
+impl ClientSide for Session {
+    fn request(&self) -> RequestParts<'_> {
+        self.req_header().into()
+    }
+
+    fn has_body(&mut self) -> bool {
+        !self.as_mut().is_body_empty()
+    }
+
+    fn keeps_body(&self) -> bool {
+        !self.as_ref().retry_buffer_truncated()
+    }
+
+    fn is_answered(&self) -> bool {
+        answered(self)
+    }
+
+    fn asks_for_upgrade(&self) -> bool {
+        self.is_upgrade_req()
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        self.server_addr().and_then(|address| address.as_inet()).copied()
+    }
+}
