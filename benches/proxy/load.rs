@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_rustls::TlsConnector;
 
-use crate::scenario::{Scenario, Transport};
+use crate::scenario::{Scenario, Transport, UPLOAD};
 use crate::wire;
 
 /// Streams of an HTTP/2 connection.
@@ -109,10 +109,10 @@ fn report(work: &Work, outcomes: &UnboundedSender<Outcome>, outcome: Outcome) {
 }
 
 async fn converse(work: &Arc<Work>, outcomes: &UnboundedSender<Outcome>) -> io::Result<()> {
-    let Some(connector) = &work.connector else {
-        return http1(work, outcomes, wire::connect(&work.address).await?, Instant::now()).await;
-    };
     let start = Instant::now();
+    let Some(connector) = &work.connector else {
+        return http1(work, outcomes, wire::connect(&work.address).await?, start).await;
+    };
     let stream = wire::connect_tls(&work.address, connector).await?;
     match work.scenario.transport() {
         Transport::Http2 => http2(work, outcomes, stream).await,
@@ -127,7 +127,7 @@ async fn http1(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     opened: Instant,
 ) -> io::Result<()> {
-    let once = work.scenario.transport() == Transport::Handshakes;
+    let once = work.scenario.closes();
     let mut buffer = Vec::with_capacity(8 << 10);
     while !outcomes.is_closed() {
         let start = if once { opened } else { Instant::now() };
@@ -181,12 +181,22 @@ async fn http2_request(work: &Work, sender: &SendRequest<Bytes>) -> Result<u16, 
 
 /// The bytes of the scenario's request.
 pub fn request_bytes(scenario: Scenario, token: &str) -> Vec<u8> {
-    let mut head = format!("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\n", scenario.path(), scenario.host());
+    let upload = scenario == Scenario::Post;
+    let method = if upload { "POST" } else { "GET" };
+    let mut head =
+        format!("{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\n", scenario.path(), scenario.host());
+    if upload {
+        head.push_str(&format!("Content-Type: text/plain\r\nContent-Length: {UPLOAD}\r\n"));
+    }
     if !token.is_empty() {
         head.push_str(&format!("Authorization: Bearer {token}\r\n"));
     }
     head.push_str("\r\n");
-    head.into_bytes()
+    let mut request = head.into_bytes();
+    if upload {
+        request.resize(request.len() + UPLOAD, b'x');
+    }
+    request
 }
 
 pub fn http2_head(scenario: Scenario, token: &str) -> Request<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::scenario::{LARGE, SMALL};
+use crate::scenario::{HUGE, LARGE, SMALL, UPLOAD};
 
 /// Prints its address and serves until it is killed.
 pub fn main() -> ExitCode {
@@ -14,7 +14,7 @@ pub fn main() -> ExitCode {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("{}", listener.local_addr().expect("a bound listener"));
-        let answers = Arc::new(Answers { small: answer(SMALL), large: answer(LARGE) });
+        let answers = Arc::new(Answers { small: answer(SMALL), large: answer(LARGE), huge: answer(HUGE) });
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let _ = stream.set_nodelay(true);
@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
 struct Answers {
     small: Vec<u8>,
     large: Vec<u8>,
+    huge: Vec<u8>,
 }
 
 fn answer(size: usize) -> Vec<u8> {
@@ -41,14 +42,26 @@ fn answer(size: usize) -> Vec<u8> {
 async fn serve(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(4096);
     loop {
-        // Requests come one at a time and have no body: a head is complete when it ends so.
-        while !buffer.ends_with(b"\r\n\r\n") {
+        // Requests come one at a time: a GET is complete when it ends so, and a POST has a body of one size.
+        while !is_complete(&buffer) {
             if stream.read_buf(&mut buffer).await? == 0 {
                 return Ok(());
             }
         }
-        let large = buffer.starts_with(b"GET /large");
-        stream.write_all(if large { &answers.large } else { &answers.small }).await?;
+        let answer = match &buffer[..] {
+            [b'G', b'E', b'T', b' ', b'/', b'l', ..] => &answers.large,
+            [b'G', b'E', b'T', b' ', b'/', b'h', ..] => &answers.huge,
+            _ => &answers.small,
+        };
+        stream.write_all(answer).await?;
         buffer.clear();
     }
+}
+
+fn is_complete(request: &[u8]) -> bool {
+    if !request.starts_with(b"POST") {
+        return request.ends_with(b"\r\n\r\n");
+    }
+    let head = request.windows(4).take(4096).position(|end| end == b"\r\n\r\n");
+    head.is_some_and(|head| request.len() >= head + 4 + UPLOAD)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::process::{Owned, PROXY_CPU, pinned};
-use crate::scenario::{ROUTES, Scenario, route_host};
+use crate::scenario::{FIXED, ROUTES, Scenario, route_host};
 use crate::tokens::{AUDIENCE, ISSUER};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Proxy {
     Portcullis,
     /// Another build of this gateway, to compare with.
     Baseline,
+    /// This build without its fast lane.
+    FullLane,
     Nginx,
     Haproxy,
 }
@@ -28,12 +30,13 @@ pub struct Site<'a> {
 }
 
 impl Proxy {
-    pub const ALL: [Proxy; 4] = [Proxy::Portcullis, Proxy::Baseline, Proxy::Nginx, Proxy::Haproxy];
+    pub const ALL: [Proxy; 5] = [Proxy::Portcullis, Proxy::Baseline, Proxy::FullLane, Proxy::Nginx, Proxy::Haproxy];
 
     pub fn name(self) -> &'static str {
         match self {
             Proxy::Portcullis => "portcullis",
             Proxy::Baseline => "baseline",
+            Proxy::FullLane => "full-lane",
             Proxy::Nginx => "nginx",
             Proxy::Haproxy => "haproxy",
         }
@@ -43,7 +46,7 @@ impl Proxy {
     /// one that `PORTCULLIS_BASELINE` names, and none without it.
     pub fn program(self) -> Option<String> {
         match self {
-            Proxy::Portcullis => {
+            Proxy::Portcullis | Proxy::FullLane => {
                 let built = || env!("CARGO_BIN_EXE_portcullis").to_owned();
                 Some(std::env::var("PORTCULLIS_BIN").unwrap_or_else(|_| built()))
             }
@@ -53,27 +56,31 @@ impl Proxy {
         }
     }
 
+    fn is_portcullis(self) -> bool {
+        matches!(self, Proxy::Portcullis | Proxy::Baseline | Proxy::FullLane)
+    }
+
     pub fn is_installed(self) -> bool {
         let Some(program) = self.program() else { return false };
-        let flag = if matches!(self, Proxy::Portcullis | Proxy::Baseline) { "--version" } else { "-v" };
+        let flag = if self.is_portcullis() { "--version" } else { "-v" };
         Command::new(program).arg(flag).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
     /// Starts the proxy for `scenario`, or gives `None` where it has no such feature.
     pub fn start(self, scenario: Scenario, site: &Site<'_>) -> io::Result<Option<Owned>> {
         let file = match self {
-            Proxy::Portcullis | Proxy::Baseline => portcullis(self, scenario, site)?,
+            _ if self.is_portcullis() => portcullis(self, scenario, site)?,
             // Without JavaScript or a subscription, nginx knows no JWT.
             Proxy::Nginx if scenario == Scenario::Jwt => return Ok(None),
             Proxy::Nginx => nginx(scenario, site)?,
-            Proxy::Haproxy => haproxy(scenario, site)?,
+            _ => haproxy(scenario, site)?,
         };
         let Some(program) = self.program() else { return Ok(None) };
         let mut command = pinned(PROXY_CPU, &program);
         match self {
-            Proxy::Portcullis | Proxy::Baseline => command.arg("run").arg(&file),
+            _ if self.is_portcullis() => command.arg("run").arg(&file),
             Proxy::Nginx => command.arg("-p").arg(site.dir).arg("-c").arg(&file),
-            Proxy::Haproxy => command.arg("-db").arg("-f").arg(&file),
+            _ => command.arg("-db").arg("-f").arg(&file),
         };
         Owned::start(command, &log(self, site)).map(Some)
     }
@@ -96,8 +103,9 @@ fn portcullis(proxy: Proxy, scenario: Scenario, site: &Site<'_>) -> io::Result<P
         true => format!(", tls: {{ certificates: [{{ cert: \"{dir}/edge.pem\", key: \"{dir}/edge.key\" }}] }}"),
         false => String::new(),
     };
+    let lane = if proxy == Proxy::FullLane { ", fast_lane: \"off\"" } else { "" };
     let mut text = format!(
-        "version: 1\nprocess: {{ threads: 1 }}\naccess_log: {{ output: off }}\nlisteners: [{{ name: main, address: \
+        "version: 1\nprocess: {{ threads: 1{lane} }}\naccess_log: {{ output: off }}\nlisteners: [{{ name: main, address: \
          \"{}\"{tls} }}]\nupstreams: {{ origin: {{ endpoints: [\"{}\"] }} }}\nresponse_headers: {{ set: {{ X-Frame-Options: \
          DENY }} }}\nidentities: {{ corp: {{ jwt: {{ issuer: \"{ISSUER}\", audience: {AUDIENCE}, algorithms: RS256, keys: {{ \
          pem_file: \"{dir}/jwt.pem\" }} }} }} }}\nroutes:\n",
@@ -111,6 +119,9 @@ fn portcullis(proxy: Proxy, scenario: Scenario, site: &Site<'_>) -> io::Result<P
         Scenario::TooMany => text.push_str(
             "  - { name: all, access: public, upstream: origin, limits: [{ name: calls, rate: 1/h, burst: 1 }] }\n",
         ),
+        Scenario::Fixed => {
+            let _ = writeln!(text, "  - {{ name: all, access: public, respond: {{ status: 200, body: {FIXED} }} }}");
+        }
         Scenario::Routes => {
             for number in 0..ROUTES {
                 let host = route_host(number);
@@ -140,6 +151,9 @@ fn nginx(scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {
         Scenario::Unauthorised => format!(
             "  server {{\n{listen}    add_header WWW-Authenticate 'Bearer realm=\"bench\"' always;\n    add_header \
              X-Frame-Options DENY always;\n    if ($http_authorization = \"\") {{ return 401; }}\n    {pass}\n  }}\n"
+        ),
+        Scenario::Fixed => format!(
+            "  server {{\n{listen}    add_header X-Frame-Options DENY always;\n    location / {{ return 200 {FIXED}; }}\n  }}\n"
         ),
         Scenario::TooMany => format!("  server {{\n{listen}    limit_req zone=calls;\n    {pass}\n  }}\n"),
         Scenario::Routes => {
@@ -197,6 +211,7 @@ fn haproxy(scenario: Scenario, site: &Site<'_>) -> io::Result<PathBuf> {
                               Retry-After 3600 if { sc_http_req_rate(0) gt 1 }\n"
                 .to_owned()
         }
+        Scenario::Fixed => format!("  http-request return status 200 content-type text/plain string {FIXED}\n"),
         Scenario::Routes => {
             let map: String = (0..ROUTES).map(|number| format!("{} origin\n", route_host(number))).collect();
             write(site, "hosts.map", &map)?;

@@ -17,7 +17,7 @@ pub struct Measured {
     pub errors: u64,
 }
 
-/// Prints the medians of each proxy's turns. `ratio` is to the cheapest of the others, the baseline left out, and `to base` to
+/// Prints the medians of each proxy's turns. `ratio` is to the cheapest of the other products, and `to base` to
 /// the baseline.
 pub fn print<'a>(scenario: Scenario, proxies: impl Iterator<Item = (&'a str, &'a [Measured])>) {
     let rows: Vec<_> = proxies.filter(|(_, turns)| !turns.is_empty()).collect();
@@ -27,11 +27,12 @@ pub fn print<'a>(scenario: Scenario, proxies: impl Iterator<Item = (&'a str, &'a
         "", "CPU µs/req", "min-max", "ratio", "to base", "requests/s", "p50 µs", "p99 µs", "RSS MiB", "errors"
     );
     let baseline = Proxy::Baseline.name();
+    let own = [Proxy::Portcullis, Proxy::Baseline, Proxy::FullLane].map(Proxy::name);
     let cpu_of = |turns: &[Measured]| median(turns, |turn| turn.cpu_micros);
     let base = rows.iter().find(|(name, _)| *name == baseline).map(|(_, turns)| cpu_of(turns));
     for (name, turns) in &rows {
         let cpu = cpu_of(turns);
-        let peers = rows.iter().filter(|(other, _)| other != name && *other != baseline);
+        let peers = rows.iter().filter(|(other, _)| other != name && !own.contains(other));
         let best = peers.map(|(_, turns)| cpu_of(turns)).min_by(f64::total_cmp);
         let to = |other: Option<f64>| other.map_or("-".to_owned(), |other| format!("{:.2}", cpu / other));
         let (ratio, to_base) = (to(best), to(base));

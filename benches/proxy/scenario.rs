@@ -11,6 +11,13 @@ pub enum Scenario {
     Handshakes,
     Http2,
     Bodies,
+    /// 10 KiB uploaded.
+    Post,
+    /// 10 MiB downloaded.
+    Huge,
+    Fixed,
+    /// A connection for each request.
+    Close,
     Routes,
 }
 
@@ -33,6 +40,11 @@ pub const ROUTES: usize = 10_000;
 /// The sizes of the origin's answers.
 pub const SMALL: usize = 1 << 10;
 pub const LARGE: usize = 100 << 10;
+pub const HUGE: usize = 10 << 20;
+/// The size of an uploaded body.
+pub const UPLOAD: usize = 10 << 10;
+/// What a fixed answer says.
+pub const FIXED: &str = "ok";
 
 impl Scenario {
     pub const ALL: &[Scenario] = &[
@@ -44,6 +56,10 @@ impl Scenario {
         Scenario::Handshakes,
         Scenario::Http2,
         Scenario::Bodies,
+        Scenario::Post,
+        Scenario::Huge,
+        Scenario::Fixed,
+        Scenario::Close,
         Scenario::Routes,
     ];
 
@@ -57,6 +73,10 @@ impl Scenario {
             Scenario::Handshakes => "handshakes",
             Scenario::Http2 => "http2",
             Scenario::Bodies => "bodies",
+            Scenario::Post => "post",
+            Scenario::Huge => "huge",
+            Scenario::Fixed => "fixed",
+            Scenario::Close => "close",
             Scenario::Routes => "routes",
         }
     }
@@ -79,6 +99,10 @@ impl Scenario {
             }
             Scenario::Http2 => "1 KiB by HTTP/2 over TLS, 8 streams a connection: what do streams cost?",
             Scenario::Bodies => "100 KiB proxied: what does a byte cost?",
+            Scenario::Post => "10 KiB uploaded: what does a request body cost?",
+            Scenario::Huge => "10 MiB proxied: what does a long answer cost?",
+            Scenario::Fixed => "200 from the proxy itself: how cheap is an answer without an origin?",
+            Scenario::Close => "1 KiB proxied, a client connection for each request: what does a connection cost?",
             Scenario::Routes => "10,000 routes, each with its own host: does a request pay for the others?",
         }
     }
@@ -102,7 +126,11 @@ impl Scenario {
     }
 
     pub fn path(self) -> &'static str {
-        if self == Scenario::Bodies { "/large" } else { "/small" }
+        match self {
+            Scenario::Bodies => "/large",
+            Scenario::Huge => "/huge",
+            _ => "/small",
+        }
     }
 
     pub fn host(self) -> String {
@@ -112,11 +140,17 @@ impl Scenario {
         }
     }
 
+    /// Whether each request has a connection of its own.
+    pub fn closes(self) -> bool {
+        matches!(self, Scenario::Close | Scenario::Handshakes)
+    }
+
     /// How many bytes a proxied answer must have; `None` where the proxy makes the answer itself.
     pub fn body(self) -> Option<usize> {
         match self {
-            Scenario::Unauthorised | Scenario::TooMany => None,
+            Scenario::Unauthorised | Scenario::TooMany | Scenario::Fixed => None,
             Scenario::Bodies => Some(LARGE),
+            Scenario::Huge => Some(HUGE),
             _ => Some(SMALL),
         }
     }
