@@ -21,9 +21,11 @@
 
 pub mod access;
 pub mod bounds;
+pub mod connection_options;
 pub mod defaults;
 pub mod explain;
 pub mod ids;
+pub mod lane;
 pub mod limit;
 pub mod limit_status;
 pub mod outcome;

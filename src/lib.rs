@@ -8,6 +8,7 @@
 //! ```text
 //! accept    TCP, PROXY protocol, bounds, addresses, TLS      proxy::server::listener, proxy::server::accept, proxy::tls
 //! receive   HTTP/1 messages, HTTP/2 frames, slow clients       proxy::connection
+//! exchange  by the gateway's own loop, or by Pingora's         proxy::fast_lane, proxy::hooks
 //! read      one normal form: host, path, client address      decision::request
 //! route     host, path, method, header, query -> the route   decision::route
 //! access    addresses, limits, identity, authorization       decision::access, decision::limit
@@ -28,8 +29,9 @@
 //! * [`state`]: what changes while running and survives a reload: limits, connections, verified tokens, endpoints, answers of
 //!   DNS, address lists.
 //! * [`proxy`]: the policy enforcement point, and the only folder that knows Pingora: [`proxy::server`] accepts and drains,
-//!   [`proxy::connection`] is the byte stream of a client, [`proxy::hooks`] the one `ProxyHttp`, [`proxy::upstream`] the byte stream to an
-//!   endpoint, [`proxy::upkeep`] what runs beside requests, and [`proxy::runtime`] what all of them share.
+//!   [`proxy::connection`] is the byte stream of a client, [`proxy::hooks`] the steps of a request and the one `ProxyHttp`,
+//!   [`proxy::fast_lane`] takes the same steps for plain HTTP/1 requests without Pingora's sessions, [`proxy::upstream`] is the
+//!   byte stream to an endpoint, [`proxy::upkeep`] what runs beside requests, and [`proxy::runtime`] what all of them share.
 //! * [`telemetry`]: access log, metrics, the program's own messages.
 //! * [`admin`]: `/metrics`, `/livez`, `/readyz` and the commands of operators as plain handlers, and the types of their answers
 //!   ([`admin::api`]).

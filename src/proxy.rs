@@ -15,6 +15,7 @@
 
 pub mod connection;
 pub mod drain;
+pub mod fast_lane;
 pub mod header_editor;
 pub mod hooks;
 pub mod hpack;

@@ -38,6 +38,8 @@ fields! {
     /// The load balancer whose PROXY header announced the peer.
     Via = "via";
     Protocol = "protocol";
+    /// `fast` or `full`: whether the gateway's own HTTP/1 exchange served the request, or Pingora's. Absent if it was refused before.
+    Lane = "lane";
     Scheme = "scheme";
     /// The protocol version, on TLS connections.
     Tls = "tls";

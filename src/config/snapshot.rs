@@ -368,6 +368,8 @@ pub struct ProcessConfig {
     pub user: Option<User>,
     /// Whether it may leave a core file and be debugged by its own user.
     pub core_dumps: bool,
+    /// Whether plain HTTP/1 requests are served by the gateway's own exchange.
+    pub fast_lane: bool,
 }
 
 /// A user of the operating system as written: names, or numbers.

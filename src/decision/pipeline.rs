@@ -152,6 +152,8 @@ pub enum ReplyContent {
 #[derive(Debug)]
 enum Stage {
     Start,
+    /// The request was read before, and its route sought.
+    Sought(Result<RouteId, Denial>),
     LimitsBeforeIdentity(AddressChecked),
     Identity(LimitChecked),
     LimitsAfterIdentity(Authorized),
@@ -163,6 +165,11 @@ impl<'a, L: address::Lists + ?Sized> Pipeline<'a, L> {
     /// A pipeline whose first step takes [`Fact::Start`]. What it learns about the request goes to `findings`.
     pub fn new(inputs: Inputs<'a, L>, findings: &'a mut Findings) -> Self {
         Pipeline { inputs, findings, stage: Stage::Start, verified: None, claims: None }
+    }
+
+    /// A pipeline for a request of which [`Pipeline::seek`] has filled the findings and given `sought`.
+    pub fn resume(inputs: Inputs<'a, L>, findings: &'a mut Findings, sought: Result<RouteId, Denial>) -> Self {
+        Pipeline { stage: Stage::Sought(sought), ..Pipeline::new(inputs, findings) }
     }
 
     /// Takes it for granted that the caller is recognised with `claims` by the route's first identity that reads tokens, for

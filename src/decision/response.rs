@@ -14,6 +14,8 @@ mod content;
 mod endless;
 pub mod framing;
 pub mod grpc;
+pub mod origin_body;
+pub mod origin_head;
 pub mod page;
 pub mod program;
 pub mod refusal;
@@ -27,3 +29,8 @@ pub use program::Operations;
 pub use refusal::{refusal_body, refusal_headers};
 pub use rules::ResponseRules;
 pub use section::HeaderSection;
+
+/// Whether `status` is that of an answer, and not of an interim one (RFC 9110 §15.2).
+pub fn is_final(status: http::StatusCode) -> bool {
+    !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS
+}

@@ -24,6 +24,6 @@ mod read_deadlines;
 pub mod record;
 pub mod socket;
 mod stream;
-mod timer;
+pub mod timer;
 
 pub use stream::ClientStream;

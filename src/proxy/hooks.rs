@@ -1,7 +1,8 @@
-//! The one `ProxyHttp`, [`gateway`]: each hook is a line that names what happens in it. One file a phase group:
+//! The steps of a request, and the one `ProxyHttp` that Pingora takes them by, [`gateway`]: each hook is a line that names what happens
+//! in it. [`super::fast_lane`] takes the same steps. One file a phase group:
 //!
 //! * [`request`]: the request is taken over and admitted
-//! * [`upstream`]: an endpoint is chosen and shown the request; with [`origin_connection`], [`retry`], [`endpoint`], [`sticky`]
+//! * [`upstream`]: an endpoint is chosen and shown the request; with [`origin_connection`], [`origin_answer`], [`retry`], [`endpoint`], [`sticky`]
 //!   and [`mirror`]
 //! * [`upstream_response`]: what the origin's answer is, before anything is stored
 //! * [`response`], [`response_body`]: what this client gets
@@ -19,6 +20,7 @@ pub mod gateway;
 pub mod guard;
 pub mod log;
 pub mod mirror;
+pub mod origin_answer;
 pub mod origin_connection;
 pub mod request;
 pub mod response;

@@ -1,9 +1,10 @@
 //! Answers that the gateway makes itself: refusals, fixed answers, redirects.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::date::get_cached_date;
 
 use super::header_editor::ResponseHeaderEditor;
 use super::hpack;
@@ -103,29 +104,38 @@ pub fn refusal_below_hooks(
 
 /// [`refusal_below_hooks`] in HTTP/1 wire form. Ends the connection.
 pub fn http1_refusal(rules: &ResponseRules, denial: &Denial, request_id: &str, scheme: Scheme) -> Vec<u8> {
-    let mut reply = refusal_below_hooks(rules, denial, None, request_id, scheme);
-    let _ = reply.header.insert_header(http::header::CONNECTION, "close");
-    let date = time::OffsetDateTime::now_utc();
-    if let Ok(date) = date.format(&IMF_FIXDATE) {
-        let _ = reply.header.insert_header(http::header::DATE, date);
-    }
-    let status = reply.header.status;
-    let mut wire = Vec::with_capacity(512 + reply.body.len());
-    wire.extend_from_slice(b"HTTP/1.1 ");
-    wire.extend_from_slice(status.as_str().as_bytes());
-    wire.push(b' ');
-    wire.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-    wire.extend_from_slice(b"\r\n");
-    reply.header.header_to_h1_wire(&mut wire);
-    wire.extend_from_slice(b"\r\n");
-    wire.extend_from_slice(&reply.body);
-    wire
+    http1_message(refusal_below_hooks(rules, denial, None, request_id, scheme), true, true).bytes
 }
 
-/// RFC 9110 §5.6.7
-const IMF_FIXDATE: &[time::format_description::BorrowedFormatItem<'static>] = time::macros::format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+/// An answer in HTTP/1 wire form.
+pub struct Http1Message {
+    pub bytes: Vec<u8>,
+    /// Length of the body among them.
+    pub body: usize,
+}
+
+/// `reply` in HTTP/1 wire form, with the date, and whether the connection `closes` behind it.
+pub fn http1_message(mut reply: LocalReply, closes: bool, with_body: bool) -> Http1Message {
+    let _ = reply.header.insert_header(DATE, get_cached_date());
+    let _ = reply.header.insert_header(CONNECTION, if closes { "close" } else { "keep-alive" });
+    let status = reply.header.status;
+    let body = if with_body { &*reply.body } else { b"" };
+    let mut bytes = Vec::with_capacity(512 + body.len());
+    push_status_line(&mut bytes, status);
+    reply.header.header_to_h1_wire(&mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    Http1Message { bytes, body: body.len() }
+}
+
+/// Appends the line that begins an HTTP/1 answer.
+pub fn push_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
 
 /// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
 pub fn hpack_fields(rules: &response::ResponseRules, scheme: Scheme) -> Vec<u8> {

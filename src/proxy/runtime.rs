@@ -16,7 +16,7 @@ use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
 
 use self::active_config::{ActiveConfig, AssembleError, ConfigRole};
-use self::rollout::{CanarySample, Rollout};
+use self::rollout::{CanarySample, PickedConfig, Rollout};
 use self::state::RuntimeState;
 use super::drain::Drain;
 use super::upstream::connection::UpstreamConnections;
@@ -108,7 +108,7 @@ impl Runtime {
     }
 
     /// The configuration for a request that begins now, and the roll-out that counts it.
-    pub(in crate::proxy) fn pick(&self) -> (Arc<ActiveConfig>, Option<CanarySample>) {
+    pub(in crate::proxy) fn pick(&self) -> PickedConfig {
         let rollout = self.rollout.load();
         match rollout.as_ref() {
             None => (self.store.current(), None),

@@ -23,9 +23,10 @@ use tokio::sync::watch;
 
 use self::accept_gate::AcceptGate;
 use self::admin::{AdminService, ControlService};
-use self::listener::{ListenerService, bind};
+use self::listener::{Lanes, ListenerService, bind};
 use self::signals::{ShutdownHooks, Signals};
 use super::connection::client::ListenerContext;
+use super::fast_lane::FastLane;
 use super::hooks::gateway::Gateway;
 use super::runtime::{Runtime, descriptors};
 use super::tls;
@@ -123,6 +124,7 @@ pub fn run(
     let snapshot = runtime.store.load().snapshot.clone();
     let conf = Arc::new(server_conf(&snapshot));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
+    let lane = snapshot.process.fast_lane.then(|| FastLane::new(runtime.clone(), &conf));
     let mut proxy = HttpProxy::new(Gateway::new(runtime.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
@@ -131,7 +133,12 @@ pub fn run(
         info!("listening on {address} ({name})");
         let metrics = runtime.metrics.listener(&name);
         let listener = Arc::new(ListenerContext { name, runtime: runtime.clone(), metrics });
-        let service = ListenerService::new(listener, (address, socket), accept_gate.entry(), proxy.clone());
+        let service = ListenerService::new(
+            listener,
+            (address, socket),
+            accept_gate.entry(),
+            Lanes { full: proxy.clone(), fast: lane.clone() },
+        );
         server.add_service(service.watched_by(&watchdog));
     }
     let admin = |auth| AdminHandler {

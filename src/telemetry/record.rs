@@ -55,6 +55,8 @@ pub struct RequestRecord {
     pub via: Option<SocketAddr>,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub protocol: &'static str,
+    /// `fast` or `full`, see [`crate::decision::lane`].
+    pub lane: Option<&'static str>,
     /// The scheme of the client's connection.
     pub scheme: Scheme,
     /// `TLSv1.3`, … for TLS connections.

@@ -132,8 +132,13 @@ const fn room(name: &'static str, may_use: &'static [&'static str], why: &'stati
 const ROOMS: &[Layer] = &[
     room(
         "server",
-        &["connection", "drain", "hooks", "reply", "runtime", "tls", "upkeep", "upstream"],
+        &["connection", "drain", "fast_lane", "hooks", "reply", "runtime", "tls", "upkeep", "upstream"],
         "it wires and starts what serves",
+    ),
+    room(
+        "fast_lane",
+        &["connection", "header_editor", "hooks", "reply", "runtime"],
+        "an exchange of its own, by the steps that the hooks take too",
     ),
     room(
         "hooks",

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::support::h2_client::H2;
 use crate::support::h2_script::{self, Call, begin, connect, in_time};
 use crate::support::raw_origin::{RawOrigin, Wire};
 use crate::support::wait::DEADLINE;
@@ -106,7 +107,8 @@ fn a_body_from_http2_ends_once_for_an_http1_origin() {
         }
     });
     // The next request on the connection does not get an answer to the remaining bytes.
-    gateway.request("PATCH", "/next", &[], b"").expect_status(200);
+    let next = format!("http://{}/next", gateway.address());
+    H2::prior_knowledge(gateway.address()).request("PATCH", &next, &[], b"").unwrap().expect_status(200);
     assert_eq!(origin.connections(), 1);
     let seen = origin.seen(0).text();
     assert_eq!((seen.matches("\r\n0\r\n\r\n").count(), seen.matches("HTTP/1.1").count()), (4, 5), "{seen}");

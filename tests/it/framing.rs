@@ -83,7 +83,7 @@ fn two_lengths_and_two_hosts_are_refused() {
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, "malformed_request"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed_request"),
         ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed_request"),
-        ("GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n", 400, "malformed_request"),
+        ("GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n", 400, "host_invalid"),
     ]);
 }
 

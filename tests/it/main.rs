@@ -29,6 +29,7 @@ mod forwarded;
 mod framing;
 mod grpc;
 mod http2;
+mod lane;
 mod limit;
 mod listener;
 mod manual;

@@ -148,6 +148,29 @@ fn interim_answers_without_end_are_502() {
 }
 
 #[test]
+fn empty_lines_before_an_answer_are_waited_through() {
+    for lines in ["\r\n\r\n", "\n\n", "HTTP/1.1 100 Continue\r\n\r\n\r\n\r\n"] {
+        let origin = RawOrigin::start(move |wire| {
+            wire.head();
+            wire.send(lines);
+            thread::sleep(Duration::from_millis(30));
+            wire.send("HTTP/1.1 200 OK\r\nX: a\r\n X-Frame-Options: b\r\nContent-Length: 2\r\n\r\nok");
+            wire.drain();
+        });
+        let gateway = before(origin.address());
+        let answer = gateway.get("/").expect_status(200);
+        assert_eq!(
+            (answer.header("x"), answer.header("x-frame-options")),
+            (Some("a X-Frame-Options: b"), Some("DENY"))
+        );
+    }
+    // One that sends nothing else ends with its time, and holds up nobody meanwhile.
+    let origin = RawOrigin::answering("\r\n\r\n");
+    let gateway = with(origin.address(), "timeouts: { response: 300ms }");
+    failed(gateway.get("/"), 504, "upstream_timeout");
+}
+
+#[test]
 fn an_answer_that_is_cut_off_is_never_ended_as_if_it_were_whole() {
     for (what, bytes) in [
         ("a length that is not reached", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),

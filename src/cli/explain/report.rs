@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::snapshot::{Snapshot, Upstream};
 use crate::decision::explain::{Explanation, Verdict};
 use crate::decision::ids::{RouteId, UpstreamId};
+use crate::decision::lane::Lane;
 use crate::decision::policy::{Action, Route};
 use crate::decision::rewrite::Edit;
 use crate::decision::upstream::split::{Destination, SplitOutcome};
@@ -62,6 +63,8 @@ pub struct RequestReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteReport {
     pub name: String,
+    /// How HTTP/1 requests are served: `fast`, or `full, because` of what. HTTP/2 and WebSockets take the full lane.
+    pub lane: String,
     /// Where the configuration has it: file, line and column.
     pub place: String,
 }
@@ -223,7 +226,11 @@ impl ExplainReport {
                 listener: (!listener.is_empty()).then(|| listener.to_owned()),
                 conflict: normal.conflict.map(|conflict| conflict.as_str().to_owned()),
             }),
-            route: route.map(|route| RouteReport { name: route.name.to_string(), place: route.place.to_string() }),
+            route: route.map(|route| RouteReport {
+                name: route.name.to_string(),
+                lane: lane(route, snapshot),
+                place: route.place.to_string(),
+            }),
             passed_over: (explanation.passed_over.iter())
                 .map(|passed| {
                     let route = route_of(passed.route);
@@ -261,6 +268,14 @@ impl ExplainReport {
             origin: origin(&explanation.verdict),
             response_headers: pairs(&explanation.response_headers),
         }
+    }
+}
+
+/// How HTTP/1 requests of `route` are served.
+fn lane(route: &Route, snapshot: &Snapshot) -> String {
+    match Lane::of(route, snapshot.process.fast_lane, |id| snapshot.upstream(id).http2) {
+        Lane::Fast => Lane::FAST.to_owned(),
+        Lane::Full(reason) => format!("{}, because {}", Lane::FULL, reason.as_str()),
     }
 }
 

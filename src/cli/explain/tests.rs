@@ -116,6 +116,7 @@ fn a_refusal_is_explained_with_its_line() {
     client     127.0.0.1
     scheme     https
     route      orders (/gateway.yaml:11:5)
+      lane     fast
       not      health: another path (/gateway.yaml:19:5)
       not      files: another path (/gateway.yaml:23:5)
     verdict    refuse: 401 credentials_missing: no credential that this route accepts (/gateway.yaml:11:5)
@@ -144,6 +145,7 @@ fn an_admitted_request_is_explained_to_the_origin() {
     client     192.0.2.7
     scheme     https
     route      orders (/gateway.yaml:11:5)
+      lane     fast
       not      health: another path (/gateway.yaml:19:5)
       not      files: another path (/gateway.yaml:23:5)
     principal  ann of corp
@@ -221,6 +223,7 @@ fn address_rules_say_what_they_say_to_the_client() {
     client     198.51.100.7
     scheme     http, by listener public
     route      all (/gateway.yaml:7:5)
+      lane     fast
     addresses  may come in (/gateway.yaml:7:33)
     verdict    allow
     answer     200, 2 bytes
@@ -233,6 +236,7 @@ fn address_rules_say_what_they_say_to_the_client() {
     client     192.0.2.7
     scheme     http, by listener public
     route      all (/gateway.yaml:7:5)
+      lane     fast
     addresses  192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
     verdict    refuse: 403 address_denied: 192.0.2.7 is not among the allowed addresses (/gateway.yaml:7:33)
     help       See `addresses` of the route. Behind a proxy, `trusted_proxies` decides whose address counts.

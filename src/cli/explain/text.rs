@@ -30,7 +30,10 @@ impl Display for ExplainReport {
             }
         }
         match &self.route {
-            Some(route) => line("route", &format_args!("{} ({})", route.name, route.place))?,
+            Some(route) => {
+                line("route", &format_args!("{} ({})", route.name, route.place))?;
+                line("  lane", &route.lane)?;
+            }
             None => line("route", &"none")?,
         }
         for passed in &self.passed_over {

@@ -82,7 +82,7 @@ pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
 /// The process itself.
 pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
-    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps } =
+    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps, fast_lane } =
         &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
@@ -95,6 +95,7 @@ pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     }
     let dumps = if *core_dumps { ("on", Protection::Rank(0)) } else { ("off", Protection::Rank(1)) };
     facts.tell(Effect::Trust, "core dumps", dumps.0).guard(dumps.1).needs_new_process();
+    facts.tell(Effect::Setting, "fast lane", if *fast_lane { "on" } else { "off" }).needs_new_process();
     facts
 }
 

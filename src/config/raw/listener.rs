@@ -82,7 +82,7 @@ pub struct Certificate {
     pub key: String,
 }
 
-/// Settings of the process. A change of `threads`, `user` or `core_dumps` takes effect by `portcullis upgrade`.
+/// Settings of the process. A change of `threads`, `user`, `core_dumps` or `fast_lane` takes effect by `portcullis upgrade`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -124,4 +124,20 @@ pub struct Process {
     /// and what clients send: only for the search for a fault. Default `false`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub core_dumps: bool,
+    /// Whether plain HTTP/1 requests are served by an HTTP/1 exchange of the gateway's own, at less than half the CPU, instead of
+    /// Pingora's. Requests that need more (a WebSocket, a mirror, an upstream with HTTP/2, HTTP/2 clients) are served by Pingora in
+    /// any case, by the same rules. Default `on`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fast_lane: LaneSwitch,
+}
+
+/// Whether the fast lane is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneSwitch {
+    /// Requests that it can serve take it.
+    #[default]
+    On,
+    /// Every request is served by Pingora.
+    Off,
 }

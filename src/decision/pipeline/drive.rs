@@ -9,7 +9,7 @@ use super::{
 };
 use crate::decision::access::stages::{AddressChecked, Authenticated, Authorized, LimitChecked, check_address};
 use crate::decision::access::{Permit, Principal, address};
-use crate::decision::ids::UpstreamId;
+use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::limit::{LimitId, LimitRequest, LimitRequests};
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::policy::{Action, Route};
@@ -29,7 +29,11 @@ enum Next {
 impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
     pub(super) fn advance(&mut self, fact: Fact) -> Result<Step, Denial> {
         let next = match (mem::replace(&mut self.stage, Stage::Done), fact) {
-            (Stage::Start, Fact::Start) => self.read()?,
+            (Stage::Start, Fact::Start) => {
+                let route = Self::seek(&self.inputs, self.findings)?;
+                self.admit(route)?
+            }
+            (Stage::Sought(sought), Fact::Start) => self.admit(sought?)?,
             (Stage::LimitsBeforeIdentity(checked), Fact::Limits(results)) => {
                 let owed = &self.route()?.limits.before_identity;
                 let checked = checked.check_limits(owed, &self.inputs.rules.limits, &results)?;
@@ -66,21 +70,29 @@ impl<L: address::Lists + ?Sized> Pipeline<'_, L> {
         }
     }
 
-    /// Read, route, the refusal of a route that admits nobody, the body's bound and address rules.
-    fn read(&mut self) -> Result<Next, Denial> {
-        let Inputs { rules, lists, request: raw, .. } = &self.inputs;
+    /// Reads the request and seeks its route, which decides nothing and takes nothing: [`Pipeline::resume`] goes on with it.
+    ///
+    /// # Errors
+    /// Why it has no route, or no normal form. [`Pipeline::resume`] refuses it for that.
+    pub fn seek(inputs: &Inputs<'_, L>, findings: &mut Findings) -> Result<RouteId, Denial> {
+        let Inputs { rules, request: raw, .. } = inputs;
         let mut request = request::read(&rules.read, raw)?;
-        let client = request.client;
-        let id = match rules.table.find(raw, &mut request).taken() {
+        match rules.table.find(raw, &mut request).taken() {
             Ok((route, parameters)) => {
-                *self.findings = Findings::Routed(Routed { request, route, parameters, principal: None });
-                route
+                *findings = Findings::Routed(Routed { request, route, parameters, principal: None });
+                Ok(route)
             }
             Err(denial) => {
-                *self.findings = Findings::Unrouted(request);
-                return Err(denial);
+                *findings = Findings::Unrouted(request);
+                Err(denial)
             }
-        };
+        }
+    }
+
+    /// The refusal of a route that admits nobody, the body's bound and address rules.
+    fn admit(&mut self, id: RouteId) -> Result<Next, Denial> {
+        let Inputs { rules, lists, request: raw, .. } = &self.inputs;
+        let client = self.routed()?.request.client;
         let route = rules.route(id);
         // Before everything that could tell a hidden route from none.
         if let Some(denial) = route.access.refusal() {

@@ -47,17 +47,44 @@ impl Chunks {
         while at < bytes.len() && self.state != ChunkState::Done {
             if let ChunkState::Data(left) = self.state {
                 let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                self.data_followed(left, count);
                 at += count;
-                self.state = match left - count as u64 {
-                    0 => ChunkState::DataCr,
-                    left => ChunkState::Data(left),
-                };
                 continue;
             }
             self.state = self.step(bytes[at])?;
             at += 1;
         }
         Ok(at)
+    }
+
+    /// Follows `bytes` like [`Chunks::follow`], and moves the data of the chunks to their front. Says how many bytes belong to the
+    /// body, and how many of data there are.
+    ///
+    /// # Errors
+    /// As those of [`Chunks::follow`].
+    pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Denial> {
+        let (mut at, mut data) = (0, 0);
+        while at < bytes.len() && self.state != ChunkState::Done {
+            let ChunkState::Data(left) = self.state else {
+                self.state = self.step(bytes[at])?;
+                at += 1;
+                continue;
+            };
+            let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
+            bytes.copy_within(at..at + count, data);
+            self.data_followed(left, count);
+            at += count;
+            data += count;
+        }
+        Ok((at, data))
+    }
+
+    /// `count` bytes of the chunk's data, of which `left` were to come, have come.
+    fn data_followed(&mut self, left: u64, count: usize) {
+        self.state = match left - count as u64 {
+            0 => ChunkState::DataCr,
+            left => ChunkState::Data(left),
+        };
     }
 
     /// Whether the body is complete.
@@ -199,7 +226,23 @@ mod tests {
         }
 
         #[test]
+        fn data_is_decoded_however_it_comes(chunks in prop::collection::vec("[a-z\r\n]{1,20}", 0..5), step in 1usize..9) {
+            let mut wire: String = chunks.iter().map(|data| format!("{:x};e\r\n{data}\r\n", data.len())).collect();
+            wire.push_str("0\r\nT: 1\r\n\r\n");
+            let (mut decoder, mut decoded) = (Chunks::default(), Vec::new());
+            for piece in wire.as_bytes().chunks(step) {
+                let mut piece = piece.to_vec();
+                let (taken, data) = decoder.decode(&mut piece).unwrap();
+                prop_assert_eq!(taken, piece.len());
+                decoded.extend_from_slice(&piece[..data]);
+            }
+            prop_assert!(decoder.is_done());
+            prop_assert_eq!(String::from_utf8(decoded).unwrap(), chunks.concat());
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(body: Vec<u8>) {
+            let _ = Chunks::default().decode(&mut body.clone());
             let _ = Chunks::default().follow(&body);
         }
     }

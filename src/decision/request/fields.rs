@@ -1,12 +1,11 @@
 //! The fields of a request's head (RFC 9110 §5), whatever holds them.
 //!
-//! Decisions read fields through [`Fields`] alone. A [`HeaderMap`] is behind it; a table of slices over a received head can
-//! be, since no answer of the view needs more than the bytes that were received. Names that the code or a configuration
+//! Decisions read fields through [`Fields`] alone. A [`HeaderMap`] is behind it, or a table of slices over a received head
+//! ([`FieldTable`]), since no answer of the view needs more than the bytes that were received. Names that the code or a configuration
 //! mentions are [`FieldName`]s: they carry an id that is known at load, so that such a table finds them by index. A map
 //! finds them by their [`http::HeaderName`].
 
 mod names;
-#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tests;
@@ -14,6 +13,7 @@ mod tests;
 use http::header::{self, HeaderMap, HeaderValue};
 
 pub use names::*;
+pub use table::FieldTable;
 
 /// The fields of one request, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,7 @@ pub struct Fields<'a>(Backing<'a>);
 #[derive(Clone, Copy, Debug)]
 enum Backing<'a> {
     Map(&'a HeaderMap),
-    #[cfg(test)]
-    FieldTable(&'a table::FieldTable<'a>),
+    FieldTable(&'a FieldTable<'a>),
 }
 
 impl<'a> From<&'a HeaderMap> for Fields<'a> {
@@ -33,12 +32,17 @@ impl<'a> From<&'a HeaderMap> for Fields<'a> {
     }
 }
 
+impl<'a> From<&'a FieldTable<'a>> for Fields<'a> {
+    fn from(table: &'a FieldTable<'a>) -> Self {
+        Fields(Backing::FieldTable(table))
+    }
+}
+
 impl<'a> Fields<'a> {
     /// The first value of `name`.
     pub fn get(self, name: &FieldName) -> Option<&'a [u8]> {
         match self.0 {
             Backing::Map(map) => map.get(name.header_name()).map(HeaderValue::as_bytes),
-            #[cfg(test)]
             Backing::FieldTable(table) => table.values(name).next(),
         }
     }
@@ -47,7 +51,6 @@ impl<'a> Fields<'a> {
     pub fn get_all(self, name: &FieldName) -> FieldValues<'a> {
         match self.0 {
             Backing::Map(map) => FieldValues::Map(map.get_all(name.header_name()).into_iter()),
-            #[cfg(test)]
             Backing::FieldTable(table) => FieldValues::FieldTable(table.values(name)),
         }
     }
@@ -56,7 +59,6 @@ impl<'a> Fields<'a> {
     pub fn contains(self, name: &FieldName) -> bool {
         match self.0 {
             Backing::Map(map) => map.contains_key(name.header_name()),
-            #[cfg(test)]
             Backing::FieldTable(table) => table.values(name).next().is_some(),
         }
     }
@@ -70,8 +72,7 @@ impl<'a> Fields<'a> {
     pub fn len(self) -> usize {
         match self.0 {
             Backing::Map(map) => map.len(),
-            #[cfg(test)]
-            Backing::FieldTable(table) => table.lines().len(),
+            Backing::FieldTable(table) => table.len(),
         }
     }
 
@@ -85,8 +86,7 @@ impl<'a> Fields<'a> {
     pub fn lines(self) -> FieldLines<'a> {
         match self.0 {
             Backing::Map(map) => FieldLines::Map(map.iter()),
-            #[cfg(test)]
-            Backing::FieldTable(table) => FieldLines::FieldTable(table.lines().iter()),
+            Backing::FieldTable(table) => FieldLines::FieldTable(table.lines()),
         }
     }
 }
@@ -96,7 +96,6 @@ impl<'a> Fields<'a> {
 pub enum FieldValues<'a> {
     #[doc(hidden)]
     Map(header::ValueIter<'a, HeaderValue>),
-    #[cfg(test)]
     #[doc(hidden)]
     FieldTable(table::Values<'a>),
 }
@@ -107,7 +106,6 @@ impl<'a> Iterator for FieldValues<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match self {
             FieldValues::Map(values) => values.next().map(HeaderValue::as_bytes),
-            #[cfg(test)]
             FieldValues::FieldTable(values) => values.next(),
         }
     }
@@ -117,7 +115,6 @@ impl DoubleEndedIterator for FieldValues<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         match self {
             FieldValues::Map(values) => values.next_back().map(HeaderValue::as_bytes),
-            #[cfg(test)]
             FieldValues::FieldTable(values) => values.next_back(),
         }
     }
@@ -128,9 +125,8 @@ impl DoubleEndedIterator for FieldValues<'_> {
 pub enum FieldLines<'a> {
     #[doc(hidden)]
     Map(header::Iter<'a, HeaderValue>),
-    #[cfg(test)]
     #[doc(hidden)]
-    FieldTable(std::slice::Iter<'a, table::FieldLine<'a>>),
+    FieldTable(table::Lines<'a>),
 }
 
 impl<'a> Iterator for FieldLines<'a> {
@@ -139,8 +135,7 @@ impl<'a> Iterator for FieldLines<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             FieldLines::Map(lines) => lines.next().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
-            #[cfg(test)]
-            FieldLines::FieldTable(lines) => lines.next().map(|line| (line.name, line.value)),
+            FieldLines::FieldTable(lines) => lines.next(),
         }
     }
 }

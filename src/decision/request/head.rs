@@ -60,7 +60,7 @@ impl HeadReader {
     ///
     /// # Errors
     /// As soon as the bytes can't become a request any more: [`Cause::MalformedRequest`], [`Cause::VersionUnsupported`],
-    /// [`Cause::MethodTooLong`], [`Cause::HeadersTooMany`], [`Cause::TransferCodingUnknown`]; [`Cause::PathInvalid`] for a target that
+    /// [`Cause::MethodTooLong`], [`Cause::HeadersTooMany`], [`Cause::HostInvalid`], [`Cause::TransferCodingUnknown`]; [`Cause::PathInvalid`] for a target that
     /// is not strict.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, Denial> {
         while let Some(end) = memchr::memchr(b'\n', &bytes[self.searched..]) {
@@ -135,7 +135,11 @@ impl HeadReader {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
-                if self.hosts > 1 { malformed("more than one Host") } else { Ok(()) }
+                match value.contains(&b'@') {
+                    _ if self.hosts > 1 => malformed("more than one Host"),
+                    true => Err(user_information()),
+                    false => Ok(()),
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.measure.length(trim(value)),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.measure.coding(trim(value)),
@@ -160,6 +164,9 @@ fn request_line(line: &[u8]) -> Result<(&[u8], Version), Denial> {
     if target.is_empty() || !target.iter().all(plain) || std::str::from_utf8(target).is_err() {
         return malformed("the request target has a character that no target may have");
     }
+    if names_user(target) {
+        return Err(user_information());
+    }
     if target.contains(&b'#') {
         return malformed("the request target has a fragment, which is no part of it");
     }
@@ -177,6 +184,21 @@ fn request_line(line: &[u8]) -> Result<(&[u8], Version), Denial> {
         }
         Some(_) => malformed("the request line does not end in a version"),
     }
+}
+
+/// Whether the authority of an absolute-form target has user information before the host, which HTTP does not know
+/// (RFC 9110 §4.2.4).
+fn names_user(target: &[u8]) -> bool {
+    if target.first() == Some(&b'/') {
+        return false;
+    }
+    let Some(scheme) = memchr::memmem::find(target, b"://") else { return false };
+    let authority = &target[scheme + 3..];
+    authority.iter().take_while(|byte| !matches!(byte, b'/' | b'?')).any(|byte| *byte == b'@')
+}
+
+fn user_information() -> Denial {
+    Denial::new(Cause::HostInvalid, "the host has user information before it")
 }
 
 /// Refuses at once what can't become a request line, such as TLS on a plain port: its end might never come.

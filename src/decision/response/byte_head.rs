@@ -1,4 +1,4 @@
-//! The head of an HTTP/1 answer as it was received, edited without a header map.
+//! The head of an HTTP/1 message as it was received, edited without a header map.
 //!
 //! What was received stays where it is: a line is two slices of it until somebody declares otherwise. [`ByteHead::write`]
 //! puts the edited head together.
@@ -11,7 +11,7 @@ use super::section::HeaderSection;
 /// A head, taken apart into its lines.
 #[derive(Clone, Debug)]
 pub struct ByteHead<'h> {
-    status_line: &'h [u8],
+    start_line: &'h [u8],
     lines: SmallVec<[HeadLine<'h>; 24]>,
 }
 
@@ -34,15 +34,21 @@ enum LineValue<'h> {
 }
 
 impl<'h> ByteHead<'h> {
-    /// Takes `head` apart, from its status line to the empty line that ends it. `None` where a line has no colon or does not
+    /// The fields of a head that was taken apart before. They have no start line.
+    pub fn of_fields(fields: impl Iterator<Item = (&'h [u8], &'h [u8])>) -> Self {
+        let line = |(name, value)| HeadLine { name: LineName::Received(name), value: LineValue::Received(value) };
+        ByteHead { start_line: b"", lines: fields.map(line).collect() }
+    }
+
+    /// Takes `head` apart, from its start line to the empty line that ends it. `None` where a line has no colon or does not
     /// end in CR LF, or where the head does not end: a head that was not checked before has no edited form.
     pub fn read(head: &'h [u8]) -> Option<Self> {
-        let (status_line, mut rest) = line(head)?;
+        let (start_line, mut rest) = line(head)?;
         let mut lines = SmallVec::new();
         loop {
             let (text, after) = line(rest)?;
             if text.is_empty() {
-                return Some(ByteHead { status_line, lines });
+                return Some(ByteHead { start_line, lines });
             }
             let colon = memchr::memchr(b':', text)?;
             let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
@@ -59,10 +65,15 @@ impl<'h> ByteHead<'h> {
     /// Appends the head to `out`, with the empty line that ends it. A declared name is written as clients know it:
     /// `X-Frame-Options`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let length = |line: &HeadLine<'_>| line.name.as_bytes().len() + line.value.as_bytes().len() + 4;
-        out.reserve(self.status_line.len() + 4 + self.lines.iter().map(length).sum::<usize>());
-        out.extend_from_slice(self.status_line);
+        out.extend_from_slice(self.start_line);
         out.extend_from_slice(b"\r\n");
+        self.write_fields(out);
+    }
+
+    /// Appends the fields to `out`, with the empty line that ends the head.
+    pub fn write_fields(&self, out: &mut Vec<u8>) {
+        let length = |line: &HeadLine<'_>| line.name.as_bytes().len() + line.value.as_bytes().len() + 4;
+        out.reserve(2 + self.lines.iter().map(length).sum::<usize>());
         for line in &self.lines {
             match &line.name {
                 LineName::Received(name) => out.extend_from_slice(name),

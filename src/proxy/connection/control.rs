@@ -16,6 +16,7 @@ use super::client::ClientConnection;
 use crate::decision::outcome::Denial;
 use crate::decision::pacing::Pacing;
 use crate::proxy::drain::{DrainEnding, DrainStage};
+use crate::proxy::runtime::rollout::PickedConfig;
 
 /// The control of one request.
 pub struct RequestControl {
@@ -27,6 +28,8 @@ pub struct RequestControl {
     /// The answer has no end of its own.
     endless: AtomicBool,
     answers_half_closed: AtomicBool,
+    /// What serves the next request, where that was picked already.
+    config: Mutex<Option<PickedConfig>>,
 }
 
 /// Where an HTTP/1 connection stands.
@@ -61,9 +64,9 @@ impl RequestControl {
     }
 
     fn new(connection: Arc<ClientConnection>, phase: RequestPhase) -> Self {
-        let (pacing, answer, endless, answers_half_closed) = Default::default();
+        let (pacing, answer, endless, answers_half_closed, config) = Default::default();
         let phase = AtomicU8::new(phase as u8);
-        RequestControl { connection, phase, pacing, answer, endless, answers_half_closed }
+        RequestControl { connection, phase, pacing, answer, endless, answers_half_closed, config }
     }
 
     /// The control of the request of `session`. Of an HTTP/2 session that is not [`super::http2::session::paced`] yet: the connection's.
@@ -92,6 +95,16 @@ impl RequestControl {
             self.answer.stop();
             self.set_phase(RequestPhase::Claimed);
         }
+    }
+
+    /// Keeps the configuration that was picked for the request, for who serves it.
+    pub fn keep_config(&self, config: PickedConfig) {
+        *self.config.lock() = Some(config);
+    }
+
+    /// The configuration that was picked for the request before.
+    pub fn take_config(&self) -> Option<PickedConfig> {
+        self.config.lock().take()
     }
 
     /// The request's body may come as slowly as `pacing` says. Until a route says so, the file's bounds hold.

@@ -126,9 +126,15 @@ impl MessageReader {
         self.ahead.extend_from_slice(bytes);
     }
 
+    /// Takes back the head that was handed over last: it is handed over once more.
+    pub fn give_back(&mut self, head: &[u8]) {
+        self.ahead.splice(0..0, head.iter().copied());
+        self.released = head.len();
+    }
+
     /// The message at hand is answered: what follows is the next one.
     pub fn next_message(&mut self) {
-        if matches!(self.expect, MessagePart::Nothing) {
+        if self.released == 0 && matches!(self.expect, MessagePart::Nothing) {
             self.expect = MessagePart::Head(HeadReader::new(self.strict_target));
         }
     }

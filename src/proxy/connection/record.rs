@@ -34,6 +34,7 @@ pub fn begin_record(
         peer: facts.peer,
         via: connection.via,
         protocol,
+        lane: None,
         scheme: facts.scheme(),
         tls: facts.tls.as_ref().map(|tls| tls.version),
         method,

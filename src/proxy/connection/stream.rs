@@ -1,6 +1,7 @@
 //! The stream that Pingora reads and writes in place of the socket.
 
 mod http2;
+mod message;
 mod peek;
 
 use std::fmt;

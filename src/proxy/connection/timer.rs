@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 /// Wakes a task at a moment that changes.
 #[derive(Default)]
-pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
+pub struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Whether `due` is past. If not, the task is woken then, or before.

@@ -6,8 +6,10 @@ use http::{HeaderName, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::response::answered;
+use crate::decision::request::RawRequest;
+use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::request::fields::Fields;
+use crate::decision::response::is_final;
 use crate::faults::HeaderLookup;
 
 /// A request as it was received, borrowed from whatever holds it.
@@ -55,7 +57,13 @@ impl<'a> From<&'a RequestHeader> for RequestParts<'a> {
     }
 }
 
-impl RequestParts<'_> {
+impl<'a> RequestParts<'a> {
+    /// The request with the connection that it came by.
+    pub fn raw(self, connection: &'a ConnectionFacts) -> RawRequest<'a> {
+        let RequestParts { method, version, fields, target, authority } = self;
+        RawRequest { method, target, authority, fields, version, connection }
+    }
+
     /// Whether the request came by HTTP/2. Pingora knows its session only as one of another protocol's
     /// ([`crate::proxy::connection::http2::session`]).
     pub fn is_http2(self) -> bool {
@@ -83,7 +91,7 @@ impl ClientSide for Session {
     }
 
     fn is_answered(&self) -> bool {
-        answered(self)
+        self.response_written().is_some_and(|header| is_final(header.status))
     }
 
     fn asks_for_upgrade(&self) -> bool {

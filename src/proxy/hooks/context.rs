@@ -23,7 +23,7 @@ use crate::proxy::drain::DrainEnding;
 use crate::proxy::request_id::request_id_value;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::ActiveConfig;
-use crate::proxy::runtime::rollout::CanarySample;
+use crate::proxy::runtime::rollout::{CanarySample, PickedConfig};
 use crate::state::limits::ConcurrencyGuard;
 use crate::telemetry::metrics::GaugeGuard;
 use crate::telemetry::record::{RecordedDecision, RequestRecord};
@@ -114,6 +114,17 @@ impl Context {
             places: Places::new(),
             response_body: None,
         }
+    }
+
+    /// The configuration that the request is served by.
+    pub fn config(&self) -> PickedConfig {
+        (self.serving.clone(), self.canary.clone())
+    }
+
+    /// Serves the request by the configuration that was picked for it before.
+    pub fn serve_by(&mut self, (serving, canary): PickedConfig) {
+        self.serving = serving;
+        self.canary = canary;
     }
 
     /// The route that takes the request, once it is known.

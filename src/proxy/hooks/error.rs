@@ -9,7 +9,6 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::client_side::ClientSide;
 use super::context::Context;
-use super::response::answered;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::connection::http2::session::connection_end;
@@ -18,7 +17,7 @@ use crate::telemetry::metrics::Bound;
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0
 /// when nobody is there to read one.
 pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 {
-    if answered(session) && ctx.tunnel_timed_out() {
+    if session.is_answered() && ctx.tunnel_timed_out() {
         // An end like any other for a tunnel, not a failure of the origin.
         ctx.shared.metrics.bound_hit(Bound::TunnelIdle);
         if let Some(claim) = &mut ctx.claim {
@@ -31,7 +30,7 @@ pub async fn answer(session: &mut Session, e: &Error, ctx: &mut Context) -> u16 
     let status = denial.cause.status().as_u16();
     session.set_keepalive(None);
     let ends = matches!(denial.cause, Cause::StreamEnded | Cause::ShutDown);
-    if answered(session) || denial.cause.is_client_lost() {
+    if session.is_answered() || denial.cause.is_client_lost() {
         let in_order = denial.cause == Cause::StreamEnded;
         ctx.end_with(denial, false);
         if in_order {
@@ -79,7 +78,7 @@ pub fn detail(e: &Error) -> String {
 }
 
 /// The denial of an error that carries none. Why the gateway ended the connection explains more than that it has ended.
-fn derived(e: &Error, ctx: &Context) -> Denial {
+pub fn derived(e: &Error, ctx: &Context) -> Denial {
     let cause = cause(e);
     let ended = || ctx.claim.as_ref()?.control.connection().end().cloned();
     let end = if cause == Cause::ClientClosed { ended().or_else(|| connection_end(e)) } else { None };

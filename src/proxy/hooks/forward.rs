@@ -55,6 +55,8 @@ pub struct Tries {
     pub reason: Option<Failure>,
     /// Why the last try failed, for the client, should there be no endpoint for another one.
     pub failed: Option<Denial>,
+    /// The exchange has no clock but the gateway's own ([`crate::proxy::connection::answer_clock`]).
+    pub own_clock: bool,
     /// Bytes of the request body that the body filter has seen for this try.
     pub body_seen: u64,
     /// Of the last try that was dropped.
@@ -132,6 +134,7 @@ impl Forwarded {
             fresh: false,
             reason: None,
             failed: None,
+            own_clock: false,
             body_seen: 0,
             last: None,
         };

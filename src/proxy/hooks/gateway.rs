@@ -16,7 +16,7 @@ use pingora::{Error, Result};
 use super::client_side::ClientSide;
 use super::context::Context;
 use super::guard::{guarded, guarded_async};
-use super::upstream_response::OriginAnswer;
+use super::origin_answer::OriginAnswer;
 use super::{
     error, log, mirror, origin_connection, request, response, response_body, retry, upstream, upstream_response,
 };
@@ -55,7 +55,7 @@ impl ProxyHttp for Gateway {
         faults::stall(session.request());
         let decision = match session.req_header().uri.scheme_str().and_then(header_block::refusal_of) {
             Some(refusal) => Ok(ctx.settle(Decision::Refuse(refusal.denial()))),
-            None => guarded_async(request::decide(session.request(), ctx)).await,
+            None => guarded_async(request::decide(session.request(), None, ctx)).await,
         };
         let decision = decision.or_else(|panicked| panicked.fail(ctx))?;
         request::follow_route(ctx);

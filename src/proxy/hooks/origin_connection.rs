@@ -13,7 +13,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::client_side::RequestParts;
 use super::forward::{Try, TryConnection, UpstreamContext};
-use super::upstream_response::OriginAnswer;
+use super::origin_answer::OriginAnswer;
 use crate::decision::response::HeaderSection;
 use crate::decision::upstream::connection_auth::challenges_connection;
 use crate::decision::upstream::retry::Failure;
@@ -21,8 +21,8 @@ use crate::proxy::upstream::connection::ConnectionPurpose;
 use crate::proxy::upstream::private::ConnectionOwner;
 use crate::telemetry::metrics::Bound;
 
-/// Pingora keeps as much of a request's body for another try (`BODY_BUF_LIMIT`).
-const KEPT_BODY: u64 = 64 << 10;
+/// As much of a request's body is kept for another try; Pingora keeps as much (`BODY_BUF_LIMIT`).
+pub const KEPT_BODY: u64 = 64 << 10;
 
 /// Sets apart the pooled HTTP/1 connections of requests that can't be repeated, which are kept for less long.
 const SENT_ONCE: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -173,8 +173,8 @@ pub fn request_sent(ctx: &mut UpstreamContext<'_>) {
     let config = ctx.serving.snapshot.upstream(ctx.tries.upstream);
     let Some(current) = &mut *ctx.current else { return };
     let (Some(connected), None) = (current.times.connected, current.times.sent) else { return };
-    // The wait for an answer without a body before it has Pingora's clock, unless there is a limit on the try.
-    let silence = ctx.tries.has_body.then_some(config.timeouts.response);
+    // On the full lane, the wait for an answer without a body before it has Pingora's clock, unless there is a limit on the try.
+    let silence = (ctx.tries.has_body || ctx.tries.own_clock).then_some(config.timeouts.response);
     if silence.is_none() && current.limit.is_none() {
         return;
     }

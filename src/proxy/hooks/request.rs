@@ -6,7 +6,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::header::{COOKIE, REFERER, USER_AGENT};
+use http::header::COOKIE;
 use http::{HeaderValue, Version};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
@@ -16,11 +16,14 @@ use super::client_side::{ClientSide, RequestParts};
 use super::context::{Claim, Context, Places, RequestState};
 use super::forward::UpstreamContext;
 use crate::decision::access::{CredentialDigest, Principal};
+use crate::decision::ids::RouteId;
+use crate::decision::lane::Lane;
 use crate::decision::limit::{LimitRequest, LimitResults};
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pipeline::{Decision, Fact, Findings, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
+use crate::decision::pipeline::{Decision, Fact, Inputs, Need, Pipeline, ReplyContent, Step, body_too_large};
 use crate::decision::request::RawRequest;
-use crate::decision::request::fields::{EXPECT, TRANSFER_ENCODING};
+use crate::decision::request::connection::ConnectionFacts;
+use crate::decision::request::fields::{EXPECT, REFERER, TRANSFER_ENCODING, USER_AGENT};
 use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::record::begin_record;
@@ -33,19 +36,19 @@ use crate::telemetry::metrics::Bound;
 /// Takes the request over from the connection: from here on the gateway answers for it.
 pub fn begin(session: &mut Session, ctx: &mut Context) {
     let Some(control) = RequestControl::of(session) else { return };
+    if let Some(config) = control.take_config() {
+        ctx.serve_by(config);
+    }
     control.began();
     if session.request().is_http2() {
         join_cookies(session);
     }
     let header = session.req_header();
-    let connection = control.connection();
-    let mut record = begin_record(connection, header.method.clone(), b"", protocol(header.version), SystemTime::now());
-    record.user_agent = header.headers.get(USER_AGENT).cloned();
-    record.referer = header.headers.get(REFERER).cloned();
-    ctx.request_id = request_id_value(&record.request_id);
-    // The log line is owed from here on, whatever goes wrong.
-    let target = header.uri.path_and_query().cloned();
-    ctx.claim = Some(Claim { record: Box::new(record), control, target });
+    take_over(header.into(), control, SystemTime::now(), ctx);
+    if let Some(claim) = &mut ctx.claim {
+        claim.record.lane = Some(Lane::FULL);
+        claim.target = header.uri.path_and_query().cloned();
+    }
 
     let bounds = ctx.serving.snapshot.bounds;
     if session.request().is_http2() {
@@ -65,6 +68,17 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     if session.get_keepalive_reuses_remaining() == Some(0) {
         ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
     }
+}
+
+/// Begins the record of a request: the log line is owed from here on, whatever goes wrong.
+pub fn take_over(request: RequestParts<'_>, control: Arc<RequestControl>, now: SystemTime, ctx: &mut Context) {
+    let (connection, method) = (control.connection(), request.method.clone());
+    let mut record = begin_record(connection, method, b"", protocol(request.version), now);
+    let kept = |name| request.fields.get(name).and_then(|value| HeaderValue::from_bytes(value).ok());
+    record.user_agent = kept(&USER_AGENT);
+    record.referer = kept(&REFERER);
+    ctx.request_id = request_id_value(&record.request_id);
+    ctx.claim = Some(Claim { record: Box::new(record), control, target: None });
 }
 
 /// Puts the crumbs of a Cookie together that HTTP/2 clients may split (RFC 9113 §8.2.3), so that it is one field to every bound and
@@ -103,36 +117,49 @@ pub fn follow_route(ctx: &Context) {
     }
 }
 
+/// Reads `request` and seeks its route, before anybody has taken it over: what is found stays in the context.
+///
+/// # Errors
+/// Why it has none; [`decide`] refuses it for that.
+pub fn seek_route(
+    request: RequestParts<'_>,
+    connection: &ConnectionFacts,
+    now: SystemTime,
+    ctx: &mut Context,
+) -> Result<RouteId, Denial> {
+    let inputs = inputs(&ctx.serving, &ctx.shared, request.raw(connection), now);
+    match &mut ctx.state {
+        RequestState::Pending(findings) => Pipeline::seek(&inputs, findings),
+        RequestState::Replied(_) | RequestState::Forwarded(_) => Err(unconnected()),
+    }
+}
+
 /// Runs the admission of a request: [`Pipeline`] decides, and [`Outside`] answers its needs. Gives the route's own answer, if
 /// it has one.
 ///
-/// What is known of the request by then stays in the context, whichever way this ends.
+/// What is known of the request by then stays in the context, whichever way this ends. `sought` is what [`seek_route`] has
+/// said, where it was asked before.
 ///
 /// # Errors
 /// The refusal.
-pub async fn decide(request: RequestParts<'_>, ctx: &mut Context) -> Result<Option<ReplyContent>, Denial> {
+pub async fn decide(
+    request: RequestParts<'_>,
+    sought: Option<Result<RouteId, Denial>>,
+    ctx: &mut Context,
+) -> Result<Option<ReplyContent>, Denial> {
     let (RequestState::Pending(findings), Some(Claim { record, control, .. })) = (&mut ctx.state, &ctx.claim) else {
-        return Err(Denial::new(Cause::InternalError, "BUG: a request without its connection"));
+        return Err(unconnected());
     };
     let now = record.time;
-    let inputs = Inputs {
-        rules: &ctx.serving.snapshot.rules,
-        lists: ctx.serving.address_lists.as_slice(),
-        hasher: &ctx.shared.bucket_hasher,
-        request: RawRequest {
-            method: request.method,
-            target: request.target,
-            authority: request.authority,
-            fields: request.fields,
-            version: request.version,
-            connection: &control.connection().facts,
-        },
-        now,
-    };
+    let inputs = inputs(&ctx.serving, &ctx.shared, request.raw(&control.connection().facts), now);
     let now_nanos = nanos_since(ctx.shared.epoch, ctx.started);
     let outside = Outside { serving: &ctx.serving, shared: &ctx.shared, now, now_nanos };
     faults::panic_after_wait_at(FaultPlace::Fact, request).await;
-    let (decision, verified) = run(inputs, findings, &outside, &mut ctx.places).await;
+    let pipeline = match sought {
+        Some(sought) => Pipeline::resume(inputs, findings, sought),
+        None => Pipeline::new(inputs, findings),
+    };
+    let (decision, verified) = run(pipeline, &outside, &mut ctx.places).await;
     if let Some((digest, principal)) = verified {
         ctx.shared.state.tokens.insert(digest, principal);
     }
@@ -141,17 +168,29 @@ pub async fn decide(request: RequestParts<'_>, ctx: &mut Context) -> Result<Opti
     settled
 }
 
+fn inputs<'a>(
+    serving: &'a ActiveConfig,
+    shared: &'a Runtime,
+    request: RawRequest<'a>,
+    now: SystemTime,
+) -> Inputs<'a, [Arc<AddressList>]> {
+    let (rules, lists) = (&serving.snapshot.rules, serving.address_lists.as_slice());
+    Inputs { rules, lists, hasher: &shared.bucket_hasher, request, now }
+}
+
+fn unconnected() -> Denial {
+    Denial::new(Cause::InternalError, "BUG: a request without its connection")
+}
+
 /// A credential that was verified on the way.
 type Verified = (CredentialDigest, Arc<Principal>);
 
 /// Drives the pipeline to its decision.
 async fn run(
-    inputs: Inputs<'_, [Arc<AddressList>]>,
-    findings: &mut Findings,
+    mut pipeline: Pipeline<'_, [Arc<AddressList>]>,
     outside: &Outside<'_>,
     places: &mut Places,
 ) -> (Decision, Option<Verified>) {
-    let mut pipeline = Pipeline::new(inputs, findings);
     let mut fact = Fact::Start;
     loop {
         match pipeline.step(fact) {

@@ -14,10 +14,10 @@ use super::request::drainable;
 use super::sticky;
 use crate::decision::access::Permit;
 use crate::decision::limit::rate_limit_headers;
-use crate::decision::outcome::Denial;
+use crate::decision::outcome::{Cause, Denial};
 use crate::decision::request::fields::{ACCEPT, CONTENT_TYPE};
 use crate::decision::response::grpc::{self, is_grpc};
-use crate::decision::response::{BodyStage, HeaderSection, is_endless};
+use crate::decision::response::{BodyStage, HeaderSection, is_endless, is_final};
 use crate::proxy::drain::DrainStage;
 use crate::proxy::header_editor::ResponseHeaderEditor;
 use crate::proxy::reply;
@@ -26,8 +26,16 @@ use crate::proxy::request_id::REQUEST_ID;
 
 /// Refuses the request with its denial.
 pub async fn refuse(session: &mut Session, ctx: &mut Context, denial: Denial) -> Result<()> {
+    if ends_connection(denial.cause) && !session.request().is_http2() {
+        session.set_keepalive(None);
+    }
     let reply = refusal(session.request(), ctx, denial);
     answer(session, ctx, reply).await
+}
+
+/// Whether a refusal ends its connection: who sends what has two readings may not send more of it.
+pub fn ends_connection(cause: Cause) -> bool {
+    cause == Cause::MalformedRequest
 }
 
 /// The answer that refuses a request with its denial, which is noted.
@@ -74,16 +82,6 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalRe
     Ok(())
 }
 
-/// Whether a final answer has begun. An interim one (1xx) is not the answer, but 101 is.
-pub fn answered(session: &Session) -> bool {
-    session.response_written().is_some_and(|header| is_final(header.status))
-}
-
-/// Whether `status` is that of an answer, and not of an interim one (RFC 9110 §15.2).
-pub fn is_final(status: StatusCode) -> bool {
-    !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
-}
-
 /// Prepares the client's side of the connection for an answer of the origin.
 pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Context) {
     // Pingora closes a connection on which it answers before the request has come whole. An interim answer, which may well be
@@ -101,21 +99,28 @@ pub fn begin(session: &mut Session, header: &mut ResponseHeader, ctx: &mut Conte
     }
     if session.req_header().version == Version::HTTP_10
         && is_final(header.status)
-        && header.status != StatusCode::NO_CONTENT
+        && frame_for_http10(header.status, &mut ResponseHeaderEditor(header), ctx)
     {
-        // HTTP/1.0 knows no chunks: a body of unknown length ends with the connection (RFC 9112 §6.1).
-        header.remove_header(&TRANSFER_ENCODING);
-        if !header.headers.contains_key(CONTENT_LENGTH) {
-            session.set_keepalive(None);
-            if let Some(claim) = &ctx.claim {
-                // Until it is whole: what is broken off must not look as if it were.
-                claim.control.connection().close_mode().reset();
-            }
-        }
+        session.set_keepalive(None);
     }
     if is_final(header.status) {
         ctx.response_body = BodyStage::of(&session.req_header().method, header.status);
     }
+}
+
+/// Frames a final answer for a client of HTTP/1.0, which knows no chunks. Whether it ends with the connection, since its length is
+/// not known (RFC 9112 §6.3).
+pub fn frame_for_http10(status: StatusCode, fields: &mut impl HeaderSection, ctx: &Context) -> bool {
+    if status == StatusCode::NO_CONTENT {
+        return false;
+    }
+    fields.remove(&TRANSFER_ENCODING);
+    let ends = !fields.contains(&CONTENT_LENGTH);
+    if ends && let Some(claim) = &ctx.claim {
+        // Until it is whole: what is broken off must not look as if it were.
+        claim.control.connection().close_mode().reset();
+    }
+    ends
 }
 
 /// Takes note of an answer that has no end of its own.
@@ -130,11 +135,15 @@ pub fn note_stream(status: StatusCode, fields: &impl HeaderSection, ctx: &mut Co
 
 /// Says with the answer that it is the connection's last, where that is so.
 pub fn part(session: &mut Session, ctx: &Context) {
-    if ctx.shared.drain.stage() != DrainStage::Serving
-        && ctx.claim.as_ref().is_some_and(|claim| claim.control.connection().is_closing())
-    {
+    if is_last(ctx) {
         session.set_keepalive(None);
     }
+}
+
+/// Whether a drain makes the answer its connection's last.
+pub fn is_last(ctx: &Context) -> bool {
+    ctx.shared.drain.stage() != DrainStage::Serving
+        && ctx.claim.as_ref().is_some_and(|claim| claim.control.connection().is_closing())
 }
 
 /// Ends an answer that has no end of its own, as if the origin had ended it. What its client has of the last event, it

@@ -14,10 +14,9 @@ use super::endpoint::{record_result, record_unreachable};
 use super::error::reason::io_error;
 use super::error::{carrying, denial_of, detail, is_timeout, upstream_cause};
 use super::forward::{TryConnection, UpstreamContext};
-use super::response::is_final;
-use super::upstream_response::OriginAnswer;
+use super::origin_answer::OriginAnswer;
 use crate::decision::outcome::Denial;
-use crate::decision::response::HeaderSection;
+use crate::decision::response::{HeaderSection, is_final};
 use crate::decision::upstream::outcome::TryResult;
 use crate::decision::upstream::retry::{Failure, RetryDecision, RetryProgress};
 

@@ -116,7 +116,7 @@ fn begin_try(client: &impl ClientSide, ctx: &mut UpstreamContext<'_>, mut begun:
 
 /// Whether a request asks for what a tunnel can be: a WebSocket, begun with the request's head. Anything else is answered
 /// as if it had not asked, as an origin may do too (RFC 9110 §7.8).
-fn asks_for_tunnel(request: RequestParts<'_>) -> bool {
+pub fn asks_for_tunnel(request: RequestParts<'_>) -> bool {
     let fields = request.fields;
     let body = fields.contains(&fields::TRANSFER_ENCODING)
         || fields.get(&fields::CONTENT_LENGTH).is_some_and(|length| length != b"0");

@@ -6,10 +6,11 @@ use pingora::{Error, ErrorType, Result};
 
 use super::client_side::ClientSide;
 use super::forward::UpstreamContext;
-use super::response::is_final;
+use super::origin_answer::OriginAnswer;
 use super::{origin_connection, retry};
+use crate::decision::connection_options::nominated;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::response::HeaderSection;
+use crate::decision::response::{HeaderSection, is_final};
 use crate::telemetry::metrics::Bound;
 
 /// Hop-by-hop fields that pass from an HTTP/1 origin unless they are taken off (RFC 9110 §7.6.1).
@@ -18,14 +19,6 @@ const HOP_BY_HOP: [HeaderName; 3] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-authenticate"),
 ];
-
-/// The head of an answer of an origin, whatever holds its fields.
-pub struct OriginAnswer<'a, S> {
-    pub status: StatusCode,
-    /// Of the message, as the origin sent it.
-    pub version: Version,
-    pub fields: &'a mut S,
-}
 
 /// Takes an answer of the origin over, or gives it up: an answer that is worth another try, one that an origin must not give.
 ///
@@ -118,7 +111,10 @@ fn one_length(fields: &mut impl HeaderSection) {
 fn strip_hop_by_hop(answer: &mut OriginAnswer<'_, impl HeaderSection>) {
     let connected = answer.fields.contains(&CONNECTION);
     if connected {
-        for name in nominated(answer.fields) {
+        // Framing is a matter of the connection, and `Upgrade` is dealt with apart.
+        let kept = [CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, CONNECTION];
+        let named: Vec<_> = nominated(answer.fields.values(&CONNECTION)).filter(|name| !kept.contains(name)).collect();
+        for name in named {
             answer.fields.remove(&name);
         }
     }
@@ -132,12 +128,4 @@ fn strip_hop_by_hop(answer: &mut OriginAnswer<'_, impl HeaderSection>) {
     } else if connected {
         answer.fields.set(&CONNECTION, &HeaderValue::from_static("Upgrade"));
     }
-}
-
-/// The fields that the origin's `Connection` names: they end here (RFC 9110 §7.6.1). Framing is a matter of the connection, and
-/// `Upgrade` is dealt with apart.
-fn nominated(fields: &impl HeaderSection) -> Vec<HeaderName> {
-    let tokens = fields.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
-    let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
-    names.filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, CONNECTION].contains(name)).collect()
 }

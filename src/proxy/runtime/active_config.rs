@@ -10,6 +10,7 @@ use prometheus::IntCounter;
 use super::state::RuntimeState;
 use crate::config::snapshot::{self, Snapshot};
 use crate::decision::ids::{RouteId, UpstreamId};
+use crate::decision::lane::Lane;
 use crate::decision::policy::Route;
 use crate::decision::request::Scheme;
 use crate::proxy::reply;
@@ -44,6 +45,8 @@ pub struct ActiveConfig {
     pub routes: Vec<RouteMetrics>,
     /// By route id. `None` where nothing is copied.
     pub mirrors: Vec<Option<mirror::RouteMirror>>,
+    /// By route id.
+    lanes: Vec<Lane>,
     /// For requests that no route takes.
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
@@ -120,6 +123,9 @@ impl ActiveConfig {
         let limit_refusals = snapshot.rules.limits.iter().map(|limit| metrics.limit_refusals(&limit.name)).collect();
         let routes = snapshot.rules.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let mirrors = state.mirror_pool.handles(&snapshot.rules, metrics);
+        let is_http2 = |id| snapshot.upstream(id).http2;
+        let lane = |route| Lane::of(route, snapshot.process.fast_lane, is_http2);
+        let lanes = snapshot.rules.routes.iter().map(lane).collect();
         let [h2_fields, h2c_fields] =
             [Scheme::Https, Scheme::Http].map(|scheme| reply::hpack_fields(&snapshot.rules.response, scheme));
         let mut idle = snapshot.rules.routes.iter().map(|route| route.bounds.body_idle);
@@ -134,6 +140,7 @@ impl ActiveConfig {
             upstreams,
             routes,
             mirrors,
+            lanes,
             no_route: metrics.route(""),
             longest_body_idle,
             h2_fields,
@@ -150,6 +157,11 @@ impl ActiveConfig {
 
     pub fn route(&self, id: RouteId) -> &Route {
         &self.snapshot.rules.routes[id.0 as usize]
+    }
+
+    /// On which way HTTP/1 requests of the route `id` are served.
+    pub fn lane(&self, id: RouteId) -> Lane {
+        self.lanes[id.0 as usize]
     }
 
     pub fn upstream(&self, id: UpstreamId) -> &ActiveUpstream {

@@ -18,7 +18,11 @@ pub struct Rollout {
     next_tally: RolloutCounters,
 }
 
+/// The configuration that serves a request, and the roll-out that counts it.
+pub type PickedConfig = (Arc<ActiveConfig>, Option<CanarySample>);
+
 /// A request that a roll-out counts.
+#[derive(Clone)]
 pub struct CanarySample {
     pub rollout: Arc<Rollout>,
     /// Whether it was served by the new configuration.

@@ -18,7 +18,7 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerAp
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
-use pingora::protocols::{SocketDigest, Ssl, Stream};
+use pingora::protocols::{Peek, SocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
@@ -38,10 +38,12 @@ use crate::decision::request::connection::TlsFacts;
 use crate::proxy::connection::ClientStream;
 use crate::proxy::connection::client::{ClientConnection, Established, ListenerContext};
 use crate::proxy::connection::control::RequestControl;
+use crate::proxy::connection::http2::flood::PREFACE;
 use crate::proxy::connection::http2::monitor::max_header_list;
 use crate::proxy::connection::http2::session::paced;
 use crate::proxy::connection::socket::ClientSocket;
 use crate::proxy::drain::{DrainStage, ListenerOpen};
+use crate::proxy::fast_lane::{FastLane, FullLane};
 use crate::proxy::hooks::gateway::Gateway;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::upkeep::watchdog::Watchdog;
@@ -73,8 +75,16 @@ pub struct ListenerService {
     socket: Option<Arc<StdListener>>,
     entry: Option<AcceptGateEntry>,
     watchdog: Option<(Arc<Watchdog>, usize)>,
-    proxy: Arc<HttpProxy<Gateway>>,
+    lanes: Lanes,
     open: Option<ListenerOpen>,
+}
+
+/// What serves requests. All listeners share it, and with it the connections to origins.
+#[derive(Clone)]
+pub struct Lanes {
+    pub full: Arc<HttpProxy<Gateway>>,
+    /// `None`: it is switched off.
+    pub fast: Option<Arc<FastLane>>,
 }
 
 impl ListenerService {
@@ -82,7 +92,7 @@ impl ListenerService {
         listener: Arc<ListenerContext>,
         (address, socket): (SocketAddr, Arc<StdListener>),
         entry: AcceptGateEntry,
-        proxy: Arc<HttpProxy<Gateway>>,
+        lanes: Lanes,
     ) -> Self {
         ListenerService {
             admission: Arc::new(Admission::new(listener.clone())),
@@ -93,7 +103,7 @@ impl ListenerService {
             socket: Some(socket),
             entry: Some(entry),
             watchdog: None,
-            proxy,
+            lanes,
         }
     }
 
@@ -130,13 +140,8 @@ impl ListenerService {
             let Some((stream, established)) = established else { return };
             let client = Arc::new(ClientConnection::new(listener, addresses, established));
             let retirement = client.retirement();
-            let connection: Stream = Box::new(ClientStream::new(stream, client.clone()));
-            let serve = async {
-                let mut next = app.process_new(connection, &retirement).await;
-                while let Some(stream) = next {
-                    next = app.process_new(stream, &retirement).await;
-                }
-            };
+            let connection = Box::new(ClientStream::new(stream, client.clone()));
+            let serve = app.serve(connection, &retirement);
             serve_until_drained(&client, pin!(serve)).await;
             drop((open, place));
         });
@@ -167,7 +172,8 @@ impl ListenerService {
         options.h2_idle_timeout = Some(bounds.keepalive);
         // Pingora counts how often a connection may be used again.
         options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
-        Arc::new(HttpApp { proxy: self.proxy.clone(), options, runtime: self.listener.runtime.clone() })
+        let requests = bounds.requests_per_connection;
+        Arc::new(HttpApp { lanes: self.lanes.clone(), options, requests, runtime: self.listener.runtime.clone() })
     }
 }
 
@@ -289,11 +295,48 @@ fn is_exhausted(e: &io::Error) -> bool {
 /// After a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Hands HTTP sessions to the one proxy that all listeners share, so that they share its upstream connections too.
+/// Serves the connections of a listener.
 struct HttpApp {
-    proxy: Arc<HttpProxy<Gateway>>,
+    lanes: Lanes,
     options: HttpServerOptions,
+    /// Most requests of one connection.
+    requests: u32,
     runtime: Arc<Runtime>,
+}
+
+impl HttpApp {
+    /// Serves the requests of `connection`, until it ends.
+    async fn serve(self: &Arc<Self>, mut connection: Box<ClientStream>, retirement: &ShutdownWatch) {
+        if let Some(fast) = &self.lanes.fast {
+            // Without TLS, the first bytes tell which protocol the client speaks.
+            if self.options.h2c && connection.try_peek(&mut [0; PREFACE.len()]).await.is_err() {
+                return;
+            }
+            if !connection.is_http2() {
+                return fast.serve(connection, self.requests, &FullHttp1 { app: self, retirement }).await;
+            }
+        }
+        let mut next = self.process_new(connection, retirement).await;
+        while let Some(stream) = next {
+            next = self.process_new(stream, retirement).await;
+        }
+    }
+}
+
+/// Pingora's way of an HTTP/1 request.
+struct FullHttp1<'a> {
+    app: &'a Arc<HttpApp>,
+    retirement: &'a ShutdownWatch,
+}
+
+impl FullLane for FullHttp1<'_> {
+    async fn serve_one(&self, stream: Stream, left: u32) -> Option<Stream> {
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive((!*self.retirement.borrow()).then_some(0));
+        session.set_keepalive_reuses_remaining(Some(left));
+        let reused = self.app.process_new_http(session, self.retirement).await?;
+        Some(reused.consume().0)
+    }
 }
 
 // Written out instead of with `async_trait`, so that handing over costs no second boxed future for each request of HTTP/1.
@@ -319,12 +362,12 @@ impl HttpServerApp for HttpApp {
             session.set_keepalive(Some(0));
         }
         let Some(control) = session.is_http2().then(|| RequestControl::of(&session)).flatten() else {
-            return self.proxy.process_new_http(session, shutdown);
+            return self.lanes.full.process_new_http(session, shutdown);
         };
         let connection = control.connection().clone();
         connection.http2_request_arrived();
         let session = paced(session, &connection);
-        Box::pin(serve_request_until_drained(connection, self.proxy.process_new_http(session, shutdown)))
+        Box::pin(serve_request_until_drained(connection, self.lanes.full.process_new_http(session, shutdown)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -351,7 +394,7 @@ impl HttpServerApp for HttpApp {
         'a: 'b,
         Self: 'b,
     {
-        self.proxy.http_cleanup()
+        self.lanes.full.http_cleanup()
     }
 }
 

@@ -48,9 +48,14 @@ struct PrivateConnection {
 struct PrivateSlot(Arc<PrivateConnectionCount>);
 
 impl PrivateConnections {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
+    }
+
     /// The endpoint that the owner's connection leads to, if it has one.
     pub fn endpoint(&self, owner: ConnectionOwner) -> Option<SocketAddr> {
-        if !self.any.load(Ordering::Relaxed) {
+        if self.is_empty() {
             return None;
         }
         self.list.lock().iter().find(|private| private.owner == owner).map(|private| private.address)

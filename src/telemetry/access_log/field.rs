@@ -26,6 +26,7 @@ impl LogField {
             LogField::Peer => Some(FieldValue::Socket(record.peer)),
             LogField::Via => record.via.map(FieldValue::Socket),
             LogField::Protocol => text(record.protocol),
+            LogField::Lane => record.lane.and_then(text),
             LogField::Scheme => text(record.scheme.as_str()),
             LogField::Tls => record.tls.and_then(text),
             LogField::Method if is_unparsed(record) => None,

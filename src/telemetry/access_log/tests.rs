@@ -25,6 +25,7 @@ fn record() -> RequestRecord {
         peer: "[2001:db8::1]:4711".parse().unwrap(),
         via: None,
         protocol: "HTTP/2",
+        lane: Some("full"),
         scheme: Scheme::Https,
         tls: Some("TLSv1.3"),
         method: Method::GET,
@@ -66,6 +67,7 @@ fn record() -> RequestRecord {
 fn unparsed() -> RequestRecord {
     RequestRecord {
         protocol: "",
+        lane: None,
         tls: None,
         host: String::new(),
         path: String::new(),
@@ -101,7 +103,7 @@ fn a_json_line_holds_every_field_that_is_known() {
         value,
         json!({
             "time": "2026-11-22T03:00:00.123Z", "duration_ms": 12.345, "request_id": "r1", "listener": "public",
-            "client": "203.0.113.7", "peer": "[2001:db8::1]:4711", "protocol": "HTTP/2", "scheme": "https",
+            "client": "203.0.113.7", "peer": "[2001:db8::1]:4711", "protocol": "HTTP/2", "lane": "full", "scheme": "https",
             "tls": "TLSv1.3", "method": "GET", "host": "api.example.com", "path": "/v1/orders/7", "query": "page=2",
             "user_agent": "say \"hi\" \u{fffd}", "status": 200, "bytes_sent": 512, "bytes_received": 0,
             "route": "orders", "generation": 1, "decision": "allow", "would_deny": "rate_exceeded", "principal": "ada lovelace",

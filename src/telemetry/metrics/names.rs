@@ -85,7 +85,7 @@ metrics! {
         "Requests that met an endpoint at its bound, circuit_breaker.requests_per_endpoint.";
 
     // Connections.
-    CONNECTIONS = "portcullis_connections" ["listener"] "GaugeGuard connections of clients.";
+    CONNECTIONS = "portcullis_connections" ["listener"] "Open connections of clients.";
     CONNECTIONS_TOTAL = "portcullis_connections_total" ["listener"] "Accepted connections of clients.";
     PROXY_HEADER_FAILURES = "portcullis_proxy_header_failures_total" ["listener"]
         "Connections of listed load balancers that did not begin with a PROXY header.";

@@ -36,7 +36,7 @@ impl ProcessMetrics {
             ),
             resident: gauge("process_resident_memory_bytes", "Resident memory."),
             virtual_size: gauge("process_virtual_memory_bytes", "Virtual memory."),
-            open_fds: gauge("process_open_fds", "GaugeGuard file descriptors."),
+            open_fds: gauge("process_open_fds", "Open file descriptors."),
             max_fds: register(
                 registry,
                 Gauge::new("process_max_fds", "Largest number of open file descriptors.").expect(EXPECT),

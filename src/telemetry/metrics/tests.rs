@@ -21,6 +21,7 @@ fn record(status: u16, decision: RecordedDecision, cause: Option<Cause>) -> Requ
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
         via: None,
         protocol: "HTTP/1.1",
+        lane: None,
         scheme: Scheme::Http,
         tls: None,
         method: Method::GET,

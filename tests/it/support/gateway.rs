@@ -212,7 +212,27 @@ fn completed(yaml: &str) -> String {
     add("admin:", "admin: { address: \"<admin>\" }");
     add("listeners:", "listeners: [{ name: main, address: \"<listen>\" }]");
     add("version:", "version: 1");
-    yaml
+    match std::env::var(LANE) {
+        Ok(lane) if lane == "full" => on_full_lane(yaml),
+        _ => yaml,
+    }
+}
+
+/// The environment variable that says which lane the tests run on: `full` switches the fast lane off in every configuration that
+/// says nothing of it.
+pub const LANE: &str = "PORTCULLIS_TEST_LANE";
+
+fn on_full_lane(yaml: String) -> String {
+    const OFF: &str = "fast_lane: \"off\"";
+    if yaml.contains("fast_lane:") {
+        yaml
+    } else if yaml.contains("\nprocess: {") || yaml.starts_with("process: {") {
+        yaml.replacen("process: {", &format!("process: {{ {OFF},"), 1)
+    } else if has(&yaml, "process:") {
+        yaml.replacen("process:", &format!("process:\n  {OFF}"), 1)
+    } else {
+        format!("{yaml}\nprocess: {{ {OFF} }}\n")
+    }
 }
 
 /// `yaml` with an upstream `origin`, unless it declares upstreams.

@@ -9,6 +9,7 @@ use super::user::user;
 use crate::config::compile::{CompileContext, address, numbers, via};
 use crate::config::doc_path::DocPath;
 use crate::config::raw;
+use crate::config::raw::listener::LaneSwitch;
 use crate::config::raw::request::TargetReading;
 use crate::config::raw::units::{Count, Span};
 use crate::config::snapshot::ProcessConfig;
@@ -46,7 +47,8 @@ pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> ProcessConfig {
     let user = raw.process.user.as_deref().and_then(|written| user(ctx, &path.key("user"), written));
     let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
     let core_dumps = raw.process.core_dumps;
-    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps }
+    let fast_lane = raw.process.fast_lane == LaneSwitch::On;
+    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps, fast_lane }
 }
 
 /// No time to drain is a choice that one may make.

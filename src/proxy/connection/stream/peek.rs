@@ -16,6 +16,10 @@ impl Peek for ClientStream {
     /// Reads ahead as far as it takes to tell an HTTP/2 preface from anything else. Pingora's own streams would wait for
     /// as many bytes as the preface has, and a short HTTP/1 request would never be answered.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        if self.is_http2() {
+            buf.copy_from_slice(PREFACE);
+            return Ok(true);
+        }
         let mut peeked = Vec::new();
         let mut deadline = tokio::time::Instant::from_std(self.began) + self.bounds.first_request;
         while peeked.len() < buf.len() && is_beginning_of_preface(&peeked) {

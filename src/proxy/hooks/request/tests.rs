@@ -16,6 +16,7 @@ use crate::decision::explain::{Explanation, Verdict, explain};
 use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::outcome::Cause;
 use crate::decision::pipeline::Admitted;
+use crate::decision::pipeline::Findings;
 use crate::decision::request::Scheme;
 use crate::decision::request::connection::ConnectionFacts;
 use crate::decision::upstream::share::Share;
@@ -227,7 +228,7 @@ fn drive<'a>(
     outside: &Outside<'_>,
     places: &mut Places,
 ) -> (Decision, Option<Verified>) {
-    let mut run = std::pin::pin!(run(inputs, findings, outside, places));
+    let mut run = std::pin::pin!(run(Pipeline::new(inputs, findings), outside, places));
     match run.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
         std::task::Poll::Ready(done) => done,
         std::task::Poll::Pending => panic!("nothing is to be waited for"),
