@@ -1,10 +1,11 @@
 //! The accept loops of the admin listener and of the control socket.
 //!
-//! The admin listener may be reachable from more than loopback. Each connection of it must be over within `admin.time`; beyond
-//! `admin.connections` the oldest is closed, so that a client that opens many and sends nothing keeps no probe out. The
-//! control socket is for the owner of the process alone, and a command may take its time there.
+//! The admin listener may be reachable from more than loopback. Each connection of it must be over within `admin.time`, and there
+//! are `admin.connections` at a time beside those of probes ([`connections`]). The control socket is for the owner of the process
+//! alone, and a command may take its time there.
 
-use std::collections::VecDeque;
+mod connections;
+
 use std::net::TcpListener as StdListener;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
@@ -15,17 +16,15 @@ use log::{error, warn};
 use nix::unistd::Uid;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
+use self::connections::AdminConnections;
 use super::accept_gate::AcceptGateEntry;
 use super::listener::leaving;
-use crate::admin::connection::serve_one;
 use crate::admin::{AdminAuth, AdminHandler};
 use crate::proxy::runtime::Runtime;
-use crate::telemetry::metrics::Bound;
+use crate::state::connections::AddressBlock;
 
 /// Connections at a time of the control socket.
 const CONTROL_CONNECTIONS: usize = 32;
@@ -39,19 +38,14 @@ pub struct AdminService {
     entry: Option<AcceptGateEntry>,
     followed: watch::Receiver<bool>,
     runtime: Arc<Runtime>,
-    connections: AdminConnections,
+    connections: AdminConnections<AddressBlock>,
 }
 
 /// Serves the control socket for as long as the process lives, so that a draining one can still be asked.
 pub struct ControlService {
     socket: Option<StdUnixListener>,
-    connections: AdminConnections,
-}
-
-/// The open connections of one socket.
-struct AdminConnections {
-    admin: Arc<AdminHandler>,
-    open: VecDeque<AbortHandle>,
+    /// By process.
+    connections: AdminConnections<Option<i32>>,
 }
 
 impl AdminService {
@@ -71,37 +65,6 @@ impl AdminService {
 impl ControlService {
     pub fn new(socket: StdUnixListener, admin: AdminHandler) -> Self {
         ControlService { socket: Some(socket), connections: AdminConnections::new(admin) }
-    }
-}
-
-impl AdminConnections {
-    fn new(admin: AdminHandler) -> Self {
-        AdminConnections { admin: Arc::new(admin), open: VecDeque::new() }
-    }
-
-    /// Serves one more connection, of `connections` at most, which must be over within `time`.
-    fn serve(
-        &mut self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        auth: AdminAuth,
-        connections: usize,
-        time: Duration,
-    ) {
-        self.open.retain(|connection| !connection.is_finished());
-        if self.open.len() >= connections
-            && let Some(oldest) = self.open.pop_front()
-        {
-            self.admin.metrics.bound_hit(Bound::AdminConnections);
-            oldest.abort();
-        }
-        let admin = Arc::new(AdminHandler { auth, ..(*self.admin).clone() });
-        let connection = async move {
-            // A connection that fails is the client's business.
-            if tokio::time::timeout(time, serve_one(stream, &admin)).await.is_err() {
-                admin.metrics.bound_hit(Bound::AdminTime);
-            }
-        };
-        self.open.push_back(tokio::spawn(connection).abort_handle());
     }
 }
 
@@ -127,12 +90,15 @@ impl Service for AdminService {
                 _ = self.followed.wait_for(|followed| *followed) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let serving = self.runtime.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
                     let auth = settings.token.clone().map_or(AdminAuth::None, AdminAuth::Token);
-                    self.connections.serve(stream, auth, settings.connections, settings.time);
+                    let from = AddressBlock::of(peer.ip());
+                    self.connections.serve(stream, from, auth, settings.connections, settings.time);
+                    // A probe that has asked already is known as one before the next connection is accepted.
+                    tokio::task::yield_now().await;
                 }
                 Err(e) => {
                     error!("the admin listener failed to accept: {e}");
@@ -168,7 +134,9 @@ impl Service for ControlService {
         loop {
             match socket.accept().await {
                 Ok((stream, _)) if is_owner(&stream) => {
-                    self.connections.serve(stream, AdminAuth::PeerCredentials, CONTROL_CONNECTIONS, CONTROL_TIME);
+                    let from = stream.peer_cred().ok().and_then(|peer| peer.pid());
+                    let auth = AdminAuth::PeerCredentials;
+                    self.connections.serve(stream, from, auth, CONTROL_CONNECTIONS, CONTROL_TIME);
                 }
                 // Closed without an answer.
                 Ok(_) => {}
