@@ -1,6 +1,7 @@
 //! The side of the old process.
 
-use std::net::{SocketAddr, TcpListener};
+use std::collections::VecDeque;
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,6 +11,7 @@ use std::{io, thread};
 
 use log::{error, info, warn};
 use nix::unistd::Uid;
+use parking_lot::Mutex;
 
 use super::{
     HandoverAnswer, HandoverError, HandoverOffer, HandoverRequest, HandoverStep, ListenerAddress, PROTOCOL, TIMEOUT,
@@ -19,6 +21,9 @@ use crate::service_manager::NotifySettings;
 
 /// The longest time that a new process may take to become ready, whatever it asks for.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Connections that have asked for nothing yet. Beyond, the oldest is closed.
+const SILENT: usize = 8;
 
 /// A listening socket. It is held weakly, so that a drain can close it.
 #[derive(Clone, Debug)]
@@ -35,6 +40,11 @@ pub trait HandoverHost: Send + Sync {
     fn refuses(&self) -> Option<&'static str>;
     /// The handover failed. `granted`: the new process was allowed to serve, and may have begun to.
     fn handover_failed(&self, granted: bool);
+    /// Makes the links in the runtime folder lead to the process `pid`, which may not do so itself.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn publish_for(&self, pid: u32) -> io::Result<()>;
     /// The process `pid` serves: this one drains. `listens`: the addresses that the new process accepts on, if it has said so.
     fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>);
 }
@@ -48,6 +58,10 @@ pub struct HandoverServer {
     busy: AtomicBool,
     /// The process that has taken over; 0 for none.
     successor: AtomicU32,
+    /// The socket that is answered on.
+    socket: Mutex<Option<Arc<UnixListener>>>,
+    /// The connections that have not asked yet, the oldest first.
+    silent: Mutex<VecDeque<Arc<UnixStream>>>,
 }
 
 impl HandoverServer {
@@ -56,23 +70,33 @@ impl HandoverServer {
         settings: NotifySettings,
         host: Arc<dyn HandoverHost>,
     ) -> Arc<HandoverServer> {
-        Arc::new(HandoverServer { handles, settings, host, busy: AtomicBool::new(false), successor: AtomicU32::new(0) })
+        Arc::new(HandoverServer {
+            handles,
+            settings,
+            host,
+            busy: AtomicBool::new(false),
+            successor: AtomicU32::new(0),
+            socket: Mutex::default(),
+            silent: Mutex::default(),
+        })
     }
 
-    /// Answers on `socket` for as long as the process lives, on a thread of its own.
+    /// Answers on `socket`, and no longer on the one before, for as long as the process lives, on a thread of its own.
     ///
     /// # Errors
     /// When the thread can't be started.
     pub fn serve(self: Arc<Self>, socket: UnixListener) -> io::Result<()> {
+        let socket = Arc::new(socket);
+        if let Some(before) = self.socket.lock().replace(socket.clone()) {
+            // Ends the thread that accepts there.
+            let _ = rustix::net::shutdown(&*before, rustix::net::Shutdown::Both);
+        }
         thread::Builder::new().name("handover".to_owned()).spawn(move || {
-            for stream in socket.incoming() {
-                match stream {
-                    Ok(stream) => self.accept(stream),
-                    Err(e) => {
-                        error!("the upgrade socket failed to accept: {e}");
-                        // Such as too many open files: accepting again at once would fail again.
-                        thread::park_timeout(Duration::from_millis(100));
-                    }
+            while self.socket.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, &socket)) {
+                match socket.accept() {
+                    Ok((stream, _)) => self.accept(stream),
+                    // Such as too many open files: accepting again at once would fail again.
+                    Err(_) => thread::park_timeout(Duration::from_millis(100)),
                 }
             }
         })?;
@@ -84,32 +108,67 @@ impl HandoverServer {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// Begins a handover on a thread of its own, or answers why not.
+    /// Answers a connection on a thread of its own. One that has not asked for anything yet is in nobody's way.
     fn accept(self: &Arc<Self>, stream: UnixStream) {
         if let Err(error) = authorize(&stream) {
             warn!("upgrade socket: {error}");
             return;
         }
+        let stream = Arc::new(stream);
+        {
+            let mut silent = self.silent.lock();
+            silent.push_back(stream.clone());
+            if silent.len() > SILENT
+                && let Some(oldest) = silent.pop_front()
+            {
+                // Its thread sees the end of the connection.
+                let _ = oldest.shutdown(Shutdown::Both);
+            }
+        }
+        let server = self.clone();
+        let begun = thread::Builder::new().name("handover-one".to_owned()).spawn({
+            let stream = stream.clone();
+            move || {
+                let request = wire::receive_within(&stream, TIMEOUT);
+                server.has_asked(&stream);
+                server.answer(&stream, request);
+            }
+        });
+        if let Err(error) = begun {
+            error!("a handover cannot begin: {error}");
+            self.has_asked(&stream);
+        }
+    }
+
+    fn has_asked(&self, stream: &Arc<UnixStream>) {
+        self.silent.lock().retain(|other| !Arc::ptr_eq(other, stream));
+    }
+
+    /// Hands over, or answers why not.
+    fn answer(&self, stream: &UnixStream, request: io::Result<HandoverRequest>) {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                warn!("upgrade socket: a process asked for nothing: {error}");
+                self.host.handover_failed(false);
+                return;
+            }
+        };
         if self.busy.swap(true, Ordering::AcqRel) {
             let reason = match self.successor.load(Ordering::Acquire) {
                 0 => "another process is taking over just now".to_owned(),
                 pid => format!("process {pid} has taken over already"),
             };
             // A client that is gone needs no answer.
-            let _ = wire::send(&stream, &HandoverAnswer::Refused(reason));
+            let _ = wire::send(stream, &HandoverAnswer::Refused(reason));
             return;
         }
-        let server = self.clone();
-        let begun = thread::Builder::new().name("handover-one".to_owned()).spawn(move || server.hand_over(&stream));
-        if let Err(error) = begun {
-            error!("a handover cannot begin: {error}");
-            self.busy.store(false, Ordering::Release);
-        }
+        self.hand_over(stream, request);
     }
 
-    fn hand_over(&self, stream: &UnixStream) {
-        let mut progress = HandoverProgress::default();
-        let result = self.steps(stream, &mut progress);
+    fn hand_over(&self, stream: &UnixStream, request: HandoverRequest) {
+        let mut progress = HandoverProgress { pid: request.pid, granted: false, listens: request.listens.clone() };
+        let result = self.steps(stream, &request, &mut progress);
         let HandoverProgress { pid, granted, listens } = progress;
         match result {
             Ok(()) => {
@@ -124,10 +183,12 @@ impl HandoverServer {
         }
     }
 
-    fn steps(&self, stream: &UnixStream, progress: &mut HandoverProgress) -> Result<(), HandoverError> {
-        let request: HandoverRequest = wire::receive(stream)?;
-        progress.pid = request.pid;
-        progress.listens = request.listens;
+    fn steps(
+        &self,
+        stream: &UnixStream,
+        request: &HandoverRequest,
+        progress: &mut HandoverProgress,
+    ) -> Result<(), HandoverError> {
         info!("process {} (version {}) asks to take over", request.pid, request.version);
         if request.protocol != PROTOCOL {
             let reason = format!("it speaks version {PROTOCOL} of the handover, not {}", request.protocol);
@@ -139,19 +200,26 @@ impl HandoverServer {
         if !self.offer(stream)? {
             return self.refuse(stream, "it is draining".to_owned());
         }
-        wire::set_timeout(stream, Duration::from_millis(request.timeout).min(MAX_TIMEOUT) + TIMEOUT)?;
-        if wire::receive::<HandoverStep>(stream)? != HandoverStep::Ready {
+        let timeout = Duration::from_millis(request.timeout).min(MAX_TIMEOUT) + TIMEOUT;
+        if wire::receive_within::<HandoverStep>(stream, timeout)? != HandoverStep::Ready {
             return Err(HandoverError::Protocol("a message out of order"));
         }
         if let Some(why) = self.host.refuses().or(self.held().is_none().then_some("it is draining")) {
             return self.refuse(stream, why.to_owned());
         }
-        wire::set_timeout(stream, TIMEOUT)?;
         progress.granted = true;
         wire::send(stream, &HandoverAnswer::Go)?;
-        match wire::receive::<HandoverStep>(stream)? {
+        let mut step = wire::receive_within::<HandoverStep>(stream, TIMEOUT)?;
+        if step == HandoverStep::Publish {
+            if let Err(error) = self.host.publish_for(progress.pid) {
+                return self.refuse(stream, format!("the links cannot be replaced: {error}"));
+            }
+            wire::send(stream, &HandoverAnswer::Published)?;
+            step = wire::receive_within(stream, TIMEOUT)?;
+        }
+        match step {
             HandoverStep::Serving => Ok(()),
-            HandoverStep::Ready => Err(HandoverError::Protocol("a message out of order")),
+            HandoverStep::Ready | HandoverStep::Publish => Err(HandoverError::Protocol("a message out of order")),
         }
     }
 
@@ -189,7 +257,6 @@ impl HandoverServer {
 }
 
 /// How far a handover got.
-#[derive(Default)]
 struct HandoverProgress {
     pid: u32,
     granted: bool,

@@ -6,6 +6,7 @@
 
 mod connections;
 
+use std::io;
 use std::net::TcpListener as StdListener;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use log::{error, warn};
 use nix::unistd::Uid;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
+use tokio::net::unix::SocketAddr;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use self::connections::AdminConnections;
@@ -43,7 +46,7 @@ pub struct AdminService {
 
 /// Serves the control socket for as long as the process lives, so that a draining one can still be asked.
 pub struct ControlService {
-    socket: Option<StdUnixListener>,
+    sockets: Option<UnboundedReceiver<StdUnixListener>>,
     /// By process.
     connections: AdminConnections<Option<i32>>,
 }
@@ -63,8 +66,9 @@ impl AdminService {
 }
 
 impl ControlService {
-    pub fn new(socket: StdUnixListener, admin: AdminHandler) -> Self {
-        ControlService { socket: Some(socket), connections: AdminConnections::new(admin) }
+    /// It accepts from the last of `sockets`: another one takes the place of one that was deleted.
+    pub fn new(sockets: UnboundedReceiver<StdUnixListener>, admin: AdminHandler) -> Self {
+        ControlService { sockets: Some(sockets), connections: AdminConnections::new(admin) }
     }
 }
 
@@ -123,16 +127,21 @@ impl Service for AdminService {
 #[async_trait]
 impl Service for ControlService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
-        let socket = match socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)) {
-            Ok(socket) => socket,
-            Err(e) => {
-                error!("the control socket cannot accept: {e}");
-                return;
-            }
-        };
+        let Some(mut sockets) = self.sockets.take() else { return };
+        let mut current = None;
         loop {
-            match socket.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                Some(socket) = sockets.recv() => {
+                    match socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)) {
+                        Ok(socket) => current = Some(socket),
+                        Err(e) => error!("the control socket cannot accept: {e}"),
+                    }
+                    continue;
+                }
+                accepted = accept(current.as_ref()) => accepted,
+            };
+            match accepted {
                 Ok((stream, _)) if is_owner(&stream) => {
                     let from = stream.peer_cred().ok().and_then(|peer| peer.pid());
                     let auth = AdminAuth::PeerCredentials;
@@ -154,6 +163,14 @@ impl Service for ControlService {
 
     fn threads(&self) -> Option<usize> {
         Some(1)
+    }
+}
+
+/// The next connection; none ever without a socket.
+async fn accept(socket: Option<&UnixListener>) -> io::Result<(UnixStream, SocketAddr)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
     }
 }
 
