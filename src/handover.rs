@@ -18,6 +18,9 @@
 //!                                       (stops to accept, and drains)
 //! ```
 //!
+//! Orders of operators are carried out until `Go`, which is refused if one was carried out since the request: the new process does not
+//! know of it ([`state`]).
+//!
 //! Until `Serving` the old process changes nothing that it could not undo: if the new process ends, is late or sends an
 //! invalid message, the old one continues to serve. Until `Go` the new one has no connection that its end could break. Each
 //! side checks that the other runs as its own user or as root, and the new one that each socket listens where the old one says.
@@ -27,6 +30,7 @@
 
 pub mod client;
 pub mod server;
+pub mod state;
 mod wire;
 
 use std::io;

@@ -16,6 +16,7 @@ use crate::admin::Readiness;
 use crate::handover::HandoverError;
 use crate::handover::client::{Inheritance, PendingHandover};
 use crate::handover::server::{HandoverHost, HandoverServer, ListenerHandle};
+use crate::handover::state::{OrderGuard, OrderRefused};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
 use crate::proxy::server::accept_gate::AcceptGate;
@@ -58,9 +59,17 @@ enum TakeoverError {
 }
 
 impl GatewayProcess {
-    /// Whether another process is taking over, or has done so.
+    /// Whether another process may serve already, or has taken over.
     pub fn is_handing_over(&self) -> bool {
-        self.handover.get().is_some_and(|handover| handover.is_busy())
+        self.handover.get().is_some_and(|handover| handover.is_granted())
+    }
+
+    /// Begins an order. `None`: no process can take over meanwhile in any case.
+    ///
+    /// # Errors
+    /// When another process may serve already.
+    pub fn order(&self) -> Result<Option<OrderGuard>, OrderRefused> {
+        self.handover.get().map(|handover| handover.order()).transpose()
     }
 
     /// Tells the service manager that the process is ready, as soon as it is.

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use std::{io, thread};
@@ -13,6 +12,7 @@ use log::{error, info, warn};
 use nix::unistd::Uid;
 use parking_lot::Mutex;
 
+use super::state::{HandoverState, OrderGuard, OrderRefused};
 use super::{
     HandoverAnswer, HandoverError, HandoverOffer, HandoverRequest, HandoverStep, ListenerAddress, PROTOCOL, TIMEOUT,
     wire,
@@ -54,10 +54,7 @@ pub struct HandoverServer {
     handles: Vec<ListenerHandle>,
     settings: NotifySettings,
     host: Arc<dyn HandoverHost>,
-    /// One handover at a time.
-    busy: AtomicBool,
-    /// The process that has taken over; 0 for none.
-    successor: AtomicU32,
+    state: Arc<HandoverState>,
     /// The socket that is answered on.
     socket: Mutex<Option<Arc<UnixListener>>>,
     /// The connections that have not asked yet, the oldest first.
@@ -74,8 +71,7 @@ impl HandoverServer {
             handles,
             settings,
             host,
-            busy: AtomicBool::new(false),
-            successor: AtomicU32::new(0),
+            state: Arc::default(),
             socket: Mutex::default(),
             silent: Mutex::default(),
         })
@@ -92,20 +88,41 @@ impl HandoverServer {
             let _ = rustix::net::shutdown(&*before, rustix::net::Shutdown::Both);
         }
         thread::Builder::new().name("handover".to_owned()).spawn(move || {
-            while self.socket.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, &socket)) {
+            loop {
                 match socket.accept() {
                     Ok((stream, _)) => self.accept(stream),
-                    // Such as too many open files: accepting again at once would fail again.
-                    Err(_) => thread::park_timeout(Duration::from_millis(100)),
+                    Err(_) if !self.accepts_on(&socket) => return,
+                    Err(e) => {
+                        error!("the upgrade socket failed to accept: {e}");
+                        // Such as too many open files: accepting again at once would fail again.
+                        thread::park_timeout(Duration::from_millis(100));
+                    }
                 }
             }
         })?;
         Ok(())
     }
 
-    /// Whether another process is taking over, or has done so.
-    pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &HandoverState {
+        &self.state
+    }
+
+    fn accepts_on(&self, socket: &Arc<UnixListener>) -> bool {
+        self.socket.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, socket))
+    }
+
+    /// Whether another process may serve already, or has taken over.
+    pub fn is_granted(&self) -> bool {
+        self.state.is_granted()
+    }
+
+    /// Begins an order: no process takes over until it is done, nor one that asked before.
+    ///
+    /// # Errors
+    /// When another process may serve already.
+    pub fn order(&self) -> Result<OrderGuard, OrderRefused> {
+        self.state.order()
     }
 
     /// Answers a connection on a thread of its own. One that has not asked for anything yet is in nobody's way.
@@ -154,11 +171,7 @@ impl HandoverServer {
                 return;
             }
         };
-        if self.busy.swap(true, Ordering::AcqRel) {
-            let reason = match self.successor.load(Ordering::Acquire) {
-                0 => "another process is taking over just now".to_owned(),
-                pid => format!("process {pid} has taken over already"),
-            };
+        if let Err(reason) = self.state.begin() {
             // A client that is gone needs no answer.
             let _ = wire::send(stream, &HandoverAnswer::Refused(reason));
             return;
@@ -167,28 +180,22 @@ impl HandoverServer {
     }
 
     fn hand_over(&self, stream: &UnixStream, request: HandoverRequest) {
-        let mut progress = HandoverProgress { pid: request.pid, granted: false, listens: request.listens.clone() };
-        let result = self.steps(stream, &request, &mut progress);
-        let HandoverProgress { pid, granted, listens } = progress;
-        match result {
+        let HandoverRequest { pid, .. } = request;
+        match self.steps(stream, &request) {
             Ok(()) => {
-                self.successor.store(pid, Ordering::Release);
-                self.host.handed_over(pid, listens);
+                self.state.done(pid);
+                self.host.handed_over(pid, request.listens);
             }
             Err(error) => {
                 warn!("process {pid} did not take over: {error}; this process continues");
-                self.host.handover_failed(granted);
-                self.busy.store(false, Ordering::Release);
+                // The links are this process's again before an order is carried out.
+                self.host.handover_failed(self.state.is_granted());
+                self.state.fail();
             }
         }
     }
 
-    fn steps(
-        &self,
-        stream: &UnixStream,
-        request: &HandoverRequest,
-        progress: &mut HandoverProgress,
-    ) -> Result<(), HandoverError> {
+    fn steps(&self, stream: &UnixStream, request: &HandoverRequest) -> Result<(), HandoverError> {
         info!("process {} (version {}) asks to take over", request.pid, request.version);
         if request.protocol != PROTOCOL {
             let reason = format!("it speaks version {PROTOCOL} of the handover, not {}", request.protocol);
@@ -207,11 +214,13 @@ impl HandoverServer {
         if let Some(why) = self.host.refuses().or(self.held().is_none().then_some("it is draining")) {
             return self.refuse(stream, why.to_owned());
         }
-        progress.granted = true;
+        if let Err(why) = self.state.grant() {
+            return self.refuse(stream, why.to_owned());
+        }
         wire::send(stream, &HandoverAnswer::Go)?;
         let mut step = wire::receive_within::<HandoverStep>(stream, TIMEOUT)?;
         if step == HandoverStep::Publish {
-            if let Err(error) = self.host.publish_for(progress.pid) {
+            if let Err(error) = self.host.publish_for(request.pid) {
                 return self.refuse(stream, format!("the links cannot be replaced: {error}"));
             }
             wire::send(stream, &HandoverAnswer::Published)?;
@@ -254,13 +263,6 @@ impl HandoverServer {
     fn held(&self) -> Option<Vec<Arc<TcpListener>>> {
         self.handles.iter().map(|handle| handle.socket.upgrade()).collect()
     }
-}
-
-/// How far a handover got.
-struct HandoverProgress {
-    pid: u32,
-    granted: bool,
-    listens: Option<Vec<SocketAddr>>,
 }
 
 /// Refuses users other than that of this process and root.

@@ -43,6 +43,13 @@ impl HandoverHost for Recorder {
     }
 }
 
+impl HandoverServer {
+    /// Whether the next process may ask.
+    fn is_free(&self) -> bool {
+        self.state().begin().map(|()| self.state().fail()).is_ok()
+    }
+}
+
 struct OldProcess {
     folder: tempfile::TempDir,
     sockets: Vec<Arc<TcpListener>>,
@@ -73,7 +80,7 @@ impl OldProcess {
 
     fn turn(&self) -> Turn {
         let turn = self.turns.recv_timeout(LONG).unwrap();
-        while matches!(turn, Turn::Failed { .. }) && self.server.is_busy() {
+        while matches!(turn, Turn::Failed { .. }) && !self.server.is_free() {
             std::thread::yield_now();
         }
         turn
@@ -145,6 +152,20 @@ fn one_process_at_a_time() {
 }
 
 #[test]
+fn an_order_is_carried_out_while_a_process_gets_ready_which_then_may_not_take_over() {
+    let old = OldProcess::start(1);
+    let (_, pending) = old.ask().unwrap();
+    drop(old.server.order().unwrap());
+    let refused = pending.ready().unwrap_err().to_string();
+    assert!(refused.contains("upgrade again"), "{refused}");
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
+    let granted = old.ask().unwrap().1.ready().unwrap();
+    old.server.order().unwrap_err();
+    granted.serving().unwrap();
+    assert_eq!(old.turn(), Turn::HandedOver(std::process::id()));
+}
+
+#[test]
 fn a_process_that_drains_hands_nothing_over() {
     let mut old = OldProcess::start(2);
     let (inheritance, pending) = old.ask().unwrap();
@@ -186,7 +207,7 @@ fn whoever_asks_for_nothing_is_in_nobodys_way() {
     // All of them are accepted: the first are closed, since there are too many.
     silent[0].set_read_timeout(Some(LONG)).unwrap();
     assert_eq!(std::io::Read::read(&mut silent[0], &mut [0]).unwrap(), 0);
-    assert!(!old.server.is_busy());
+    assert!(old.server.is_free());
     old.ask().unwrap().1.ready().unwrap().serving().unwrap();
     let taken_over = |turn: &Turn| matches!(turn, Turn::HandedOver(_));
     assert!(std::iter::from_fn(|| old.turns.recv_timeout(LONG).ok()).any(|turn| taken_over(&turn)));

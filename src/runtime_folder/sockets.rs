@@ -84,10 +84,13 @@ impl RuntimeFolder {
         Ok(())
     }
 
-    /// Whether the sockets of this process have their names.
+    /// Whether the sockets of this process have their names. What it may not look at is taken to be as it was.
     pub fn has_sockets(&self) -> bool {
-        let is_there = |name: &str| statat(&self.folder, own_name(name, self.pid), AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        is_there(CONTROL) && is_there(UPGRADE)
+        let is_missing = |name: &str| {
+            let found = statat(&self.folder, own_name(name, self.pid), AtFlags::SYMLINK_NOFOLLOW);
+            found.err() == Some(rustix::io::Errno::NOENT)
+        };
+        !is_missing(CONTROL) && !is_missing(UPGRADE)
     }
 
     /// Whether the links lead to this process, or to another one that answers.

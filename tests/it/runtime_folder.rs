@@ -1,7 +1,7 @@
 //! The runtime folder: whose it is, who starts with it, and what becomes of it while the gateway serves.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
@@ -208,4 +208,18 @@ fn whoever_asks_the_upgrade_socket_for_nothing_holds_up_no_order() {
         let output = gateway.order(order);
         assert_eq!(output.status.code(), Some(0), "{order:?}: {}", words(&output));
     }
+    drop(silent);
+
+    // One that asks to take over and never gets ready.
+    let mut pending = connect();
+    let request = br#"{"protocol":1,"pid":1,"version":"1","patience":3600000}"#;
+    let length = u32::try_from(request.len()).expect("a short message").to_be_bytes();
+    pending.write_all(&[&length[..], request].concat()).expect("a socket that is read");
+    pending.read_exact(&mut [0]).expect("an offer");
+    for order in [&["reload"][..], &["rollback"]] {
+        let output = gateway.order(order);
+        assert_eq!(output.status.code(), Some(0), "{order:?}: {}", words(&output));
+    }
+    drop(pending);
+    wait::until_true("another upgrade", || gateway.order(&["upgrade"]).status.success());
 }
