@@ -161,8 +161,8 @@ impl RunningGateway {
         let group = |process: &str| std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok();
         let (own, its) = (group("self"), group(&self.pid.to_string()));
         // A service is one whatever the gateway says of itself.
-        let supervised =
-            self.start.supervised || its.as_deref().is_some_and(|its| its.trim_end().ends_with(".service"));
+        let in_service = |groups: &str| groups.lines().any(|group| group.ends_with(".service"));
+        let supervised = self.start.supervised || its.as_deref().is_some_and(in_service);
         if supervised && own.is_some() && its.is_some() && own != its {
             return Err(
                 "the gateway belongs to a service, and the new one would not: have the service manager do it (`systemctl reload`)"
