@@ -1,6 +1,6 @@
 //! Record: one line for each request, on every path.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -275,24 +275,36 @@ fn a_pipe_on_sigusr1_takes_lines_once_somebody_reads_it() {
     gateway.get("/meanwhile").expect_status(200);
     wait::until_true("the line in the old file", || holds(&rotated, "/meanwhile"));
 
-    let open = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&log);
-    let mut reader = open.expect("a pipe");
+    let open = || OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&log).expect("a pipe");
+    let reads = |reader: &mut File, path: &str| {
+        let mut text = String::new();
+        wait::until_true("the line in the pipe", || {
+            let mut piece = [0; 4096];
+            if let Ok(length) = reader.read(&mut piece) {
+                text.push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+            text.contains(path)
+        });
+    };
+    let mut reader = open();
     wait::until_true("the pipe to be opened", || gateway.stderr().contains("is open again"));
     gateway.get("/after").expect_status(200);
-    let mut text = String::new();
-    wait::until_true("the line in the pipe", || {
-        let mut piece = [0; 4096];
-        if let Ok(length) = reader.read(&mut piece) {
-            text.push_str(&String::from_utf8_lossy(&piece[..length]));
-        }
-        text.contains("/after")
-    });
+    reads(&mut reader, "/after");
+
+    // A reader that ends is waited for.
+    drop(reader);
+    let before = errors(&gateway);
+    gateway.get("/unread").expect_status(200);
+    wait::until_true("the end of the reader to be counted", || errors(&gateway) > before);
+    reader = open();
+    reads(&mut reader, "/unread");
 
     // A reader that stands still loses lines at most, and is left by the next rotation.
+    let before = errors(&gateway);
     for n in 0..600 {
         gateway.get(&format!("/{n}?{}", "a".repeat(200))).expect_status(200);
     }
-    wait::until_true("the full pipe to be counted", || errors(&gateway) >= 2.0);
+    wait::until_true("the full pipe to be counted", || errors(&gateway) > before);
     fs::remove_file(&log).expect("a pipe of ours");
     gateway.signal("USR1");
     wait::until_true("the new file", || log.is_file());
