@@ -83,7 +83,7 @@ impl AdminHandler {
             );
         }
         let authorized = self.authorizes(request);
-        if !authorized && !matches!(path, "/livez" | "/readyz") {
+        if !authorized && !is_probe(path) {
             let mut response = refuse(ErrorCode::TokenRequired, "a token is required (`Authorization: Bearer`)");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
@@ -150,6 +150,11 @@ impl AdminHandler {
         let body = serde_json::to_string(&ReadinessReport { ready, reasons, notes });
         respond(status, JSON, body.expect("BUG: a report of strings is JSON") + "\n")
     }
+}
+
+/// Whether `path` is one that load balancers and supervisors ask for.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz")
 }
 
 /// Whether `request` names its host as an address or as `localhost`, and comes from no page of another origin.

@@ -4,15 +4,17 @@ mod commands;
 pub mod launch;
 mod process;
 mod reload;
+mod runtime_sockets;
 mod watch;
 
+use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use arc_swap::ArcSwap;
+use log::warn;
 use nix::unistd::{Uid, dup2_stdout, setsid};
 
 use crate::admin::api::StartInfo;
@@ -20,6 +22,7 @@ use crate::admin::{Liveness, Readiness};
 use crate::app::commands::CommandExecutor;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
+use crate::app::runtime_sockets::RuntimeSockets;
 use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
 use crate::handover::HandoverError;
@@ -32,10 +35,10 @@ use crate::proxy::server::accept_gate::AcceptGate;
 use crate::proxy::server::{self, BoundSockets, ServerEnvironment, StartError};
 use crate::proxy::upkeep::health::STARTING;
 use crate::proxy::upkeep::watchdog::Watchdog;
-use crate::runtime_folder::{CONTROL, RuntimeFolder, RuntimeFolderChoice, RuntimeFolderError, UPGRADE};
+use crate::runtime_folder::{RuntimeFolder, RuntimeFolderError, UPGRADE};
 use crate::service_manager::{NotifySettings, ServiceManager};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::program_log;
+use crate::telemetry::{access_log, program_log};
 
 /// Why the gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,11 @@ pub enum AppError {
     RuntimeFolder(#[from] RuntimeFolderError),
     #[error("it cannot take over from the gateway of `{}`: {source}", folder.display())]
     Handover { folder: std::path::PathBuf, source: HandoverError },
+    #[error(
+        "the configuration names no `process.user`, so that the new process would run as root, as the running one does not; if that \
+         is meant, name the configuration: `portcullis upgrade FILE`"
+    )]
+    StaysRoot,
     #[error("the access log cannot be written to the standard output of the old process: {0}")]
     Stdout(nix::Error),
 }
@@ -73,21 +81,34 @@ const PULSE: Duration = Duration::from_secs(5);
 /// `/livez` fails when so many pulses were missed.
 const MISSED_PULSES: u32 = 3;
 
-/// The sockets of this process in the runtime folder.
-struct RuntimeSockets {
-    control: UnixListener,
-    upgrade: UnixListener,
-}
-
 impl App {
     /// Prepares to serve `snapshot`, which was compiled from `source`.
     ///
     /// # Errors
     /// A port that is taken, a certificate that TLS refuses, a user that the process can't become, a log file that can't be
-    /// opened, a runtime folder that was named and can't be used, a gateway that it can't take over from.
+    /// opened, a runtime folder that was named and can't be used, a gateway that it can't take over from. The runtime folder is
+    /// as it was then.
     pub fn start(source: ConfigSource, snapshot: Snapshot, launch: Launch) -> Result<App, AppError> {
         let owner = snapshot.process.user.as_ref().map(privileges::ids_of).transpose()?;
-        let folder = runtime_folder(&launch, owner)?;
+        if launch.takeover.is_some_and(|request| !request.may_stay_root) && stays_root(owner) {
+            return Err(AppError::StaysRoot);
+        }
+        let folder = runtime_sockets::open(&launch, owner)?;
+        let undone = folder.clone();
+        let started = App::start_in(folder, source, snapshot, &launch, owner);
+        if let (Err(_), Some(folder)) = (&started, undone) {
+            folder.undo();
+        }
+        started
+    }
+
+    fn start_in(
+        folder: Option<Arc<RuntimeFolder>>,
+        source: ConfigSource,
+        snapshot: Snapshot,
+        launch: &Launch,
+        owner: Option<(u32, u32)>,
+    ) -> Result<App, AppError> {
         let settings = NotifySettings::of_this_process();
         let start = start_info(settings.socket.is_some());
         let listens = || snapshot.listeners.iter().map(|listener| listener.address).collect();
@@ -102,10 +123,13 @@ impl App {
             // Listeners that this configuration does not have close with the old process.
             takeover.inheritance.listeners = InheritedListeners::default();
         }
-        let runtime = match &folder {
-            Some(folder) => Some(RuntimeSockets { control: folder.bind(CONTROL)?, upgrade: folder.bind(UPGRADE)? }),
-            None => None,
-        };
+        let runtime = folder.as_deref().map(RuntimeSockets::bind).transpose()?;
+        // Held until the log itself is open: the reader of a pipe must not see it end.
+        let _probe = probe_access_log(&snapshot)?;
+        if let (Some(folder), None) = (&folder, &takeover) {
+            // Last of all that root does. After a takeover, `portcullis upgrade` does it.
+            folder.give()?;
+        }
         restrict(&snapshot)?;
         let user = snapshot.process.user.clone();
         if let Some(takeover) = &takeover {
@@ -122,13 +146,14 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let process = Arc::new(GatewayProcess {
-            folder,
+            folder: folder.map(ArcSwap::new),
             service_manager: Arc::new(ServiceManager::new(settings, takeover.is_none())),
             readiness,
             shared: shared.clone(),
             accept_gate: AcceptGate::new(takeover.is_none()),
             followed: tokio::sync::watch::Sender::new(false),
             handover: Default::default(),
+            published: Default::default(),
         });
         Ok(App { watched: false, source, sockets, shared, start, process, runtime, takeover })
     }
@@ -158,7 +183,7 @@ impl App {
             if let Err(e) = process::offer(&process, handles.collect(), upgrade) {
                 warn!("no process can take over from this one: {e}");
             }
-            control
+            runtime_sockets::keep(process.clone(), control)
         });
         let takes_over = takeover.is_some();
         let begun = match takeover {
@@ -193,30 +218,6 @@ impl App {
     }
 }
 
-/// The runtime folder. The gateway also serves without the system's default folder, and not without one that was named.
-fn runtime_folder(launch: &Launch, owner: Option<(u32, u32)>) -> Result<Option<RuntimeFolder>, AppError> {
-    let Some(RuntimeFolderChoice { path, named }) = &launch.runtime else {
-        info!("no runtime folder: there is no control socket (`--runtime`, PORTCULLIS_RUNTIME)");
-        return Ok(None);
-    };
-    let opened = RuntimeFolder::open(path, owner).and_then(|folder| {
-        let path = || folder.path().to_owned();
-        if launch.takeover.is_none() && folder.is_taken() {
-            Err(RuntimeFolderError::Taken { path: path() })
-        } else {
-            Ok(folder)
-        }
-    });
-    match opened {
-        Ok(folder) => Ok(Some(folder)),
-        Err(error) if *named || launch.takeover.is_some() => Err(error.into()),
-        Err(error) => {
-            warn!("there is no control socket: {error}");
-            Ok(None)
-        }
-    }
-}
-
 /// Asks the gateway of `folder` for its sockets, in order to listen on the addresses `listens`.
 fn request_takeover(
     folder: &RuntimeFolder,
@@ -233,6 +234,20 @@ fn request_takeover(
     let (inheritance, pending) = client::request(&path, &trusted, timeout, listens)
         .map_err(|source| AppError::Handover { folder: folder.path().to_owned(), source })?;
     Ok(Takeover { inheritance, pending, deadline: request.deadline })
+}
+
+/// Whether a process that becomes `owner`, if that is given, is root after it.
+fn stays_root(owner: Option<(u32, u32)>) -> bool {
+    privileges::is_root() && owner.is_none_or(|(user, _)| user == 0)
+}
+
+/// Opens the file of the access log with the rights of the user that this process becomes, so that one that can't be opened ends
+/// the start before anything is changed.
+fn probe_access_log(snapshot: &Snapshot) -> Result<Option<File>, AppError> {
+    let Some(user) = &snapshot.process.user else { return Ok(None) };
+    let opened = privileges::attempt_as(user, || access_log::open_output(&snapshot.access_log.output))?;
+    let failed = |source| AppError::Assemble { user: Some(user.clone()), source: AssembleError::AccessLog(source) };
+    opened.map_err(failed)
 }
 
 /// Drops the privileges that are not needed any more, and warns about those that stay.

@@ -12,19 +12,25 @@
 //! Ready                             ->
 //!                                   <-  Go
 //! (accepts; control.sock and upgrade.sock lead to it)
+//! Publish                           ->           only if it may not replace those links, as another user
+//!                                   <-  Published
 //! Serving                           ->
 //!                                       (stops to accept, and drains)
 //! ```
 //!
+//! Orders of operators are carried out until `Go`, which is refused if one was carried out since the request: the new process does not
+//! know of it ([`state`]).
+//!
 //! Until `Serving` the old process changes nothing that it could not undo: if the new process ends, is late or sends an
 //! invalid message, the old one continues to serve. Until `Go` the new one has no connection that its end could break. Each
-//! side checks that the other runs as its own user or as root.
+//! side checks that the other runs as its own user or as root, and the new one that each socket listens where the old one says.
 //!
 //! Descriptors are handed over, memory is not: limits start at zero, endpoints start as healthy, and remembered tokens are
 //! verified again.
 
 pub mod client;
 pub mod server;
+pub mod state;
 mod wire;
 
 use std::io;
@@ -74,6 +80,8 @@ struct HandoverRequest {
 enum HandoverAnswer {
     Offer(HandoverOffer),
     Go,
+    /// The links lead to the new process.
+    Published,
     Refused(String),
 }
 
@@ -100,6 +108,8 @@ struct ListenerAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum HandoverStep {
     Ready,
+    /// The old process is to make the links in the runtime folder lead to the new one.
+    Publish,
     Serving,
 }
 

@@ -93,6 +93,31 @@ pub fn ids_of(user: &User) -> Result<(u32, u32), PrivilegesError> {
     Ok((ids.uid.as_raw(), ids.gid.as_raw()))
 }
 
+/// Runs `step` with the rights of `user`, and is root again after it: whether something works for `user` is found out before
+/// anything is changed. To be called before the first thread is started.
+///
+/// # Errors
+/// As those of [`restrict`]. The process is as it was then.
+pub fn attempt_as<T>(user: &User, step: impl FnOnce() -> T) -> Result<T, PrivilegesError> {
+    let target = resolve(user)?;
+    if is_already(target) {
+        return Ok(step());
+    }
+    let failed = |source| failed(target, source);
+    let (own, groups) = ((Uid::effective(), Gid::effective()), unistd::getgroups().map_err(failed)?);
+    let become_it = || {
+        unistd::setgroups(&[])?;
+        unistd::setegid(target.gid)?;
+        unistd::seteuid(target.uid)
+    };
+    let done = become_it().map(|()| step());
+    // In the reverse order: only root can change its groups.
+    let back = unistd::seteuid(own.0).and_then(|()| unistd::setegid(own.1)).and_then(|()| unistd::setgroups(&groups));
+    let done = done.map_err(failed)?;
+    back.map_err(failed)?;
+    Ok(done)
+}
+
 fn resolve(user: &User) -> Result<UserIds, PrivilegesError> {
     let entry = match user.name.parse() {
         Ok(id) => UserEntry { uid: Uid::from_raw(id), gid: primary_group(unistd::User::from_uid(Uid::from_raw(id))) },
@@ -133,13 +158,17 @@ fn is_already(target: UserIds) -> bool {
 /// Groups first: only root can change them.
 fn become_user(target: UserIds) -> Result<(), PrivilegesError> {
     let UserIds { uid, gid } = target;
-    let failed = |source: nix::Error| match source {
-        nix::Error::EPERM => PrivilegesError::NotPermitted { target, current: Uid::effective() },
-        source => PrivilegesError::Failed { target, source: source.into() },
-    };
+    let failed = |source| failed(target, source);
     unistd::setgroups(&[]).map_err(failed)?;
     unistd::setresgid(gid, gid, gid).map_err(failed)?;
     unistd::setresuid(uid, uid, uid).map_err(failed)
+}
+
+fn failed(target: UserIds, source: nix::Error) -> PrivilegesError {
+    match source {
+        nix::Error::EPERM => PrivilegesError::NotPermitted { target, current: Uid::effective() },
+        source => PrivilegesError::Failed { target, source: source.into() },
+    }
 }
 
 /// Checks that root can't be regained, as a capability that was left (CAP_SETUID) would allow.

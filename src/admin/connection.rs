@@ -8,7 +8,7 @@ use std::future::{poll_fn, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,8 +20,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::AdminHandler;
 use super::api::ErrorCode;
+use super::{AdminHandler, is_probe};
 
 /// Longest head of a request, its target included. Prometheus sends less than 1 KiB.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -30,14 +30,56 @@ const MAX_HEADERS: usize = 64;
 /// lose the answer (RFC 9112 §9.6).
 const LINGER_BYTES: u64 = 64 << 10;
 
-/// Reads one request from `stream` and answers it. The connection ends with the answer.
+/// How far a connection is, in the order in which it can best be done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ConnectionPhase {
+    /// It was answered, and has not been closed by its client.
+    Answered,
+    /// It has not sent a whole request.
+    Silent,
+    /// A request is being answered.
+    Asked,
+    /// The same for `/livez` or `/readyz`.
+    Probe,
+}
+
+/// The phase of a connection, for those who look from outside.
+#[derive(Debug)]
+pub struct PhaseCell(AtomicU8);
+
+impl Default for PhaseCell {
+    fn default() -> Self {
+        PhaseCell(AtomicU8::new(ConnectionPhase::Silent as u8))
+    }
+}
+
+impl PhaseCell {
+    pub fn get(&self) -> ConnectionPhase {
+        use ConnectionPhase::{Answered, Asked, Probe, Silent};
+        let phase = self.0.load(Ordering::Relaxed);
+        [Answered, Silent, Asked, Probe].into_iter().find(|known| *known as u8 == phase).unwrap_or(Silent)
+    }
+
+    fn set(&self, phase: ConnectionPhase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+/// Reads one request from `stream` and answers it. The connection ends with the answer. `phase` tells how far it is.
 ///
 /// # Errors
 /// When reading or writing fails, and when the connection ends within the request.
-pub async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, admin: &Arc<AdminHandler>) -> io::Result<()> {
+pub async fn serve_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    admin: &Arc<AdminHandler>,
+    phase: &PhaseCell,
+) -> io::Result<()> {
     let accepted = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         accepted.store(true, Ordering::Relaxed);
+        let probe = is_probe(request.uri().path());
+        phase.set(if probe { ConnectionPhase::Probe } else { ConnectionPhase::Asked });
         // The body is never read: a request that has one is refused.
         Box::pin(answer(admin, request.map(|_| ())))
     });
@@ -51,6 +93,7 @@ pub async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, admin: &Arc<
         Err(error) if error.is_parse() => refuse(&mut stream, ErrorCode::RequestMalformed).await?,
         Err(error) => return Err(io::Error::other(error)),
     }
+    phase.set(ConnectionPhase::Answered);
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await.map(|_| ())
 }
@@ -167,7 +210,7 @@ mod tests {
         });
         let (mut client, gateway) = tokio::io::duplex(1 << 20);
         client.write_all(bytes).await.unwrap();
-        let served = tokio::spawn(async move { serve_one(gateway, &admin).await });
+        let served = tokio::spawn(async move { serve_one(gateway, &admin, &PhaseCell::default()).await });
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         drop(client);
@@ -238,7 +281,7 @@ mod tests {
             commands: Arc::new(NoCommands),
             auth: AdminAuth::None,
         };
-        assert!(serve_one(gateway, &Arc::new(admin)).await.is_err());
+        assert!(serve_one(gateway, &Arc::new(admin), &PhaseCell::default()).await.is_err());
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
         assert_eq!(answer, b"");

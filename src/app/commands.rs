@@ -66,12 +66,13 @@ impl CommandHandler for CommandExecutor {
     fn handle(&self, command: AdminCommand) -> Result<CommandAnswer, AdminError> {
         let allowed_in_handover =
             matches!(command, AdminCommand::Status | AdminCommand::Upstreams | AdminCommand::Drain);
-        if !allowed_in_handover && self.process.is_handing_over() {
+        let order = if allowed_in_handover { Ok(None) } else { self.process.order() };
+        let Ok(_order) = order else {
             // It would change a process that ends, and the one that takes over would not know of it.
             warn!("command refused: another process takes over");
             let error = "another process takes over: repeat the command when it has";
             return Err(AdminError::new(ErrorCode::HandoverRunning, error));
-        }
+        };
         let shared = &self.process.shared;
         match command {
             AdminCommand::Status => Ok(CommandAnswer::Status(Box::new(self.status()))),

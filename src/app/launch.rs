@@ -24,6 +24,8 @@ pub struct Launch {
 pub struct TakeoverRequest {
     /// When it must be ready.
     pub deadline: Instant,
+    /// Whether it may serve as root. Not if the running gateway is no root and itself said what to start.
+    pub may_stay_root: bool,
 }
 
 /// How this process was started. To be called before it becomes another user. `supervised`: a service manager expects

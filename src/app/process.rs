@@ -1,10 +1,13 @@
 //! The life cycle of the process: it takes over or starts, serves, hands over, drains and ends.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use arc_swap::ArcSwap;
 use log::{error, info, warn};
 use nix::unistd::dup2_stderr;
 use tokio::sync::watch;
@@ -13,6 +16,7 @@ use crate::admin::Readiness;
 use crate::handover::HandoverError;
 use crate::handover::client::{Inheritance, PendingHandover};
 use crate::handover::server::{HandoverHost, HandoverServer, ListenerHandle};
+use crate::handover::state::{OrderGuard, OrderRefused};
 use crate::proxy::runtime::Runtime;
 use crate::proxy::server;
 use crate::proxy::server::accept_gate::AcceptGate;
@@ -25,7 +29,8 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// What exists once for the process, from its start to its end.
 pub struct GatewayProcess {
-    pub folder: Option<RuntimeFolder>,
+    /// Another one in its place if it was deleted.
+    pub folder: Option<ArcSwap<RuntimeFolder>>,
     pub service_manager: Arc<ServiceManager>,
     pub readiness: Arc<Readiness>,
     pub shared: Arc<Runtime>,
@@ -33,6 +38,8 @@ pub struct GatewayProcess {
     /// Becomes true when another process has taken over.
     pub followed: watch::Sender<bool>,
     pub handover: OnceLock<Arc<HandoverServer>>,
+    /// Whether `control.sock` and `upgrade.sock` have led to this process.
+    pub published: AtomicBool,
 }
 
 /// A takeover from another process that is not complete yet.
@@ -52,9 +59,17 @@ enum TakeoverError {
 }
 
 impl GatewayProcess {
-    /// Whether another process is taking over, or has done so.
+    /// Whether another process may serve already, or has taken over.
     pub fn is_handing_over(&self) -> bool {
-        self.handover.get().is_some_and(|handover| handover.is_busy())
+        self.handover.get().is_some_and(|handover| handover.is_granted())
+    }
+
+    /// Begins an order. `None`: no process can take over meanwhile in any case.
+    ///
+    /// # Errors
+    /// When another process may serve already.
+    pub fn order(&self) -> Result<Option<OrderGuard>, OrderRefused> {
+        self.handover.get().map(|handover| handover.order()).transpose()
     }
 
     /// Tells the service manager that the process is ready, as soon as it is.
@@ -77,10 +92,16 @@ impl GatewayProcess {
     /// # Errors
     /// When the links can't be replaced.
     pub fn publish_sockets(&self) -> io::Result<()> {
-        let Some(folder) = &self.folder else { return Ok(()) };
+        let Some(folder) = self.folder.as_ref().map(ArcSwap::load) else { return Ok(()) };
         folder.publish()?;
+        self.published.store(true, Ordering::Release);
         folder.tidy();
         Ok(())
+    }
+
+    /// Whether that was done.
+    pub fn is_published(&self) -> bool {
+        self.published.load(Ordering::Acquire)
     }
 
     /// Takes over as soon as the process is ready, on a thread of its own. If that fails, the process ends: nobody has
@@ -114,7 +135,12 @@ impl GatewayProcess {
             self.followed.send_replace(true);
             return Ok(());
         }
-        if let Err(e) = self.publish_sockets() {
+        let published = match self.publish_sockets() {
+            // The folder belongs to the user of the old process, who is another one.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => granted.publish().map_err(io::Error::other),
+            published => published,
+        };
+        if let Err(e) = published {
             // No command could reach this process, and `portcullis upgrade` would wait for it in vain. The old process gets no
             // message from this one, and continues.
             error!("the links to the control socket cannot be replaced, so that this process drains: {e}");
@@ -127,17 +153,22 @@ impl GatewayProcess {
         if let Err(e) = dup2_stderr(&old.stderr) {
             warn!("messages cannot go where those of process {} went: {e}", old.pid);
         }
+        self.published.store(true, Ordering::Release);
         match granted.serving() {
             Ok(()) => info!("took over from process {} (version {}), which drains", old.pid, old.version),
             Err(error) => {
                 warn!("process {} cannot be told that this one serves ({error}); this process drains", old.pid);
                 self.service_manager.disable();
-                if let Some(Err(e)) = self.folder.as_ref().map(|folder| folder.publish_for(old.pid)) {
+                if let Some(Err(e)) = self.folder.as_ref().map(|folder| folder.load().publish_for(old.pid)) {
                     error!("the links to the control socket of process {} cannot be restored: {e}", old.pid);
                 }
                 self.followed.send_replace(true);
                 return Ok(());
             }
+        }
+        if let Some(folder) = &self.folder {
+            // The old process has it for as long as it drains.
+            folder.load().wait_for_lock();
         }
         Ok(())
     }
@@ -164,7 +195,7 @@ impl server::signals::ShutdownHooks for GatewayProcess {
 
     fn exiting(&self) {
         if let Some(folder) = &self.folder {
-            folder.withdraw(self.is_handing_over() || *self.followed.borrow());
+            folder.load().withdraw(self.is_handing_over() || *self.followed.borrow());
         }
     }
 }
@@ -189,6 +220,10 @@ impl HandoverHost for GatewayProcess {
         if !self.service_manager.took_over("serving") {
             error!("the service manager does not know that this process continues");
         }
+    }
+
+    fn publish_for(&self, pid: u32) -> io::Result<()> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.load().publish_for(pid))
     }
 
     fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>) {

@@ -27,6 +27,15 @@ pub struct ControlClient {
     socket: PathBuf,
 }
 
+/// The process that answers, as the kernel knows it: it cannot be invented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlPeer {
+    /// The user that it was when it made the socket.
+    pub user: u32,
+    /// `None`: it cannot be seen from here, as in another container.
+    pub pid: Option<u32>,
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlReply<T> {
@@ -93,6 +102,11 @@ impl ControlClient {
         Ok(ControlClient { socket: folder.socket(CONTROL), folder })
     }
 
+    /// The gateway process `pid` of the same folder, whether the links lead to it or not.
+    pub fn of_process(&self, pid: u32) -> ControlClient {
+        ControlClient { socket: self.folder.socket(&format!("{CONTROL}.{pid}")), folder: self.folder.clone() }
+    }
+
     /// The runtime folder.
     pub fn folder(&self) -> &Path {
         &self.folder.path
@@ -103,10 +117,28 @@ impl ControlClient {
     /// # Errors
     /// When no process answers, or none that is a gateway.
     pub fn send<T: DeserializeOwned>(&self, command: &AdminCommand) -> Result<ControlReply<T>, ControlError> {
+        self.ask(command).map(|(reply, _)| reply)
+    }
+
+    /// The same, with the process that answers.
+    ///
+    /// # Errors
+    /// As those of [`ControlClient::send`].
+    pub fn ask<T: DeserializeOwned>(
+        &self,
+        command: &AdminCommand,
+    ) -> Result<(ControlReply<T>, ControlPeer), ControlError> {
         let request = (command.method(), "portcullis", &*command.target());
-        let answer = exchange(UnixStream::connect(&self.socket), request, BOUNDS);
-        let answer = answer.map_err(|error| ControlError::from_io(&self.socket, error))?;
-        self.parse(answer)
+        let mut peer = None;
+        let connect = async {
+            let stream = UnixStream::connect(&self.socket).await?;
+            peer = Some(stream.peer_cred()?);
+            Ok(stream)
+        };
+        let answer = exchange(connect, request, BOUNDS).map_err(|error| ControlError::from_io(&self.socket, error))?;
+        let peer = peer.expect("BUG: who answers was connected to");
+        let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
+        Ok((self.parse(answer)?, ControlPeer { user: peer.uid(), pid }))
     }
 
     fn parse<T: DeserializeOwned>(&self, answer: HttpAnswer) -> Result<ControlReply<T>, ControlError> {

@@ -1,5 +1,6 @@
 //! `portcullis explain`: what would happen to a request, and why, without sending one.
 
+mod claims;
 pub mod report;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,6 @@ use std::time::SystemTime;
 use clap::Args;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde_json::{Map, Value};
 
 use self::report::{ExplainReport, ListenerReport};
 use super::check;
@@ -41,7 +41,7 @@ pub struct ExplainArgs {
     /// The listener that the request comes by. Default: the first whose TLS fits the URL's scheme.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
-    /// A file with a JSON object of claims: the caller counts as authenticated with them, as if by a valid token.
+    /// A file with a JSON object of claims, of 1 MiB at most: the caller counts as authenticated with them, as if by a valid token.
     #[arg(long, value_name = "FILE")]
     claims: Option<String>,
     /// How to report.
@@ -61,13 +61,14 @@ struct ExplainedRequest {
 
 /// Prints the report. Succeeds whatever the verdict is.
 pub fn explain(args: &ExplainArgs, printer: &mut Printer) -> ExitStatus {
-    let (request, claims) = match request(args).and_then(|request| Ok((request, claims(args)?))) {
-        Ok(parsed) => parsed,
-        Err(reason) => {
-            printer.message(format_args!("error: {reason}"));
-            return ExitStatus::Failure;
-        }
-    };
+    let (request, claims) =
+        match request(args).and_then(|request| Ok((request, args.claims.as_deref().map(claims::read).transpose()?))) {
+            Ok(parsed) => parsed,
+            Err(reason) => {
+                printer.message(format_args!("error: {reason}"));
+                return ExitStatus::Failure;
+            }
+        };
     let (snapshot, diagnostics) = config::open(&args.file, &SystemEnvironment);
     let Some(snapshot) = snapshot else {
         check::report(&diagnostics, printer);
@@ -197,10 +198,4 @@ fn request(args: &ExplainArgs) -> Result<ExplainedRequest, String> {
         headers.insert(HOST, host);
     }
     Ok(ExplainedRequest { method, scheme, target, headers })
-}
-
-fn claims(args: &ExplainArgs) -> Result<Option<Map<String, Value>>, String> {
-    let Some(file) = &args.claims else { return Ok(None) };
-    let content = std::fs::read(file).map_err(|error| format!("cannot read `{file}`: {error}"))?;
-    serde_json::from_slice(&content).map(Some).map_err(|error| format!("`{file}` is not a JSON object: {error}"))
 }

@@ -22,7 +22,7 @@ Signals:
   SIGTERM, SIGINT, SIGQUIT  drain: fail /readyz, close the listeners after `process.drain_notice`, finish the requests in
                             progress, end as soon as the last one is done. A second signal cuts what is left.
   SIGHUP                    read the configuration again
-  SIGUSR1                   open the access log again, after it was rotated
+  SIGUSR1                   open the access log again, after it was rotated; while that fails, it is tried again
 
 Exit codes:
   0   drained, and no request was cut
@@ -46,6 +46,9 @@ pub struct RunArgs {
     /// How long it may take to become ready for that, in milliseconds.
     #[arg(long, hide = true, default_value_t = 60_000)]
     pub take_over_within: u64,
+    /// Serve for that as no root.
+    #[arg(long, hide = true)]
+    pub take_over_as_no_root: bool,
 }
 
 impl RunArgs {
@@ -55,6 +58,7 @@ impl RunArgs {
                 runtime: Some(RuntimeFolderChoice { path: folder.clone(), named: true }),
                 takeover: Some(TakeoverRequest {
                     deadline: Instant::now() + Duration::from_millis(self.take_over_within),
+                    may_stay_root: !self.take_over_as_no_root,
                 }),
             },
             None => Launch { runtime: self.runtime.choice(), takeover: None },
@@ -79,6 +83,7 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> ExitStatus {
                     // A retry changes nothing: this machine does not have the user, or the process is not root.
                     AppError::Privileges(_) => ExitStatus::Configuration,
                     AppError::Start(_)
+                    | AppError::StaysRoot
                     | AppError::Assemble { .. }
                     | AppError::Stdout(_)
                     | AppError::RuntimeFolder(_)

@@ -78,7 +78,9 @@ pub fn request(
     let offer = match answer {
         Ok(HandoverAnswer::Offer(offer)) => sent.map(|()| offer)?,
         Ok(HandoverAnswer::Refused(reason)) => return Err(HandoverError::Refused(reason)),
-        Ok(HandoverAnswer::Go) => return Err(HandoverError::Protocol("a message out of order")),
+        Ok(HandoverAnswer::Go | HandoverAnswer::Published) => {
+            return Err(HandoverError::Protocol("a message out of order"));
+        }
         Err(error) => return Err(sent.err().unwrap_or(error).into()),
     };
     let mut descriptors = wire::receive_descriptors(&stream, offer.listeners.len() + 2)?;
@@ -91,6 +93,9 @@ pub fn request(
             return Err(HandoverError::Protocol("a descriptor that does not listen"));
         }
         let socket = TcpListener::from(descriptor);
+        if !is_at(socket.local_addr()?, listener.address) {
+            return Err(HandoverError::Protocol("a socket that listens elsewhere than it says"));
+        }
         socket.set_nonblocking(true)?;
         listeners.push((listener.address, socket));
     }
@@ -115,12 +120,32 @@ impl PendingHandover {
         match wire::receive(&self.stream)? {
             HandoverAnswer::Go => Ok(GrantedHandover { stream: self.stream }),
             HandoverAnswer::Refused(reason) => Err(HandoverError::Refused(reason)),
-            HandoverAnswer::Offer(_) => Err(HandoverError::Protocol("a message out of order")),
+            HandoverAnswer::Offer(_) | HandoverAnswer::Published => {
+                Err(HandoverError::Protocol("a message out of order"))
+            }
         }
     }
 }
 
+/// Whether a socket that is bound to `bound` is the one for `configured`. Port 0 of a configuration is any.
+fn is_at(bound: SocketAddr, configured: SocketAddr) -> bool {
+    bound.ip() == configured.ip() && (configured.port() == 0 || bound.port() == configured.port())
+}
+
 impl GrantedHandover {
+    /// Has the old process make the links in the runtime folder lead to this one.
+    ///
+    /// # Errors
+    /// When the old process can't, or does not answer.
+    pub fn publish(&self) -> Result<(), HandoverError> {
+        wire::send(&self.stream, &HandoverStep::Publish)?;
+        match wire::receive(&self.stream)? {
+            HandoverAnswer::Published => Ok(()),
+            HandoverAnswer::Refused(reason) => Err(HandoverError::Refused(reason)),
+            HandoverAnswer::Offer(_) | HandoverAnswer::Go => Err(HandoverError::Protocol("a message out of order")),
+        }
+    }
+
     /// Reports that this process serves. The old one drains from now on.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ fn listened() -> SocketAddr {
 #[derive(Debug, PartialEq)]
 enum Turn {
     Failed { granted: bool },
+    Published(u32),
     HandedOver(u32),
 }
 
@@ -32,9 +33,20 @@ impl HandoverHost for Recorder {
     fn handover_failed(&self, granted: bool) {
         self.0.lock().unwrap().send(Turn::Failed { granted }).unwrap();
     }
+    fn publish_for(&self, pid: u32) -> io::Result<()> {
+        self.0.lock().unwrap().send(Turn::Published(pid)).unwrap();
+        Ok(())
+    }
     fn handed_over(&self, pid: u32, listens: Option<Vec<SocketAddr>>) {
         assert_eq!(listens, Some(vec![listened()]));
         self.0.lock().unwrap().send(Turn::HandedOver(pid)).unwrap();
+    }
+}
+
+impl HandoverServer {
+    /// Whether the next process may ask.
+    fn is_free(&self) -> bool {
+        self.state().begin().map(|()| self.state().fail()).is_ok()
     }
 }
 
@@ -68,7 +80,7 @@ impl OldProcess {
 
     fn turn(&self) -> Turn {
         let turn = self.turns.recv_timeout(LONG).unwrap();
-        while matches!(turn, Turn::Failed { .. }) && self.server.is_busy() {
+        while matches!(turn, Turn::Failed { .. }) && !self.server.is_free() {
             std::thread::yield_now();
         }
         turn
@@ -92,6 +104,32 @@ fn any_number_of_sockets_is_handed_over_in_order() {
 }
 
 #[test]
+fn the_old_process_replaces_the_links_for_one_that_may_not() {
+    let old = OldProcess::start(1);
+    let granted = old.ask().unwrap().1.ready().unwrap();
+    granted.publish().unwrap();
+    assert_eq!(old.turn(), Turn::Published(std::process::id()));
+    granted.serving().unwrap();
+    assert_eq!(old.turn(), Turn::HandedOver(std::process::id()));
+}
+
+#[test]
+fn a_socket_that_listens_elsewhere_is_refused() {
+    let mut old = OldProcess::start(0);
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let handle = ListenerHandle { name: "a".to_owned(), address: listened(), socket: Arc::downgrade(&socket) };
+    let (sender, turns) = mpsc::channel();
+    let host = Arc::new(Recorder(Mutex::new(sender)));
+    old.server = HandoverServer::new(vec![handle], NotifySettings::default(), host);
+    old.turns = turns;
+    std::fs::remove_file(old.folder.path().join("s")).unwrap();
+    old.server.clone().serve(UnixListener::bind(old.folder.path().join("s")).unwrap()).unwrap();
+    let refused = old.ask().unwrap_err().to_string();
+    assert!(refused.contains("listens elsewhere"), "{refused}");
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
+}
+
+#[test]
 fn whoever_breaks_off_at_any_step_leaves_the_old_process_going_on_and_open_to_the_next() {
     let old = OldProcess::start(1);
     drop(old.ask().unwrap());
@@ -111,6 +149,20 @@ fn one_process_at_a_time() {
     assert!(old.ask().unwrap_err().to_string().contains("just now"));
     drop(first);
     assert_eq!(old.turn(), Turn::Failed { granted: false });
+}
+
+#[test]
+fn an_order_is_carried_out_while_a_process_gets_ready_which_then_may_not_take_over() {
+    let old = OldProcess::start(1);
+    let (_, pending) = old.ask().unwrap();
+    drop(old.server.order().unwrap());
+    let refused = pending.ready().unwrap_err().to_string();
+    assert!(refused.contains("upgrade again"), "{refused}");
+    assert_eq!(old.turn(), Turn::Failed { granted: false });
+    let granted = old.ask().unwrap().1.ready().unwrap();
+    old.server.order().unwrap_err();
+    granted.serving().unwrap();
+    assert_eq!(old.turn(), Turn::HandedOver(std::process::id()));
 }
 
 #[test]
@@ -144,4 +196,32 @@ fn another_protocol_and_nonsense_are_refused() {
     let stream = UnixStream::connect(old.folder.path().join("s")).unwrap();
     std::io::Write::write_all(&mut &stream, &[0xff; 8]).unwrap();
     assert_eq!(old.turn(), Turn::Failed { granted: false });
+}
+
+#[test]
+fn whoever_asks_for_nothing_is_in_nobodys_way() {
+    let old = OldProcess::start(1);
+    let path = old.folder.path().join("s");
+    let mut silent: Vec<_> = (0..20).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    std::io::Write::write_all(&mut &silent[19], &[0, 0]).unwrap();
+    // All of them are accepted: the first are closed, since there are too many.
+    silent[0].set_read_timeout(Some(LONG)).unwrap();
+    assert_eq!(std::io::Read::read(&mut silent[0], &mut [0]).unwrap(), 0);
+    assert!(old.server.is_free());
+    old.ask().unwrap().1.ready().unwrap().serving().unwrap();
+    let taken_over = |turn: &Turn| matches!(turn, Turn::HandedOver(_));
+    assert!(std::iter::from_fn(|| old.turns.recv_timeout(LONG).ok()).any(|turn| taken_over(&turn)));
+}
+
+#[test]
+fn another_socket_takes_the_place_of_one_that_was_deleted() {
+    let old = OldProcess::start(1);
+    let path = old.folder.path().join("s");
+    let first = UnixStream::connect(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    old.server.clone().serve(UnixListener::bind(&path).unwrap()).unwrap();
+    old.ask().unwrap().1.ready().unwrap().serving().unwrap();
+    drop(first);
+    let taken_over = |turn: &Turn| matches!(turn, Turn::HandedOver(_));
+    assert!(std::iter::from_fn(|| old.turns.recv_timeout(LONG).ok()).any(|turn| taken_over(&turn)));
 }

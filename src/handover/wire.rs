@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::net::{
@@ -43,7 +43,33 @@ pub fn send(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()>
     stream.write_all(&[&length.to_be_bytes()[..], &body].concat())
 }
 
-pub fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
+pub fn receive<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<T> {
+    receive_from(stream)
+}
+
+/// Receives a message that must be complete within `timeout`. Bounds each later read by some part of it.
+pub fn receive_within<T: DeserializeOwned>(stream: &UnixStream, timeout: Duration) -> io::Result<T> {
+    receive_from(DeadlineReader { stream, deadline: Instant::now() + timeout })
+}
+
+/// A stream of which each read ends at the deadline.
+struct DeadlineReader<'a> {
+    stream: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl Read for DeadlineReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
+fn receive_from<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).map_err(explained)?;
     let length = u32::from_be_bytes(length) as usize;

@@ -35,7 +35,9 @@
 //!   (`src/proxy/runtime/descriptors.rs`). A log that can't be written loses lines, which are counted, and no
 //!   request ([`telemetry::access_log`](crate::telemetry::access_log)); nor does a standard error that nobody reads
 //!   ([`telemetry::program_log`](crate::telemetry::program_log)).
-//! * **Log rotation.** The file is moved and reopened at SIGUSR1: `deploy/logrotate/portcullis`.
+//! * **Log rotation.** The file is moved and reopened at SIGUSR1: `deploy/logrotate/portcullis`. While that fails, lines go on to the
+//!   old file, it is told and counted, and tried again. Opening and writing never wait for the reader of a pipe.
+//! * **A runtime folder that somebody deletes** is made again, or asked for where the gateway may not make it.
 //! * **Alerts.** `deploy/prometheus/rules.yaml` has an alert for each of these, and a test triggers every one of them;
 //!   `deploy/grafana/portcullis.json` shows the history. Every name of a metric is declared in one place
 //!   ([`telemetry::metrics::names`](crate::telemetry::metrics::names)).
@@ -56,6 +58,9 @@
 //! * `tests/it/deploy.rs::whoever_stops_the_gateway_waits_longer_than_it_may_drain`
 //! * `tests/it/deploy.rs::the_pod_offers_what_its_probes_and_its_service_ask_for`
 //! * `tests/it/deploy/rotation.rs::rotation_under_load_loses_no_line`
+//! * `tests/it/access_log.rs::a_name_that_can_not_be_opened_on_sigusr1_is_told_counted_and_tried_again`
+//! * `tests/it/access_log.rs::a_pipe_on_sigusr1_takes_lines_once_somebody_reads_it`
+//! * `tests/it/runtime_folder.rs::a_folder_that_the_gateway_may_not_make_again_is_asked_for`
 //! * `tests/it/deploy/metrics.rs::dashboards_and_rules_name_only_metrics_and_labels_that_exist`
 //! * `tests/it/deploy/metrics.rs::every_alert_is_tried`
 //! * `tests/it/process.rs::a_reader_of_messages_that_stands_still_holds_up_nothing`

@@ -30,7 +30,14 @@
 //! * The admin listener takes only loopback addresses unless it has a `token`, and changes nothing without one; then it also
 //!   answers only who asks by an address, so that no web page can read it by DNS rebinding
 //!   ([`config::compile::telemetry::admin`](crate::config::compile::telemetry::admin)). It bounds connections, heads
-//!   and time, and shares no port with clients.
+//!   and time, and shares no port with clients. Who opens many connections takes them from himself, and `/livez` and
+//!   `/readyz` have places of their own.
+//! * Root does not do what another user's process says: `portcullis upgrade` as root starts what the running gateway says only if
+//!   nobody but root could have written that configuration, and keeps root for no successor of a gateway that gave it up; all
+//!   else must be named (`src/cli/upgrade/start.rs`). Which process answers, the kernel says. A socket that is handed over must
+//!   listen where it is said to.
+//! * Root gives the runtime folder to `process.user` as its last act, by descriptor, and only a folder without other files: a
+//!   start that fails has changed nothing. One gateway at a time starts with a folder.
 //! * Commands come over a socket in a folder that only the owner can access, from processes of that user or root, as the kernel
 //!   reports the peer ([`runtime_folder`](crate::runtime_folder)). The same applies to a process that takes over the listening
 //!   sockets; a new process that fails has no effect ([`handover`](crate::handover)).
@@ -72,6 +79,14 @@
 //! * `tests/it/control.rs::the_runtime_folder_and_its_sockets_are_for_the_owner_alone`
 //! * `tests/it/control.rs::a_folder_that_others_may_enter_or_that_is_too_deep_is_refused`
 //! * `tests/it/control.rs::other_users_are_refused_even_where_the_folder_lets_them_in`
+//! * `tests/it/runtime_folder.rs::a_start_that_is_refused_has_changed_nothing`
+//! * `tests/it/runtime_folder.rs::a_folder_with_other_files_is_given_to_nobody`
+//! * `tests/it/runtime_folder.rs::of_two_gateways_that_start_together_on_one_folder_one_wins`
+//! * `tests/it/runtime_folder.rs::what_is_deleted_of_the_folder_is_made_again`
+//! * `tests/it/runtime_folder.rs::whoever_asks_the_upgrade_socket_for_nothing_holds_up_no_order`
+//! * `tests/it/upgrade/root.rs::what_another_user_could_have_written_is_not_started`
+//! * `tests/it/upgrade/root.rs::a_gateway_that_is_no_root_is_followed_by_no_root_unless_that_is_named`
+//! * `tests/it/upgrade/root.rs::an_upgrade_to_another_user_that_fails_changes_nothing`
 //! * `tests/it/upgrade.rs::a_gateway_that_gave_up_root_is_followed_by_one_that_does`
 //! * `tests/it/upgrade/failing.rs::the_new_processs_death_at_any_moment`
 //! * `tests/it/upgrade/failing.rs::nonsense_on_the_upgrade_socket`
@@ -80,6 +95,8 @@
 //! * `tests/it/admin.rs::other_addresses_without_a_token_are_refused`
 //! * `tests/it/admin.rs::on_other_addresses_metrics_need_the_token_and_health_does_not`
 //! * `tests/it/admin.rs::whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out`
+//! * `tests/it/admin.rs::whoever_holds_the_most_connections_takes_no_place_of_another_address`
+//! * `tests/it/admin.rs::a_probe_takes_no_place_of_another_request`
 //! * `tests/it/admin.rs::there_is_no_admin_on_the_public_listener`
 //! * `tests/it/drain.rs::clients_that_ask_while_it_drains_see_no_failure`
 //! * `tests/it/drain.rs::whoever_holds_a_connection_holds_the_process_for_no_longer_than_the_bound`

@@ -19,6 +19,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::background::background_service;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use self::accept_gate::AcceptGate;
@@ -47,8 +48,8 @@ pub struct BoundSockets {
 
 /// What the process around the server adds to it.
 pub struct ServerEnvironment {
-    /// Where an operator gives orders.
-    pub control: Option<UnixListener>,
+    /// Where an operator gives orders: each socket takes the place of the one before.
+    pub control: Option<UnboundedReceiver<UnixListener>>,
     /// When listeners begin to accept.
     pub accept_gate: Arc<AcceptGate>,
     /// Whether they wait for another process besides, which this one takes over from.
@@ -113,7 +114,7 @@ pub fn run(
     surroundings: ServerEnvironment,
 ) -> ! {
     let ServerEnvironment {
-        control: control_socket,
+        control: control_sockets,
         accept_gate,
         takes_over,
         followed,
@@ -157,8 +158,8 @@ pub fn run(
         let (entry, followed) = (gate.entry(), followed.clone());
         server.add_service(AdminService::new(socket, entry, followed, admin(AdminAuth::None), runtime.clone()));
     }
-    if let Some(socket) = control_socket {
-        server.add_service(ControlService::new(socket, admin(AdminAuth::PeerCredentials)));
+    if let Some(sockets) = control_sockets {
+        server.add_service(ControlService::new(sockets, admin(AdminAuth::PeerCredentials)));
     }
     let on_settled = Box::new(move || {
         if !takes_over {

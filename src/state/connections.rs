@@ -33,7 +33,7 @@ pub struct ConnectionSlot {
 
 /// What counts as one client address: an IPv4 address, or the /64 network of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum AddressBlock {
+pub enum AddressBlock {
     V4(Ipv4Addr),
     /// The upper half of an address: a host commonly has a whole /64 (RFC 6177).
     V6([u8; 8]),
@@ -111,7 +111,8 @@ impl Drop for ConnectionSlot {
 }
 
 impl AddressBlock {
-    fn of(address: IpAddr) -> Self {
+    /// That of `address`. An IPv4 address counts as itself also where it is written as IPv6.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => AddressBlock::V4(address),
             IpAddr::V6(address) => {

@@ -28,6 +28,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 pub use loggers::AccessLoggers;
+pub use writer::open_output;
 
 use self::format::LineFormat;
 use self::writer::{LogSink, LogWriter, LossCounters, QueueMessage, WriterControl};
@@ -89,7 +90,7 @@ impl AccessLogger {
     }
 
     /// Makes the thread reopen the file after it was moved (log rotation). Every line is completely in the old file or in the new
-    /// one. If the file can't be opened, the old one stays in use.
+    /// one. While the file can't be opened, the old one stays in use, and opening is tried again.
     pub fn reopen(&self) {
         if let Some(writer) = &self.writer {
             writer.control.request_reopen();

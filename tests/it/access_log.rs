@@ -1,12 +1,20 @@
 //! Record: one line for each request, on every path.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::h2_client::H2;
 use crate::support::{Answer, Gateway, Origin, Setup, jwt, wait};
 
 const PASS: &str = "routes: [{ name: all, access: public, upstream: origin }]\n";
+const FIXED: &str = "routes: [{ name: all, access: public, respond: { body: ok } }]\n";
 
 #[test]
 fn a_json_line_tells_what_happened() {
@@ -217,4 +225,107 @@ routes: [{ name: all, access: { identity: corp }, respond: { body: ok } }]
     gateway.get_with("/", &[("Authorization", &jwt::bearer(&token))]).expect_status(200);
     assert_eq!(gateway.logged(1)[0]["principal"], "ann");
     assert!(!gateway.stdout().contains(&token));
+}
+
+/// A gateway whose access log is the file `log`, which it has written a line to.
+fn logging_to_a_file() -> (Gateway, PathBuf) {
+    let gateway = Setup::new(&format!("access_log: {{ file: \"<dir>/log\" }}\n{FIXED}")).start();
+    let log = gateway.dir().join("log");
+    gateway.get("/before").expect_status(200);
+    wait::until_true("the first line", || holds(&log, "/before"));
+    (gateway, log)
+}
+
+fn holds(log: &Path, path: &str) -> bool {
+    fs::read_to_string(log).is_ok_and(|text| text.contains(path))
+}
+
+fn errors(gateway: &Gateway) -> f64 {
+    gateway.metrics().sum("portcullis_access_log_write_errors_total", &[])
+}
+
+#[test]
+fn a_name_that_can_not_be_opened_on_sigusr1_is_told_counted_and_tried_again() {
+    let (gateway, log) = logging_to_a_file();
+    let rotated = gateway.dir().join("log.1");
+    fs::rename(&log, &rotated).expect("a rename");
+    fs::create_dir(&log).expect("a folder");
+    gateway.signal("USR1");
+    wait::until_true("the failure to be counted", || errors(&gateway) >= 1.0);
+    assert!(gateway.stderr().contains("can't be opened again, and lines go on"), "{}", gateway.stderr());
+    gateway.get("/meanwhile").expect_status(200);
+    wait::until_true("the line in the old file", || holds(&rotated, "/meanwhile"));
+
+    fs::remove_dir(&log).expect("an empty folder");
+    wait::until_true("the new file", || log.is_file());
+    gateway.get("/after").expect_status(200);
+    wait::until_true("the line in the new file", || holds(&log, "/after"));
+    assert!(!holds(&rotated, "/after"));
+    wait::until_true("it to be told", || gateway.stderr().contains("is open again"));
+}
+
+#[test]
+fn a_pipe_on_sigusr1_takes_lines_once_somebody_reads_it() {
+    let (gateway, log) = logging_to_a_file();
+    let rotated = gateway.dir().join("log.1");
+    fs::rename(&log, &rotated).expect("a rename");
+    mkfifo(&log, Mode::S_IRWXU).expect("a pipe");
+    gateway.signal("USR1");
+    wait::until_true("the failure to be counted", || errors(&gateway) >= 1.0);
+    gateway.get("/meanwhile").expect_status(200);
+    wait::until_true("the line in the old file", || holds(&rotated, "/meanwhile"));
+
+    let open = || OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&log).expect("a pipe");
+    let reads = |reader: &mut File, path: &str| {
+        let mut text = String::new();
+        wait::until_true("the line in the pipe", || {
+            let mut piece = [0; 4096];
+            if let Ok(length) = reader.read(&mut piece) {
+                text.push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+            text.contains(path)
+        });
+    };
+    let mut reader = open();
+    wait::until_true("the pipe to be opened", || gateway.stderr().contains("is open again"));
+    gateway.get("/after").expect_status(200);
+    reads(&mut reader, "/after");
+
+    // A reader that ends is waited for.
+    drop(reader);
+    let before = errors(&gateway);
+    gateway.get("/unread").expect_status(200);
+    wait::until_true("the end of the reader to be counted", || errors(&gateway) > before);
+    reader = open();
+    reads(&mut reader, "/unread");
+
+    // A reader that stands still loses lines at most, and is left by the next rotation.
+    let before = errors(&gateway);
+    for n in 0..600 {
+        gateway.get(&format!("/{n}?{}", "a".repeat(200))).expect_status(200);
+    }
+    wait::until_true("the full pipe to be counted", || errors(&gateway) > before);
+    fs::remove_file(&log).expect("a pipe of ours");
+    gateway.signal("USR1");
+    wait::until_true("the new file", || log.is_file());
+    gateway.get("/last").expect_status(200);
+    wait::until_true("the line in the new file", || holds(&log, "/last"));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_the_start_and_no_reload_hangs_on_it() {
+    let setup = Setup::new(&format!("access_log: {{ file: \"<dir>/log\" }}\n{FIXED}"));
+    mkfifo(&setup.dir().join("log"), Mode::S_IRWXU).expect("a pipe");
+    let output = setup.output("run", &[]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{words}");
+    assert!(words.contains("no process reads this pipe"), "{words}");
+
+    let gateway = Setup::new(FIXED).start();
+    mkfifo(&gateway.dir().join("log"), Mode::S_IRWXU).expect("a pipe");
+    gateway.rewrite(&format!("access_log: {{ file: \"<dir>/log\" }}\n{FIXED}"));
+    assert_eq!(gateway.hang_up(), "refused");
+    assert!(gateway.stderr().contains("no process reads this pipe"), "{}", gateway.stderr());
+    gateway.get("/").expect_status(200);
+    gateway.logged_path("/");
 }

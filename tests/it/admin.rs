@@ -202,10 +202,40 @@ fn a_slow_client_of_the_admin_listener_is_closed() {
 #[test]
 fn whoever_holds_connections_of_the_admin_listener_keeps_no_probe_out() {
     let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", connections: 3 }}\n{FIXED}"));
-    let mut held: Vec<Client> = (0..20).map(|_| Client::connect(gateway.admin())).collect();
+    // Beside those, there are 16 that only probes may keep.
+    let mut held: Vec<Client> = (0..40).map(|_| Client::connect(gateway.admin())).collect();
     client::get_by_address(gateway.admin(), "/livez").expect_status(200);
-    assert!(held.iter_mut().take(17).all(Client::is_closed));
-    assert!(gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "admin_connections")]) >= 17.0);
+    assert!(held.iter_mut().take(21).all(Client::is_closed));
+    assert!(gateway.metrics().sum("portcullis_bound_hits_total", &[("bound", "admin_connections")]) >= 21.0);
+}
+
+#[test]
+fn whoever_holds_the_most_connections_takes_no_place_of_another_address() {
+    let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", connections: 4 }}\n{FIXED}"));
+    let elsewhere = "127.0.0.2".parse().expect("an address");
+    let mut probes = ["/livez", "/readyz", "/metrics"].map(|path| {
+        let mut client = Client::connect_from(elsewhere, gateway.admin());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n"));
+        client
+    });
+    let mut held: Vec<Client> = (0..100).map(|_| Client::connect(gateway.admin())).collect();
+    assert!(held.iter_mut().take(80).all(Client::is_closed));
+    for client in &mut probes {
+        client.send("\r\n");
+        client.read_response().expect_status(200);
+    }
+}
+
+#[test]
+fn a_probe_takes_no_place_of_another_request() {
+    let gateway = Gateway::start(&format!("admin: {{ address: \"<admin>\", connections: 1 }}\n{FIXED}"));
+    let mut scraper = Client::connect(gateway.admin());
+    scraper.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
+    for path in ["/livez", "/readyz"] {
+        client::get_by_address(gateway.admin(), path).expect_status(200);
+    }
+    scraper.send("\r\n");
+    scraper.read_response().expect_status(200);
 }
 
 #[test]

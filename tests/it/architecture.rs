@@ -164,6 +164,7 @@ const ROOMS: &[Layer] = &[
 /// Single files that may use more than their layer.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/proxy/server/admin.rs", "admin", "serves the admin handlers on a socket"),
+    ("src/proxy/server/admin/connections.rs", "admin", "closes connections by how far those handlers are"),
     ("src/proxy/upkeep/health.rs", "admin", "says there which upstream has no address yet"),
     ("src/proxy/server.rs", "admin", "mounts the admin listener"),
     (

@@ -156,7 +156,7 @@ fn a_second_gateway_in_a_folder_that_nobody_named_serves_without_orders() {
         .variable("RUNTIME_DIRECTORY", format!("{}:/elsewhere", first.runtime().display()))
         .start();
     assert_eq!(second.get("/").text(), "one");
-    assert!(second.stderr().contains("WARN portcullis::app: there is no control socket"), "{}", second.stderr());
+    assert!(second.stderr().contains("there is no control socket"), "{}", second.stderr());
     let status: Value = serde_json::from_slice(&first.order(&["status", "--json"]).stdout).unwrap();
     assert_eq!(status["pid"], first.pid());
 }

@@ -41,6 +41,7 @@ mod read;
 mod reload;
 mod response;
 mod route;
+mod runtime_folder;
 mod slow;
 mod split;
 mod stream;

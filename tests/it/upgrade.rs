@@ -1,6 +1,7 @@
 //! Binary upgrade: a new process takes over the sockets, and no request fails.
 
 mod failing;
+mod root;
 mod supervised;
 
 use std::fs;
@@ -262,6 +263,14 @@ fn the_next_process_is_started_like_the_first() {
     let third = status(&gateway);
     assert_eq!(first["start"], third["start"]);
     assert_ne!(first["pid"], third["pid"]);
+}
+
+#[test]
+fn arguments_that_end_the_options_are_in_no_upgrades_way() {
+    let gateway = Setup::new(FIXED).arguments(&["--"]).start();
+    gateway.upgrade();
+    gateway.upgrade();
+    gateway.get("/").expect_status(200);
 }
 
 #[test]

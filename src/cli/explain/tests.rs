@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use clap::Parser;
+use serde_json::Value;
 
 use super::*;
 

@@ -117,7 +117,8 @@ pub struct Process {
     /// accepts connections: `portcullis` or `portcullis:web` (user and group), as names or numbers. The process drops
     /// all other groups and cannot become root again. It must be started as root or as that user. The log file is
     /// opened by this user, who needs write access to it, and to its folder if SIGUSR1 is to create a rotated log anew.
-    /// Default: the user that starts it.
+    /// `portcullis upgrade` as root changes it; to become root again, it must be called with the configuration,
+    /// `portcullis upgrade FILE`. Default: the user that starts it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: Option<String>,
     /// Whether the process may leave a core file and be attached to by a debugger of its own user. Its memory holds private keys

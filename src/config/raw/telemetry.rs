@@ -26,7 +26,8 @@ pub struct AccessLogSettings {
     /// The format of a line: `json` (default), `combined`, or `{template: "…"}` with fields such as `{status}`.
     #[serde(default, skip_serializing_if = "is_default")]
     format: Format,
-    /// Where the lines are written: `stdout` (default), `off`, or `{file: PATH}`. A file is reopened on SIGUSR1.
+    /// Where the lines are written: `stdout` (default), `off`, or `{file: PATH}`. A file is reopened on SIGUSR1; while
+    /// that fails, lines go on to the open one, and it is tried again every second. A pipe must have a reader.
     #[serde(default, skip_serializing_if = "is_default")]
     output: Option<Output>,
     /// Short for `output: {file: PATH}`.
@@ -185,7 +186,8 @@ pub struct Admin {
     /// HTTP: use it in a trusted network only. `/livez` and `/readyz` need no token, but state reasons only with it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub token: Option<SecretSource>,
-    /// Open connections. Beyond, the connection that has been open the longest is closed. 1 to 10,000; default 100.
+    /// Open connections, beside 16 for `/livez`, `/readyz` and connections that have sent no request yet. Beyond, one of the
+    /// address with the most connections is closed. 1 to 10,000; default 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connections: Option<Count>,
     /// Time for one request and its response. Beyond, the connection is closed. Default `10s`.

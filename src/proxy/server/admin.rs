@@ -1,10 +1,12 @@
 //! The accept loops of the admin listener and of the control socket.
 //!
-//! The admin listener may be reachable from more than loopback. Each connection of it must be over within `admin.time`; beyond
-//! `admin.connections` the oldest is closed, so that a client that opens many and sends nothing keeps no probe out. The
-//! control socket is for the owner of the process alone, and a command may take its time there.
+//! The admin listener may be reachable from more than loopback. Each connection of it must be over within `admin.time`, and there
+//! are `admin.connections` at a time beside those of probes ([`connections`]). The control socket is for the owner of the process
+//! alone, and a command may take its time there.
 
-use std::collections::VecDeque;
+mod connections;
+
+use std::io;
 use std::net::TcpListener as StdListener;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
@@ -15,17 +17,17 @@ use log::{error, warn};
 use nix::unistd::Uid;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::unix::SocketAddr;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
+use self::connections::AdminConnections;
 use super::accept_gate::AcceptGateEntry;
 use super::listener::leaving;
-use crate::admin::connection::serve_one;
 use crate::admin::{AdminAuth, AdminHandler};
 use crate::proxy::runtime::Runtime;
-use crate::telemetry::metrics::Bound;
+use crate::state::connections::AddressBlock;
 
 /// Connections at a time of the control socket.
 const CONTROL_CONNECTIONS: usize = 32;
@@ -39,19 +41,14 @@ pub struct AdminService {
     entry: Option<AcceptGateEntry>,
     followed: watch::Receiver<bool>,
     runtime: Arc<Runtime>,
-    connections: AdminConnections,
+    connections: AdminConnections<AddressBlock>,
 }
 
 /// Serves the control socket for as long as the process lives, so that a draining one can still be asked.
 pub struct ControlService {
-    socket: Option<StdUnixListener>,
-    connections: AdminConnections,
-}
-
-/// The open connections of one socket.
-struct AdminConnections {
-    admin: Arc<AdminHandler>,
-    open: VecDeque<AbortHandle>,
+    sockets: Option<UnboundedReceiver<StdUnixListener>>,
+    /// By process.
+    connections: AdminConnections<Option<i32>>,
 }
 
 impl AdminService {
@@ -69,39 +66,9 @@ impl AdminService {
 }
 
 impl ControlService {
-    pub fn new(socket: StdUnixListener, admin: AdminHandler) -> Self {
-        ControlService { socket: Some(socket), connections: AdminConnections::new(admin) }
-    }
-}
-
-impl AdminConnections {
-    fn new(admin: AdminHandler) -> Self {
-        AdminConnections { admin: Arc::new(admin), open: VecDeque::new() }
-    }
-
-    /// Serves one more connection, of `connections` at most, which must be over within `time`.
-    fn serve(
-        &mut self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        auth: AdminAuth,
-        connections: usize,
-        time: Duration,
-    ) {
-        self.open.retain(|connection| !connection.is_finished());
-        if self.open.len() >= connections
-            && let Some(oldest) = self.open.pop_front()
-        {
-            self.admin.metrics.bound_hit(Bound::AdminConnections);
-            oldest.abort();
-        }
-        let admin = Arc::new(AdminHandler { auth, ..(*self.admin).clone() });
-        let connection = async move {
-            // A connection that fails is the client's business.
-            if tokio::time::timeout(time, serve_one(stream, &admin)).await.is_err() {
-                admin.metrics.bound_hit(Bound::AdminTime);
-            }
-        };
-        self.open.push_back(tokio::spawn(connection).abort_handle());
+    /// It accepts from the last of `sockets`: another one takes the place of one that was deleted.
+    pub fn new(sockets: UnboundedReceiver<StdUnixListener>, admin: AdminHandler) -> Self {
+        ControlService { sockets: Some(sockets), connections: AdminConnections::new(admin) }
     }
 }
 
@@ -127,12 +94,15 @@ impl Service for AdminService {
                 _ = self.followed.wait_for(|followed| *followed) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let serving = self.runtime.store.load();
                     // A configuration without this listener does not know who may use it.
                     let Some(settings) = &serving.snapshot.admin else { continue };
                     let auth = settings.token.clone().map_or(AdminAuth::None, AdminAuth::Token);
-                    self.connections.serve(stream, auth, settings.connections, settings.time);
+                    let from = AddressBlock::of(peer.ip());
+                    self.connections.serve(stream, from, auth, settings.connections, settings.time);
+                    // A probe that has asked already is known as one before the next connection is accepted.
+                    tokio::task::yield_now().await;
                 }
                 Err(e) => {
                     error!("the admin listener failed to accept: {e}");
@@ -157,18 +127,25 @@ impl Service for AdminService {
 #[async_trait]
 impl Service for ControlService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
-        let socket = match socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)) {
-            Ok(socket) => socket,
-            Err(e) => {
-                error!("the control socket cannot accept: {e}");
-                return;
-            }
-        };
+        let Some(mut sockets) = self.sockets.take() else { return };
+        let mut current = None;
         loop {
-            match socket.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                Some(socket) = sockets.recv() => {
+                    match socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)) {
+                        Ok(socket) => current = Some(socket),
+                        Err(e) => error!("the control socket cannot accept: {e}"),
+                    }
+                    continue;
+                }
+                accepted = accept(current.as_ref()) => accepted,
+            };
+            match accepted {
                 Ok((stream, _)) if is_owner(&stream) => {
-                    self.connections.serve(stream, AdminAuth::PeerCredentials, CONTROL_CONNECTIONS, CONTROL_TIME);
+                    let from = stream.peer_cred().ok().and_then(|peer| peer.pid());
+                    let auth = AdminAuth::PeerCredentials;
+                    self.connections.serve(stream, from, auth, CONTROL_CONNECTIONS, CONTROL_TIME);
                 }
                 // Closed without an answer.
                 Ok(_) => {}
@@ -186,6 +163,14 @@ impl Service for ControlService {
 
     fn threads(&self) -> Option<usize> {
         Some(1)
+    }
+}
+
+/// The next connection; none ever without a socket.
+async fn accept(socket: Option<&UnixListener>) -> io::Result<(UnixStream, SocketAddr)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -272,9 +272,11 @@ impl Service for ListenerService {
         // Pingora's own clean-up is left out: it drops idle connections, with a request that is on its way.
         if drain.owns_queue(self.address) {
             self.serve_queued(socket);
+        } else {
+            drop(socket);
         }
-        info!("listener {} closed", self.listener.name);
         drop((held, open));
+        info!("listener {} closed", self.listener.name);
     }
 
     fn name(&self) -> &str {

@@ -5,14 +5,14 @@ mod sink;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::{error, warn};
+use log::{error, info, warn};
 use parking_lot::{Condvar, Mutex};
 
-pub use self::sink::LogSink;
+pub use self::sink::{LogSink, open_output};
 use super::format::LineFormat;
 use crate::telemetry::record::RequestRecord;
 
@@ -23,7 +23,7 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 const BATCH_TIME_PER_RECORD: Duration = Duration::from_micros(10);
 /// Lines are written when they fill this many bytes, before the batch time is over.
 const WRITE_AT: usize = 64 << 10;
-/// After a failed write, the time until the next attempt.
+/// After a failed write, or a file that could not be opened again, the time until the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two messages of the program log about losses.
 const REPORT: Duration = Duration::from_secs(10);
@@ -115,6 +115,8 @@ pub struct LogWriter {
     batch_time: Duration,
     /// The last flush request that was seen.
     ticket: u64,
+    /// When the file is to be opened again.
+    reopen_at: Option<Instant>,
     reports: LossReports,
 }
 
@@ -128,7 +130,17 @@ impl LogWriter {
     ) -> Self {
         let batch_time =
             BATCH_TIME_PER_RECORD.saturating_mul(u32::try_from(capacity).unwrap_or(u32::MAX)).min(BATCH_TIME);
-        LogWriter { queue, control, sink, format, capacity, batch_time, ticket: 0, reports: LossReports::default() }
+        LogWriter {
+            queue,
+            control,
+            sink,
+            format,
+            capacity,
+            batch_time,
+            ticket: 0,
+            reopen_at: None,
+            reports: LossReports::default(),
+        }
     }
 
     /// Writes until every handle is dropped and the queue is empty.
@@ -138,16 +150,32 @@ impl LogWriter {
             self.wait();
             // Read before the queue is drained, so that everything recorded before the flush request is drained too.
             self.ticket = self.control.flush_requested.load(Ordering::Acquire);
-            if self.control.reopen.swap(false, Ordering::AcqRel)
-                && let Err(error) = self.sink.reopen()
-            {
-                self.failed("reopened", &error);
+            if self.control.reopen.swap(false, Ordering::AcqRel) {
+                self.reopen_at = Some(Instant::now());
+            }
+            if self.reopen_at.is_some_and(|at| at <= Instant::now()) {
+                self.reopen();
             }
             connected = self.drain();
             if self.sink.is_clean() {
                 self.control.set_flushed(self.ticket);
             }
             self.reports.drops(self.control.losses.dropped());
+        }
+    }
+
+    /// Opens the file by its name again. Until that succeeds, lines go on to the one that is open.
+    fn reopen(&mut self) {
+        match self.sink.reopen() {
+            Ok(()) => {
+                self.reopen_at = None;
+                self.reports.reopened(&self.sink);
+            }
+            Err(error) => {
+                self.reopen_at = Some(Instant::now() + RETRY);
+                self.control.losses.write_errors.fetch_add(1, Ordering::Relaxed);
+                self.reports.not_reopened(&self.sink, &error);
+            }
         }
     }
 
@@ -161,10 +189,13 @@ impl LogWriter {
             thread::park_timeout(RETRY);
             return;
         }
-        match self.queue.recv() {
+        let received = match self.reopen_at {
+            None => self.queue.recv().map_err(|RecvError| RecvTimeoutError::Disconnected),
+            Some(at) => self.queue.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match received {
             Ok(QueueMessage::Line(record)) => self.format.write_line(&record, self.sink.lines()),
-            Ok(QueueMessage::Wake) => return,
-            Err(RecvError) => return,
+            Ok(QueueMessage::Wake) | Err(_) => return,
         }
         thread::park_timeout(self.batch_time);
     }
@@ -198,15 +229,11 @@ impl LogWriter {
         match self.sink.write() {
             Ok(()) => true,
             Err(error) => {
-                self.failed("written", &error);
+                self.control.losses.write_errors.fetch_add(1, Ordering::Relaxed);
+                self.reports.error(&self.sink, &error);
                 false
             }
         }
-    }
-
-    fn failed(&mut self, what: &str, error: &io::Error) {
-        self.control.losses.write_errors.fetch_add(1, Ordering::Relaxed);
-        self.reports.error(&self.sink, what, error);
     }
 }
 
@@ -216,6 +243,9 @@ struct LossReports {
     drops: u64,
     last_drops: Option<Instant>,
     last_error: Option<Instant>,
+    /// Whether it was told that the file can't be opened again, and when.
+    not_reopened: bool,
+    last_not_reopened: Option<Instant>,
 }
 
 impl LossReports {
@@ -226,9 +256,25 @@ impl LossReports {
         }
     }
 
-    fn error(&mut self, sink: &LogSink, what: &str, error: &io::Error) {
+    fn error(&mut self, sink: &LogSink, error: &io::Error) {
         if due(&mut self.last_error) {
-            error!("access log: {sink} can't be {what}, trying again: {error}");
+            error!("access log: {sink} can't be written, trying again: {error}");
+        }
+    }
+
+    fn not_reopened(&mut self, sink: &LogSink, error: &io::Error) {
+        self.not_reopened = true;
+        if due(&mut self.last_not_reopened) {
+            error!(
+                "access log: {sink} can't be opened again, and lines go on to the file that is open; trying again: {error}"
+            );
+        }
+    }
+
+    fn reopened(&mut self, sink: &LogSink) {
+        self.last_not_reopened = None;
+        if std::mem::take(&mut self.not_reopened) {
+            info!("access log: {sink} is open again");
         }
     }
 }

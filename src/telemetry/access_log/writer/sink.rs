@@ -6,8 +6,16 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::config::snapshot::LogOutput;
+
+/// How long a pipe may take nothing before that is an error.
+const READER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An output and the complete lines that are not written yet.
 pub struct LogSink {
@@ -28,11 +36,10 @@ enum SinkTarget {
 impl LogSink {
     /// Opens the output; `None` if the log is off.
     pub fn open(output: &LogOutput) -> io::Result<Option<LogSink>> {
-        let (target, file) = match output {
-            LogOutput::Off => return Ok(None),
-            // A `File` on a copy of the descriptor: the standard library's buffered handle hides how much was written.
-            LogOutput::Stdout => (SinkTarget::Stdout, File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-            LogOutput::File(path) => (SinkTarget::File(path.clone()), open_file(path)?),
+        let Some(file) = open_output(output)? else { return Ok(None) };
+        let target = match output {
+            LogOutput::File(path) => SinkTarget::File(path.clone()),
+            LogOutput::Off | LogOutput::Stdout => SinkTarget::Stdout,
         };
         let mut sink = LogSink::new(target, file);
         if let SinkTarget::File(path) = &sink.target
@@ -64,7 +71,8 @@ impl LogSink {
             return Ok(());
         }
         if self.broken {
-            self.reopen()?;
+            // If that fails, the file that is open may work again all the same.
+            let _ = self.reopen();
         }
         let result = self.write_rest();
         self.broken = result.is_err();
@@ -77,12 +85,23 @@ impl LogSink {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => self.written += taken,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_reader()?,
                 Err(error) => return Err(error),
             }
         }
         self.lines.clear();
         self.written = 0;
         Ok(())
+    }
+
+    /// Waits until a full pipe takes more, for [`READER_TIMEOUT`] at most: the name may lead to another file by then.
+    fn wait_for_reader(&self) -> io::Result<()> {
+        let timeout = Timespec { tv_sec: READER_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timeout)) {
+            Ok(0) => Err(io::Error::new(ErrorKind::TimedOut, "what reads this pipe stands still")),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens the file by its name again. After a failure the old one stays in use.
@@ -107,18 +126,39 @@ impl fmt::Display for LogSink {
     }
 }
 
+/// Opens `output`; `None` if the log is off. Never waits.
+///
+/// # Errors
+/// The message names the file.
+pub fn open_output(output: &LogOutput) -> io::Result<Option<File>> {
+    match output {
+        LogOutput::Off => Ok(None),
+        // A `File` on a copy of the descriptor: the standard library's buffered handle hides how much was written.
+        LogOutput::Stdout => Ok(Some(File::from(io::stdout().as_fd().try_clone_to_owned()?))),
+        LogOutput::File(path) => open_file(path).map(Some),
+    }
+}
+
 /// Opens for appending, so that an old and a new process can share the file during a handover. Only the owner and its group may
-/// read it, because it contains data of clients.
+/// read it, because it contains data of clients. Without O_NONBLOCK, a pipe that nobody reads would hold this thread for as long as
+/// that lasts (fifo(7)), and so would writing to a full one.
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot open the access log `{}`: {error}", path.display()))
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags.bits()).open(path).map_err(|error| {
+        let why = match error.raw_os_error() {
+            Some(code) if code == nix::Error::ENXIO as i32 => {
+                "no process reads this pipe, or it is a socket".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("cannot open the access log `{}`: {why}", path.display()))
     })
 }
 
 /// Whether the last line of the file has no line feed. A file that can't be read counts as complete.
 fn ends_within_a_line(path: &Path) -> bool {
     let last = || -> io::Result<u8> {
-        let mut file = File::open(path)?;
+        let mut file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(ErrorKind::Unsupported.into());
         }
@@ -191,5 +231,45 @@ mod tests {
         fs::rename(&path, folder.path().join("access.log.1")).unwrap();
         sink.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn a_pipe_is_opened_when_it_is_read_and_its_reader_may_stand_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let output = LogOutput::File(path.clone());
+        let said = LogSink::open(&output).err().unwrap().to_string();
+        assert!(said.contains("no process reads this pipe"), "{said}");
+
+        let mut reader = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).unwrap();
+        let mut sink = LogSink::open(&output).unwrap().unwrap();
+        sink.lines().extend_from_slice(&[b'a'; 1 << 17]);
+        sink.lines().push(b'\n');
+        assert_eq!(sink.write().unwrap_err().kind(), ErrorKind::TimedOut);
+        let mut read = Vec::new();
+        while sink.write().is_err() {
+            let mut piece = [0; 1 << 16];
+            let length = reader.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..length]);
+        }
+        let mut rest = vec![0; (1 << 17) + 1 - read.len()];
+        reader.read_exact(&mut rest).unwrap();
+        assert_eq!(rest.last(), Some(&b'\n'));
+    }
+
+    #[test]
+    fn lines_go_on_to_the_file_that_is_open_while_its_name_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let mut sink = LogSink::open(&LogOutput::File(path.clone())).unwrap().unwrap();
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        sink.reopen().unwrap_err();
+        // As after a write that failed.
+        sink.broken = true;
+        sink.lines().extend_from_slice(b"one\n");
+        sink.write().unwrap();
+        assert_eq!(fs::read_to_string(moved).unwrap(), "one\n");
     }
 }
