@@ -1,5 +1,7 @@
 //! The two lanes: which requests the gateway's own HTTP/1 exchange serves, and that one connection may use both.
 
+mod differential;
+
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
