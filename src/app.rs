@@ -20,8 +20,8 @@ use crate::admin::{Liveness, Readiness};
 use crate::app::commands::CommandExecutor;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
-use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
+use crate::config::{ConfigSource, InputLoss, LostInput};
 use crate::handover::HandoverError;
 use crate::handover::client::{self, InheritedListeners};
 use crate::handover::server::ListenerHandle;
@@ -107,6 +107,7 @@ impl App {
             None => None,
         };
         restrict(&snapshot)?;
+        tell_lost_inputs(&source);
         let user = snapshot.process.user.clone();
         if let Some(takeover) = &takeover {
             dup2_stdout(&takeover.inheritance.stdout).map_err(AppError::Stdout)?;
@@ -233,6 +234,22 @@ fn request_takeover(
     let (inheritance, pending) = client::request(&path, &trusted, timeout, listens)
         .map_err(|source| AppError::Handover { folder: folder.path().to_owned(), source })?;
     Ok(Takeover { inheritance, pending, deadline: request.deadline })
+}
+
+/// Warns of what a reload can't read, now that the process is the user that it stays.
+fn tell_lost_inputs(source: &ConfigSource) {
+    for LostInput { path, loss } in source.lost_inputs() {
+        match loss {
+            InputLoss::Held => warn!(
+                "a reload can't read `{path}` as this user: what it holds now stays in use until it changes. Let the group of \
+                 `process.user` read it (`chmod 640`), or keep it as a systemd credential (`{{credential: NAME}}`)"
+            ),
+            InputLoss::Denied => warn!("a reload can't read `{path}` as this user, and will be refused"),
+            InputLoss::Pipe => {
+                warn!("the configuration was read from a pipe, `{path}`: no reload and no upgrade can read it again");
+            }
+        }
+    }
 }
 
 /// Drops the privileges that are not needed any more, and warns about those that stay.
