@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `/` | this list | required |
 //! | `/livez` | 200 whenever the process can answer | not required |
-//! | `/readyz` | 200 when traffic should be sent here, else 503, as JSON | required for the reasons only |
+//! | `/readyz` | 200 when traffic should be sent here, else 503 with a code, as JSON | required for every detail, and none without one |
 //! | `/metrics` | every metric, in Prometheus' text format | required |
 //! | [commands](command) by `GET` | what they read, as JSON | required |
 //! | [commands](command) by `POST` | their result, as JSON | required; 403 if none is configured |
@@ -92,7 +92,7 @@ impl AdminHandler {
             "/" => |_| respond(StatusCode::OK, TEXT, PATHS),
             "/livez" if self.liveness.is_alive() => |_| respond(StatusCode::OK, TEXT, "ok\n"),
             "/livez" => |_| respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a thread that serves has stopped\n"),
-            "/readyz" if authorized => |admin| admin.ready(true),
+            "/readyz" if authorized && !matches!(self.auth, AdminAuth::None) => |admin| admin.ready(true),
             "/readyz" => |admin| admin.ready(false),
             "/metrics" => |admin| respond(StatusCode::OK, METRICS, admin.metrics.render()),
             _ => return self.command(request),
@@ -141,13 +141,13 @@ impl AdminHandler {
             .is_some_and(|(scheme, presented)| scheme.eq_ignore_ascii_case(b"bearer ") && token.equals(presented))
     }
 
-    /// The reasons name upstreams, and are therefore only for authenticated clients.
-    fn ready(&self, with_reasons: bool) -> Response<Bytes> {
+    /// The notes may quote the configuration, and are therefore only for authenticated clients.
+    fn ready(&self, with_details: bool) -> Response<Bytes> {
         let reasons = self.readiness.reasons();
-        let ready = reasons.is_empty();
+        let (ready, code) = (reasons.is_empty(), reasons.first().cloned());
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let (reasons, notes) = if with_reasons { (Some(reasons), Some(self.readiness.notes())) } else { (None, None) };
-        let body = serde_json::to_string(&ReadinessReport { ready, reasons, notes });
+        let (reasons, notes) = if with_details { (Some(reasons), Some(self.readiness.notes())) } else { (None, None) };
+        let body = serde_json::to_string(&ReadinessReport { ready, code, reasons, notes });
         respond(status, JSON, body.expect("BUG: a report of strings is JSON") + "\n")
     }
 }
@@ -289,18 +289,18 @@ mod tests {
 
     #[test]
     fn ready_tells_why_not() {
-        let admin = admin();
-        admin.readiness.block("upstream orders unresolved");
+        let admin = AdminHandler { auth: AdminAuth::PeerCredentials, ..admin() };
+        admin.readiness.block("starting");
         admin.readiness.block("draining");
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(
             body(&response),
-            "{\"ready\":false,\"reasons\":[\"draining\",\"upstream orders unresolved\"],\"notes\":{}}\n"
+            "{\"ready\":false,\"code\":\"draining\",\"reasons\":[\"draining\",\"starting\"],\"notes\":{}}\n"
         );
 
         admin.readiness.clear("draining");
-        admin.readiness.clear("upstream orders unresolved");
+        admin.readiness.clear("starting");
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(body(&response), "{\"ready\":true,\"reasons\":[],\"notes\":{}}\n");
@@ -333,13 +333,17 @@ mod tests {
     #[test]
     fn health_is_open_and_tells_strangers_no_reasons() {
         let admin = guarded();
-        admin.readiness.block("upstream orders unresolved");
+        admin.readiness.block("starting");
         assert_eq!(ask(&admin, Method::GET, "/livez").status(), StatusCode::OK);
         let response = ask(&admin, Method::GET, "/readyz");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(body(&response), "{\"ready\":false}\n");
+        let code_alone = "{\"ready\":false,\"code\":\"starting\"}\n";
+        assert_eq!(body(&response), code_alone);
         let response = ask_with(&admin, "/readyz", &["Bearer 0123456789abcdef"]);
-        assert!(body(&response).contains("upstream orders unresolved"));
+        assert!(body(&response).contains("\"reasons\":[\"starting\"]"));
+        // No token is no secret.
+        let open = AdminHandler { auth: AdminAuth::None, ..admin };
+        assert_eq!(body(&ask(&open, Method::GET, "/readyz")), code_alone);
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::app::commands::CommandExecutor;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
 use crate::app::runtime_sockets::RuntimeSockets;
-use crate::config::ConfigSource;
 use crate::config::snapshot::{LogOutput, Snapshot, User};
+use crate::config::{ConfigSource, InputLoss, LostInput};
 use crate::handover::HandoverError;
 use crate::handover::client::{self, InheritedListeners};
 use crate::handover::server::ListenerHandle;
@@ -131,6 +131,7 @@ impl App {
             folder.give()?;
         }
         restrict(&snapshot)?;
+        tell_lost_inputs(&source);
         let user = snapshot.process.user.clone();
         if let Some(takeover) = &takeover {
             dup2_stdout(&takeover.inheritance.stdout).map_err(AppError::Stdout)?;
@@ -248,6 +249,22 @@ fn probe_access_log(snapshot: &Snapshot) -> Result<Option<File>, AppError> {
     let opened = privileges::attempt_as(user, || access_log::open_output(&snapshot.access_log.output))?;
     let failed = |source| AppError::Assemble { user: Some(user.clone()), source: AssembleError::AccessLog(source) };
     opened.map_err(failed)
+}
+
+/// Warns of what a reload can't read, now that the process is the user that it stays.
+fn tell_lost_inputs(source: &ConfigSource) {
+    for LostInput { path, loss } in source.lost_inputs() {
+        match loss {
+            InputLoss::Held => warn!(
+                "a reload can't read `{path}` as this user: what it holds now stays in use until it changes. Let the group of \
+                 `process.user` read it (`chmod 640`), or keep it as a systemd credential (`{{credential: NAME}}`)"
+            ),
+            InputLoss::Denied => warn!("a reload can't read `{path}` as this user, and will be refused"),
+            InputLoss::Pipe => {
+                warn!("the configuration was read from a pipe, `{path}`: no reload and no upgrade can read it again");
+            }
+        }
+    }
 }
 
 /// Drops the privileges that are not needed any more, and warns about those that stay.

@@ -3,6 +3,7 @@
 //! Compiled in by the feature `faults` only, which the tests switch on and nothing that is shipped does. Even then a process
 //! has to be armed by the environment variable [`VARIABLE`], so that a test build is no gateway that strangers can break.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,9 @@ pub trait HeaderLookup {
 /// How long a thread stands still that was asked to.
 const STALL: Duration = Duration::from_secs(4);
 
+/// Between two looks at whether a file is to hang for longer.
+const HANG_PAUSE: Duration = Duration::from_millis(20);
+
 impl FaultPlace {
     /// The value of the header.
     const fn name(self) -> &'static str {
@@ -71,6 +75,21 @@ pub fn stall(asked: impl HeaderLookup) {
     }
 }
 
+/// The name of a file that stands beside the one that is to hang, after its own name.
+pub const HANG: &str = ".hang";
+
+/// Stands still for as long as the file beside `path` is there that asks for it, if the process is armed. Nothing at all without
+/// the feature.
+#[inline]
+pub fn hang(path: &str) {
+    if is_armed() {
+        let asked = format!("{path}{HANG}");
+        while Path::new(&asked).exists() {
+            std::thread::park_timeout(HANG_PAUSE);
+        }
+    }
+}
+
 /// The same, once the task was suspended and is polled again.
 #[inline]
 pub async fn panic_after_wait_at(place: FaultPlace, asked: impl HeaderLookup) {
@@ -82,6 +101,11 @@ pub async fn panic_after_wait_at(place: FaultPlace, asked: impl HeaderLookup) {
 
 #[inline]
 fn is_asked(place: FaultPlace, asked: impl HeaderLookup) -> bool {
+    is_armed() && asked.value(HEADER).is_some_and(|asked| asked == place.name().as_bytes())
+}
+
+#[inline]
+fn is_armed() -> bool {
     static ARMED: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
-    cfg!(feature = "faults") && *ARMED && asked.value(HEADER).is_some_and(|asked| asked == place.name().as_bytes())
+    cfg!(feature = "faults") && *ARMED
 }

@@ -39,7 +39,8 @@
 //! * [`diagnostics`], [`secret`]: what all of them speak, and what none of them prints.
 //! * [`runtime_folder`]: the sockets of a running gateway, for its owner alone. [`handover`]: how one process takes over from
 //!   another without a moment in which nobody listens. [`service_manager`]: notifications to systemd.
-//! * [`privileges`]: how the process stops being root. [`faults`]: faults that tests ask for.
+//! * [`files`]: the one reader of the files that a configuration names. [`privileges`]: how the process stops being root.
+//!   [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
 //!
 //! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. Within a folder
@@ -74,6 +75,7 @@ pub mod config;
 pub mod decision;
 pub mod diagnostics;
 pub mod faults;
+pub mod files;
 pub mod handover;
 pub mod manual;
 pub mod privileges;

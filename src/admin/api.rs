@@ -68,6 +68,9 @@ impl CommandAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadinessReport {
     pub ready: bool,
+    /// The first of `reasons`, for everyone. Absent if it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Why traffic should not be sent here. Absent for a client that did not authenticate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Vec<String>>,

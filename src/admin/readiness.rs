@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-/// The reasons for not being ready, such as `starting`, `draining` or `upstream orders unresolved`. Ready without any.
+/// The reasons for not being ready, each a word for programs such as `starting` or `draining`. Ready without any.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    reasons: Mutex<BTreeSet<String>>,
+    reasons: Mutex<BTreeSet<&'static str>>,
     /// What an operator should know although it keeps no request away, by subject.
     notes: Mutex<BTreeMap<String, String>>,
     /// Notified when a reason is removed.
@@ -17,8 +17,8 @@ pub struct Readiness {
 
 impl Readiness {
     /// Adds a reason for not being ready. Adding it twice is adding it once.
-    pub fn block(&self, reason: impl Into<String>) {
-        self.reasons.lock().insert(reason.into());
+    pub fn block(&self, reason: &'static str) {
+        self.reasons.lock().insert(reason);
     }
 
     /// Removes a reason.
@@ -29,7 +29,7 @@ impl Readiness {
 
     /// Every reason, sorted; ready if there is none.
     pub fn reasons(&self) -> Vec<String> {
-        self.reasons.lock().iter().cloned().collect()
+        self.reasons.lock().iter().map(|&reason| reason.to_owned()).collect()
     }
 
     /// Notes something that an operator should know. It replaces the note before on the same subject.
@@ -56,7 +56,7 @@ impl Readiness {
         loop {
             // After the deadline it is too late, even without a reason left.
             if Instant::now() >= deadline {
-                return Err(reasons.iter().cloned().collect());
+                return Err(reasons.iter().map(|&reason| reason.to_owned()).collect());
             }
             if reasons.is_empty() {
                 return Ok(());

@@ -23,6 +23,7 @@ use crate::config::ConfigSource;
 use crate::config::diff::{diff, needs_upgrade};
 use crate::config::snapshot::Snapshot;
 use crate::decision::rollout::{RolloutVerdict, Terms};
+use crate::diagnostics::Severity;
 use crate::proxy::runtime::Runtime;
 use crate::proxy::runtime::active_config::AssembleError;
 use crate::telemetry::metrics::RolloutEnd;
@@ -32,7 +33,9 @@ pub struct Reloader {
     source: ConfigSource,
     shared: Arc<Runtime>,
     readiness: Arc<Readiness>,
-    /// Held for the whole of a change, so that there is one at a time. Each step leaves it whole.
+    /// Held for the whole of a change, so that there is one at a time.
+    changing: Mutex<()>,
+    /// Each step leaves it whole. Not held while files are read or names are looked up, so that the status is told meanwhile.
     state: Mutex<ReloadState>,
 }
 
@@ -49,7 +52,8 @@ impl Reloader {
         let serving = shared.store.current();
         shared.metrics.config_applied(serving.generation, SystemTime::now());
         let history = ConfigHistory::new(serving.generation, serving.snapshot.clone());
-        Arc::new(Reloader { source, shared, readiness, state: Mutex::new(ReloadState { history, canary: None }) })
+        let state = Mutex::new(ReloadState { history, canary: None });
+        Arc::new(Reloader { source, shared, readiness, changing: Mutex::new(()), state })
     }
 
     /// Reads the configuration again and serves it: to all requests, or by `terms` to a share of them first.
@@ -57,29 +61,38 @@ impl Reloader {
     /// # Errors
     /// When a roll-out is running, and when the configuration is wrong, needs an upgrade or can't be served.
     pub fn reload(self: &Arc<Self>, terms: Option<Terms>) -> Result<ReloadResult, AdminError> {
-        let mut state = self.state.lock();
-        if state.canary.is_some() {
+        let _changing = self.changing.lock();
+        // Nothing else begins a roll-out or puts a configuration in force meanwhile.
+        if self.state.lock().canary.is_some() {
             warn!("not reloaded: another configuration is being rolled out");
             let error = "another configuration is being rolled out: keep it or revert it first";
             return Err(AdminError::new(ErrorCode::RolloutRunning, error));
         }
-        let (snapshot, diagnostics) = self.source.open();
-        let diagnostics: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        let (snapshot, found) = self.source.open();
+        let diagnostics: Vec<String> = found.iter().map(ToString::to_string).collect();
         let Some(snapshot) = snapshot.map(Arc::new) else {
-            return Err(self.refuse(ErrorCode::ConfigurationInvalid, "it does not compile", diagnostics));
+            let errors = found.iter().filter(|found| found.severity == Severity::Error);
+            let errors: Vec<String> = errors.map(ToString::to_string).collect();
+            return Err(self.refuse(
+                ErrorCode::ConfigurationInvalid,
+                "it does not compile",
+                reason(&errors),
+                diagnostics,
+            ));
         };
-        let in_force = state.history.newest().snapshot.clone();
+        let in_force = self.state.lock().history.newest().snapshot.clone();
         let changes = diff(&in_force, &snapshot);
         let fixed: Vec<String> = needs_upgrade(&changes).map(ToString::to_string).collect();
         if !fixed.is_empty() {
             let why = "it changes what only `portcullis upgrade` can change";
-            return Err(self.refuse(ErrorCode::UpgradeRequired, why, fixed));
+            return Err(self.refuse(ErrorCode::UpgradeRequired, why, reason(&fixed), fixed));
         }
         let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         diagnostics.iter().for_each(|line| warn!("{line}"));
         changes.iter().for_each(|line| info!("changes: {line}"));
         // New names are looked up before requests need them.
         self.shared.state.discovery.prepare(&snapshot.upstreams, snapshot.dns.startup);
+        let mut state = self.state.lock();
         let (generation, rollout) = match terms {
             None => (self.publish(&mut state, snapshot, PublishSource::Reload, true)?, None),
             Some(terms) => {
@@ -95,7 +108,8 @@ impl Reloader {
     /// # Errors
     /// When a roll-out is running, when the history does not have it, and when it can't be served any more.
     pub fn roll_back(&self, generation: Option<u64>) -> Result<RollbackResult, AdminError> {
-        let mut state = self.state.lock();
+        let _changing = self.changing.lock();
+        let state = self.state.lock();
         if state.canary.is_some() {
             let error = "another configuration is being rolled out: `portcullis rollout revert` ends that";
             return Err(AdminError::new(ErrorCode::RolloutRunning, error));
@@ -109,9 +123,10 @@ impl Reloader {
             return Err(AdminError::new(ErrorCode::GenerationUnknown, error));
         };
         let (from, snapshot) = (past.generation, past.snapshot.clone());
+        drop(state);
         // Names that only this configuration has are forgotten by now.
         self.shared.state.discovery.prepare(&snapshot.upstreams, snapshot.dns.startup);
-        let generation = self.publish(&mut state, snapshot, PublishSource::Rollback(from), false)?;
+        let generation = self.publish(&mut self.state.lock(), snapshot, PublishSource::Rollback(from), false)?;
         self.readiness.note(NOTE, format!("generation {from} was put back: the files may say something else"));
         Ok(RollbackResult { generation })
     }
@@ -166,7 +181,7 @@ impl Reloader {
             Err(error) => {
                 self.shared.end_rollout();
                 let why = format!("no thread can evaluate it: {error}");
-                return Err(self.refuse(ErrorCode::ThreadUnavailable, &why, vec![]));
+                return Err(self.refuse(ErrorCode::ThreadUnavailable, &why, String::new(), vec![]));
             }
         };
         self.shared.metrics.rollout_began(canary.terms.share);
@@ -222,11 +237,12 @@ impl Reloader {
     }
 
     fn unusable(&self, error: &AssembleError) -> AdminError {
-        self.refuse(ErrorCode::ConfigurationUnusable, "it can't be served", vec![error.to_string()])
+        let error = error.to_string();
+        self.refuse(ErrorCode::ConfigurationUnusable, "it can't be served", error.clone(), vec![error])
     }
 
-    /// Keeps the configuration in force, and tells the log, the metrics and readiness why.
-    fn refuse(&self, code: ErrorCode, why: &str, diagnostics: Vec<String>) -> AdminError {
+    /// Keeps the configuration in force, and tells the log, the metrics and the status why.
+    fn refuse(&self, code: ErrorCode, why: &str, reason: String, diagnostics: Vec<String>) -> AdminError {
         let generation = self.shared.store.load().generation;
         error!(
             "the configuration at {} is not served, generation {generation} stays in force: {why}",
@@ -234,13 +250,17 @@ impl Reloader {
         );
         diagnostics.iter().for_each(|line| error!("{line}"));
         self.shared.metrics.config_refused();
-        let first = diagnostics.first().map_or("", |line| line.lines().next().unwrap_or_default());
-        let more = match diagnostics.len() {
-            0 | 1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        self.readiness.note(NOTE, format!("the configuration on disk is not served: {why}: {first}{more}"));
+        self.readiness.note(NOTE, format!("the configuration on disk is not served: {why}: {reason}"));
         let error = format!("{why}; generation {generation} stays in force");
         AdminError { diagnostics, generation: Some(generation), ..AdminError::new(code, error) }
+    }
+}
+
+/// The first of `errors` in one line, and how many more there are.
+fn reason(errors: &[String]) -> String {
+    let first = errors.first().map_or("", |line| line.lines().next().unwrap_or_default());
+    match errors.len() {
+        0 | 1 => first.to_owned(),
+        count => format!("{first} (and {} more)", count - 1),
     }
 }

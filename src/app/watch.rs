@@ -46,7 +46,7 @@ impl ConfigWatcher {
         let inputs = self.source.inputs();
         // First watch, then compare: a change between the two gives a notification.
         self.notifier.watch(&inputs);
-        let now = inputs.read_again(&*self.source.environment);
+        let now = self.source.inputs_now();
         if now == *inputs || self.attempted.as_ref() == Some(&now) {
             let notified = self.notifier.wait();
             if !notified || now == *inputs {
@@ -56,7 +56,7 @@ impl ConfigWatcher {
         }
         // A change of one file is often followed by a change of another.
         self.notifier.settle();
-        self.attempted = Some(inputs.read_again(&*self.source.environment));
+        self.attempted = Some(self.source.inputs_now());
         // The log tells the outcome.
         let _ = self.commands.handle(AdminCommand::Reload(None));
     }

@@ -73,7 +73,9 @@ fn ready(answer: &HttpAnswer) -> Option<GatewayHealth> {
     let report: ReadinessReport = serde_json::from_slice(&answer.body).ok()?;
     match (answer.status, report.ready) {
         (StatusCode::OK, true) => Some(GatewayHealth::Good),
-        (StatusCode::SERVICE_UNAVAILABLE, false) => Some(GatewayHealth::NotReady(report.reasons.unwrap_or_default())),
+        (StatusCode::SERVICE_UNAVAILABLE, false) => {
+            Some(GatewayHealth::NotReady(report.reasons.unwrap_or_else(|| report.code.into_iter().collect())))
+        }
         _ => None,
     }
 }
@@ -92,6 +94,7 @@ mod tests {
             |reasons: &[&str]| Some(GatewayHealth::NotReady(reasons.iter().map(|&r| r.to_owned()).collect()));
         let reasons = answer(503, "{\"ready\":false,\"reasons\":[\"draining\",\"starting\"]}\n");
         assert_eq!(ready(&reasons), not_ready(&["draining", "starting"]));
+        assert_eq!(ready(&answer(503, "{\"ready\":false,\"code\":\"draining\"}\n")), not_ready(&["draining"]));
         assert_eq!(ready(&answer(503, "{\"ready\":false}\n")), not_ready(&[]));
         assert_eq!(ready(&answer(200, "{\"ready\":true,\"reasons\":[]}\n")), Some(GatewayHealth::Good));
     }

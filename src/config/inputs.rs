@@ -1,10 +1,8 @@
 //! [`ConfigInputs`]: the files and folders that a configuration was read from, with a digest of each, so that a change is
 //! noticed.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -43,6 +41,13 @@ impl ConfigInputs {
         self.found.keys().chain(self.watched.keys())
     }
 
+    /// Whether the file or folder at `path` was read, and can be read again.
+    pub(super) fn contain(&self, path: &str) -> bool {
+        let is_folder = |found: &InputDigest| matches!(found, InputDigest::Content(_));
+        self.found.contains_key(&InputPath::File(path.to_owned()))
+            || self.found.get(&InputPath::Folder(path.to_owned())).is_some_and(is_folder)
+    }
+
     /// Reads the same paths again.
     pub fn read_again(&self, environment: &dyn Environment) -> ConfigInputs {
         let again = |inputs: &BTreeMap<InputPath, InputDigest>| {
@@ -53,6 +58,21 @@ impl ConfigInputs {
             inputs.keys().map(|path| (path.clone(), digest(path))).collect()
         };
         ConfigInputs { found: again(&self.found), watched: again(&self.watched) }
+    }
+
+    /// The configuration read `path`, which has this content.
+    pub(super) fn add(&mut self, path: &str, content: &io::Result<Vec<u8>>) {
+        self.found.insert(InputPath::File(path.to_owned()), InputDigest::content(content));
+    }
+
+    /// The same for a file that is watched on its own.
+    pub(super) fn add_watched(&mut self, path: &str, content: &io::Result<Vec<u8>>) {
+        self.watched.insert(InputPath::File(path.to_owned()), InputDigest::content(content));
+    }
+
+    /// The configuration read the folder at `path`, which has these names in it.
+    pub(super) fn add_folder(&mut self, path: &str, names: &io::Result<Vec<String>>) {
+        self.found.insert(InputPath::Folder(path.to_owned()), InputDigest::names(names));
     }
 
     /// The inputs of a configuration that is served: without the files that are watched on their own.
@@ -88,73 +108,6 @@ fn sha256(content: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, content).as_ref());
     hash
-}
-
-/// An environment that passes every question to another one, and records what it read.
-pub(super) struct RecordingEnvironment<'a> {
-    environment: &'a dyn Environment,
-    reading: RefCell<ConfigInputs>,
-}
-
-impl<'a> RecordingEnvironment<'a> {
-    pub fn new(environment: &'a dyn Environment) -> Self {
-        RecordingEnvironment { environment, reading: RefCell::default() }
-    }
-
-    pub fn finish(self) -> ConfigInputs {
-        self.reading.into_inner()
-    }
-
-    /// Whether a second reading gives the same: a pipe, which has no mode, is empty the second time.
-    fn lasts(&self, path: &str, content: &io::Result<Vec<u8>>) -> bool {
-        content.is_err() || self.environment.mode(path).is_some()
-    }
-}
-
-impl Environment for RecordingEnvironment<'_> {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.environment.variable(name)
-    }
-
-    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        let content = self.environment.read(path);
-        if self.lasts(path, &content) {
-            let mut reading = self.reading.borrow_mut();
-            reading.found.insert(InputPath::File(path.to_owned()), InputDigest::content(&content));
-        }
-        content
-    }
-
-    fn read_watched(&self, path: &str) -> io::Result<Vec<u8>> {
-        let content = self.environment.read_watched(path);
-        if self.lasts(path, &content) {
-            let mut reading = self.reading.borrow_mut();
-            reading.watched.insert(InputPath::File(path.to_owned()), InputDigest::content(&content));
-        }
-        content
-    }
-
-    fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
-        let names = self.environment.list_dir(path);
-        self.reading.borrow_mut().found.insert(InputPath::Folder(path.to_owned()), InputDigest::names(&names));
-        names
-    }
-
-    fn mode(&self, path: &str) -> Option<u32> {
-        self.environment.mode(path)
-    }
-
-    fn knows_user(&self, name: &str) -> bool {
-        self.environment.knows_user(name)
-    }
-
-    fn knows_group(&self, name: &str) -> bool {
-        self.environment.knows_group(name)
-    }
-
-    fn now(&self) -> SystemTime {
-        self.environment.now()
-    }
 }
 
 #[cfg(test)]

@@ -56,8 +56,14 @@ pub fn load(path: &str, environment: &dyn Environment) -> Result<Document, Vec<D
     let mut whole: Option<ParsedFile> = None;
     let mut diagnostics = Vec::new();
     let mut broken = false;
-    for file in files(path, environment)? {
-        let content = environment.read(&file).map_err(|error| vec![unreadable(&file, &error)])?;
+    let files = files(path, environment)?;
+    if !files.iter().any(|file| file == path) {
+        diagnostics.extend(writable(path, environment));
+    }
+    for file in files {
+        let content = if file == path { environment.read_at_start(path) } else { environment.read(&file) };
+        let content = content.map_err(|error| vec![unreadable(&file, &error)])?;
+        diagnostics.extend(writable(&file, environment));
         let (part, found) = file::parse(&file, &content);
         diagnostics.extend(found);
         match (part, &mut whole) {
@@ -179,6 +185,19 @@ fn document(
         Some(decode::Decoded { config, places, lacking }) => Ok(Document { config, places, diagnostics, lacking }),
         None => Err(diagnostics),
     }
+}
+
+/// Warns of a file or folder of the configuration that everyone can write to.
+fn writable(path: &str, environment: &dyn Environment) -> Option<Diagnostic> {
+    let mode = environment.mode(path).filter(|mode| mode & 0o002 != 0)?;
+    Some(Diagnostic {
+        code: "file_writable",
+        severity: Severity::Warning,
+        place: Place { file: path.into(), line: 0, column: 0 },
+        path: String::new(),
+        message: format!("every user of this machine can change the configuration (mode {mode:03o})"),
+        help: Some(format!("`chmod o-w {path}`")),
+    })
 }
 
 fn unreadable(file: &str, error: &io::Error) -> Diagnostic {

@@ -7,6 +7,7 @@ pub mod access;
 pub mod address;
 pub mod bounds;
 pub mod dns;
+pub mod key_file;
 pub mod limit;
 pub mod listener;
 pub mod matching;

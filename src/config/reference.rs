@@ -119,8 +119,8 @@ mod tests {
             "- **`bounds.token`** (size; default `16KiB`; `1B` to `1MiB`; counted for each request; metric label `token`)",
             "- **`upstreams.NAME.timeouts.connect`** (duration; default `2s`)",
             "- **`routes[].match.host`** (text, or a list of them;",
-            "- **`listeners[].tls.certificates[].key`** (text; required)",
-            "- **`admin.token`** (a secret: `{env: NAME}` or `{file: PATH}`; optional; at least `16 characters`)",
+            "- **`listeners[].tls.certificates[].key`** (path of a PEM file, or `{credential: NAME}`; required)",
+            "- **`admin.token`** (a secret: `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`; optional; at least `16 characters`)",
         ] {
             assert!(page.contains(field), "no {field}");
         }

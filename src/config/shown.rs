@@ -7,6 +7,8 @@ const MAX_NAME: usize = 64;
 const MAX_PATH: usize = 4096;
 /// Longest part of a path to a secret that is shown.
 const MAX_SEGMENT: usize = 48;
+/// How the names of files with keys end.
+const KEY_ENDINGS: [&str; 10] = ["crt", "json", "jwk", "jwks", "key", "pem", "pub", "secret", "yaml", "yml"];
 
 /// The variable `name`, if it is written as variables are: upper-case letters and `_`, and digits only behind a `_` somewhere.
 pub fn variable(name: &str) -> Option<&str> {
@@ -21,6 +23,16 @@ pub fn secret_file(file: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@');
     let segments = |file: &str| file.split('/').all(|part| part.len() <= MAX_SEGMENT && part.bytes().all(plain));
     (begun && segments(file) && file.len() <= MAX_PATH).then_some(file)
+}
+
+/// The `file` of a key, if it is written as [`secret_file`] says, or ends as the names of such files do. A key that is text, such as base64,
+/// does neither.
+pub fn key_file(file: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@');
+    let segments = || file.split('/').all(|part| part.len() <= MAX_SEGMENT && part.bytes().all(plain));
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending);
+    let named = ending.is_some_and(|ending| KEY_ENDINGS.contains(&ending));
+    secret_file(file).or_else(|| (named && segments() && file.len() <= MAX_PATH).then_some(file))
 }
 
 /// The `file`, unless it is the content of a file: PEM or JSON.
@@ -46,6 +58,12 @@ mod tests {
         }
         for secret in ["hunter2", "c2VjcmV0/c2VjcmV0", "/c2VjcmV0+x=", &format!("/{}", "a".repeat(49)), "/a b"] {
             assert_eq!(secret_file(secret), None, "{secret}");
+        }
+        for path in ["conf/tls/edge.key", "jwks.json", "/etc/portcullis/edge", "../keys.yaml"] {
+            assert_eq!(key_file(path), Some(path));
+        }
+        for secret in ["hunter2", "c2VjcmV0/c2VjcmV0", "eyJhbGciOi.eyJzdWIi.c2ln", "a b.key", "-----BEGIN\n.pem"] {
+            assert_eq!(key_file(secret), None, "{secret}");
         }
         for path in ["conf/tls/edge.key", "a b", "C=DE"] {
             assert_eq!(file(path), Some(path));

@@ -54,5 +54,9 @@ pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
 pub const LOG_QUEUE: usize = 8192;
 /// Largest file that a configuration may name (a key set, a certificate, an error page, a list of addresses).
 pub const NAMED_FILE_BYTES: u64 = 16 << 20;
+/// For the file system to answer what it is asked about such a file. A disk under load takes a second or two.
+pub const NAMED_FILE_TIME: Duration = Duration::from_secs(3);
+/// For the writer of a pipe that the configuration is read from at the start.
+pub const PIPE_TIME: Duration = Duration::from_secs(30);
 pub const ADMIN_CONNECTIONS: usize = 100;
 pub const ADMIN_TIME: Duration = Duration::from_secs(10);

@@ -23,7 +23,11 @@
 //! * `process.user`: root only until ports are bound and keys are read. Every thread changes to that user before the first
 //!   byte of a client is read ([`privileges`](crate::privileges)). Log files are opened after that, so that root creates no
 //!   file in a folder that another user can write to.
-//! * `check` and the start warn of a key or a file of secrets that others can read.
+//! * `check` and the start warn of a key or a file of secrets that others can read, and of every file that everyone can write.
+//! * A file that root alone reads works for reloads too: what a reload can't read is told at the start, and what was read of it
+//!   stays in use until it changes (`src/config/held.rs`).
+//! * Whatever stands at the path of a file, asking for it ends soon and holds up nothing ([`files`](crate::files)): what is no
+//!   regular file is refused before it is opened, a mount that hangs is an error after a few seconds, and no lock is held meanwhile.
 //! * No core file is written, and no debugger of the gateway's own user can attach, unless `process.core_dumps` says so.
 //! * A panic ends only its request: a 500 with the declared headers, one log line, one count, its slots released, its connection
 //!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic outside of a request ends one connection or one stream.
@@ -42,21 +46,27 @@
 //!   reports the peer ([`runtime_folder`](crate::runtime_folder)). The same applies to a process that takes over the listening
 //!   sockets; a new process that fails has no effect ([`handover`](crate::handover)).
 //! * Secrets have a type that neither prints nor serialises, is not copied, and is overwritten when it is dropped
-//!   ([`secret`](crate::secret)). A mistake in a field that holds one is told by its kind, never by its value. Query parameters
+//!   ([`secret`](crate::secret)). A mistake in a field that holds one is told by its kind, never by its value, in every
+//!   output; who asks `/readyz` without a token is told a code alone. What libraries quote of requests at `debug` and `trace` is
+//!   masked ([`telemetry::program_log`](crate::telemetry::program_log)). Query parameters
 //!   that carry credentials are redacted in logs ([`telemetry::access_log`](crate::telemetry::access_log)). A client can't forge a log
 //!   line or write a very long one.
 //! * Sockets are bound and certificates loaded before anything starts: a process that can't serve exits at once with the
 //!   reason ([`proxy::server::listener::bind`](crate::proxy::server::listener::bind)).
 //! * `addresses` of a listener refuse peers before TLS; those of a route are checked before every other access rule
 //!   ([`decision::access::address`](crate::decision::access::address)). A list file that becomes invalid or unreadable changes
-//!   nothing, and is reported.
+//!   nothing, and is reported; one that hangs delays no other
+//!   (`src/proxy/upkeep/file_looks.rs`).
 //! * The process ends by a drain ([`proxy::drain`](crate::proxy::drain)): a restart fails no request, however often it is
 //!   forced, and a client can delay the end by `process.drain` at most.
 //! * The parsers of clients' bytes and of the configuration are fuzzed (`tests/fuzz/README.md`).
 //!
 //! # Left to the operator
 //!
-//! * `process.user`, and the permissions of the files: only that user may read keys, API keys and the configuration.
+//! * `process.user`, and the permissions of the files: only that user may read keys, API keys and the configuration. A key that root
+//!   alone may read stays as it was at the start; for one that is renewed, there are two ways: let the group of `process.user` read it
+//!   (`chgrp portcullis KEY && chmod 640 KEY`), or let systemd pass it (`LoadCredential=`, `{credential: NAME}`) and restart or
+//!   upgrade for a new one.
 //! * `process.drain_notice`, as long as the load balancer in front needs to notice that `/readyz` fails; and a supervisor that
 //!   waits for the notice, `process.drain` and two seconds before it kills.
 //! * Bounds of the machine: memory, descriptors, a restart by the supervisor.
@@ -106,6 +116,22 @@
 //! * `src/decision/access/address/set.rs::a_set_holds_exactly_what_a_scan_finds` (for random ranges)
 //! * `tests/it/config.rs::a_secret_is_never_printed`
 //! * `tests/it/config/secrets.rs::a_secret_in_the_wrong_form_is_never_printed`
+//! * `tests/it/config/secrets.rs::a_secret_that_is_no_yaml_is_never_printed`
+//! * `tests/it/config/leaks.rs::secrets_in_use_and_credentials_of_clients_are_in_no_output`
+//! * `tests/it/config/leaks.rs::a_secret_that_does_not_do_is_not_repeated_wherever_it_is_kept`
+//! * `tests/it/config/leaks.rs::what_a_key_file_holds_instead_of_a_key_is_not_repeated`
+//! * `tests/it/config/leaks.rs::a_stranger_is_told_whether_it_is_ready_and_a_code`
+//! * `src/telemetry/program_log/mask.rs::any_value_of_a_header_map_is_masked` (for random values)
+//! * `tests/it/files.rs::a_pipe_in_the_place_of_any_file_is_an_error_at_once`
+//! * `tests/it/files.rs::a_file_that_hangs_is_an_error_soon_and_the_others_of_its_mount_are_not_waited_for`
+//! * `tests/it/files.rs::a_reload_that_meets_a_file_that_hangs_holds_up_nobody`
+//! * `tests/it/files.rs::a_configuration_is_read_from_a_pipe_at_the_start_and_not_again`
+//! * `tests/it/files.rs::check_tells_of_every_file_that_everyone_can_write`
+//! * `tests/it/files/watched.rs::a_list_that_hangs_is_told_and_delays_no_other`
+//! * `tests/it/files/watched.rs::a_file_of_endpoints_that_hangs_is_told_and_delays_no_other`
+//! * `tests/it/files/rights.rs::a_reload_keeps_the_key_that_root_alone_reads_until_it_changes`
+//! * `tests/it/files/rights.rs::a_configuration_that_no_reload_can_read_is_told_at_the_start`
+//! * `tests/it/files/rights.rs::every_secret_may_be_a_credential_of_the_service_manager`
 //! * `tests/it/config/secrets.rs::a_running_gateway_never_prints_a_secret_of_a_file_that_it_refuses`
 //! * `tests/it/access.rs::no_credential_is_ever_printed`
 //! * `tests/it/access_log.rs::nobody_can_write_a_line_of_their_own`

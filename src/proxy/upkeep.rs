@@ -2,6 +2,7 @@
 //! threads that serve.
 
 pub mod discovery;
+mod file_looks;
 pub mod health;
 pub mod lists;
 pub mod watchdog;

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use crate::decision::access::address::list::{self, Mistakes};
 use crate::decision::access::address::{AddressSet, List, ListId, Lists};
 use crate::decision::defaults::NAMED_FILE_BYTES;
-use crate::state::file_watch::{FileWatch, read_bounded};
+use crate::files;
+use crate::state::file_watch::FileWatch;
 
 /// Every list file in force, by its name.
 #[derive(Debug, Default)]
@@ -111,15 +112,15 @@ impl AddressList {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Reads the file if it has changed and is no longer being written. Blocks on the file system; to be called about every
-    /// second. `None` if there is nothing to log.
+    /// Reads the file if it has changed and is no longer being written. Blocks on the file system, for a while at most; to be
+    /// called about every second. `None` if there is nothing to log.
     pub fn refresh(&self) -> Option<AddressListChange> {
-        let mut watched = self.watched.lock();
-        let found = match watched.watch.poll(&self.file) {
-            Ok(false) => return None,
-            Ok(true) => read(&self.file),
+        let found = match files::stamp(&self.file) {
+            Ok(seen) if !self.watched.lock().watch.poll(seen) => return None,
+            Ok(_) => read(&self.file),
             Err(error) => Err(AddressListError::Unreadable(error.to_string())),
         };
+        let mut watched = self.watched.lock();
         match found {
             Ok(set) => {
                 let recovered = watched.error.take().is_some();
@@ -158,7 +159,7 @@ impl Lists for [Arc<AddressList>] {
 
 fn read(file: &str) -> Result<AddressSet, AddressListError> {
     let content =
-        read_bounded(file, NAMED_FILE_BYTES).map_err(|error| AddressListError::Unreadable(error.to_string()))?;
+        files::read(file, NAMED_FILE_BYTES).map_err(|error| AddressListError::Unreadable(error.to_string()))?;
     match list::parse(&content) {
         Ok(parsed) => Ok(parsed.set),
         Err(Mistakes { told, untold }) => Err(AddressListError::Wrong {

@@ -24,9 +24,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::snapshot::{Dns, EndpointConfig, Upstream};
+use crate::decision::defaults::NAMED_FILE_BYTES;
+use crate::files;
 pub use answer::LookupOutcome;
 use dns::{AddressAnswer, DnsFailure, SrvAnswer};
 pub use endpoint_file::EndpointFileChange;
+use endpoint_file::EndpointFileError;
 use lookup::CachedLookup;
 pub use status::SourceStatus;
 use table::DiscoveryTable;
@@ -163,31 +166,32 @@ impl Discovery {
         outcome
     }
 
-    /// Reads the files that have changed and are no longer being written. Blocks on the file system; to be called about every
-    /// second. `parse` returns the endpoints of a file's content, or all of its errors.
-    pub fn poll_files(
-        &self,
-        parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
-    ) -> Vec<(Arc<str>, EndpointFileChange)> {
-        let watches: Vec<_> =
-            self.table.lock().files.iter().map(|(file, list)| (file.clone(), list.watch.clone())).collect();
-        let mut changes = Vec::new();
-        for (file, watch) in watches {
-            let Some(found) = endpoint_file::poll(&file, &mut watch.lock(), &parse) else { continue };
-            // A reload may have removed the file since.
-            if let Some(list) = self.table.lock().files.get_mut(&file)
-                && let Some(change) = list.found(found)
-            {
-                changes.push((file, change));
-                self.publish();
-            }
-        }
-        changes
+    /// Every file that is watched.
+    pub fn files(&self) -> Vec<Arc<str>> {
+        self.table.lock().files.keys().cloned().collect()
     }
 
-    /// Whether any file is watched.
-    pub fn has_files(&self) -> bool {
-        !self.table.lock().files.is_empty()
+    /// Reads `file` if it has changed and is no longer being written. Blocks on the file system, for a while at most; to be
+    /// called about every second. `parse` returns the endpoints of a file's content, or all of its errors. Returns what is to be
+    /// logged.
+    pub fn poll_file(
+        &self,
+        file: &str,
+        parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
+    ) -> Option<EndpointFileChange> {
+        let content = match files::stamp(file) {
+            // A reload may have removed the file since.
+            Ok(seen) if !self.table.lock().files.get_mut(file)?.watch.poll(seen) => return None,
+            Ok(_) => files::read(file, NAMED_FILE_BYTES),
+            Err(error) => Err(error),
+        };
+        let found = match content {
+            Ok(content) => parse(file, &content).map_err(EndpointFileError::Wrong),
+            Err(error) => Err(EndpointFileError::Unreadable(format!("cannot be read: {error}"))),
+        };
+        let change = self.table.lock().files.get_mut(file)?.found(found)?;
+        self.publish();
+        Some(change)
     }
 
     /// Whether every question that `upstreams` need was answered, successfully or not.

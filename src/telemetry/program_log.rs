@@ -4,6 +4,7 @@
 //! Once the gateway serves, lines go through a bounded queue to a thread of their own: standard error may be a pipe whose reader
 //! stands still, and no request may wait for it.
 
+mod mask;
 mod queue;
 
 use std::any::Any;
@@ -139,9 +140,19 @@ fn line(now: SystemTime, record: &Record<'_>) -> String {
         Level::Trace => "TRACE",
     };
     let mut line = format!("{} {level} {}: ", time.as_str(), record.target());
-    push_message(&mut line, &record.args().to_string());
+    let message = record.args().to_string();
+    push_message(&mut line, &if quotes(record) { mask::quoted_values(&message) } else { message.into() });
     line
 }
+
+/// Whether a message may quote a request or a response as it is: those of libraries, and all that is for debugging.
+fn quotes(record: &Record<'_>) -> bool {
+    let is_own = record.target() == OWN || record.target().starts_with(concat!(env!("CARGO_PKG_NAME"), "::"));
+    !is_own || record.level() > Level::Info
+}
+
+/// The target of the gateway's own messages, and how theirs begin.
+const OWN: &str = env!("CARGO_PKG_NAME");
 
 /// Escapes control characters, because a message may quote a client: it must not forge a line or control a terminal.
 fn push_message(line: &mut String, message: &str) {

@@ -48,6 +48,7 @@ const LAYERS: &[Layer] = &[
             "config",
             "decision",
             "diagnostics",
+            "files",
             "handover",
             "privileges",
             "proxy",
@@ -92,7 +93,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "state",
-        may_use: &["config::snapshot", "decision", "secret"],
+        may_use: &["config::snapshot", "decision", "files", "secret"],
         why: "state outlives configurations and reads only compiled ones",
     },
     Layer {
@@ -110,7 +111,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "config",
-        may_use: &["decision", "diagnostics", "secret"],
+        may_use: &["decision", "diagnostics", "files", "secret"],
         why: "a configuration compiles without a gateway around it",
     },
     Layer {
@@ -119,7 +120,12 @@ const LAYERS: &[Layer] = &[
         why: "decisions are pure functions over values",
     },
     Layer { name: "diagnostics", may_use: &[], why: "everything speaks it, so it knows nothing" },
-    Layer { name: "faults", may_use: &[], why: "a fault is asked for by a header, and by nothing else" },
+    Layer { name: "faults", may_use: &[], why: "a fault is asked for by a header or a file, and by nothing else" },
+    Layer {
+        name: "files",
+        may_use: &["decision::defaults", "faults"],
+        why: "what a path leads to is asked of the system, whoever names it",
+    },
     Layer { name: "secret", may_use: &[], why: "everything holds it, so it knows nothing" },
     Layer { name: "manual", may_use: &[], why: "it is words about the others, and uses none of them" },
 ];

@@ -1,6 +1,7 @@
 //! The configuration file: variables, folders, secrets.
 
 mod language;
+mod leaks;
 mod secrets;
 
 use std::fs;

@@ -25,6 +25,7 @@ mod discovery;
 mod drain;
 mod error;
 mod fault;
+mod files;
 mod forwarded;
 mod framing;
 mod grpc;

@@ -8,11 +8,15 @@ use http::HeaderName;
 use crate::config::doc_path::DocPath;
 use crate::config::environment::Environment;
 use crate::config::load::SourceMap;
+use crate::config::raw::key_file::KeyFile;
 use crate::config::raw::shape::SecretSource;
 use crate::config::shown;
 use crate::decision::request::fields::{FieldName, FieldNames};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 use crate::secret::Secret;
+
+/// The variable by which systemd says where the credentials of a service are (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Collects diagnostics and gives access to the world.
 pub struct CompileContext<'a> {
@@ -125,16 +129,29 @@ impl<'a> CompileContext<'a> {
         self.environment.knows_group(name)
     }
 
-    /// The content of a file that the configuration names, or a diagnostic at `path`.
+    /// The content of a file that the configuration names, or a diagnostic at `path`. That everyone can write to it is a warning.
     pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         let content = self.environment.read(file);
-        self.readable(path, shown::file(file), content)
+        let content = self.readable(path, shown::file(file), content)?;
+        self.check_writable(path, file, "file_writable", "");
+        Some(content)
     }
 
     /// Like [`CompileContext::read_file`] for a file whose changes take effect by themselves, see [`Environment::read_watched`].
     pub fn read_watched_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         let content = self.environment.read_watched(file);
-        self.readable(path, shown::file(file), content)
+        let content = self.readable(path, shown::file(file), content)?;
+        self.check_writable(path, file, "file_writable", ", and what it says takes effect at once");
+        Some(content)
+    }
+
+    /// Like [`CompileContext::read_file`] for what decides who comes in, such as hashes of keys or an issuer's public key: it may be
+    /// read, but if everyone can write to it, everyone can let themselves in.
+    pub fn read_trusted_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
+        let content = self.environment.read(file);
+        let content = self.readable(path, shown::key_file(file), content)?;
+        self.check_writable(path, file, "key_writable", ", and so let themselves in");
+        Some(content)
     }
 
     /// The content, or a diagnostic; without the file's name, where what is written in its place may be a secret.
@@ -151,10 +168,21 @@ impl<'a> CompileContext<'a> {
         content.map_err(report).ok()
     }
 
-    /// Like [`CompileContext::read_file`] for what must stay secret: others who can read it, or put their own in its place, are a
-    /// warning. A group that may read is a common way to share a key with a service, and is not.
-    pub fn read_secret_file(&mut self, path: &DocPath, file: &str) -> Option<Secret<Vec<u8>>> {
-        self.read_private_file(path, file, shown::file(file))
+    /// Warns of `file` if everyone can write to it, which has these `consequences`.
+    fn check_writable(&mut self, path: &DocPath, file: &str, code: &'static str, consequences: &str) {
+        if let Some(mode) = self.environment.mode(file).filter(|mode| mode & 0o002 != 0) {
+            let message = format!("every user of this machine can change `{file}` (mode {mode:03o}){consequences}");
+            self.warning(path, code, message, format!("`chmod o-w {file}`"));
+        }
+    }
+
+    /// Like [`CompileContext::read_file`] for a private key: others who can read it, or put their own in its place, are a warning. A
+    /// group that may read is a common way to share a key with a service, and is not.
+    pub fn read_key_file(&mut self, path: &DocPath, file: &KeyFile) -> Option<Secret<Vec<u8>>> {
+        match file {
+            KeyFile::Path(file) => self.read_private_file(path, file, shown::key_file(file)),
+            KeyFile::Credential(name) => self.read_credential(&path.key("credential"), name),
+        }
     }
 
     fn read_private_file(&mut self, path: &DocPath, file: &str, shown: Option<&str>) -> Option<Secret<Vec<u8>>> {
@@ -170,16 +198,30 @@ impl<'a> CompileContext<'a> {
         Some(content)
     }
 
-    /// Like [`CompileContext::read_file`] for what decides who comes in, such as hashes of keys or an issuer's public key: it may be
-    /// read, but if everyone can write to it, everyone can let themselves in, which is a warning.
-    pub fn read_trusted_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
-        let content = self.read_file(path, file)?;
-        if let Some(mode) = self.environment.mode(file).filter(|mode| mode & 0o002 != 0) {
-            let message =
-                format!("every user of this machine can change `{file}` (mode {mode:03o}), and so let themselves in");
-            self.warning(path, "key_writable", message, format!("`chmod o-w {file}`"));
+    /// The credential `name` of the service manager (systemd.exec(5), `LoadCredential=`), or a diagnostic at `path`. Its name is not
+    /// shown: it may be the secret itself, written in the wrong field.
+    fn read_credential(&mut self, path: &DocPath, name: &str) -> Option<Secret<Vec<u8>>> {
+        let help = "write the name that `LoadCredential=` or `SetCredential=` gives it in the unit of the service";
+        // As systemd's own check of the name (credential_name_valid).
+        let is_name = !name.is_empty() && name.len() <= 255 && !matches!(name, "." | "..");
+        if !is_name || name.contains(|letter: char| letter == '/' || letter.is_control()) {
+            self.error_with_help(path, "invalid_credential", "this can't be the name of a credential", help);
+            return None;
         }
-        Some(content)
+        let Some(folder) = self.environment.variable(CREDENTIALS).filter(|folder| !folder.is_empty()) else {
+            let message = format!("no credentials were passed to this process: `{CREDENTIALS}` is not set");
+            self.error_with_help(path, "credential_unreadable", message, help);
+            return None;
+        };
+        let file = format!("{}/{name}", folder.trim_end_matches('/'));
+        match self.environment.read(&file) {
+            Ok(content) => Some(Secret::new(content)),
+            Err(error) => {
+                let message = format!("cannot read the credential in `{folder}`: {error}");
+                self.error_with_help(path, "credential_unreadable", message, help);
+                None
+            }
+        }
     }
 
     /// The secret that `source` points to, without a trailing line feed, or a diagnostic at `path`.
@@ -207,6 +249,10 @@ impl<'a> CompileContext<'a> {
             SecretSource::File(file) => {
                 let path = path.key("file");
                 let content = self.read_private_file(&path, file, shown::secret_file(file))?;
+                Some(content.without_line_feeds())
+            }
+            SecretSource::Credential(name) => {
+                let content = self.read_credential(&path.key("credential"), name)?;
                 Some(content.without_line_feeds())
             }
         }

@@ -5,6 +5,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::CompileContext;
 use crate::config::doc_path::DocPath;
+use crate::config::raw::key_file::KeyFile;
 
 /// The certificates in `file`, at least one, or a diagnostic at `path`.
 pub(super) fn certificates(
@@ -24,8 +25,8 @@ pub(super) fn certificates(
 }
 
 /// The first private key in `file`, as PKCS#8, PKCS#1 or SEC1, or a diagnostic at `path`.
-pub(super) fn private_key(ctx: &mut CompileContext, path: &DocPath, file: &str) -> Option<PrivateKeyDer<'static>> {
-    let pem = ctx.read_secret_file(path, file)?;
+pub(super) fn private_key(ctx: &mut CompileContext, path: &DocPath, file: &KeyFile) -> Option<PrivateKeyDer<'static>> {
+    let pem = ctx.read_key_file(path, file)?;
     let message = match PrivateKeyDer::from_pem_slice(pem.expose()) {
         Ok(key) => return Some(key),
         Err(_) if is_encrypted(pem.expose()) => {

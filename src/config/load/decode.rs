@@ -17,7 +17,7 @@ use serde_path_to_error::Segment;
 
 use super::merge::{LISTS, NAMED};
 use super::report::MAX_MISTAKES;
-use super::secret_fields::{Secrecy, SecretField, secrecy};
+use super::secret_fields::{Secrecy, SecretField, SecretForm, secrecy};
 use super::serde_message::{self, Found, ShapeError};
 use super::source_map::SourceMap;
 use super::vocabulary;
@@ -230,6 +230,10 @@ impl<'a> Decoder<'a> {
         }
         let nearest = nearest(&field, expected.iter().map(String::as_str));
         let meant = vocabulary::meant(&field, expected).or(nearest);
+        if self.concealed && meant.is_none() {
+            self.report(place, parent.0, "unknown_field", concealed_name(expected), None);
+            return self.remove(&steps);
+        }
         if let Some(meant) = meant {
             // The field that was meant is not reported as missing as well.
             self.lacking.insert(parent.key(meant).0);
@@ -274,16 +278,22 @@ impl<'a> Decoder<'a> {
         let steps = &steps[..depth.unwrap_or(steps.len())];
         let found = find(&mut self.document, steps).map_or("nothing", |value| kind(value));
         let path = DocPath(field.path.to_owned());
-        let (message, help) = match field.is_source {
-            true => (
+        let (message, help) = match field.form {
+            SecretForm::Source => (
                 format!(
-                    "a secret is kept elsewhere, and this field says where: expected a mapping with `env` or `file`, found {found}"
+                    "a secret is kept elsewhere, and this field says where: expected a mapping with `env`, `file` or `credential`, found {found}"
                 ),
-                Some("write `{env: NAME}` for an environment variable, or `{file: PATH}`".to_owned()),
+                Some(
+                    "write `{env: NAME}` for an environment variable, `{file: PATH}`, or `{credential: NAME}` under systemd",
+                ),
             ),
-            false => (format!("expected text, found {found}"), None),
+            SecretForm::KeyFile => (
+                format!("expected the path of a file with the key, found {found}"),
+                Some("write the path of a PEM file, or `{credential: NAME}` under systemd"),
+            ),
+            SecretForm::Text => (format!("expected text, found {found}"), None),
         };
-        self.invalid(steps, path, message, help);
+        self.invalid(steps, path, message, help.map(str::to_owned));
     }
 
     fn lacks_child(&self, path: &str) -> bool {

@@ -76,6 +76,10 @@ fn syntax_error(file: &Arc<str>, text: &str, error: &serde_yaml::Error) -> Diagn
             message.truncate(short.len());
         }
     }
+    // What stands under a tag such as `!!int` is quoted, and may be a secret.
+    if let Some((path, _)) = message.split_once("invalid value: ").or(message.split_once("invalid type: ")) {
+        message = format!("{path}the value is not what its tag says");
+    }
     // Like the other one, this parser counts a line behind the last.
     file_error(place.min(end_of(file, text.as_bytes())), "yaml_syntax", message)
 }

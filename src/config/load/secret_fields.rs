@@ -27,16 +27,26 @@ pub(super) enum Secrecy<'p> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SecretField<'p> {
     pub path: &'p str,
-    /// Whether it says where the secret is kept. Otherwise it is text.
-    pub is_source: bool,
+    pub form: SecretForm,
+}
+
+/// What belongs in a field that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SecretForm {
+    /// Where the secret is kept.
+    Source,
+    /// The path of a file with a private key, or where that is kept.
+    KeyFile,
+    /// Text, such as a hash.
+    Text,
 }
 
 /// What the place `path`, as written, has to do with secrets.
 pub(super) fn secrecy(path: &str) -> Secrecy<'_> {
     let patterns = &*PATTERNS;
-    let found = patterns.fields.iter().find_map(|(field, is_source)| Some((field.captures(path)?.get(1)?, *is_source)));
-    if let Some((field, is_source)) = found {
-        return Secrecy::Secret(SecretField { path: field.as_str(), is_source });
+    let found = patterns.fields.iter().find_map(|(field, form)| Some((field.captures(path)?.get(1)?, *form)));
+    if let Some((field, form)) = found {
+        return Secrecy::Secret(SecretField { path: field.as_str(), form });
     }
     if patterns.above.is_match(path) { Secrecy::Above } else { Secrecy::Open }
 }
@@ -50,21 +60,21 @@ pub(super) fn shown(path: String) -> String {
 }
 
 struct Patterns {
-    /// One for each field, and whether it says where the secret is kept. The first group is the path of the field.
-    fields: Vec<(Regex, bool)>,
+    /// One for each field, and what belongs in it. The first group is the path of the field.
+    fields: Vec<(Regex, SecretForm)>,
     /// What stands above a field, the document itself excepted.
     above: RegexSet,
 }
 
-/// The fields that the schema marks, and whether each says where the secret is kept.
-static MARKED: LazyLock<Vec<(Vec<PathPart>, bool)>> = LazyLock::new(marked);
+/// The fields that the schema marks, and what belongs in each.
+static MARKED: LazyLock<Vec<(Vec<PathPart>, SecretForm)>> = LazyLock::new(marked);
 
 /// Made when the first mistake is reported.
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let fields = &*MARKED;
-    let field = |(path, is_source): &(Vec<PathPart>, bool)| {
+    let field = |(path, form): &(Vec<PathPart>, SecretForm)| {
         let pattern = format!(r"(?s)^({})(?:[.\[].*)?$", joined(path));
-        (Regex::new(&pattern).expect("BUG: names are escaped"), *is_source)
+        (Regex::new(&pattern).expect("BUG: names are escaped"), *form)
     };
     let above =
         fields.iter().flat_map(|(path, _)| (1..path.len()).map(|end| format!("(?s)^{}$", joined(&path[..end]))));
@@ -133,17 +143,27 @@ fn joined(path: &[PathPart]) -> String {
     pattern
 }
 
-/// The paths of all fields that the schema marks, and whether each says where the secret is kept.
-fn marked() -> Vec<(Vec<PathPart>, bool)> {
+/// The paths of all fields that the schema marks, and what belongs in each.
+fn marked() -> Vec<(Vec<PathPart>, SecretForm)> {
     let schema: Value = schemars::schema_for!(Config).into();
     let mut found = Vec::new();
     collect(&schema["$defs"], &schema, &mut Vec::new(), &mut found);
     found
 }
 
-fn collect(definitions: &Value, schema: &Value, path: &mut Vec<PathPart>, found: &mut Vec<(Vec<PathPart>, bool)>) {
+fn collect(
+    definitions: &Value,
+    schema: &Value,
+    path: &mut Vec<PathPart>,
+    found: &mut Vec<(Vec<PathPart>, SecretForm)>,
+) {
     if schema["writeOnly"] == true {
-        found.push((path.clone(), schema["type"] != "string"));
+        let form = match schema["$ref"].as_str() {
+            Some(name) if name.ends_with("/KeyFile") => SecretForm::KeyFile,
+            _ if schema["type"] == "string" => SecretForm::Text,
+            _ => SecretForm::Source,
+        };
+        found.push((path.clone(), form));
         return;
     }
     if let Some(name) = schema["$ref"].as_str() {
@@ -176,19 +196,19 @@ mod tests {
 
     #[test]
     fn the_fields_are_those_of_the_schema() {
-        let shown = |(path, is_source): &(Vec<PathPart>, bool)| (joined(path).replace('\\', ""), *is_source);
-        let mut fields: Vec<(String, bool)> = marked().iter().map(shown).collect();
+        let shown = |(path, form): &(Vec<PathPart>, SecretForm)| (joined(path).replace('\\', ""), *form);
+        let mut fields: Vec<(String, SecretForm)> = marked().iter().map(shown).collect();
         fields.sort();
-        let fields: Vec<(&str, bool)> = fields.iter().map(|(path, is_source)| (path.as_str(), *is_source)).collect();
+        let fields: Vec<(&str, SecretForm)> = fields.iter().map(|(path, form)| (path.as_str(), *form)).collect();
         assert_eq!(
             fields,
             [
-                ("admin.token", true),
-                ("identities..+?.api_key.keys.list[d+].hash", false),
-                ("identities..+?.jwt.keys.secret", true),
-                ("listeners[d+].tls.certificates[d+].key", false),
-                ("upstreams..+?.sticky.key", true),
-                ("upstreams..+?.tls.client_certificate.key", false),
+                ("admin.token", SecretForm::Source),
+                ("identities..+?.api_key.keys.list[d+].hash", SecretForm::Text),
+                ("identities..+?.jwt.keys.secret", SecretForm::Source),
+                ("listeners[d+].tls.certificates[d+].key", SecretForm::KeyFile),
+                ("upstreams..+?.sticky.key", SecretForm::Source),
+                ("upstreams..+?.tls.client_certificate.key", SecretForm::KeyFile),
             ]
         );
     }
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_in_a_secret_is_secret_and_what_is_above_is_told_apart() {
-        let source = |path| Secrecy::Secret(SecretField { path, is_source: true });
+        let source = |path| Secrecy::Secret(SecretField { path, form: SecretForm::Source });
         assert_eq!(secrecy("admin.token"), source("admin.token"));
         assert_eq!(secrecy("admin.token.hunter2\n[0]"), source("admin.token"));
         assert_eq!(secrecy("identities.a.b.jwt.keys.secret.env"), source("identities.a.b.jwt.keys.secret"));

@@ -1,13 +1,12 @@
 //! The real world: variables of the process, files of the machine, the system's clock.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 
-use nix::unistd::{Group, User};
+use nix::unistd::{Group, Uid, User};
 
 use crate::config::environment::Environment;
 use crate::decision::defaults::NAMED_FILE_BYTES as MAX_BYTES;
+use crate::files::{self, FileStamp};
 
 /// The [`Environment`] of a running program.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,18 +18,23 @@ impl Environment for SystemEnvironment {
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        // One byte more than allowed tells a file that is too large from one that just fits.
-        File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MAX_BYTES} bytes")));
-        }
-        Ok(content)
+        files::read(path, MAX_BYTES)
+    }
+
+    fn read_at_start(&self, path: &str) -> io::Result<Vec<u8>> {
+        files::read_even_pipe(path, MAX_BYTES)
     }
 
     fn mode(&self, path: &str) -> Option<u32> {
-        let metadata = fs::metadata(path).ok().filter(|metadata| metadata.is_file())?;
-        Some(metadata.permissions().mode() & 0o777)
+        files::stamp(path).ok()?.permissions()
+    }
+
+    fn stamp(&self, path: &str) -> io::Result<FileStamp> {
+        files::stamp(path)
+    }
+
+    fn is_privileged(&self) -> bool {
+        Uid::effective().is_root()
     }
 
     fn knows_user(&self, name: &str) -> bool {
@@ -43,18 +47,14 @@ impl Environment for SystemEnvironment {
     }
 
     fn list_dir(&self, path: &str) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(path)? {
-            // A name that is not text can't end in `.yaml` either.
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        files::names(path)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -67,7 +67,8 @@ mod tests {
         symlink("file", &link).unwrap();
         let mode = |path: &std::path::Path| SystemEnvironment.mode(path.to_str().unwrap());
         assert_eq!((mode(&file), mode(&link)), (Some(0o640), Some(0o640)));
-        assert_eq!((mode(folder.path()), SystemEnvironment.mode("/dev/null")), (None, None));
+        assert!(mode(folder.path()).is_some());
+        assert_eq!(SystemEnvironment.mode("/dev/null"), None);
     }
 
     #[test]

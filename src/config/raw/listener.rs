@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addresses;
+use super::key_file::KeyFile;
 use super::shape::is_default;
 use super::units::{Count, Span};
 
@@ -79,7 +80,7 @@ pub struct Certificate {
     pub cert: String,
     /// The private key, as PKCS#8, PKCS#1 or SEC1.
     #[schemars(extend("writeOnly" = true))]
-    pub key: String,
+    pub key: KeyFile,
 }
 
 /// Settings of the process. A change of `threads`, `user`, `core_dumps` or `fast_lane` takes effect by `portcullis upgrade`.

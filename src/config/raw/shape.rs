@@ -179,6 +179,8 @@ pub enum SecretSource {
     Env(String),
     /// A file; one trailing line feed is not part of the secret.
     File(String),
+    /// The name of a credential that systemd passes to the service (`LoadCredential=`): a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
 }
 
 /// An ordered mapping that keeps what was written, in the order it was written.

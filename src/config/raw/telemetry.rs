@@ -183,7 +183,8 @@ pub struct Admin {
     pub address: String,
     /// The token that `/metrics` and every other path but `/livez` and `/readyz` requires as `Authorization: Bearer …`.
     /// Visible ASCII, at least 16 characters. Without it the listener has no authentication. The listener is plain
-    /// HTTP: use it in a trusted network only. `/livez` and `/readyz` need no token, but state reasons only with it.
+    /// HTTP: use it in a trusted network only. `/livez` and `/readyz` need no token; without one, `/readyz`
+    /// tells nothing but ready or not and a code.
     #[serde(default, skip_serializing_if = "is_default")]
     pub token: Option<SecretSource>,
     /// Open connections, beside 16 for `/livez`, `/readyz` and connections that have sent no request yet. Beyond, one of the

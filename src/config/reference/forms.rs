@@ -51,7 +51,7 @@ impl<'s> Schema<'s> {
     /// The mapping with fixed fields that the value at `path` is, or that its items or entries are, and the path of those.
     /// `None` for other values, for secrets, and for mappings that only give a reason.
     pub fn mapping(self, path: &str, schema: &'s Value) -> Option<(String, &'s Value)> {
-        if name(schema) == Some("Off") || self.is_secret_source(schema) {
+        if matches!(name(schema), Some("Off" | "KeyFile")) || self.is_secret_source(schema) {
             return None;
         }
         let forms = self.forms(schema);
@@ -89,7 +89,7 @@ impl<'s> Schema<'s> {
     /// What a value of `schema` is, in words.
     pub fn kind(self, schema: &'s Value) -> String {
         if self.is_secret_source(schema) {
-            return "a secret: `{env: NAME}` or `{file: PATH}`".to_owned();
+            return "a secret: `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`".to_owned();
         }
         if let Some(name) = name(schema) {
             let quantity = match name {
@@ -99,6 +99,7 @@ impl<'s> Schema<'s> {
                 "Rate" => Some("rate"),
                 "Share" => Some("share"),
                 "Count" => Some("number"),
+                "KeyFile" => Some("path of a PEM file, or `{credential: NAME}`"),
                 "Lifetime" => Some("duration or `session`"),
                 "Off" => Some("`{off: reason}`"),
                 _ => None,

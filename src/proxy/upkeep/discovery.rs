@@ -2,7 +2,7 @@
 //! the upstreams. Off the request path; what is known, and when to ask, is in [`crate::state::discovery`].
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{error, info, warn};
 use smallvec::SmallVec;
@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::file_looks::{FileLooks, LOOK};
 use crate::config::endpoints_in_file;
 use crate::config::snapshot::{Dns, EndpointConfig};
 use crate::proxy::runtime::Runtime;
@@ -19,8 +20,6 @@ use crate::state::discovery::{Discovery, DnsQuestion, EndpointFileChange, Lookup
 use crate::state::upstreams::UpstreamState;
 use crate::telemetry::metrics::Bound;
 
-/// Between two looks at files.
-const LOOK: Duration = Duration::from_secs(1);
 /// Questions at a time. Each is a few packets to the name servers, and two sockets.
 const QUESTIONS: usize = 32;
 /// Targets of one SRV name that are looked up at a time.
@@ -31,10 +30,11 @@ const NAMED: usize = 20;
 /// What discovery has under way.
 pub struct DiscoveryUpkeep {
     resolving: Arc<ReloadingResolver>,
-    /// The settings that the last look was for.
+    /// The settings that the resolver was last made for.
     settings: Option<Dns>,
-    next_look: Option<Instant>,
-    looking: Option<JoinHandle<()>>,
+    next_renewal: Option<Instant>,
+    renewing: Option<JoinHandle<()>>,
+    looks: FileLooks,
     room: Arc<Semaphore>,
     /// The generations of the configurations and the version of what is known that the upstreams were told last.
     told: Option<(Generations, u64)>,
@@ -45,8 +45,9 @@ impl Default for DiscoveryUpkeep {
         DiscoveryUpkeep {
             resolving: Arc::default(),
             settings: None,
-            next_look: None,
-            looking: None,
+            next_renewal: None,
+            renewing: None,
+            looks: FileLooks::default(),
             room: Arc::new(Semaphore::new(QUESTIONS)),
             told: None,
         }
@@ -89,28 +90,25 @@ impl DiscoveryUpkeep {
         self.told = Some(seen);
     }
 
+    /// Looks at the files that list endpoints, and at those of the resolver, as far as they are due.
     fn look(&mut self, runtime: &Arc<Runtime>, serving: &ActiveConfig, now: Instant) {
         let discovery = &runtime.state.discovery;
-        let (asks, has_files) = (discovery.tracks_names(), discovery.has_files());
-        // A file system that hangs costs one thread, not one more every second.
-        let busy = self.looking.as_ref().is_some_and(|looking| !looking.is_finished());
+        let reader = runtime.clone();
+        self.looks.run(discovery.files(), move |file| {
+            if let Some(change) = reader.state.discovery.poll_file(file, parse) {
+                report(&reader, file, &change);
+            }
+        });
+        let busy = self.renewing.as_ref().is_some_and(|renewing| !renewing.is_finished());
         let dns = &serving.snapshot.dns;
-        let waits = self.next_look.is_some_and(|next| now < next) && (!asks || self.settings.as_ref() == Some(dns));
-        if busy || waits || !(asks || has_files) {
+        let waits = self.next_renewal.is_some_and(|next| now < next) && self.settings.as_ref() == Some(dns);
+        if busy || waits || !discovery.tracks_names() {
             return;
         }
-        self.next_look = Some(now + LOOK);
-        let dns = asks.then(|| dns.clone());
-        self.settings.clone_from(&dns);
-        let (runtime, resolving) = (runtime.clone(), self.resolving.clone());
-        self.looking = Some(tokio::task::spawn_blocking(move || {
-            if let Some(dns) = dns {
-                renew(&resolving, &dns, &runtime.state.discovery);
-            }
-            for (file, change) in runtime.state.discovery.poll_files(parse) {
-                report(&runtime, &file, &change);
-            }
-        }));
+        self.next_renewal = Some(now + LOOK);
+        self.settings = Some(dns.clone());
+        let (runtime, resolving, dns) = (runtime.clone(), self.resolving.clone(), dns.clone());
+        self.renewing = Some(tokio::task::spawn_blocking(move || renew(&resolving, &dns, &runtime.state.discovery)));
     }
 
     fn ask(&self, runtime: &Arc<Runtime>, serving: &ActiveConfig, now: Instant) {

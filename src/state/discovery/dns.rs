@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use self::search_list::SearchList;
 use super::srv::SrvRecord;
 use crate::config::snapshot::{Dns, Family};
+use crate::files;
 use crate::state::file_watch::FileWatch;
 
 const HOSTS: &str = "/etc/hosts";
@@ -101,12 +102,14 @@ impl ReloadingResolver {
         let inputs = &mut *inputs;
         let others = inputs.settings.as_ref() != Some(settings);
         // A missing file is no change: it never existed, or its last content is the best there is.
-        let changed = inputs.hosts.poll(HOSTS).unwrap_or(false) | inputs.resolv_conf.poll(RESOLV_CONF).unwrap_or(false);
+        let [hosts, resolv_conf] = [HOSTS, RESOLV_CONF].map(|file| files::stamp(file).ok());
+        let changed = hosts.is_some_and(|seen| inputs.hosts.poll(seen))
+            | resolv_conf.is_some_and(|seen| inputs.resolv_conf.poll(seen));
         if !others && !changed {
             return Ok(false);
         }
-        inputs.hosts.accept(HOSTS);
-        inputs.resolv_conf.accept(RESOLV_CONF);
+        inputs.hosts.accept(hosts);
+        inputs.resolv_conf.accept(resolv_conf);
         inputs.settings = Some(settings.clone());
         let (resolver, trouble) = DnsResolver::new(settings)?;
         let before = self.current.swap(Some(Arc::new(resolver)));

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use parking_lot::Mutex;
-
 use super::status::SourceStatus;
 use crate::config::snapshot::EndpointConfig;
-use crate::decision::defaults::NAMED_FILE_BYTES;
-use crate::state::file_watch::{FileWatch, read_bounded};
+use crate::state::file_watch::FileWatch;
 
 /// The state of one file.
 pub(super) struct EndpointFileState {
@@ -19,8 +16,7 @@ pub(super) struct EndpointFileState {
     /// The last reported error, if the file can't be used.
     error: Option<EndpointFileError>,
     success: Option<SystemTime>,
-    /// A lock of its own, so that reading a file blocks no other access to the table.
-    pub watch: Arc<Mutex<FileWatch>>,
+    pub watch: FileWatch,
 }
 
 /// A change of a file that is to be logged.
@@ -38,30 +34,9 @@ pub(super) enum EndpointFileError {
     Wrong(Vec<String>),
 }
 
-/// Reads `file` if it has changed and is no longer being written. `None`: there is nothing new.
-pub(super) fn poll(
-    file: &str,
-    watch: &mut FileWatch,
-    parse: impl Fn(&str, &[u8]) -> Result<Vec<EndpointConfig>, Vec<String>>,
-) -> Option<Result<Vec<EndpointConfig>, EndpointFileError>> {
-    let content = match watch.poll(file) {
-        Ok(false) => return None,
-        Ok(true) => read_bounded(file, NAMED_FILE_BYTES),
-        Err(error) => Err(error),
-    };
-    Some(match content {
-        Ok(content) => parse(file, &content).map_err(EndpointFileError::Wrong),
-        Err(error) => {
-            // The reason, such as a permission of a folder, may end without a change of the file.
-            watch.forget();
-            Err(EndpointFileError::Unreadable(format!("cannot be read: {error}")))
-        }
-    })
-}
-
 impl Default for EndpointFileState {
     fn default() -> Self {
-        EndpointFileState { current: [].into(), next: None, error: None, success: None, watch: Arc::default() }
+        EndpointFileState { current: [].into(), next: None, error: None, success: None, watch: FileWatch::default() }
     }
 }
 
@@ -74,7 +49,7 @@ impl EndpointFileState {
         self.success = Some(SystemTime::now());
     }
 
-    /// Takes the result of [`poll`]. Returns what is to be logged.
+    /// Takes what was read. Returns what is to be logged.
     pub fn found(&mut self, found: Result<Vec<EndpointConfig>, EndpointFileError>) -> Option<EndpointFileChange> {
         match found {
             Ok(endpoints) => {
@@ -88,6 +63,10 @@ impl EndpointFileState {
                 (changed || recovered).then_some(EndpointFileChange::Replaced { endpoints: count })
             }
             Err(error) => {
+                if matches!(error, EndpointFileError::Unreadable(_)) {
+                    // The reason, such as a permission of a folder, may end without a change of the file.
+                    self.watch.forget();
+                }
                 if self.error.as_ref() == Some(&error) {
                     return None;
                 }

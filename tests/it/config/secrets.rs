@@ -53,6 +53,12 @@ const SOURCES: &[&str] = &[
     "\"a${<mark>}b\"",
     "\"${MARK_IN_THE_ENVIRONMENT}\"",
     "!<mark> x",
+    "&<mark> x",
+    "{credential: <mark>}",
+    "{credential: [<mark>]}",
+    "{credential: <mark>, file: <mark>}",
+    "{envv: <mark>}",
+    "{env: <number>}",
     "<number>",
     "[<number>]",
     "<number>.5",
@@ -61,6 +67,11 @@ const SOURCES: &[&str] = &[
 
 /// What an owner may write in the place of a hash, or of the path of a private key.
 const TEXTS: &[&str] = &[
+    "<mark>",
+    "\"<mark>\"",
+    "{credential: <mark>}",
+    "{credential: [<mark>]}",
+    "&<mark> x",
     "[<mark>]",
     "{<mark>}",
     "{env: <mark>}",
@@ -70,6 +81,22 @@ const TEXTS: &[&str] = &[
     "{<mark>: 1, <mark>: 2}",
     "\"${<mark>}\"",
     "\"-----BEGIN PRIVATE KEY-----\\n<mark>\\n-----END PRIVATE KEY-----\"",
+];
+
+/// What is no YAML in the place of any of them: the file is refused there.
+const BROKEN: &[&str] = &[
+    "*<mark>",
+    "@<mark>",
+    "%<mark>",
+    "`<mark>`",
+    "\"<mark>\\q\"",
+    "'<mark>",
+    "<mark>: <mark>",
+    "? <mark>",
+    "- <mark>",
+    "|<mark>",
+    "!!int <mark>",
+    "{<mark>: *<mark>}",
 ];
 
 /// What an owner may write in the place of what holds the field.
@@ -143,6 +170,7 @@ fn a_secret_in_the_wrong_form_is_never_printed() {
         assert!(
             said.contains("{env:")
                 || said.contains("{file:")
+                || said.contains("LoadCredential=")
                 || said.contains("${")
                 || said.contains("path of a file")
                 || said.contains("in quotes"),
@@ -159,6 +187,16 @@ fn a_secret_in_the_wrong_form_is_never_printed() {
 }
 
 #[test]
+fn a_secret_that_is_no_yaml_is_never_printed() {
+    for form in BROKEN {
+        let form = filled(form);
+        for (source, text) in [(form.as_str(), "/nowhere/at/all"), ("{env: NOWHERE_SET}", &form)] {
+            every_command_is_silent(&FIELDS.replace("<source>", source).replace("<text>", text), &form);
+        }
+    }
+}
+
+#[test]
 fn a_secret_in_the_place_of_its_section_is_never_printed() {
     for form in ["<mark>", "[<mark>]", "{<mark>}", "{<mark>, <mark>x}", "<number>", "{<number>}"] {
         every_command_is_silent(&PARENTS.replace("<parent>", &filled(form)), form);
@@ -169,7 +207,7 @@ fn a_secret_in_the_place_of_its_section_is_never_printed() {
 fn a_running_gateway_never_prints_a_secret_of_a_file_that_it_refuses() {
     let admin = "admin: { address: \"<admin>\", token: { file: <dir>/token } }\n";
     let good = format!("{admin}routes: [{{ name: all, access: public, respond: {{}} }}]\n");
-    let gateway = Setup::new(&good).file("token", TOKEN).start();
+    let gateway = Setup::new(&good).file("token", TOKEN).variable("PORTCULLIS_LOG", "trace").start();
     for form in SOURCES {
         let fields = FIELDS.replacen("admin: { address: \"127.0.0.1:0\"", "admin: { address: \"<admin>\"", 1);
         gateway.rewrite(&fields.replace("<source>", &filled(form)).replace("<text>", "[s3cr3t]"));
@@ -177,6 +215,8 @@ fn a_running_gateway_never_prints_a_secret_of_a_file_that_it_refuses() {
         silent("reload --json", form, &words(&gateway.order(&["reload", "--json"])));
         silent("POST /reload", form, &admin_answer(&gateway, "POST", "/reload"));
         silent("GET /readyz", form, &admin_answer(&gateway, "GET", "/readyz"));
+        silent("GET /status", form, &admin_answer(&gateway, "GET", "/status"));
+        silent("status", form, &words(&gateway.order(&["status"])));
     }
     silent("the log", "any form", &gateway.stderr());
     silent("the access log", "any form", &gateway.stdout());
@@ -202,6 +242,13 @@ fn a_file_of_keys_is_refused_without_showing_them() {
         "{<mark>: }",
         "keys: [{<mark>}]",
         "keys: !<mark> x",
+        "keys: *<mark>",
+        "keys: \"<mark>\\q\"",
+        "keys: [{id: a, hash: \"sha256:<mark>\"}]",
+        "keys: [{id: a, key: <mark>}]",
+        "keys: [{id: a, <mark>: <mark>}]",
+        "keys: {<mark>: <mark>}",
+        "<mark>: <mark>",
     ] {
         let setup = Setup::new(list).file("keys.yaml", filled(form));
         let output = setup.output("check", &[]);
@@ -221,6 +268,10 @@ fn a_file_of_keys_is_refused_without_showing_them() {
         "{\"keys\":[{\"kty\":\"oct\",\"k\":<number>}]}",
         "{\"keys\":[{\"kty\":\"oct\",\"k\":[\"<mark>\"]}]}",
         "{\"keys\":[{\"<mark>\":1}]}",
+        "{\"keys\":[{\"kty\":\"<mark>\"}]}",
+        "{\"keys\":[{\"kty\":\"RSA\",\"kid\":1,\"n\":\"<mark>\"}]}",
+        "{\"<mark>\":\"<mark>\"}",
+        "{\"keys\":<mark>}",
     ] {
         let setup = Setup::new(&set).file("keys.json", filled(form));
         let output = setup.output("check", &[]);
@@ -235,7 +286,8 @@ fn every_secret_field_of_the_schema_is_planted() {
     fn count(schema: &Value, found: &mut usize) {
         match schema {
             Value::Object(entries) => {
-                let source = entries.get("$ref").is_some_and(|name| name == "#/$defs/SecretSource");
+                let is_source = |name: &Value| name == "#/$defs/SecretSource" || name == "#/$defs/KeyFile";
+                let source = entries.get("$ref").is_some_and(is_source);
                 let text = entries.get("writeOnly") == Some(&Value::Bool(true))
                     && entries.get("type") == Some(&"string".into());
                 *found += usize::from(source) + usize::from(text);

@@ -177,10 +177,40 @@ impl Jwk<'_> {
     }
 }
 
-/// A value that nothing here knows. The members that choose by names hold no secret.
+/// A value that nothing here knows. It is shown if it is a registered name: anything else may be a key in the wrong member.
 fn unknown(member: &str, value: &str) -> Excluded {
-    KeyError::new(format!("`{member}` is `{}`, which is not supported", excerpt(value))).into()
+    let message = match REGISTERED.contains(&value) {
+        true => format!("`{member}` is `{value}`, which is not supported"),
+        false => format!("`{member}` has a value that is not supported"),
+    };
+    KeyError::new(message).into()
 }
+
+/// Names of key types, curves and algorithms in the registries of RFC 7518 §7 that are not used here.
+const REGISTERED: &[&str] = &[
+    "A128KW",
+    "A192KW",
+    "A256KW",
+    "AKP",
+    "ECDH-ES",
+    "ECDH-ES+A128KW",
+    "ECDH-ES+A256KW",
+    "ES256K",
+    "ES512",
+    "Ed25519",
+    "Ed448",
+    "ML-DSA-44",
+    "ML-DSA-65",
+    "ML-DSA-87",
+    "P-521",
+    "RSA-OAEP",
+    "RSA-OAEP-256",
+    "RSA1_5",
+    "X25519",
+    "X448",
+    "dir",
+    "secp256k1",
+];
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|&&byte| byte == 0).count()..]
