@@ -5,7 +5,7 @@ mod differential;
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::client::Client;
 use crate::support::h2_client::H2;
@@ -113,7 +113,7 @@ routes: [{ name: all, access: public, upstream: origin }]\n";
 #[test]
 fn a_refused_body_that_trickles_in_is_not_waited_for() {
     let gateway = Gateway::start(
-        "process: { fast_lane: \"on\" }\nbounds: { body_idle: 300ms }\nroutes: [{ name: all, access: deny, body_idle: \"off\" }]\n",
+        "process: { fast_lane: \"on\" }\nbounds: { body_idle: 300ms }\nroutes: [{ name: all, access: deny, body_idle: { off: slow senders } }]\n",
     );
     let mut client = gateway.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");

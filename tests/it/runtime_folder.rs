@@ -175,23 +175,29 @@ fn what_is_deleted_of_the_folder_is_made_again() {
 #[test]
 fn a_folder_that_the_gateway_may_not_make_again_is_asked_for() {
     let Some(nobody) = nobody("a gateway that may not make a folder says so") else { return };
-    let setup = Setup::new(&format!("process: {{ user: nobody }}\n{FIXED}"));
+    let admin = "admin: { address: \"<admin>\", token: { file: \"<dir>/token\" } }";
+    let setup = Setup::new(&format!("{admin}\nprocess: {{ user: nobody }}\n{FIXED}"));
     fs::set_permissions(setup.dir(), Permissions::from_mode(0o755)).expect("a folder of ours");
-    let gateway = setup.start();
+    let gateway = setup.file("token", "operator-operator-operator").start();
+    // Strangers are told no more than whether it is ready.
+    let note = || {
+        let mut client = crate::support::client::Client::connect(gateway.admin());
+        client
+            .request("GET", "/readyz", &[("Authorization", "Bearer operator-operator-operator")], b"")
+            .expect_status(200)
+            .text()
+    };
     let runtime = gateway.runtime();
     fs::remove_dir_all(&runtime).expect("a folder of ours");
     let advice = format!("make it again for user {}, with the mode 700", nobody.uid);
     wait::until_true("it to be said", || gateway.stderr().contains(&advice));
-    let ready = crate::support::client::get_by_address(gateway.admin(), "/readyz").expect_status(200);
-    assert!(ready.text().contains("runtime_folder"), "{}", ready.text());
+    assert!(note().contains("runtime_folder"), "{}", note());
     assert_eq!(gateway.stderr().matches(&advice).count(), 1);
 
     private_folder(&runtime);
     chown(&runtime, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).expect("a folder of ours");
     wait::until_true("orders to be taken again", || gateway.order(&["reload"]).status.code() == Some(0));
-    wait::until_true("the note to be gone", || {
-        !crate::support::client::get_by_address(gateway.admin(), "/readyz").text().contains("runtime_folder")
-    });
+    wait::until_true("the note to be gone", || !note().contains("runtime_folder"));
     gateway.upgrade();
 }
 
