@@ -1,7 +1,8 @@
 //! Both lanes get the same requests, and the same answers of their origins: the origin, the client and the log must see the same.
 //!
-//! What may differ is written down here: ids, times and ports; whether a connection with several options is kept; the order of fields with different names; where chunks begin; and in the log
-//! the lane, how the origin's connection was come by, and of what failed its words, whose cause must agree, and how far its bytes had come.
+//! What may differ is written down here: ids, times and ports; whether a connection with several options is kept; the order of
+//! fields with different names; where chunks begin; and in the log the lane, how the origin's connection was come by, and of what
+//! failed its words, whose cause must agree, and how far its bytes had come.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
