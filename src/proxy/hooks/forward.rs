@@ -55,7 +55,7 @@ pub struct Tries {
     pub reason: Option<Failure>,
     /// Why the last try failed, for the client, should there be no endpoint for another one.
     pub failed: Option<Denial>,
-    /// The exchange has no clock but the gateway's own ([`crate::proxy::connection::answer_clock`]).
+    /// The exchange has no clock but the gateway's own ([`RequestControl::answer`]).
     pub own_clock: bool,
     /// Bytes of the request body that the body filter has seen for this try.
     pub body_seen: u64,
