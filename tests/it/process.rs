@@ -217,7 +217,9 @@ fn a_reader_of_messages_that_stands_still_holds_up_nothing() {
     let mut child = OwnChild(command.spawn().expect("the binary starts"));
     wait::until_true("the gateway to listen", || TcpStream::connect(admin).is_ok());
     wait::until_true("messages to find no room", || {
-        client::get(address, "/").expect_status(200);
+        for _ in 0..50 {
+            client::get(address, "/").expect_status(200);
+        }
         let metrics = client::get_by_address(admin, "/metrics").expect_status(200).text();
         let dropped = metrics.lines().find_map(|line| line.strip_prefix("portcullis_program_log_dropped_total "));
         dropped.is_some_and(|count| count != "0")
