@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
             "config",
             "decision",
             "diagnostics",
+            "files",
             "import",
             "runtime_folder",
             "secret",

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::thread;
 
 use nix::sys::stat::Mode;
@@ -17,7 +17,7 @@ use nix::unistd::mkfifo;
 use crate::support::certs::Authority;
 use crate::support::gateway::{kill, output_in_time};
 use crate::support::ports::free_address;
-use crate::support::{Gateway, Setup, client, jwt, wait};
+use crate::support::{Gateway, OwnChild, Setup, client, jwt, wait};
 
 /// Every kind of file that a configuration names, each by the name that it is written under in the folder.
 const NAMED: &str = r#"
@@ -51,16 +51,6 @@ const FILES: &[&str] = &[
 ];
 
 const FIXED: &str = "routes: [{ name: all, access: public, respond: { body: ok } }]\n";
-
-/// A process that a test started by itself; it ends with the test.
-struct OwnChild(Child);
-
-impl Drop for OwnChild {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// [`NAMED`] with all of its files.
 fn named() -> Setup {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use nix::unistd::{Uid, User};
 
@@ -13,7 +13,7 @@ use crate::support::certs::Authority;
 use crate::support::client::{self, Client, Tls};
 use crate::support::gateway::{BINARY, kill, output_in_time};
 use crate::support::ports::free_address;
-use crate::support::{Gateway, Setup, wait};
+use crate::support::{Gateway, OwnChild, Setup, wait};
 
 const FIXED: &str = "routes: [{ name: all, access: public, respond: { body: ok } }]\n";
 
@@ -193,16 +193,6 @@ fn a_key_that_others_can_read_is_named_with_what_to_do() {
     assert_eq!(output.status.code(), Some(0));
     let help = format!("help: `chmod 600 {}`", setup.dir().join("link.key").display());
     assert!(words(&output).contains("warning[key_readable]") && words(&output).contains(&help), "{}", words(&output));
-}
-
-/// A process that a test started by itself; it ends with the test.
-struct OwnChild(Child);
-
-impl Drop for OwnChild {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

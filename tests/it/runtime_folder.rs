@@ -6,14 +6,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use nix::unistd::{Uid, User};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use crate::support::gateway::portcullis;
-use crate::support::{Gateway, Setup, wait};
+use crate::support::{Gateway, OwnChild, Setup, wait};
 
 const FIXED: &str = "routes: [{ name: all, access: public, respond: { body: one } }]\n";
 
@@ -91,16 +91,6 @@ fn the_folder_of_another_user_before_is_taken_over_once_no_gateway_is_in_it() {
     gateway.kill_and_restart();
     assert_eq!(gateway.order(&["status"]).status.code(), Some(0));
     assert_eq!((owner(&gateway.runtime()), gateway.pids()), (4711, vec![gateway.pid()]));
-}
-
-/// A gateway that a test started by itself; it ends with the test.
-struct OwnChild(Child);
-
-impl Drop for OwnChild {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod h2_script;
 pub mod jwt;
 pub mod load;
 pub mod origin;
+pub mod own_child;
 pub mod ports;
 pub mod proxy_protocol;
 pub mod raw_origin;
@@ -20,6 +21,7 @@ pub mod wait;
 pub use client::{Client, Response, get};
 pub use gateway::{Gateway, Setup};
 pub use origin::{Answer, Origin};
+pub use own_child::OwnChild;
 
 #[cfg(test)]
 mod tests;
