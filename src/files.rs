@@ -53,6 +53,15 @@ pub fn read_even_pipe(path: &str, most: u64) -> io::Result<Vec<u8>> {
     })
 }
 
+/// What stands at `path`, be it a pipe or a device, which may have at most `most` bytes and is waited for for `time`: for a path
+/// that an operator names to a command, which ends with it.
+///
+/// # Errors
+/// The file system's, [`ErrorKind::FileTooLarge`] and [`ErrorKind::TimedOut`].
+pub fn read_anything(path: &str, most: u64, time: Duration) -> io::Result<Vec<u8>> {
+    ask(path, time, move |path| bounded(File::open(path)?, most))
+}
+
 /// The state of the file at `path`, or of what a symbolic link there leads to.
 ///
 /// # Errors

@@ -1,12 +1,11 @@
 //! The claims that a caller is supposed to have, from a file.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::sync::mpsc;
-use std::thread;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+use crate::files;
 
 /// More than any token has room for.
 const MAX_BYTES: u64 = 1 << 20;
@@ -22,29 +21,18 @@ pub(super) fn read(file: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn read_within(file: &str, timeout: Duration) -> Result<Map<String, Value>, String> {
-    let (sender, receiver) = mpsc::channel();
-    let path = file.to_owned();
-    // A thread that waits for a pipe ends with the process.
-    thread::spawn(move || sender.send(content(&path)));
-    let content =
-        receiver.recv_timeout(timeout).map_err(|_| format!("cannot read `{file}`: it ends not in {timeout:?}"))?;
-    let content = content.map_err(|error| format!("cannot read `{file}`: {error}"))?;
-    if content.len() as u64 > MAX_BYTES {
-        return Err(format!("`{file}` is longer than {MAX_BYTES} bytes"));
-    }
+    let content = files::read_anything(file, MAX_BYTES, timeout).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => format!("cannot read `{file}`: it ends not in {timeout:?}"),
+        ErrorKind::FileTooLarge => format!("`{file}` is longer than {MAX_BYTES} bytes"),
+        _ => format!("cannot read `{file}`: {error}"),
+    })?;
     serde_json::from_slice(&content).map_err(|error| format!("`{file}` is not a JSON object: {error}"))
-}
-
-fn content(path: &str) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-    Ok(content)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::time::Instant;
+    use std::{fs, thread};
 
     use super::*;
 
