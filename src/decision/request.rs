@@ -53,7 +53,8 @@ pub fn read(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<NormalizedRequest
     if raw.method == Method::TRACE {
         return Err(Denial::new(Cause::TraceRefused, "TRACE would show a page the credentials of its own request"));
     }
-    one_length(raw)?;
+    // A body has one length.
+    BodyFraming::of(raw.fields, raw.version)?;
     known_expectation(raw)?;
     one_hop(rules, raw)?;
     if rules.strict_target && target::has_raw(raw.target) {
@@ -113,14 +114,6 @@ fn within_bounds(rules: &ReadRules, raw: &RawRequest<'_>) -> Result<(), Denial> 
         return Err(Denial::new(Cause::LoopDetected, detail));
     }
     Ok(())
-}
-
-/// A body has one length.
-fn one_length(raw: &RawRequest<'_>) -> Result<(), Denial> {
-    let mut measure = BodyFraming::default();
-    raw.fields.get_all(&fields::CONTENT_LENGTH).try_for_each(|value| measure.length(value))?;
-    raw.fields.get_all(&fields::TRANSFER_ENCODING).try_for_each(|value| measure.coding(value))?;
-    measure.framing(raw.version).map(|_| ())
 }
 
 /// `100-continue` is the only expectation there is (RFC 9110 §10.1.1); an empty list of them expects nothing.

@@ -110,10 +110,7 @@ impl FastLane {
             return After::HandOver;
         }
         control.began();
-        take_over(request, control, now, &mut ctx);
-        if let Some(claim) = &mut ctx.claim {
-            claim.record.lane = Some(Lane::FAST);
-        }
+        take_over(request, Lane::FAST, control, now, &mut ctx);
         let mut client = FastClient::new(connection, request, received.body);
         if last {
             ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);

@@ -29,6 +29,7 @@ use self::signals::{ShutdownHooks, Signals};
 use super::connection::client::ListenerContext;
 use super::fast_lane::FastLane;
 use super::hooks::gateway::Gateway;
+use super::hooks::retry::MAX_TRIES;
 use super::runtime::{Runtime, descriptors};
 use super::tls;
 use super::upkeep::health::UpkeepService;
@@ -229,8 +230,7 @@ fn server_conf(snapshot: &Snapshot) -> ServerConf {
         threads: snapshot.process.threads,
         // No stealing: requests stay on the core that accepted them, which costs a tenth less CPU.
         work_stealing: false,
-        // All attempts of one request, whatever the upstream allows.
-        max_retries: 16,
+        max_retries: MAX_TRIES,
         upstream_keepalive_pool_size: snapshot.bounds.upstream_pool as usize,
         ..ServerConf::default()
     }

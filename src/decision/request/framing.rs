@@ -5,6 +5,7 @@
 
 use http::Version;
 
+use super::fields::{CONTENT_LENGTH, Fields, TRANSFER_ENCODING};
 use super::syntax::{is_token, malformed};
 use crate::decision::outcome::{Cause, Denial};
 
@@ -27,6 +28,17 @@ pub struct BodyFraming {
 }
 
 impl BodyFraming {
+    /// How long the body is of a message of `version` with `fields`.
+    ///
+    /// # Errors
+    /// As those of [`BodyFraming::length`], [`BodyFraming::coding`] and [`BodyFraming::framing`].
+    pub fn of(fields: Fields<'_>, version: Version) -> Result<BodyLength, Denial> {
+        let mut measure = BodyFraming::default();
+        fields.get_all(&CONTENT_LENGTH).try_for_each(|value| measure.length(value))?;
+        fields.get_all(&TRANSFER_ENCODING).try_for_each(|value| measure.coding(value))?;
+        measure.framing(version)
+    }
+
     /// Takes note of a `Content-Length`.
     ///
     /// # Errors

@@ -28,11 +28,9 @@ use crate::proxy::connection::ClientStream;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::guard::guarded;
 use crate::proxy::hooks::origin_answer::OriginAnswer;
+use crate::proxy::hooks::retry::MAX_TRIES;
 use crate::proxy::hooks::{origin_connection, response, retry, upstream, upstream_response};
 use crate::proxy::reply::push_status_line;
-
-/// All tries of one request, whatever the upstream allows.
-const MAX_TRIES: usize = 16;
 
 /// Fields of a request that end at this hop (RFC 9110 §7.6.1), beside those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 10] = [
@@ -163,11 +161,7 @@ fn poll_head(
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<()>> {
     loop {
-        if !client.upload.is_done()
-            && let Poll::Ready(Err(e)) = client.upload.poll(client.connection, origin, ctx, cx)
-        {
-            return Poll::Ready(Err(e));
-        }
+        client.upload.advance(client.connection, origin, ctx, cx)?;
         let buffer = &mut download.buffer;
         if !buffer.is_empty()
             && origin_head::is_whole(buffer.unused_mut(), &mut download.searched).map_err(invalid_head)?
@@ -232,8 +226,7 @@ fn pass_head(client: &mut FastClient<'_>, ctx: &mut Context, download: &mut Down
         if http10 {
             chunked = false;
             client.closes |= response::frame_for_http10(head.status, &mut fields, ctx);
-        }
-        if body == OriginBody::UntilClose && !http10 {
+        } else if body == OriginBody::UntilClose {
             // The client learns by chunks where it ends, and keeps its connection.
             fields.set(&TRANSFER_ENCODING, &HeaderValue::from_static("chunked"));
             chunked = true;
@@ -278,11 +271,7 @@ fn poll_relay(
     download: &mut Download,
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<()>> {
-    if !client.upload.is_done()
-        && let Poll::Ready(Err(e)) = client.upload.poll(client.connection, origin, ctx, cx)
-    {
-        return Poll::Ready(Err(e));
-    }
+    client.upload.advance(client.connection, origin, ctx, cx)?;
     let relayed = download.poll(client.connection, origin, cx);
     if relayed.is_pending() && !download.waits_for_client {
         // Nothing follows that could still be gathered: a slow answer must not wait with it.

@@ -30,11 +30,10 @@ impl FastClient<'_> {
         // A refused or fixed answer holds no place while the client sends what nobody reads.
         ctx.places.clear();
         let drain = !self.closes && !self.upload.is_received() && drainable(self.request);
-        let closes = self.closes || (!self.upload.is_received() && !drain) || response::is_last(ctx);
-        self.closes = closes;
+        self.closes |= (!self.upload.is_received() && !drain) || response::is_last(ctx);
         let status = reply.header.status;
         let with_body = *self.request.method != Method::HEAD;
-        let message = http1_message(reply, closes, with_body);
+        let message = http1_message(reply, self.closes, with_body);
         self.answered = Some(status);
         self.connection.send(&message.bytes).await.map_err(write_error)?;
         self.body_sent = message.body as u64;

@@ -2,7 +2,6 @@
 
 use http::{Method, Version};
 
-use crate::decision::request::fields::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use crate::decision::request::fields::{FieldNames, FieldTable, Fields};
 use crate::decision::request::framing::{BodyFraming, BodyLength};
 use crate::proxy::hooks::client_side::RequestParts;
@@ -30,11 +29,7 @@ impl<'h> ReceivedRequest<'h> {
             _ => return None,
         };
         let fields = FieldTable::read(&head[end + 1..], names);
-        let mut measure = BodyFraming::default();
-        let view = Fields::from(&fields);
-        view.get_all(&CONTENT_LENGTH).try_for_each(|value| measure.length(value)).ok()?;
-        view.get_all(&TRANSFER_ENCODING).try_for_each(|value| measure.coding(value)).ok()?;
-        let body = measure.framing(version).ok()?;
+        let body = BodyFraming::of(Fields::from(&fields), version).ok()?;
         Some(ReceivedRequest { method, version, target, fields, body })
     }
 

@@ -1,6 +1,6 @@
 //! The request on its way to the origin: the head, then the body as it comes from the client.
 
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -139,12 +139,25 @@ impl Upload {
         self.progress = UploadProgress::Sending;
     }
 
-    /// Sends what is there. Ready when the origin has it all, or takes no more of it; what it has answered may be read all the
-    /// same.
+    /// Sends what is there. It is done when the origin has it all, or takes no more of it; what it has answered may be read all
+    /// the same.
     ///
     /// # Errors
     /// The client's: it left, took too long, or sent too much.
-    pub fn poll(
+    pub fn advance(
+        &mut self,
+        client: &mut ClientStream,
+        origin: &mut Stream,
+        ctx: &mut Context,
+        cx: &mut TaskContext<'_>,
+    ) -> Result<()> {
+        match self.poll(client, origin, ctx, cx) {
+            Poll::Ready(done) => done,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll(
         &mut self,
         client: &mut ClientStream,
         origin: &mut Stream,
@@ -238,7 +251,7 @@ impl Upload {
         }
         let mut room = [MaybeUninit::uninit(); PIECE_BYTES];
         let mut buf = ReadBuf::uninit(&mut room);
-        let Poll::Ready(read) = Pin::new(client).poll_read(cx, &mut buf) else {
+        let Poll::Ready(piece) = self.poll_piece(client, &mut buf, cx) else {
             // What the client waits for may depend on what was sent so far.
             if let Poll::Ready(Err(e)) = Pin::new(origin).poll_flush(cx) {
                 self.stop(send_error(e), ctx)?;
@@ -246,7 +259,7 @@ impl Upload {
             }
             return Poll::Pending;
         };
-        let piece = self.decode(read, buf.filled_mut())?;
+        let piece = piece?;
         request::bound_body(&mut ctx.upstream()?, piece.len())?;
         match &mut self.kept {
             Some(kept) if (kept.len() + piece.len()) as u64 <= KEPT_BODY => {
@@ -266,18 +279,22 @@ impl Upload {
     pub fn poll_drain(&mut self, client: &mut ClientStream, cx: &mut TaskContext<'_>) -> Poll<Result<()>> {
         while !self.is_received() {
             let mut room = [MaybeUninit::uninit(); PIECE_BYTES];
-            let mut buf = ReadBuf::uninit(&mut room);
-            let read = ready!(Pin::new(&mut *client).poll_read(cx, &mut buf));
-            self.decode(read, buf.filled_mut())?;
+            ready!(self.poll_piece(client, &mut ReadBuf::uninit(&mut room), cx))?;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// The data of the body in `bytes`, which were read from the client.
-    fn decode<'b>(&mut self, read: io::Result<()>, bytes: &'b mut [u8]) -> Result<&'b [u8]> {
-        read.map_err(client_lost)?;
+    /// Reads the next piece of the body into `buf`, and gives the data in it.
+    fn poll_piece<'b>(
+        &mut self,
+        client: &mut ClientStream,
+        buf: &'b mut ReadBuf<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<&'b [u8]>> {
+        ready!(Pin::new(client).poll_read(cx, buf)).map_err(client_lost)?;
+        let bytes = buf.filled_mut();
         if bytes.is_empty() {
-            return Err(client_gone("the client left within its body"));
+            return Poll::Ready(Err(client_gone("the client left within its body")));
         }
         let data = match &mut self.rest {
             // The connection gives nothing of another message.
@@ -298,7 +315,7 @@ impl Upload {
             }
         };
         self.received += data as u64;
-        Ok(&bytes[..data])
+        Poll::Ready(Ok(&bytes[..data]))
     }
 }
 
@@ -315,9 +332,7 @@ fn encode(out: &mut Vec<u8>, chunked: bool, piece: &[u8]) {
 
 /// Appends the line that begins a chunk of `size` bytes (RFC 9112 §7.1).
 pub(super) fn push_chunk_size(out: &mut Vec<u8>, size: usize) {
-    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(size >> (4 * digit)) & 15]));
-    out.extend_from_slice(b"\r\n");
+    write!(out, "{size:x}\r\n").expect("BUG: a vector takes every write");
 }
 
 #[cfg(test)]

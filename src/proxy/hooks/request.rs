@@ -44,9 +44,8 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
         join_cookies(session);
     }
     let header = session.req_header();
-    take_over(header.into(), control, SystemTime::now(), ctx);
+    take_over(header.into(), Lane::FULL, control, SystemTime::now(), ctx);
     if let Some(claim) = &mut ctx.claim {
-        claim.record.lane = Some(Lane::FULL);
         claim.target = header.uri.path_and_query().cloned();
     }
 
@@ -70,11 +69,18 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     }
 }
 
-/// Begins the record of a request: the log line is owed from here on, whatever goes wrong.
-pub fn take_over(request: RequestParts<'_>, control: Arc<RequestControl>, now: SystemTime, ctx: &mut Context) {
+/// Begins the record of a request that is served on `lane`: the log line is owed from here on, whatever goes wrong.
+pub fn take_over(
+    request: RequestParts<'_>,
+    lane: &'static str,
+    control: Arc<RequestControl>,
+    now: SystemTime,
+    ctx: &mut Context,
+) {
     let (connection, method) = (control.connection(), request.method.clone());
     let mut record = begin_record(connection, method, b"", protocol(request.version), now);
     let kept = |name| request.fields.get(name).and_then(|value| HeaderValue::from_bytes(value).ok());
+    record.lane = Some(lane);
     record.user_agent = kept(&USER_AGENT);
     record.referer = kept(&REFERER);
     ctx.request_id = request_id_value(&record.request_id);

@@ -20,6 +20,9 @@ use crate::decision::response::{HeaderSection, is_final};
 use crate::decision::upstream::outcome::TryResult;
 use crate::decision::upstream::retry::{Failure, RetryDecision, RetryProgress};
 
+/// All tries of one request, whatever the upstream allows.
+pub const MAX_TRIES: usize = 16;
+
 /// The origin has answered. An answer that the rules name is thrown away, and the request tried again.
 ///
 /// # Errors
