@@ -228,8 +228,7 @@ bounds! {
         write_idle: duration(WAIT) = secs(30), request, metric WriteIdle;
 
         /// Slowest answer. A client that takes less, over the time that the gateway waits for it, is cut off when it has
-        /// fallen `write_idle` behind. An HTTP/2 stream must take each 16KiB within `write_idle`. `off`:
-        /// no bound. Default `500B/s`.
+        /// fallen `write_idle` behind. `off`: no bound. Default `500B/s`.
         answer_rate: rate_or_off(ANY_RATE) = bytes_a_second(500), request, metric AnswerRate;
 
         /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.

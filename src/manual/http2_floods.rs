@@ -46,14 +46,15 @@
 //! * The first request must begin within `first_request` of the connection's beginning. Every frame has a deadline: the preface and a header block within `header_time`, any other within `body_idle`.
 //! * Every stream must progress: a stalled upload is answered 408, as in HTTP/1, and a stream whose window stays closed, or
 //!   opens one byte at a time, is reset after `write_idle`; other streams continue
-//!   ([`proxy::connection::http2::session`](crate::proxy::connection::http2::session)).
+//!   ([`proxy::connection::http2::stream`](crate::proxy::connection::http2::stream)).
 //! * A connection ends after `keepalive` without a stream, and after `requests_per_connection`.
-//! * The state of a connection is bounded: bytes to be sent, and streams whose answer is tracked
-//!   ([`proxy::connection::http2::header_injection`](crate::proxy::connection::http2::header_injection)).
+//! * The state of a connection is bounded: bytes to be sent, and streams whose request has not ended
+//!   ([`proxy::connection::http2::header_block`](crate::proxy::connection::http2::header_block)).
 //! * Every header block is decoded once before the library decodes it, into memory that is bounded by the bounds on fields
 //!   ([`proxy::hpack::decoder`](crate::proxy::hpack::decoder)); what is no HPACK ends the connection with COMPRESSION_ERROR, a
 //!   frame of a wrong length with FRAME_SIZE_ERROR.
-//! * Answers that the HTTP/2 library sends by itself (431, 400) get the declared headers, a log line and a count.
+//! * The HTTP/2 library sends no answer by itself: what it would answer (431) was refused before it, with the declared headers, a log
+//!   line and a count.
 //!
 //! # Left to the operator
 //!
@@ -94,7 +95,6 @@
 //! * `src/proxy/connection/http2/flood/tests.rs::requests_give_credit_for_the_control_frames_that_they_bring`
 //! * `src/proxy/connection/http2/flood/tests.rs::no_bytes_make_it_panic` (for random bytes)
 //! * `src/proxy/connection/http2/flood/tests.rs::it_does_not_matter_how_the_bytes_are_cut`
-//! * `src/proxy/connection/http2/header_injection/tests.rs::a_client_that_resets_its_streams_takes_no_memory_and_no_trailers`
 //! * `tests/it/response.rs::http2_with_too_large_a_header_list_carries_them`
 //! * `tests/it/access_log.rs::a_cancelled_stream_has_its_line`
 //! * `tests/it/listener.rs::http2_can_be_switched_off`

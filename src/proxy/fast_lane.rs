@@ -1,12 +1,13 @@
-//! The fast lane: an HTTP/1 exchange of the gateway's own, for requests that need no more than a plain one.
+//! The fast lane: an exchange of the gateway's own with origins that speak HTTP/1, for requests that need no more than a plain one.
 //!
 //! One loop owns a client's HTTP/1 connection. It reads a head, finds the route, and where request and route are plain runs the
 //! same steps as Pingora's hooks do ([`super::hooks`]) on slices of the head, without header maps, channels or a second session.
 //! Every other request it hands to Pingora, head and all, before anything was decided or counted; Pingora gives the connection back
-//! for the next one. Which routes are plain is known when the configuration is loaded ([`crate::decision::lane`]).
+//! for the next one. A stream of HTTP/2 takes the same way. Which routes are plain is known when the configuration is loaded
+//! ([`crate::decision::lane`]).
 //!
 //! * [`request`]: a head as it was received
-//! * [`client`]: the client's side of an exchange
+//! * [`client`]: the client's side of an exchange, whose protocol is behind [`downstream`]: [`http1`], [`http2`]
 //! * [`local`]: answers of the gateway's own, and failures
 //! * [`exchange`]: tries at endpoints, with [`upload`] and [`download`]
 //! * [`errors`]: failures as the steps of a request know them
@@ -15,24 +16,37 @@
 mod buffer;
 mod client;
 mod download;
+mod downstream;
 mod errors;
 mod exchange;
+mod http1;
+mod http2;
 mod local;
 mod request;
 mod upload;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::Method;
+use http::request::Parts;
+use pingora::Result;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
 use pingora::server::configuration::ServerConf;
 
-use self::client::{After, FastClient};
-use self::request::ReceivedRequest;
+use self::client::FastClient;
+use self::downstream::{After, Downstream};
+use self::http1::Http1Downstream;
+use self::http2::Http2Downstream;
+use self::request::{ReceivedRequest, http2_body};
 use super::connection::ClientStream;
+use super::connection::client::ClientConnection;
+use super::connection::control::RequestControl;
+use super::connection::http2::header_block;
+use super::connection::http2::stream::Http2Stream;
 use super::hooks::client_side::RequestParts;
 use super::hooks::context::Context;
 use super::hooks::guard::{guarded, guarded_async};
@@ -40,7 +54,9 @@ use super::hooks::request::{decide, follow_route, seek_route, take_over};
 use super::hooks::{response, upstream};
 use super::reply;
 use super::runtime::Runtime;
+use crate::decision::ids::RouteId;
 use crate::decision::lane::Lane;
+use crate::decision::outcome::Denial;
 use crate::decision::request::fields::AUTHORIZATION;
 use crate::decision::upstream::connection_auth::authenticates_connection;
 use crate::faults::{self, FaultPlace};
@@ -95,56 +111,111 @@ impl FastLane {
             return After::HandOver;
         };
         let request = received.parts();
-        if *request.method == Method::CONNECT
-            || upstream::asks_for_tunnel(request)
-            || uses_private_connection(request, connection)
-        {
-            return After::HandOver;
-        }
         let (control, now) = (connection.control().clone(), SystemTime::now());
-        let sought = guarded(&mut ctx, |ctx| seek_route(request, &control.connection().facts, now, ctx));
-        if let Ok(Ok(route)) = sought
-            && ctx.serving.lane(route) != Lane::Fast
-        {
-            control.keep_config(ctx.config());
+        if *request.method == Method::CONNECT || upstream::asks_for_tunnel(request) {
             return After::HandOver;
         }
+        let Some(sought) = seek(request, &control, now, None, &mut ctx) else { return After::HandOver };
         control.began();
         take_over(request, Lane::FAST, control, now, &mut ctx);
-        let mut client = FastClient::new(connection, request, received.body);
         if last {
             ctx.shared.metrics.bound_hit(Bound::RequestsPerConnection);
-            client.closes = true;
         }
+        let downstream = Http1Downstream::new(connection, request, received.body, last);
+        self.serve_request(FastClient::new(downstream, request, received.body), sought, &mut ctx).await
+    }
+
+    /// Serves `request`, which has come by `stream` from a client that connected to `local_address`. `false`: it is not for this lane.
+    pub async fn serve_stream(
+        &self,
+        request: &Parts,
+        stream: &mut Http2Stream,
+        local_address: Option<SocketAddr>,
+    ) -> bool {
+        let mut ctx = Context::new(self.runtime.clone());
+        let refusal = request.uri.scheme_str().and_then(header_block::refusal_of);
+        let request = RequestParts::from(request);
+        let (control, now) = (stream.control().clone(), SystemTime::now());
+        let refusal = refusal.map(|refusal| refusal.denial());
+        let Some(sought) = seek(request, &control, now, refusal, &mut ctx) else { return false };
+        take_over(request, Lane::FAST, control, now, &mut ctx);
+        let body = http2_body(request, stream.is_received());
+        let client = FastClient::new(Http2Downstream::new(stream, local_address), request, body);
+        self.serve_request(client, sought, &mut ctx).await;
+        true
+    }
+
+    /// Serves the request of `client`, for which a route was `sought`.
+    async fn serve_request(
+        &self,
+        mut client: FastClient<'_, impl Downstream>,
+        sought: Result<Sought>,
+        ctx: &mut Context,
+    ) -> After {
+        let request = client.request;
         faults::panic_at(FaultPlace::Task, request);
         faults::stall(request);
         let sought = match sought {
             Ok(sought) => sought,
-            Err(e) => return client.fail(&e, &mut ctx).await,
+            Err(e) => return client.fail(&e, ctx).await,
         };
-        let decided = guarded_async(decide(request, Some(sought), &mut ctx)).await;
-        let decided = match decided.or_else(|panicked| panicked.fail(&mut ctx)) {
+        let decided = guarded_async(decide(request, Some(sought), ctx)).await;
+        let decided = match decided.or_else(|panicked| panicked.fail(ctx)) {
             Ok(decided) => decided,
-            Err(e) => return client.fail(&e, &mut ctx).await,
+            Err(e) => return client.fail(&e, ctx).await,
         };
-        follow_route(&ctx);
+        follow_route(ctx);
         match decided {
-            Ok(None) => match exchange::forward(&mut client, &mut ctx, &self.connector).await {
-                Ok(()) => client.finish(&mut ctx),
-                Err(e) => client.fail(&e, &mut ctx).await,
+            Ok(None) => match exchange::forward(&mut client, ctx, &self.connector).await {
+                Ok(()) => client.finish(ctx),
+                Err(e) => client.fail(&e, ctx).await,
             },
-            Ok(Some(content)) => client.answer(reply::of_route(content), &mut ctx).await,
+            Ok(Some(content)) => client.answer(reply::of_route(content), ctx).await,
             Err(denial) => {
-                client.note_target(&mut ctx);
-                client.closes |= response::ends_connection(denial.cause);
-                let reply = response::refusal(request, &mut ctx, denial);
-                client.answer(reply, &mut ctx).await
+                client.note_target(ctx);
+                if response::ends_connection(denial.cause) {
+                    client.downstream.set_last();
+                }
+                let reply = response::refusal(request, ctx, denial);
+                client.answer(reply, ctx).await
             }
         }
     }
 }
 
+/// The route of a request, or why it has none.
+type Sought = Result<RouteId, Denial>;
+
+/// Seeks the route of a request, unless it was refused before. `None`: the request is not for this lane, and the full lane is to serve
+/// it by the same configuration.
+///
+/// # Errors
+/// A panic of the search.
+fn seek(
+    request: RequestParts<'_>,
+    control: &RequestControl,
+    now: SystemTime,
+    refusal: Option<Denial>,
+    ctx: &mut Context,
+) -> Option<Result<Sought>> {
+    if let Some(denial) = refusal {
+        return Some(Ok(Err(denial)));
+    }
+    let connection = control.connection();
+    if uses_private_connection(request, connection) {
+        return None;
+    }
+    let sought = guarded(ctx, |ctx| seek_route(request, &connection.facts, now, ctx));
+    if let Ok(Ok(route)) = sought
+        && ctx.serving.lane(route) != Lane::Fast
+    {
+        control.keep_config(ctx.config());
+        return None;
+    }
+    Some(sought)
+}
+
 /// Whether the request belongs on a connection to the origin that is its client's own. Those are all in one pool, Pingora's.
-fn uses_private_connection(request: RequestParts<'_>, connection: &ClientStream) -> bool {
-    !connection.client().private.is_empty() || request.fields.get_all(&AUTHORIZATION).any(authenticates_connection)
+fn uses_private_connection(request: RequestParts<'_>, connection: &ClientConnection) -> bool {
+    !connection.private.is_empty() || request.fields.get_all(&AUTHORIZATION).any(authenticates_connection)
 }

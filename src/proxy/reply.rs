@@ -2,18 +2,17 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 
 use super::header_editor::ResponseHeaderEditor;
-use super::hpack;
 use super::request_id::{REQUEST_ID, request_id_value};
 use crate::decision::limit::{Limit, rate_limit_headers};
 use crate::decision::outcome::Denial;
 use crate::decision::pipeline::ReplyContent;
 use crate::decision::request::Scheme;
-use crate::decision::response::{self, FixedAnswer, ResponseRules, grpc, refusal_body, refusal_headers};
+use crate::decision::response::{FixedAnswer, ResponseRules, grpc, refusal_body, refusal_headers};
 
 /// An answer without the declared headers.
 pub struct LocalReply {
@@ -135,12 +134,4 @@ pub fn push_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// The declared headers for an answer that has none yet, as HPACK literals (RFC 7541 §6.2.2).
-pub fn hpack_fields(rules: &response::ResponseRules, scheme: Scheme) -> Vec<u8> {
-    let mut headers = HeaderMap::new();
-    rules.apply(None, &mut headers);
-    rules.suit_connection(scheme, &mut headers);
-    hpack::encode_literals(headers.iter())
 }

@@ -4,7 +4,7 @@ pub mod accept;
 pub mod accept_gate;
 pub mod admin;
 pub mod drain;
-pub mod http2_connect;
+pub mod http2;
 pub mod listener;
 pub mod signals;
 

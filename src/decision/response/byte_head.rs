@@ -3,7 +3,7 @@
 //! What was received stays where it is: a line is two slices of it until somebody declares otherwise. [`ByteHead::write`]
 //! puts the edited head together.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::section::HeaderSection;
@@ -84,6 +84,25 @@ impl<'h> ByteHead<'h> {
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// The fields as a map. A line that no map can hold is left out: what was received as a head has none.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.lines.len());
+        for line in &self.lines {
+            let name = match &line.name {
+                LineName::Received(name) => HeaderName::from_bytes(name),
+                LineName::Declared(name) => Ok(name.clone()),
+            };
+            let value = match &line.value {
+                LineValue::Received(value) => HeaderValue::from_bytes(value),
+                LineValue::Declared(value) => Ok(value.clone()),
+            };
+            if let (Ok(name), Ok(value)) = (name, value) {
+                map.append(name, value);
+            }
+        }
+        map
     }
 
     fn push(&mut self, name: &HeaderName, value: LineValue<'h>) {

@@ -17,7 +17,7 @@ use crate::decision::pacing::Pacing;
 use crate::telemetry::metrics::{Bound, Metrics};
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
-pub(super) const GATHER: usize = 8 << 10;
+const GATHER: usize = 8 << 10;
 
 /// Bytes on their way to the client.
 pub(super) struct AnswerWriter {
@@ -50,11 +50,6 @@ impl AnswerWriter {
     /// Whether everything has reached the socket.
     pub fn is_flushed(&self) -> bool {
         self.bytes.is_empty() && !self.unflushed
-    }
-
-    /// Length of the buffer, with what is sent already and not yet given back.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
     }
 
     pub fn extend(&mut self, bytes: &[u8]) {

@@ -1,8 +1,9 @@
 //! A client's connection: its facts, fixed once the handshake is over, and how long it may live.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use pingora::server::ShutdownWatch;
 use tokio::sync::futures::Notified;
@@ -41,6 +42,9 @@ pub struct Established {
     pub close: CloseMode,
 }
 
+/// An HTTP/2 request that has not ended.
+pub struct OpenRequest(Arc<ClientConnection>);
+
 /// One client connection, shared by its stream and the hooks of its requests.
 pub struct ClientConnection {
     pub listener: Arc<ListenerContext>,
@@ -51,9 +55,12 @@ pub struct ClientConnection {
     destination: Option<SocketAddr>,
     /// Connections to origins that serve this client alone. They end with it.
     pub private: PrivateConnections,
-    /// HTTP/2 requests that have begun, and those among them that have not ended.
+    began: Instant,
+    /// HTTP/2 requests that have arrived, and those among them that have not ended.
     requests: AtomicU32,
     open: AtomicU32,
+    /// When the last of them ended, in milliseconds from the beginning of the connection.
+    last_ended: AtomicU64,
     /// Tells Pingora that the connection is to take no more requests.
     retire: watch::Sender<bool>,
     close: CloseMode,
@@ -68,15 +75,17 @@ impl ClientConnection {
         let ConnectionAddresses { peer, via, destination } = addresses;
         let Established { tls, close } = established;
         let facts = ConnectionFacts { listener: listener.name.clone(), peer, tls };
-        let (private, requests, open, retire, ended, stage_changes) = Default::default();
+        let (private, requests, open, last_ended, retire, ended, stage_changes) = Default::default();
         ClientConnection {
             listener,
             facts,
             via,
             destination,
             private,
+            began: Instant::now(),
             requests,
             open,
+            last_ended,
             retire,
             close,
             ended,
@@ -93,24 +102,23 @@ impl ClientConnection {
         Announced { client: SocketAddr::new(client, port), destination }
     }
 
-    /// An HTTP/2 request arrives. The last that the bound allows retires the connection.
-    pub fn http2_request_arrived(&self) {
+    /// An HTTP/2 request arrives. It is counted until what this gives is dropped. The last that the bound allows retires the
+    /// connection.
+    pub fn http2_request_arrived(self: &Arc<Self>) -> OpenRequest {
         let bound = self.listener.runtime.store.load().snapshot.bounds.requests_per_connection;
         let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if count >= bound && !self.is_retired() {
             self.listener.runtime.metrics.bound_hit(Bound::RequestsPerConnection);
             self.retire();
         }
-    }
-
-    /// A hook takes over an HTTP/2 request.
-    pub(super) fn http2_request_began(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
+        OpenRequest(self.clone())
     }
 
-    /// The log line of an HTTP/2 request is written.
-    pub(super) fn http2_request_ended(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+    /// Since when no HTTP/2 request is open.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let last_ended = Duration::from_millis(self.last_ended.load(Ordering::Relaxed));
+        (self.open_requests() == 0).then(|| self.began + last_ended)
     }
 
     /// HTTP/2 requests that have not ended.
@@ -175,6 +183,14 @@ impl ClientConnection {
     /// Returns when a drain enters its next stage, counted from this call.
     pub fn next_drain_stage(&self) -> Notified<'_> {
         self.stage_changes.notified()
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let ended = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_ended.store(ended, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -69,14 +69,14 @@ impl RequestControl {
         RequestControl { connection, phase, pacing, answer, endless, answers_half_closed, config }
     }
 
-    /// The control of the request of `session`. Of an HTTP/2 session that is not [`super::http2::session::paced`] yet: the connection's.
+    /// The control of the request of `session`.
     pub fn of(session: &ServerSession) -> Option<Arc<RequestControl>> {
         let proxy = session.digest()?.proxy_digest.as_ref()?;
         proxy.user_data.as_ref()?.downcast_ref::<Arc<RequestControl>>().cloned()
     }
 
     /// What carries this control to [`RequestControl::of`]. `unused` belongs to a use of the digest's that this one is not.
-    pub(super) fn into_digest(self: Arc<Self>, unused: Box<ResponseHeader>) -> Arc<ProxyDigest> {
+    pub fn into_digest(self: Arc<Self>, unused: Box<ResponseHeader>) -> Arc<ProxyDigest> {
         Arc::new(ProxyDigest::new(unused, Some(Box::new(self))))
     }
 
@@ -87,9 +87,8 @@ impl RequestControl {
 
     /// A hook takes the request over that has just been read.
     pub fn began(&self) {
-        if self.phase() == RequestPhase::Http2 {
-            self.connection.http2_request_began();
-        } else {
+        // Of HTTP/2, each request has a control of its own.
+        if self.phase() != RequestPhase::Http2 {
             *self.pacing.lock() = None;
             self.answer_half_closed(false);
             self.answer.stop();
@@ -144,9 +143,7 @@ impl RequestControl {
 
     /// The request's log line is written. `reusable`: another request may follow on an HTTP/1 connection.
     pub fn ended(&self, reusable: bool) {
-        if self.phase() == RequestPhase::Http2 {
-            self.connection.http2_request_ended();
-        } else {
+        if self.phase() != RequestPhase::Http2 {
             self.endless.store(false, Ordering::Relaxed);
             self.set_phase(if reusable { RequestPhase::Idle } else { RequestPhase::Closing });
         }

@@ -73,15 +73,6 @@ impl ClientConnection {
         self.write_record(self.record_head(head), denial);
     }
 
-    /// Logs an answer that the HTTP/2 library gave on its own. Which request it was is not known here.
-    pub(super) fn record_library_answer(&self, status: Option<u16>) {
-        let cause = if status == Some(431) { Cause::HeadersTooLarge } else { Cause::MalformedRequest };
-        let mut record = self.record_head(b"");
-        record.protocol = "HTTP/2";
-        record.status = status.unwrap_or(400);
-        self.write_record(record, Denial::new(cause, "the HTTP/2 request was refused before it could be read"));
-    }
-
     /// Logs a malformed HTTP/2 request, whose stream is reset.
     pub(super) fn record_malformed(&self, request: &MalformedRequest<'_>) {
         let field = |name: &[u8]| request.fields.get(name).unwrap_or_default();

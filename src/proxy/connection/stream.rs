@@ -5,7 +5,7 @@ mod message;
 mod peek;
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,7 +26,6 @@ use super::answer_writer::AnswerWriter;
 use super::client::ClientConnection;
 use super::control::{RequestControl, RequestPhase};
 use super::http2::header_block::HeaderBlockReader;
-use super::http2::header_injection::ResponseHeaderInjector;
 use super::http2::monitor::Http2Monitor;
 use super::lingering_close::{LingerEnd, LingeringClose, MAX_LINGER_RETIRED};
 use super::message_reader::MessageReader;
@@ -66,7 +65,6 @@ pub struct ClientStream {
     /// An HTTP/2 connection is ended: what Pingora still writes is dropped.
     cut_off: bool,
     /// These exist on an HTTP/2 connection.
-    injector: Option<ResponseHeaderInjector>,
     monitor: Option<Box<Http2Monitor>>,
     blocks: Option<Box<HeaderBlockReader>>,
 }
@@ -108,7 +106,6 @@ impl ClientStream {
             half_closed: false,
             failed: None,
             cut_off: false,
-            injector: None,
             monitor: None,
             blocks: None,
         };
@@ -270,7 +267,7 @@ impl ClientStream {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         // On HTTP/2 this is also how a connection ends that had as many requests as it may have.
-        let retires = self.client.is_closing() || self.injector.is_some();
+        let retires = self.client.is_closing() || self.is_http2();
         if self.reader.is_settled() && !retires {
             return self.writer.poll_shutdown(&mut self.inner, cx);
         }
@@ -352,8 +349,8 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.injector.is_some() {
-            return this.poll_write_http2(cx, &[IoSlice::new(bytes)]);
+        if this.is_http2() {
+            return this.poll_write_http2(cx, bytes);
         }
         if this.control.phase() == RequestPhase::Head {
             // What Pingora answers before any hook has seen the request.
@@ -367,37 +364,17 @@ impl AsyncWrite for ClientStream {
         this.poll_taken(written)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.injector.is_some() {
-            return this.poll_write_http2(cx, bufs);
-        }
-        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
-        Pin::new(this).poll_write(cx, first)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.injector.is_some()
-    }
-
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = this.writer.poll_flush(&mut this.inner, cx);
-        if this.injector.is_some() { flushed } else { this.poll_taken(flushed) }
+        if this.is_http2() { flushed } else { this.poll_taken(flushed) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(injector) = &mut this.injector {
-            this.writer.extend(injector.finish());
-            if this.client.is_retired() && !this.cut_off {
-                // Its last frames (window updates, the acknowledgement of a PING) may still be on their way.
-                return this.poll_close(cx);
-            }
+        if this.is_http2() && this.client.is_retired() && !this.cut_off {
+            // Its last frames (window updates, the acknowledgement of a PING) may still be on their way.
+            return this.poll_close(cx);
         }
         this.writer.poll_shutdown(&mut this.inner, cx)
     }
@@ -423,7 +400,7 @@ impl Drop for ClientStream {
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        if self.injector.is_none() {
+        if !self.is_http2() {
             let _ = std::future::poll_fn(|cx| self.poll_close(cx)).await;
             return;
         }

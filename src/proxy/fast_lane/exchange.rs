@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use http::header::{
@@ -13,24 +12,23 @@ use pingora::connectors::TransportConnector;
 use pingora::protocols::Stream;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::client::FastClient;
 use super::download::Download;
-use super::errors::{client_gone, client_lost, invalid_head, origin_closed, read_error, write_error};
+use super::downstream::Downstream;
+use super::errors::{invalid_head, origin_closed, read_error};
 use crate::decision::connection_options::{self, nominated};
 use crate::decision::request::fields;
 use crate::decision::response::byte_head::ByteHead;
 use crate::decision::response::origin_body::OriginBody;
 use crate::decision::response::{HeaderSection, is_final, origin_head};
 use crate::faults::{self, FaultPlace};
-use crate::proxy::connection::ClientStream;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::guard::guarded;
 use crate::proxy::hooks::origin_answer::OriginAnswer;
 use crate::proxy::hooks::retry::MAX_TRIES;
 use crate::proxy::hooks::{origin_connection, response, retry, upstream, upstream_response};
-use crate::proxy::reply::push_status_line;
 
 /// Fields of a request that end at this hop (RFC 9110 §7.6.1), beside those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 10] = [
@@ -51,10 +49,11 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 /// # Errors
 /// Why the last try failed.
 pub(super) async fn forward(
-    client: &mut FastClient<'_>,
+    client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
     connector: &TransportConnector,
 ) -> Result<()> {
+    read_empty_body(client).await?;
     ctx.upstream()?.tries.own_clock = true;
     let mut tries = 0;
     loop {
@@ -66,7 +65,21 @@ pub(super) async fn forward(
     }
 }
 
-async fn one_try(client: &mut FastClient<'_>, ctx: &mut Context, connector: &TransportConnector) -> Result<()> {
+/// Reads the body of a request that says it has none, to its end: an origin that gets the head takes it for the whole request, so
+/// nothing may follow.
+async fn read_empty_body(client: &mut FastClient<'_, impl Downstream>) -> Result<()> {
+    while !client.upload.has_body() && !client.downstream.is_received() {
+        let mut room = [MaybeUninit::uninit(); 64];
+        poll_fn(|cx| client.downstream.poll_body(&mut ReadBuf::uninit(&mut room), cx).map_ok(drop)).await?;
+    }
+    Ok(())
+}
+
+async fn one_try(
+    client: &mut FastClient<'_, impl Downstream>,
+    ctx: &mut Context,
+    connector: &TransportConnector,
+) -> Result<()> {
     if let Some(wait) = ctx.upstream()?.tries.wait.take() {
         tokio::time::sleep(wait).await;
     }
@@ -87,7 +100,13 @@ async fn one_try(client: &mut FastClient<'_>, ctx: &mut Context, connector: &Tra
     }
 }
 
-fn failed(client: &mut FastClient<'_>, ctx: &mut Context, peer: &HttpPeer, e: Box<Error>, reused: bool) -> Box<Error> {
+fn failed(
+    client: &mut FastClient<'_, impl Downstream>,
+    ctx: &mut Context,
+    peer: &HttpPeer,
+    e: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
     // That the origin took no more explains that it has not answered.
     let gone = matches!(e.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError);
     let e = match client.upload.take_failure() {
@@ -102,7 +121,7 @@ fn failed(client: &mut FastClient<'_>, ctx: &mut Context, peer: &HttpPeer, e: Bo
 
 /// Exchanges the request on `origin`. Gives the connection back if it can be used again.
 async fn exchange(
-    client: &mut FastClient<'_>,
+    client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
     mut origin: Stream,
     reused: bool,
@@ -119,16 +138,13 @@ async fn exchange(
             client.flush().await?;
         }
     }
-    let relayed = poll_fn(|cx| poll_relay(client, ctx, &mut origin, &mut download, cx)).await;
-    client.body_sent = download.sent;
-    client.end_of_body = download.end_of_body();
-    relayed?;
+    poll_fn(|cx| poll_relay(client, ctx, &mut origin, &mut download, cx)).await?;
     origin_connection::answer_ended(&ctx.upstream()?);
     Ok((keeps_alive && client.upload.is_whole() && download.is_received()).then_some(origin))
 }
 
 /// Writes the head that the origin gets.
-fn show(client: &mut FastClient<'_>, ctx: &mut Context) -> Result<()> {
+fn show(client: &mut FastClient<'_, impl Downstream>, ctx: &mut Context) -> Result<()> {
     let request = client.request;
     let mut shown = ByteHead::of_fields(request.fields.lines());
     for name in nominated(request.fields.get_all(&fields::CONNECTION)).filter(|name| name != CONTENT_LENGTH) {
@@ -154,14 +170,14 @@ fn show(client: &mut FastClient<'_>, ctx: &mut Context) -> Result<()> {
 
 /// Ready when a head of the origin has come whole.
 fn poll_head(
-    client: &mut FastClient<'_>,
+    client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
     origin: &mut Stream,
     download: &mut Download,
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<()>> {
     loop {
-        client.upload.advance(client.connection, origin, ctx, cx)?;
+        client.upload.advance(&mut client.downstream, origin, ctx, cx)?;
         let buffer = &mut download.buffer;
         if !buffer.is_empty()
             && origin_head::is_whole(buffer.unused_mut(), &mut download.searched).map_err(invalid_head)?
@@ -183,35 +199,20 @@ fn poll_head(
 }
 
 /// Looks whether anything ends the wait for the origin: its own time, the client's leaving, or a drain.
-fn look(client: &mut FastClient<'_>, cx: &mut TaskContext<'_>) -> Result<()> {
+fn look(client: &mut FastClient<'_, impl Downstream>, cx: &mut TaskContext<'_>) -> Result<()> {
     if let Some(timeout) = client.upload.take_timeout() {
         return Err(timeout);
     }
-    if client.upload.is_done() && client.upload.is_received() {
-        return watch(client.connection, cx);
-    }
-    // The rest of the body is the client's next bytes: they are read when the origin takes them.
-    match client.connection.poll_ended(cx) {
+    match client.downstream.poll_ended(client.upload.is_done(), cx) {
         Poll::Pending => Ok(()),
-        Poll::Ready(e) => Err(client_lost(e)),
-    }
-}
-
-/// Looks whether the client is still there, and the origin's time not over. What the client sends ahead stays with its connection.
-fn watch(client: &mut ClientStream, cx: &mut TaskContext<'_>) -> Result<()> {
-    let mut room = [MaybeUninit::uninit(); 4096];
-    let mut ahead = ReadBuf::uninit(&mut room);
-    match Pin::new(client).poll_read(cx, &mut ahead) {
-        Poll::Pending => Ok(()),
-        Poll::Ready(Ok(())) => Err(client_gone("the client left")),
-        Poll::Ready(Err(e)) => Err(client_lost(e)),
+        Poll::Ready(e) => Err(e),
     }
 }
 
 /// Judges the head at the front of the buffer, and gives the client what it is to get of it. Says whether the origin keeps its
 /// connection.
-fn pass_head(client: &mut FastClient<'_>, ctx: &mut Context, download: &mut Download) -> Result<bool> {
-    let (request, http10) = (client.request, client.request.version == Version::HTTP_10);
+fn pass_head(client: &mut FastClient<'_, impl Downstream>, ctx: &mut Context, download: &mut Download) -> Result<bool> {
+    let request = client.request;
     let read = origin_head::read(download.buffer.unused_mut()).map_err(invalid_head)?;
     let (head, mut fields) = read.ok_or_else(|| invalid_head("the head of the answer does not end"))?;
     let body = origin_head::framing(request.method, head.status, &mut fields).map_err(invalid_head)?;
@@ -220,36 +221,17 @@ fn pass_head(client: &mut FastClient<'_>, ctx: &mut Context, download: &mut Down
     upstream_response::accept(client, answer, ctx.upstream()?)?;
     faults::panic_at(FaultPlace::Response, request);
     response::note_stream(head.status, &fields, ctx);
-    let is_final = is_final(head.status);
-    let mut chunked = matches!(body, OriginBody::Chunked(_));
-    if is_final {
-        if http10 {
-            chunked = false;
-            client.closes |= response::frame_for_http10(head.status, &mut fields, ctx);
-        } else if body == OriginBody::UntilClose {
-            // The client learns by chunks where it ends, and keeps its connection.
-            fields.set(&TRANSFER_ENCODING, &HeaderValue::from_static("chunked"));
-            chunked = true;
-        }
+    if is_final(head.status) {
+        client.downstream.frame(head.status, &body, &mut fields, ctx);
         response::seal_proxied(request, head.status, &mut fields, ctx)?;
-        client.seal_connection(&mut fields, ctx);
         client.answered = Some(head.status);
-    } else if response::is_last(ctx) {
-        client.closes = true;
+        client.downstream.begin(head.status, fields, &body, ctx)?;
+        download.begin(body);
+    } else {
+        client.downstream.send_interim(head.status, fields, ctx)?;
     }
-    if is_final || !http10 {
-        // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
-        let mut out = Vec::with_capacity(1024);
-        push_status_line(&mut out, head.status);
-        fields.write_fields(&mut out);
-        client.connection.gather(&out);
-    }
-    drop(fields);
     download.buffer.consume(head.length);
     download.searched = 0;
-    if is_final {
-        download.begin(body, chunked);
-    }
     Ok(keeps_alive)
 }
 
@@ -265,17 +247,17 @@ fn keeps_alive(version: Version, fields: &impl HeaderSection) -> bool {
 
 /// Passes both bodies on. Ready when the client's connection has the whole answer.
 fn poll_relay(
-    client: &mut FastClient<'_>,
+    client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
     origin: &mut Stream,
     download: &mut Download,
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<()>> {
-    client.upload.advance(client.connection, origin, ctx, cx)?;
-    let relayed = download.poll(client.connection, origin, cx);
+    client.upload.advance(&mut client.downstream, origin, ctx, cx)?;
+    let relayed = download.poll(&mut client.downstream, origin, cx);
     if relayed.is_pending() && !download.waits_for_client {
         // Nothing follows that could still be gathered: a slow answer must not wait with it.
-        let _ = Pin::new(&mut *client.connection).poll_flush(cx).map_err(write_error)?;
+        let _ = client.downstream.poll_flush(cx)?;
         look(client, cx)?;
     }
     relayed

@@ -44,3 +44,12 @@ impl<'h> ReceivedRequest<'h> {
         }
     }
 }
+
+/// What follows the head of an HTTP/2 request, which has `ended` with it or not.
+pub(super) fn http2_body(request: RequestParts<'_>, ended: bool) -> BodyLength {
+    match request.fields.content_length() {
+        _ if ended => BodyLength::None,
+        Some(length) => BodyLength::Length(length),
+        None => BodyLength::Chunked,
+    }
+}

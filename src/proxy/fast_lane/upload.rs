@@ -8,31 +8,26 @@ use std::time::Instant;
 
 use pingora::protocols::Stream;
 use pingora::{Error, ErrorType, Result};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 
-use super::errors::{client_gone, client_lost, malformed_body, send_error, send_timed_out};
-use crate::decision::request::chunked::Chunks;
+use super::downstream::Downstream;
+use super::errors::{send_error, send_timed_out};
 use crate::decision::request::framing::BodyLength;
-use crate::proxy::connection::ClientStream;
 use crate::proxy::connection::timer::Timer;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::origin_connection::KEPT_BODY;
 use crate::proxy::hooks::{origin_connection, request};
 
 /// What is read of a body at once.
-const PIECE_BYTES: usize = 16 << 10;
+pub(super) const PIECE_BYTES: usize = 16 << 10;
 
 /// Pieces that are sent before the answer is looked at again.
 const PIECES_A_TURN: usize = 8;
 
 /// The client's request on its way.
 pub(super) struct Upload {
-    /// What of the body is to come from the client.
-    rest: BodyRest,
     chunked: bool,
     has_body: bool,
-    /// Bytes of the body that have come.
-    received: u64,
     /// What has come of the body, for another try. `None`: too much.
     kept: Option<Vec<u8>>,
     /// On their way to the origin of this try.
@@ -48,12 +43,6 @@ pub(super) struct Upload {
     failed: Option<Box<Error>>,
 }
 
-enum BodyRest {
-    Nothing,
-    Length(u64),
-    Chunked(Chunks),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UploadProgress {
     Sending,
@@ -65,16 +54,9 @@ enum UploadProgress {
 
 impl Upload {
     pub fn new(body: BodyLength) -> Self {
-        let rest = match body {
-            BodyLength::None | BodyLength::Length(0) => BodyRest::Nothing,
-            BodyLength::Length(length) => BodyRest::Length(length),
-            BodyLength::Chunked => BodyRest::Chunked(Chunks::default()),
-        };
         Upload {
-            has_body: !matches!(rest, BodyRest::Nothing),
-            chunked: matches!(rest, BodyRest::Chunked(_)),
-            rest,
-            received: 0,
+            has_body: !matches!(body, BodyLength::None | BodyLength::Length(0)),
+            chunked: body == BodyLength::Chunked,
             kept: Some(Vec::new()),
             out: Vec::new(),
             sent: 0,
@@ -99,16 +81,6 @@ impl Upload {
     /// Whether all that has come is kept for another try.
     pub fn keeps_body(&self) -> bool {
         self.kept.is_some()
-    }
-
-    /// Whether the body has come whole.
-    pub fn is_received(&self) -> bool {
-        matches!(self.rest, BodyRest::Nothing)
-    }
-
-    /// Bytes of the body that have come.
-    pub fn received(&self) -> u64 {
-        self.received
     }
 
     /// Whether nothing is left to do: the origin has the whole request, or takes no more of it.
@@ -146,7 +118,7 @@ impl Upload {
     /// The client's: it left, took too long, or sent too much.
     pub fn advance(
         &mut self,
-        client: &mut ClientStream,
+        client: &mut impl Downstream,
         origin: &mut Stream,
         ctx: &mut Context,
         cx: &mut TaskContext<'_>,
@@ -159,7 +131,7 @@ impl Upload {
 
     fn poll(
         &mut self,
-        client: &mut ClientStream,
+        client: &mut impl Downstream,
         origin: &mut Stream,
         ctx: &mut Context,
         cx: &mut TaskContext<'_>,
@@ -230,7 +202,7 @@ impl Upload {
     /// Puts the next piece of the body into `out`, or its end.
     fn poll_next(
         &mut self,
-        client: &mut ClientStream,
+        client: &mut impl Downstream,
         origin: &mut Stream,
         ctx: &mut Context,
         cx: &mut TaskContext<'_>,
@@ -242,7 +214,7 @@ impl Upload {
             encode(&mut self.out, self.chunked, &piece);
             return Poll::Ready(Ok(()));
         }
-        if self.is_received() {
+        if client.is_received() {
             if self.chunked {
                 self.out.extend_from_slice(b"0\r\n\r\n");
             }
@@ -251,7 +223,7 @@ impl Upload {
         }
         let mut room = [MaybeUninit::uninit(); PIECE_BYTES];
         let mut buf = ReadBuf::uninit(&mut room);
-        let Poll::Ready(piece) = self.poll_piece(client, &mut buf, cx) else {
+        let Poll::Ready(piece) = client.poll_body(&mut buf, cx) else {
             // What the client waits for may depend on what was sent so far.
             if let Poll::Ready(Err(e)) = Pin::new(origin).poll_flush(cx) {
                 self.stop(send_error(e), ctx)?;
@@ -270,52 +242,6 @@ impl Upload {
         }
         encode(&mut self.out, self.chunked, piece);
         Poll::Ready(Ok(()))
-    }
-
-    /// Reads what is left of the body, and drops it.
-    ///
-    /// # Errors
-    /// The client's.
-    pub fn poll_drain(&mut self, client: &mut ClientStream, cx: &mut TaskContext<'_>) -> Poll<Result<()>> {
-        while !self.is_received() {
-            let mut room = [MaybeUninit::uninit(); PIECE_BYTES];
-            ready!(self.poll_piece(client, &mut ReadBuf::uninit(&mut room), cx))?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Reads the next piece of the body into `buf`, and gives the data in it.
-    fn poll_piece<'b>(
-        &mut self,
-        client: &mut ClientStream,
-        buf: &'b mut ReadBuf<'_>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Result<&'b [u8]>> {
-        ready!(Pin::new(client).poll_read(cx, buf)).map_err(client_lost)?;
-        let bytes = buf.filled_mut();
-        if bytes.is_empty() {
-            return Poll::Ready(Err(client_gone("the client left within its body")));
-        }
-        let data = match &mut self.rest {
-            // The connection gives nothing of another message.
-            BodyRest::Nothing => 0,
-            BodyRest::Length(left) => {
-                *left = left.saturating_sub(bytes.len() as u64);
-                if *left == 0 {
-                    self.rest = BodyRest::Nothing;
-                }
-                bytes.len()
-            }
-            BodyRest::Chunked(chunks) => {
-                let (_, data) = chunks.decode(bytes).map_err(malformed_body)?;
-                if chunks.is_done() {
-                    self.rest = BodyRest::Nothing;
-                }
-                data
-            }
-        };
-        self.received += data as u64;
-        Poll::Ready(Ok(&bytes[..data]))
     }
 }
 

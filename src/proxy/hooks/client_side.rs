@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use http::request::Parts;
 use http::{HeaderName, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -52,6 +53,19 @@ impl<'a> From<&'a RequestHeader> for RequestParts<'a> {
             version: request.version,
             fields: (&request.headers).into(),
             target: request.raw_path(),
+            authority: request.uri.authority().map(|authority| authority.as_str()),
+        }
+    }
+}
+
+impl<'a> From<&'a Parts> for RequestParts<'a> {
+    /// Of HTTP/2. CONNECT has no target in this form.
+    fn from(request: &'a Parts) -> Self {
+        RequestParts {
+            method: &request.method,
+            version: request.version,
+            fields: (&request.headers).into(),
+            target: request.uri.path_and_query().map_or(b"/", |target| target.as_str().as_bytes()),
             authority: request.uri.authority().map(|authority| authority.as_str()),
         }
     }

@@ -11,7 +11,7 @@ use super::client_side::ClientSide;
 use super::context::Context;
 use super::{log, response};
 use crate::decision::outcome::{Cause, Denial};
-use crate::proxy::connection::http2::session::connection_end;
+use crate::proxy::connection::http2::stream::connection_end;
 use crate::telemetry::metrics::Bound;
 
 /// Answers a request that failed, if the client can still be answered. Returns the status for Pingora's bookkeeping, 0

@@ -6,7 +6,6 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::header::COOKIE;
 use http::{HeaderValue, Version};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
@@ -40,9 +39,6 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
         ctx.serve_by(config);
     }
     control.began();
-    if session.request().is_http2() {
-        join_cookies(session);
-    }
     let header = session.req_header();
     take_over(header.into(), Lane::FULL, control, SystemTime::now(), ctx);
     if let Some(claim) = &mut ctx.claim {
@@ -50,13 +46,8 @@ pub fn begin(session: &mut Session, ctx: &mut Context) {
     }
 
     let bounds = ctx.serving.snapshot.bounds;
-    if session.request().is_http2() {
-        // On HTTP/1 the connection watches its writes itself; here the client's window may be what is full.
-        session.set_write_timeout(Some(bounds.write_idle));
-    } else {
-        // The connection paces what it reads; Pingora's own bound would cut a body that a route lets come more slowly.
-        session.set_read_timeout(None);
-    }
+    // The connection paces what it reads; Pingora's own bound would cut a body that a route lets come more slowly.
+    session.set_read_timeout(None);
     session.set_total_drain_timeout(Some(bounds.body_idle));
     if session.req_header().version == Version::HTTP_10
         && let ServerSession::H1(http1) = session.as_mut()
@@ -85,18 +76,6 @@ pub fn take_over(
     record.referer = kept(&REFERER);
     ctx.request_id = request_id_value(&record.request_id);
     ctx.claim = Some(Claim { record: Box::new(record), control, target: None });
-}
-
-/// Puts the crumbs of a Cookie together that HTTP/2 clients may split (RFC 9113 §8.2.3), so that it is one field to every bound and
-/// rule, and to the origin.
-fn join_cookies(session: &mut Session) {
-    let mut crumbs = session.req_header().headers.get_all(COOKIE).iter();
-    if crumbs.next().is_none() || crumbs.next().is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = session.req_header().headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("BUG: parts of field values are one");
-    session.req_header_mut().insert_header(COOKIE, joined).expect("BUG: a name and a value that were received");
 }
 
 /// Reads the body of a request that says it has none, to its end: an origin that gets the head takes it for the whole request, so

@@ -12,8 +12,6 @@ use crate::config::snapshot::{self, Snapshot};
 use crate::decision::ids::{RouteId, UpstreamId};
 use crate::decision::lane::Lane;
 use crate::decision::policy::Route;
-use crate::decision::request::Scheme;
-use crate::proxy::reply;
 use crate::proxy::tls::{self, SessionResumption};
 use crate::proxy::upstream::mirror;
 use crate::proxy::upstream::peer::PeerTemplate;
@@ -51,10 +49,6 @@ pub struct ActiveConfig {
     pub no_route: RouteMetrics,
     /// The longest silence within a request body that any route lets pass. `None`: without bound.
     pub longest_body_idle: Option<Duration>,
-    /// The owner's headers for an answer that no hook sees, encoded for HTTP/2 (HPACK literals): on a connection with TLS, and
-    /// without.
-    pub h2_fields: Vec<u8>,
-    pub h2c_fields: Vec<u8>,
 }
 
 pub struct ActiveUpstream {
@@ -126,8 +120,6 @@ impl ActiveConfig {
         let is_http2 = |id| snapshot.upstream(id).http2;
         let lane = |route| Lane::of(route, snapshot.process.fast_lane, is_http2);
         let lanes = snapshot.rules.routes.iter().map(lane).collect();
-        let [h2_fields, h2c_fields] =
-            [Scheme::Https, Scheme::Http].map(|scheme| reply::hpack_fields(&snapshot.rules.response, scheme));
         let mut idle = snapshot.rules.routes.iter().map(|route| route.bounds.body_idle);
         let longest_body_idle = idle.try_fold(snapshot.bounds.body_idle, |longest, idle| Some(longest.max(idle?)));
         Ok(ActiveConfig {
@@ -143,8 +135,6 @@ impl ActiveConfig {
             lanes,
             no_route: metrics.route(""),
             longest_body_idle,
-            h2_fields,
-            h2c_fields,
             snapshot,
         })
     }

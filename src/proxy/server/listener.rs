@@ -17,7 +17,6 @@ use nix::errno::Errno;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::{Peek, SocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::{ListenFds, ShutdownWatch};
@@ -30,17 +29,14 @@ use tokio::time::Instant;
 
 use super::accept::{Admission, AdmittedConnection};
 use super::accept_gate::AcceptGateEntry;
-use super::drain::serve::{CountedConnection, PendingClient, serve_request_until_drained, serve_until_drained};
-use super::http2_connect;
+use super::drain::serve::{CountedConnection, PendingClient, serve_until_drained};
+use super::http2;
 use crate::config::snapshot;
 use crate::decision::bounds::Bounds;
 use crate::decision::request::connection::TlsFacts;
 use crate::proxy::connection::ClientStream;
 use crate::proxy::connection::client::{ClientConnection, Established, ListenerContext};
-use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::flood::PREFACE;
-use crate::proxy::connection::http2::monitor::max_header_list;
-use crate::proxy::connection::http2::session::paced;
 use crate::proxy::connection::socket::ClientSocket;
 use crate::proxy::drain::{DrainStage, ListenerOpen};
 use crate::proxy::fast_lane::{FastLane, FullLane};
@@ -168,12 +164,15 @@ impl ListenerService {
     /// What handles a connection that begins now.
     fn app(&self, settings: &snapshot::ListenerConfig, bounds: &Bounds) -> Arc<HttpApp> {
         let mut options = HttpServerOptions::default();
-        options.h2c = settings.http2 && settings.tls.is_none();
-        options.h2_idle_timeout = Some(bounds.keepalive);
         // Pingora counts how often a connection may be used again.
         options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
-        let requests = bounds.requests_per_connection;
-        Arc::new(HttpApp { lanes: self.lanes.clone(), options, requests, runtime: self.listener.runtime.clone() })
+        Arc::new(HttpApp {
+            lanes: self.lanes.clone(),
+            options,
+            peeks: settings.http2 && settings.tls.is_none(),
+            requests: bounds.requests_per_connection,
+            runtime: self.listener.runtime.clone(),
+        })
     }
 }
 
@@ -298,25 +297,28 @@ fn is_exhausted(e: &io::Error) -> bool {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the connections of a listener.
-struct HttpApp {
-    lanes: Lanes,
+pub struct HttpApp {
+    pub lanes: Lanes,
     options: HttpServerOptions,
-    /// Most requests of one connection.
+    /// The first bytes tell which protocol the client speaks.
+    peeks: bool,
+    /// Most requests of one HTTP/1 connection.
     requests: u32,
-    runtime: Arc<Runtime>,
+    pub runtime: Arc<Runtime>,
 }
 
 impl HttpApp {
     /// Serves the requests of `connection`, until it ends.
     async fn serve(self: &Arc<Self>, mut connection: Box<ClientStream>, retirement: &ShutdownWatch) {
+        if self.peeks && connection.try_peek(&mut [0; PREFACE.len()]).await.is_err() {
+            return;
+        }
+        if connection.is_http2() {
+            // Boxed: an HTTP/1 connection must not carry its room.
+            return Box::pin(http2::serve(self, connection, retirement)).await;
+        }
         if let Some(fast) = &self.lanes.fast {
-            // Without TLS, the first bytes tell which protocol the client speaks.
-            if self.options.h2c && connection.try_peek(&mut [0; PREFACE.len()]).await.is_err() {
-                return;
-            }
-            if !connection.is_http2() {
-                return fast.serve(connection, self.requests, &FullHttp1 { app: self, retirement }).await;
-            }
+            return fast.serve(connection, self.requests, &FullHttp1 { app: self, retirement }).await;
         }
         let mut next = self.process_new(connection, retirement).await;
         while let Some(stream) = next {
@@ -353,38 +355,11 @@ impl HttpServerApp for HttpApp {
         'b: 'c,
         Self: 'c,
     {
-        if session.is_http2() && session.req_header().method == http::Method::CONNECT {
-            return Box::pin(async move {
-                http2_connect::refuse(session).await;
-                None
-            });
-        }
         if session.get_keepalive().is_some() {
             // Without a bound of Pingora's own: the connection knows how long to wait, to the millisecond.
             session.set_keepalive(Some(0));
         }
-        let Some(control) = session.is_http2().then(|| RequestControl::of(&session)).flatten() else {
-            return self.lanes.full.process_new_http(session, shutdown);
-        };
-        let connection = control.connection().clone();
-        connection.http2_request_arrived();
-        let session = paced(session, &connection);
-        Box::pin(serve_request_until_drained(connection, self.lanes.full.process_new_http(session, shutdown)))
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        let serving = self.runtime.store.load();
-        let mut options = default_h2_options();
-        let list = max_header_list(&serving.snapshot.rules.read);
-        options.max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX));
-        let bounds = &serving.snapshot.bounds;
-        options.max_concurrent_streams(bounds.http2_streams);
-        options.initial_window_size(bounds.http2_stream_window as u32);
-        options.initial_connection_window_size(bounds.http2_connection_window as u32);
-        options.max_send_buffer_size(SEND_BUFFER);
-        // What the library bounds by itself stays as it is: resets of requests that are not taken up yet (20), its own resets
-        // (1024), CONTINUATION frames, small DATA frames. The connection's monitor is stricter where that matters.
-        Some(options)
+        self.lanes.full.process_new_http(session, shutdown)
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -399,9 +374,5 @@ impl HttpServerApp for HttpApp {
         self.lanes.full.http_cleanup()
     }
 }
-
-/// Answer bytes that may wait in a stream until its client takes them; the library's default is 400 KiB, and there may be a
-/// hundred streams.
-const SEND_BUFFER: usize = 64 << 10;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -93,7 +93,7 @@ impl ClientStream {
     }
 
     /// What is known of the client.
-    pub fn client(&self) -> &ClientConnection {
+    pub fn client(&self) -> &Arc<ClientConnection> {
         &self.client
     }
 

@@ -56,21 +56,18 @@ async fn reached(moment: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
-/// Serves a request that has a task of its own, on the connection of `client`. `None`: the drain is over before it was done.
-pub async fn serve_request_until_drained<T>(
-    client: Arc<ClientConnection>,
-    mut serve: impl Future<Output = Option<T>> + Unpin,
-) -> Option<T> {
+/// Serves a request that has a task of its own, on the connection of `client`, until the drain is over.
+pub async fn serve_request_until_drained(client: &ClientConnection, mut serve: Pin<&mut impl Future<Output = ()>>) {
     let drain = &client.listener.runtime.drain;
     loop {
         // Before the stage is looked at, so that none is missed.
         let turned = client.next_drain_stage();
         if drain.stage() == DrainStage::Over {
-            return None;
+            return;
         }
         tokio::select! {
             biased;
-            done = &mut serve => return done,
+            () = serve.as_mut() => return,
             () = turned => {}
         }
     }
