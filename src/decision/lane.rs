@@ -1,14 +1,13 @@
-//! On which way the gateway serves the HTTP/1 requests of a route: by its own exchange, or by Pingora's.
+//! On which way the gateway serves the requests of a route: by its own exchange, or by Pingora's.
 
 use super::ids::UpstreamId;
 use super::policy::{Action, Route};
 use super::upstream::split::Destination;
 
-/// The way of a route's requests. A request that asks for a WebSocket takes the full lane whatever its route, as does every HTTP/2
-/// request.
+/// The way of a route's requests. A request that asks for a WebSocket takes the full lane whatever its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// The gateway's own HTTP/1 exchange.
+    /// The gateway's own exchange, with an origin that speaks HTTP/1.
     Fast,
     /// Pingora's, for this reason.
     Full(FullLaneReason),

@@ -16,7 +16,7 @@ pub mod target;
 
 mod client;
 mod scheme;
-mod syntax;
+pub(in crate::decision) mod syntax;
 #[cfg(test)]
 mod tests;
 mod via;

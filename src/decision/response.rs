@@ -21,6 +21,7 @@ pub mod program;
 pub mod refusal;
 mod rules;
 mod section;
+pub mod trailers;
 
 pub use body::BodyStage;
 pub use content::{FixedAnswer, ResponseBody};

@@ -5,6 +5,7 @@ pub mod accept_gate;
 pub mod admin;
 pub mod drain;
 pub mod http2;
+pub mod lanes;
 pub mod listener;
 pub mod signals;
 
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 
 use self::accept_gate::AcceptGate;
 use self::admin::{AdminService, ControlService};
-use self::listener::{Lanes, ListenerService, bind};
+use self::lanes::Lanes;
+use self::listener::{ListenerService, bind};
 use self::signals::{ShutdownHooks, Signals};
 use super::connection::client::ListenerContext;
 use super::fast_lane::FastLane;

@@ -47,6 +47,7 @@ mod slow;
 mod split;
 mod stream;
 mod support;
+mod trailers;
 mod tunnel;
 mod unbroken;
 mod upgrade;

@@ -63,7 +63,7 @@ pub struct RequestReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteReport {
     pub name: String,
-    /// How HTTP/1 requests are served: `fast`, or `full, because` of what. HTTP/2 and WebSockets take the full lane.
+    /// How requests are served: `fast`, or `full, because` of what. WebSockets take the full lane.
     pub lane: String,
     /// Where the configuration has it: file, line and column.
     pub place: String,

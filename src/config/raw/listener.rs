@@ -126,9 +126,9 @@ pub struct Process {
     /// and what clients send: only for the search for a fault. Default `false`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub core_dumps: bool,
-    /// Whether plain HTTP/1 requests are served by an HTTP/1 exchange of the gateway's own, at less than half the CPU, instead of
-    /// Pingora's. Requests that need more (a WebSocket, a mirror, an upstream with HTTP/2, HTTP/2 clients) are served by Pingora in
-    /// any case, by the same rules. Default `on`.
+    /// Whether plain requests are served by an exchange of the gateway's own with HTTP/1 origins, at less than half the CPU, instead
+    /// of Pingora's. Requests that need more (a WebSocket, a mirror, an upstream with HTTP/2) are served by Pingora in any case,
+    /// by the same rules. Trailers of HTTP/1 origins pass on the gateway's own exchange alone. Default `on`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fast_lane: LaneSwitch,
 }

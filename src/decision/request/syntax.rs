@@ -8,7 +8,7 @@ pub(super) fn malformed<T>(detail: &'static str) -> Result<T, Denial> {
 }
 
 /// Whether `name` is a token (RFC 9110 §5.6.2): a method, a field name, a coding.
-pub(super) fn is_token(name: &[u8]) -> bool {
+pub(in crate::decision) fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| TOKEN[*byte as usize])
 }
 

@@ -57,6 +57,11 @@ impl<'h> ByteHead<'h> {
         }
     }
 
+    /// Whether it has no fields.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// The name and the value of every line. The lines of one name are in order.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (line.name.as_bytes(), line.value.as_bytes()))

@@ -10,6 +10,9 @@ use smallvec::SmallVec;
 
 use super::section::HeaderSection;
 
+/// The headers in which it is said.
+pub const HEADERS: [HeaderName; 3] = [X_FRAME_OPTIONS, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY];
+
 const FRAME_ANCESTORS: &[u8] = b"frame-ancestors";
 
 /// A framing policy, compiled.

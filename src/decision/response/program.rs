@@ -36,6 +36,21 @@ pub enum HeaderStep {
     Append(HeaderName, HeaderValue),
 }
 
+impl HeaderStep {
+    /// The fields that it is about.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let (one, other) = match self {
+            HeaderStep::Rename(old, new) => (old, Some(new)),
+            HeaderStep::Remove(name)
+            | HeaderStep::Replace(name, _)
+            | HeaderStep::Default(name, _)
+            | HeaderStep::Set(name, _)
+            | HeaderStep::Append(name, _) => (name, None),
+        };
+        std::iter::once(one).chain(other)
+    }
+}
+
 impl From<Operations> for HeaderProgram {
     fn from(operations: Operations) -> Self {
         let Operations { remove, rename, replace, default, set, append } = operations;

@@ -1,10 +1,11 @@
 //! What every answer carries, compiled.
 
+use http::HeaderName;
 use http::header::STRICT_TRANSPORT_SECURITY;
 
 use super::framing::{self, FramingPolicy};
 use super::page::Pages;
-use super::program::{HeaderProgram, Operations};
+use super::program::{HeaderProgram, HeaderStep, Operations};
 use super::section::HeaderSection;
 use crate::decision::request::{RequestView, Scheme};
 
@@ -61,6 +62,12 @@ impl ResponseRules {
         if let Some(request) = request {
             self.suit_connection(request.normal.scheme, headers);
         }
+    }
+
+    /// The names of the fields that the rules say something of.
+    pub fn declared(&self) -> impl Iterator<Item = &HeaderName> {
+        let framing: &[_] = if self.framing.is_some() { &framing::HEADERS } else { &[] };
+        self.program.steps().iter().flat_map(HeaderStep::names).chain(framing)
     }
 
     /// Takes the declared `Strict-Transport-Security` from an answer that the client gets without TLS: it must not be there

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use http::Method;
 
+/// As much of a request's body is kept for another try, in bytes; Pingora keeps as much (`BODY_BUF_LIMIT`).
+pub const KEPT_BODY: u64 = 64 << 10;
+
 /// Resends after pooled connections that had ended, beyond `attempts`. The first of them already asks for a new connection.
 const MAX_STALE: u32 = 2;
 

@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 
-use http::StatusCode;
 use http::uri::PathAndQuery;
+use http::{StatusCode, Version};
 use pingora::Result;
 
 use super::downstream::{After, Downstream};
@@ -80,6 +80,10 @@ impl<D: Downstream> ClientSide for FastClient<'_, D> {
     fn asks_for_upgrade(&self) -> bool {
         // Such requests are the full lane's.
         false
+    }
+
+    fn takes_trailers(&self, _origin: Version) -> bool {
+        self.downstream.takes_trailers()
     }
 
     fn local_address(&self) -> Option<SocketAddr> {

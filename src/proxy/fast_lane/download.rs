@@ -9,6 +9,7 @@ use super::buffer::ReadBuffer;
 use super::downstream::Downstream;
 use super::errors::{invalid_chunk, origin_closed, read_error};
 use crate::decision::response::origin_body::OriginBody;
+use crate::decision::response::{ResponseRules, trailers};
 
 /// The origin's answer on its way.
 pub(super) struct Download {
@@ -16,6 +17,8 @@ pub(super) struct Download {
     /// Up to where no end of a head was found in it.
     pub searched: usize,
     body: OriginBody,
+    /// What has come behind it.
+    trailers: Vec<u8>,
     /// Bytes at the front of the buffer that are on their way to the client.
     piece: usize,
     /// Whether the end of the body was given to the client's connection.
@@ -30,6 +33,7 @@ impl Download {
             buffer: ReadBuffer::new(),
             searched: 0,
             body: OriginBody::Done,
+            trailers: Vec::new(),
             piece: 0,
             ended: false,
             waits_for_client: false,
@@ -46,7 +50,7 @@ impl Download {
         self.body.is_done() && self.buffer.unused().len() == self.piece
     }
 
-    /// Passes on what is there. Ready when the client's connection has it all.
+    /// Passes on what is there, of trailers what `rules` let pass. Ready when the client's connection has it all.
     ///
     /// # Errors
     /// The origin's, or the client's.
@@ -54,6 +58,7 @@ impl Download {
         &mut self,
         client: &mut impl Downstream,
         origin: &mut Stream,
+        rules: &ResponseRules,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<()>> {
         loop {
@@ -66,7 +71,7 @@ impl Download {
             }
             self.waits_for_client = false;
             if !self.body.is_done() {
-                let piece = self.body.take(self.buffer.unused()).map_err(invalid_chunk)?;
+                let piece = self.body.take(self.buffer.unused(), &mut self.trailers).map_err(invalid_chunk)?;
                 self.buffer.consume(piece.framing);
                 if piece.data > 0 {
                     self.piece = piece.data;
@@ -75,7 +80,11 @@ impl Download {
             }
             if self.body.is_done() {
                 if !self.ended {
-                    client.end()?;
+                    let mut trailers = trailers::read(&self.trailers);
+                    if !self.trailers.is_empty() {
+                        trailers::strip(&mut trailers, rules);
+                    }
+                    client.end(trailers)?;
                     self.ended = true;
                 }
                 return Poll::Ready(Ok(()));

@@ -71,11 +71,14 @@ pub(super) trait Downstream: Send {
     /// The client left, or takes too little.
     fn poll_write(&mut self, data: &[u8], last: bool, cx: &mut TaskContext<'_>) -> Poll<Result<usize>>;
 
-    /// The body of the answer has ended.
+    /// The body of the answer has ended, with `trailers` behind it.
     ///
     /// # Errors
     /// The client left.
-    fn end(&mut self) -> Result<()>;
+    fn end(&mut self, trailers: ByteHead<'_>) -> Result<()>;
+
+    /// Whether trailers behind an answer in chunks reach the client.
+    fn takes_trailers(&self) -> bool;
 
     /// Sends what waits to be sent.
     ///

@@ -24,6 +24,7 @@ use crate::decision::response::byte_head::ByteHead;
 use crate::decision::response::origin_body::OriginBody;
 use crate::decision::response::{HeaderSection, is_final, origin_head};
 use crate::faults::{self, FaultPlace};
+use crate::proxy::hooks::client_side::asks_for_trailers;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::guard::guarded;
 use crate::proxy::hooks::origin_answer::OriginAnswer;
@@ -84,7 +85,7 @@ async fn one_try(
         tokio::time::sleep(wait).await;
     }
     let peer = guarded(ctx, |ctx| upstream::choose(client, ctx.upstream()?))??;
-    let (origin, reused) = match connector.get_stream(&*peer).await {
+    let (origin, reused) = match connect(connector, &peer).await {
         Ok(connected) => connected,
         Err(e) => return Err(retry::connect_failed(client, ctx.upstream()?, e).into_up()),
     };
@@ -98,6 +99,15 @@ async fn one_try(
         }
         Err(e) => Err(failed(client, ctx, &peer, e, reused)),
     }
+}
+
+/// A connection to the origin, and whether it was in the pool.
+async fn connect(connector: &TransportConnector, peer: &HttpPeer) -> Result<(Stream, bool)> {
+    if let Some(reused) = connector.reused_stream(peer).await {
+        return Ok((reused, true));
+    }
+    // Boxed: few requests need a new connection, and none of the others is to carry its room.
+    Box::pin(connector.new_stream(peer)).await.map(|new| (new, false))
 }
 
 fn failed(
@@ -158,6 +168,11 @@ fn show(client: &mut FastClient<'_, impl Downstream>, ctx: &mut Context) -> Resu
     }
     let target = upstream::rewrite(request, Version::HTTP_11, &mut shown, &mut ctx.upstream()?)?;
     let target = target.as_ref().map_or(request.target, |target| target.as_bytes());
+    if request.version != Version::HTTP_10 && asks_for_trailers(request) {
+        // The gateway can take what its client can (RFC 9110 §10.1.4).
+        shown.append(&TE, &HeaderValue::from_static("trailers"));
+        shown.append(&CONNECTION, &HeaderValue::from_static("TE"));
+    }
     client.upload.begin(|out| {
         out.extend_from_slice(request.method.as_str().as_bytes());
         out.push(b' ');
@@ -254,7 +269,7 @@ fn poll_relay(
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<()>> {
     client.upload.advance(&mut client.downstream, origin, ctx, cx)?;
-    let relayed = download.poll(&mut client.downstream, origin, cx);
+    let relayed = download.poll(&mut client.downstream, origin, ctx.response_rules(), cx);
     if relayed.is_pending() && !download.waits_for_client {
         // Nothing follows that could still be gathered: a slow answer must not wait with it.
         let _ = client.downstream.poll_flush(cx)?;

@@ -25,7 +25,7 @@ use crate::decision::response::HeaderSection;
 use crate::decision::response::byte_head::ByteHead;
 use crate::decision::response::origin_body::OriginBody;
 use crate::proxy::connection::ClientStream;
-use crate::proxy::hooks::client_side::RequestParts;
+use crate::proxy::hooks::client_side::{RequestParts, asks_for_trailers};
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::request::drainable;
 use crate::proxy::hooks::response;
@@ -41,6 +41,8 @@ pub(super) struct Http1Downstream<'c> {
     received: u64,
     /// The answer is the connection's last.
     closes: bool,
+    /// The client takes trailers (RFC 9110 §10.1.4).
+    trailers: bool,
     /// The body of the answer goes in chunks.
     chunked: bool,
     /// What is to come of the chunk that was begun.
@@ -68,6 +70,7 @@ impl<'c> Http1Downstream<'c> {
             },
             received: 0,
             closes: last || !keeps_alive(request),
+            trailers: request.version == Version::HTTP_11 && asks_for_trailers(request),
             chunked: false,
             chunk: 0,
             ended: false,
@@ -196,12 +199,20 @@ impl Downstream for Http1Downstream<'_> {
         Poll::Ready(Ok(count))
     }
 
-    fn end(&mut self) -> Result<()> {
-        if self.chunked {
+    fn end(&mut self, trailers: ByteHead<'_>) -> Result<()> {
+        if self.chunked && self.trailers && !trailers.is_empty() {
+            let mut end = b"0\r\n".to_vec();
+            trailers.write_fields(&mut end);
+            self.connection.gather(&end);
+        } else if self.chunked {
             self.connection.gather(b"0\r\n\r\n");
         }
         self.ended = true;
         Ok(())
+    }
+
+    fn takes_trailers(&self) -> bool {
+        self.trailers
     }
 
     fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<()>> {

@@ -88,8 +88,12 @@ impl Downstream for Http2Downstream<'_> {
         }
     }
 
-    fn end(&mut self) -> Result<()> {
-        self.stream.finish()
+    fn end(&mut self, trailers: ByteHead<'_>) -> Result<()> {
+        if trailers.is_empty() { self.stream.finish() } else { self.stream.send_trailers(trailers.to_map()) }
+    }
+
+    fn takes_trailers(&self) -> bool {
+        true
     }
 
     fn poll_flush(&mut self, _cx: &mut TaskContext<'_>) -> Poll<Result<()>> {

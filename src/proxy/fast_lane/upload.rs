@@ -13,9 +13,9 @@ use tokio::io::{AsyncWrite, ReadBuf};
 use super::downstream::Downstream;
 use super::errors::{send_error, send_timed_out};
 use crate::decision::request::framing::BodyLength;
+use crate::decision::upstream::retry::KEPT_BODY;
 use crate::proxy::connection::timer::Timer;
 use crate::proxy::hooks::context::Context;
-use crate::proxy::hooks::origin_connection::KEPT_BODY;
 use crate::proxy::hooks::{origin_connection, request};
 
 /// What is read of a body at once.

@@ -7,9 +7,10 @@ use http::{HeaderName, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use crate::decision::connection_options;
 use crate::decision::request::RawRequest;
 use crate::decision::request::connection::ConnectionFacts;
-use crate::decision::request::fields::Fields;
+use crate::decision::request::fields::{self, Fields};
 use crate::decision::response::is_final;
 use crate::faults::HeaderLookup;
 
@@ -41,6 +42,9 @@ pub trait ClientSide {
 
     /// Whether the request asks for another protocol.
     fn asks_for_upgrade(&self) -> bool;
+
+    /// Whether trailers reach the client from an origin that speaks `origin`.
+    fn takes_trailers(&self, origin: Version) -> bool;
 
     /// The address that the client has connected to.
     fn local_address(&self) -> Option<SocketAddr>;
@@ -85,6 +89,11 @@ impl<'a> RequestParts<'a> {
     }
 }
 
+/// Whether the sender of `request` says that it can take trailers (RFC 9110 §10.1.4).
+pub fn asks_for_trailers(request: RequestParts<'_>) -> bool {
+    connection_options::lists(request.fields.get_all(&fields::TE), b"trailers")
+}
+
 impl HeaderLookup for RequestParts<'_> {
     fn value(&self, name: &'static str) -> Option<&[u8]> {
         self.fields.get(&HeaderName::from_static(name).into())
@@ -110,6 +119,11 @@ impl ClientSide for Session {
 
     fn asks_for_upgrade(&self) -> bool {
         self.is_upgrade_req()
+    }
+
+    fn takes_trailers(&self, origin: Version) -> bool {
+        // Pingora passes them on from HTTP/2 to HTTP/2 alone.
+        origin == Version::HTTP_2 && self.request().is_http2()
     }
 
     fn local_address(&self) -> Option<SocketAddr> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -21,6 +21,7 @@ use super::{
     error, log, mirror, origin_connection, request, response, response_body, retry, upstream, upstream_response,
 };
 use crate::decision::pipeline::Decision;
+use crate::decision::response::trailers;
 use crate::faults::{self, FaultPlace};
 use crate::proxy::connection::http2::header_block;
 use crate::proxy::header_editor::{RequestHeaderEditor, ResponseHeaderEditor};
@@ -163,6 +164,15 @@ impl ProxyHttp for Gateway {
             upstream_response.set_version(Version::HTTP_11);
             upstream_response.set_reason_phrase(None)
         })?
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        guarded(ctx, |ctx| trailers::strip(trailers, ctx.response_rules()))
     }
 
     async fn response_filter(

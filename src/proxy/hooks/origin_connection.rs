@@ -16,13 +16,10 @@ use super::forward::{Try, TryConnection, UpstreamContext};
 use super::origin_answer::OriginAnswer;
 use crate::decision::response::HeaderSection;
 use crate::decision::upstream::connection_auth::challenges_connection;
-use crate::decision::upstream::retry::Failure;
+use crate::decision::upstream::retry::{Failure, KEPT_BODY};
 use crate::proxy::upstream::connection::ConnectionPurpose;
 use crate::proxy::upstream::private::ConnectionOwner;
 use crate::telemetry::metrics::Bound;
-
-/// As much of a request's body is kept for another try; Pingora keeps as much (`BODY_BUF_LIMIT`).
-pub const KEPT_BODY: u64 = 64 << 10;
 
 /// Sets apart the pooled HTTP/1 connections of requests that can't be repeated, which are kept for less long.
 const SENT_ONCE: u64 = 0x9e37_79b9_7f4a_7c15;

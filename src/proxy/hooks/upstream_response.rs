@@ -39,8 +39,9 @@ pub fn accept(
     check(client, &answer, ctx)?;
     frame(&mut answer);
     strip_hop_by_hop(&mut answer);
-    if answer.version != Version::HTTP_2 || !request.is_http2() {
-        // Pingora passes trailers on from HTTP/2 to HTTP/2 alone: nothing else may announce them (RFC 9110 §6.6.2).
+    let trailers = answer.version == Version::HTTP_2 || answer.fields.contains(&TRANSFER_ENCODING);
+    if !trailers || !client.takes_trailers(answer.version) {
+        // What does not pass is not announced (RFC 9110 §6.6.2).
         answer.fields.remove(&TRAILER);
     }
     Ok(())

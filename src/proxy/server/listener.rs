@@ -18,7 +18,6 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerAp
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{Peek, SocketDigest, Ssl, Stream};
-use pingora::proxy::HttpProxy;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use rustls::ProtocolVersion;
@@ -31,6 +30,7 @@ use super::accept::{Admission, AdmittedConnection};
 use super::accept_gate::AcceptGateEntry;
 use super::drain::serve::{CountedConnection, PendingClient, serve_until_drained};
 use super::http2;
+use super::lanes::Lanes;
 use crate::config::snapshot;
 use crate::decision::bounds::Bounds;
 use crate::decision::request::connection::TlsFacts;
@@ -39,9 +39,7 @@ use crate::proxy::connection::client::{ClientConnection, Established, ListenerCo
 use crate::proxy::connection::http2::flood::PREFACE;
 use crate::proxy::connection::socket::ClientSocket;
 use crate::proxy::drain::{DrainStage, ListenerOpen};
-use crate::proxy::fast_lane::{FastLane, FullLane};
-use crate::proxy::hooks::gateway::Gateway;
-use crate::proxy::runtime::Runtime;
+use crate::proxy::fast_lane::FullLane;
 use crate::proxy::upkeep::watchdog::Watchdog;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Bound;
@@ -73,14 +71,6 @@ pub struct ListenerService {
     watchdog: Option<(Arc<Watchdog>, usize)>,
     lanes: Lanes,
     open: Option<ListenerOpen>,
-}
-
-/// What serves requests. All listeners share it, and with it the connections to origins.
-#[derive(Clone)]
-pub struct Lanes {
-    pub full: Arc<HttpProxy<Gateway>>,
-    /// `None`: it is switched off.
-    pub fast: Option<Arc<FastLane>>,
 }
 
 impl ListenerService {
@@ -171,7 +161,6 @@ impl ListenerService {
             options,
             peeks: settings.http2 && settings.tls.is_none(),
             requests: bounds.requests_per_connection,
-            runtime: self.listener.runtime.clone(),
         })
     }
 }
@@ -297,14 +286,13 @@ fn is_exhausted(e: &io::Error) -> bool {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the connections of a listener.
-pub struct HttpApp {
-    pub lanes: Lanes,
+struct HttpApp {
+    lanes: Lanes,
     options: HttpServerOptions,
     /// The first bytes tell which protocol the client speaks.
     peeks: bool,
     /// Most requests of one HTTP/1 connection.
     requests: u32,
-    pub runtime: Arc<Runtime>,
 }
 
 impl HttpApp {
@@ -315,7 +303,7 @@ impl HttpApp {
         }
         if connection.is_http2() {
             // Boxed: an HTTP/1 connection must not carry its room.
-            return Box::pin(http2::serve(self, connection, retirement)).await;
+            return Box::pin(http2::serve(&self.lanes, connection, retirement)).await;
         }
         if let Some(fast) = &self.lanes.fast {
             return fast.serve(connection, self.requests, &FullHttp1 { app: self, retirement }).await;

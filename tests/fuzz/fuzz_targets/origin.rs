@@ -36,10 +36,10 @@ fuzz_target!(|input: &[u8]| {
 
 /// The data of a body that arrives up to each of `ends`, and whether it is whole; `None` for what is no body.
 fn data(mut body: OriginBody, bytes: &[u8], ends: impl Iterator<Item = usize>) -> Option<(Vec<u8>, bool)> {
-    let (mut data, mut at) = (Vec::new(), 0);
+    let (mut data, mut trailers, mut at) = (Vec::new(), Vec::new(), 0);
     for end in ends {
         while !body.is_done() {
-            let piece = body.take(&bytes[at..end]).ok()?;
+            let piece = body.take(&bytes[at..end], &mut trailers).ok()?;
             data.extend_from_slice(&bytes[at + piece.framing..at + piece.framing + piece.data]);
             at += piece.framing + piece.data;
             if piece.framing + piece.data == 0 {
@@ -47,5 +47,6 @@ fn data(mut body: OriginBody, bytes: &[u8], ends: impl Iterator<Item = usize>) -
             }
         }
     }
+    data.extend_from_slice(&trailers);
     Some((data, body.is_done()))
 }

@@ -1,7 +1,8 @@
 //! Both lanes get the same requests, and the same answers of their origins: the origin, the client and the log must see the same.
 //!
 //! What may differ is written down here: ids, times and ports; whether a connection with several options is kept; the order of
-//! fields with different names; where chunks begin; and in the log the lane, how the origin's connection was come by, and of what
+//! fields with different names; where chunks begin; that the full lane neither asks for trailers nor announces any
+//! ([`crate::trailers`]); and in the log the lane, how the origin's connection was come by, and of what
 //! failed its words, whose cause must agree, and how far its bytes had come.
 
 use std::collections::HashMap;
@@ -232,8 +233,10 @@ fn taken_apart(head: &str) -> (String, Vec<(String, String)>) {
 
 fn comparable(fields: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let made_anew = ["x-request-id", "date"];
+    let of_trailers = |name: &str, value: &str| matches!((name, value), ("te" | "trailer", _) | ("connection", "TE"));
     let mut fields: Vec<_> = fields
         .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .filter(|(name, value)| !of_trailers(name, value))
         .map(|(name, value)| if made_anew.contains(&&*name) { (name, String::new()) } else { (name, value) })
         .collect();
     fields.sort_by(|one, other| one.0.cmp(&other.0));

@@ -238,6 +238,21 @@ impl Client {
         }
     }
 
+    /// Everything that comes up to `end`, with it.
+    #[track_caller]
+    pub fn read_until(&mut self, end: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.buffer).into_owned();
+            if let Some(at) = text.find(end) {
+                self.buffer.clear();
+                return text[..at + end.len()].to_owned();
+            }
+            if let Err(error) = self.fill() {
+                panic!("{error}, and no {end:?} in {text:?}");
+            }
+        }
+    }
+
     /// Whether the other side closes without sending anything more.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
