@@ -231,6 +231,14 @@ bounds! {
         /// fallen `write_idle` behind. `off`: no bound. Default `500B/s`.
         answer_rate: rate_or_off(ANY_RATE) = bytes_a_second(500), request, metric AnswerRate;
 
+        /// Bytes of an answer that wait in an HTTP/2 stream until its client takes them. At the bound the origin is read no
+        /// further. On HTTP/1 nothing waits but what was read last. Default 32KiB.
+        answer_buffer: size(16 * KIB..=16 * MIB) = 32 * KIB, request;
+
+        /// Memory of all answers together that wait for their clients, counted with 128KiB each (1MiB on the full lane). Beyond: an
+        /// answer whose client takes nothing for a second is broken off. Default 1GiB.
+        answer_memory: size(MIB..=1 << 50) = 1 << 30, gateway, metric AnswerMemory;
+
         /// Between two requests on one connection. Beyond: the connection is closed. Default 60s.
         keepalive: duration(WAIT) = secs(60), connection, metric Keepalive;
 
@@ -256,8 +264,7 @@ bounds! {
         /// one. Default 10,000.
         requests_per_connection: count(COUNT) = 10_000, connection, metric RequestsPerConnection;
 
-        /// Requests at once on an HTTP/2 connection. Beyond: the stream is refused, and the client may try again. An answer
-        /// that its client does not take holds some 600KiB until `write_idle` ends it. Default 100.
+        /// Requests at once on an HTTP/2 connection. Beyond: the stream is refused, and the client may try again. Default 100.
         http2_streams: count(COUNT) = 100, connection;
 
         /// Resets at once on an HTTP/2 connection, those that a client's mistakes call for included. Forgiven within ten

@@ -56,6 +56,7 @@ pub struct Metrics {
     pub drain_cut: IntCounter,
     in_flight: IntGauge,
     streams: IntGauge,
+    answer_memory: IntGauge,
     config_generation: IntGauge,
     reload_success: IntGauge,
     reload_time: Gauge,
@@ -98,6 +99,7 @@ impl Metrics {
             drain_cut: counter(&registry, names::DRAIN_CUT),
             in_flight: gauge(&registry, names::IN_FLIGHT),
             streams: gauge(&registry, names::STREAMS),
+            answer_memory: gauge(&registry, names::ANSWER_MEMORY),
             config_generation: gauge(&registry, names::CONFIG_GENERATION),
             reload_success: gauge(&registry, names::RELOAD_SUCCESS),
             reload_time: float_gauge(&registry, names::RELOAD_TIME),
@@ -140,12 +142,22 @@ impl Metrics {
 
     /// Counts a request as being handled until the guard is dropped.
     pub fn request_in_flight(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.in_flight)
+        GaugeGuard::new(&self.in_flight, 1)
     }
 
     /// Counts a tunnel, or an answer without an end, as open until the guard is dropped.
     pub fn stream_open(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.streams)
+        GaugeGuard::new(&self.streams, 1)
+    }
+
+    /// Counts the `bytes` of an answer that waits for its client until the guard is dropped.
+    pub fn hold_answer(&self, bytes: i64) -> GaugeGuard {
+        GaugeGuard::new(&self.answer_memory, bytes)
+    }
+
+    /// Bytes of the answers that wait for their clients.
+    pub fn answer_memory(&self) -> i64 {
+        self.answer_memory.get()
     }
 
     /// The number of open tunnels and answers without an end.

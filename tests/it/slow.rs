@@ -1,5 +1,7 @@
 //! Accept and read: clients that are slow, on purpose or not, each with the bound that ends the wait for them.
 
+mod waiting;
+
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 

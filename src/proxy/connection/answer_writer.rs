@@ -2,19 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use pingora::protocols::Stream;
 use tokio::io::AsyncWrite;
 
-use super::min_rate::{MinRate, TooSlow};
+use super::answer_pace::{AnswerFootprint, AnswerPace};
 use super::socket::CloseMode;
-use super::timer::Timer;
-use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pacing::Pacing;
-use crate::telemetry::metrics::{Bound, Metrics};
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
 const GATHER: usize = 8 << 10;
@@ -26,25 +20,20 @@ pub(super) struct AnswerWriter {
     sent: usize,
     /// Whether bytes were handed down that may still wait there: TLS and the socket's writer have buffers of their own.
     unflushed: bool,
-    rate: MinRate,
-    timer: Timer,
-    metrics: Arc<Metrics>,
+    pace: AnswerPace,
     /// A client that takes too little is reset: the kernel would keep for it what it has been given.
     close: CloseMode,
 }
 
 impl AnswerWriter {
-    /// `pacing` bounds how slowly the client may take what is sent.
-    pub fn new(pacing: Pacing, metrics: Arc<Metrics>, close: CloseMode) -> Self {
-        AnswerWriter {
-            bytes: Vec::new(),
-            sent: 0,
-            unflushed: false,
-            rate: MinRate::new(pacing),
-            timer: Timer::default(),
-            metrics,
-            close,
-        }
+    /// `pace` bounds how slowly the client may take what is sent.
+    pub fn new(pace: AnswerPace, close: CloseMode) -> Self {
+        AnswerWriter { bytes: Vec::new(), sent: 0, unflushed: false, pace, close }
+    }
+
+    /// The answers to come are made in this way.
+    pub fn set_footprint(&mut self, footprint: AnswerFootprint) {
+        self.pace.set_footprint(footprint);
     }
 
     /// Whether everything has reached the socket.
@@ -126,20 +115,14 @@ impl AnswerWriter {
         match poll {
             Poll::Ready(Ok(taken)) => {
                 self.unflushed |= taken > 0;
-                self.rate.moved(taken, Instant::now);
+                self.pace.moved(taken);
                 return poll;
             }
             Poll::Ready(Err(_)) => return poll,
             Poll::Pending => {}
         }
-        let Some(due) = self.rate.wait(Instant::now()) else { return Poll::Pending };
-        ready!(self.timer.poll(due, cx));
-        self.metrics.bound_hit(match self.rate.too_slow(due) {
-            Some(TooSlow::Rate) => Bound::AnswerRate,
-            _ => Bound::WriteIdle,
-        });
+        let denial = ready!(self.pace.poll_too_slow(cx));
         self.close.reset();
-        let denial = Denial::new(Cause::ClientTooSlow, "the client took too little of the answer");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)))
     }
 }

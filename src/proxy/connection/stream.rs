@@ -22,6 +22,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer_clock::AnswerDeadline;
+use super::answer_pace::{AnswerFootprint, AnswerPace};
 use super::answer_writer::AnswerWriter;
 use super::client::ClientConnection;
 use super::control::{RequestControl, RequestPhase};
@@ -32,7 +33,6 @@ use super::message_reader::MessageReader;
 use super::read_deadlines::{AwaitedInput, MissedDeadline, ReadDeadlines};
 use crate::decision::bounds::Bounds;
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pacing::Pacing;
 use crate::proxy::drain::DrainEnding;
 
 /// How much of a head is remembered, for the log line of a request that is never parsed.
@@ -83,7 +83,7 @@ impl ClientStream {
         );
         drop(serving);
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
-        let answer = Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate };
+        let pace = AnswerPace::new(client.listener.runtime.clone(), AnswerFootprint::Full);
         let control = Arc::new(RequestControl::http1(client.clone()));
         let began = Instant::now();
         // The digest's response header belongs to a use of Pingora's that we don't have.
@@ -99,7 +99,7 @@ impl ClientStream {
             deadlines: ReadDeadlines::new(began),
             answer: AnswerDeadline::default(),
             head: Vec::new(),
-            writer: AnswerWriter::new(answer, client.listener.runtime.metrics.clone(), client.close_mode().clone()),
+            writer: AnswerWriter::new(pace, client.close_mode().clone()),
             client,
             replaced: false,
             lingering_close: None,

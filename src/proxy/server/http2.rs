@@ -24,7 +24,7 @@ use pingora::protocols::{Digest, GetSocketDigest, SocketDigest, Ssl};
 use pingora::server::ShutdownWatch;
 
 use super::drain::serve::serve_request_until_drained;
-use super::listener::HttpApp;
+use super::lanes::Lanes;
 use crate::decision::outcome::{Cause, Denial};
 use crate::proxy::connection::ClientStream;
 use crate::proxy::connection::client::ClientConnection;
@@ -40,11 +40,12 @@ use crate::proxy::runtime::Runtime;
 use crate::proxy::connection::http2::header_block;
 
 /// Serves the requests of `connection`, until it ends.
-pub async fn serve(app: &Arc<HttpApp>, connection: Box<ClientStream>, retirement: &ShutdownWatch) {
+pub async fn serve(lanes: &Lanes, connection: Box<ClientStream>, retirement: &ShutdownWatch) {
     let facts = ConnectionDigest { ssl: connection.get_ssl_digest(), socket: connection.get_socket_digest() };
     let client = connection.client().clone();
-    let context = Arc::new(Http2Context { app: app.clone(), client, facts, retirement: retirement.clone() });
-    let mut http2 = match options(&app.runtime).handshake::<_, Bytes>(connection).await {
+    let runtime = client.listener.runtime.clone();
+    let context = Arc::new(Http2Context { lanes: lanes.clone(), client, facts, retirement: retirement.clone() });
+    let mut http2 = match options(&runtime).handshake::<_, Bytes>(connection).await {
         Ok(http2) => http2,
         Err(e) => return debug!("an HTTP/2 connection did not begin: {e}"),
     };
@@ -53,7 +54,7 @@ pub async fn serve(app: &Arc<HttpApp>, connection: Box<ClientStream>, retirement
         let _ = retirement.wait_for(|retired| *retired).await;
     });
     let mut leaving = false;
-    let mut idle = IdleTimeout { timer: Timer::default(), bound: app.runtime.store.load().snapshot.bounds.keepalive };
+    let mut idle = IdleTimeout { timer: Timer::default(), bound: runtime.store.load().snapshot.bounds.keepalive };
     loop {
         tokio::select! {
             biased;
@@ -83,19 +84,15 @@ fn options(runtime: &Runtime) -> Builder {
         .max_concurrent_streams(bounds.http2_streams)
         .initial_window_size(bounds.http2_stream_window as u32)
         .initial_connection_window_size(bounds.http2_connection_window as u32)
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(bounds.answer_buffer as usize);
     // What the library bounds by itself stays as it is: resets of requests that are not taken up yet (20), its own resets
     // (1024), CONTINUATION frames, small DATA frames. The connection's monitor is stricter where that matters.
     options
 }
 
-/// Answer bytes that may wait in a stream until its client takes them; the library's default is 400 KiB, and there may be a
-/// hundred streams.
-const SEND_BUFFER: usize = 64 << 10;
-
 /// What the requests of one connection share.
 struct Http2Context {
-    app: Arc<HttpApp>,
+    lanes: Lanes,
     client: Arc<ClientConnection>,
     facts: ConnectionDigest,
     retirement: ShutdownWatch,
@@ -131,7 +128,7 @@ impl Http2Context {
             return refuse_connect(&self.client, request, stream).await;
         }
         join_cookies(&mut request);
-        if let Some(fast) = &self.app.lanes.fast
+        if let Some(fast) = &self.lanes.fast
             && fast.serve_stream(&request, &mut stream, self.facts.local_address()).await
         {
             return;
@@ -150,7 +147,7 @@ impl Http2Context {
             socket_digest: self.facts.socket.clone(),
         };
         let session = session(stream, RequestHeader::from(request), digest);
-        let served = self.app.lanes.full.process_new_http(session, &self.retirement);
+        let served = self.lanes.full.process_new_http(session, &self.retirement);
         async { drop(served.await) }
     }
 }

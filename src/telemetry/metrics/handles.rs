@@ -193,7 +193,7 @@ impl ListenerMetrics {
     /// Counts an accepted connection, and counts it as open until the guard is dropped.
     pub fn accepted(&self) -> GaugeGuard {
         self.accepted.inc();
-        GaugeGuard::new(&self.connections)
+        GaugeGuard::new(&self.connections, 1)
     }
 
     /// Counts a connection that was closed before anything was read from it.
@@ -231,20 +231,23 @@ impl ConnectionRefusal {
     }
 }
 
-/// Increments a gauge and decrements it when dropped, panics included.
+/// Adds to a gauge, and takes it off when dropped, panics included.
 #[derive(Debug)]
-pub struct GaugeGuard(IntGauge);
+pub struct GaugeGuard {
+    gauge: IntGauge,
+    amount: i64,
+}
 
 impl GaugeGuard {
-    pub(super) fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        GaugeGuard(gauge.clone())
+    pub(super) fn new(gauge: &IntGauge, amount: i64) -> Self {
+        gauge.add(amount);
+        GaugeGuard { gauge: gauge.clone(), amount }
     }
 }
 
 impl Drop for GaugeGuard {
     fn drop(&mut self) {
-        self.0.dec();
+        self.gauge.sub(self.amount);
     }
 }
 

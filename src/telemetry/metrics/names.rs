@@ -28,6 +28,7 @@ metrics! {
     WOULD_DENY = "portcullis_would_deny_total" ["route", "cause"]
         "Requests that a policy in report mode would have refused.";
     IN_FLIGHT = "portcullis_requests_in_flight" [] "Requests being handled now.";
+    ANSWER_MEMORY = "portcullis_answer_memory_bytes" [] "Memory of the answers that wait for their clients, at most.";
     STREAMS = "portcullis_streams" [] "Tunnels, and answers without an end, that are open now.";
     PANICS = "portcullis_panics_total" [] "Requests that ended in a fault of the gateway's own code.";
 

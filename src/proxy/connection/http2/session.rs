@@ -22,7 +22,8 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
 use super::stream::Http2Stream;
-use crate::proxy::hooks::origin_connection::KEPT_BODY;
+use crate::decision::upstream::retry::KEPT_BODY;
+use crate::proxy::connection::answer_pace::AnswerFootprint;
 
 /// One HTTP/2 request as Pingora reads and answers it.
 pub struct Http2Session {
@@ -39,7 +40,8 @@ pub struct Http2Session {
 }
 
 /// The request with the head `header` for Pingora. `digest` is that of its connection.
-pub fn session(stream: Http2Stream, header: RequestHeader, digest: Digest) -> ServerSession {
+pub fn session(mut stream: Http2Stream, header: RequestHeader, digest: Digest) -> ServerSession {
+    stream.set_footprint(AnswerFootprint::Full);
     let empty = stream.is_received();
     let session = Http2Session { stream, header, digest, written: None, kept: None, empty, drain_timeout: None };
     ServerSession::new_custom(Box::new(session))

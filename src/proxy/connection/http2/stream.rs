@@ -22,9 +22,9 @@ use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use crate::decision::outcome::{Cause, Denial};
-use crate::decision::pacing::Pacing;
 use crate::decision::request::fields::Fields;
 use crate::proxy::connection::answer_clock::AnswerDeadline;
+use crate::proxy::connection::answer_pace::{AnswerFootprint, AnswerPace};
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::RequestControl;
 use crate::proxy::connection::http2::frame::error_name;
@@ -32,7 +32,6 @@ use crate::proxy::connection::min_rate::{MinRate, TooSlow};
 use crate::proxy::connection::timer::Timer;
 use crate::proxy::drain::DrainStage;
 use crate::proxy::reply::LocalReply;
-use crate::telemetry::metrics::Bound;
 
 /// What is handed over at once: a frame of the usual size.
 pub const PIECE: usize = 16 << 10;
@@ -56,7 +55,7 @@ pub struct Http2Stream {
     last: Option<Bytes>,
     received: u64,
     /// Of the answer's body.
-    taken: MinRate,
+    pace: AnswerPace,
     sent: u64,
     origin: AnswerDeadline,
     timer: Timer,
@@ -72,8 +71,8 @@ impl Http2Stream {
         request: RecvStream,
         respond: SendResponse<Bytes>,
     ) -> Self {
-        let bounds = client.listener.runtime.store.load().snapshot.bounds;
         Http2Stream {
+            pace: AnswerPace::new(client.listener.runtime.clone(), AnswerFootprint::Fast),
             control: Arc::new(RequestControl::http2(client)),
             request,
             respond,
@@ -84,12 +83,16 @@ impl Http2Stream {
             announced: Fields::from(fields).content_length(),
             last: None,
             received: 0,
-            taken: MinRate::new(Pacing { idle: Some(bounds.write_idle), rate: bounds.answer_rate }),
             sent: 0,
             origin: AnswerDeadline::default(),
             timer: Timer::default(),
             drained: false,
         }
+    }
+
+    /// The answer is made in this way.
+    pub fn set_footprint(&mut self, footprint: AnswerFootprint) {
+        self.pace.set_footprint(footprint);
     }
 
     /// How the steps of the request act on its connection.
@@ -266,7 +269,7 @@ impl Http2Stream {
             let (count, last) = (piece.len(), end && data.is_empty());
             answer.send_data(piece, last).or_err(ErrorType::WriteError, WRITING).map_err(|e| e.into_down())?;
             self.sent += count as u64;
-            self.taken.moved(count, Instant::now);
+            self.pace.moved(count);
             self.origin.moved();
             if let Some(rate) = &mut self.given {
                 // Whoever takes an answer is there, though it has nothing to say: streams of gRPC are often one-sided.
@@ -285,13 +288,7 @@ impl Http2Stream {
         if let Some(end) = end_once(&self.control, DrainStage::Cut, &mut self.drained) {
             return Poll::Ready(Err(end));
         }
-        let Some(due) = self.taken.wait(Instant::now()) else { return Poll::Pending };
-        ready!(self.timer.poll(due, cx));
-        self.control.connection().listener.runtime.metrics.bound_hit(match self.taken.too_slow(due) {
-            Some(TooSlow::Rate) => Bound::AnswerRate,
-            _ => Bound::WriteIdle,
-        });
-        let denial = Denial::new(Cause::ClientTooSlow, "the client took too little of the answer");
+        let denial = ready!(self.pace.poll_too_slow(cx));
         Poll::Ready(Err(Error::because(ErrorType::WriteTimedout, WRITING, denial).into_down()))
     }
 

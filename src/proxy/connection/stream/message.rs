@@ -12,6 +12,7 @@ use pingora::protocols::GetSocketDigest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ClientStream;
+use crate::proxy::connection::answer_pace::AnswerFootprint;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::{RequestControl, RequestPhase};
 
@@ -22,6 +23,7 @@ impl ClientStream {
     /// The head of the next request, which has one reading. `None`: there is no further one, and whoever sent something else was
     /// answered.
     pub async fn read_head(&mut self) -> Option<Vec<u8>> {
+        self.writer.set_footprint(AnswerFootprint::Fast);
         let mut head = Vec::new();
         loop {
             let read: io::Result<usize> = poll_fn(|cx| {
@@ -53,6 +55,7 @@ impl ClientStream {
     /// Gives the head back that was read last: the next reader gets it.
     pub fn give_back(&mut self, head: &[u8]) {
         self.reader.give_back(head);
+        self.writer.set_footprint(AnswerFootprint::Full);
         self.control.set_phase(RequestPhase::Idle);
     }
 
