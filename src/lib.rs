@@ -41,7 +41,8 @@
 //!   another without a moment in which nobody listens. [`service_manager`]: notifications to systemd.
 //! * [`files`]: the one reader of the files that a configuration names. [`privileges`]: how the process stops being root.
 //!   [`faults`]: faults that tests ask for.
-//! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here.
+//! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here; and
+//!   what an operator can rely on, each sentence with its tests ([`manual::guarantees`]).
 //!
 //! Dependencies point down only; `tests/it/architecture.rs` reads the `use` lines and names the one that does not. Within a folder
 //! too, modules import each other in one direction, and the name of a type is declared once. The

@@ -23,11 +23,14 @@
 //! | [`process`] | the process itself: its privileges, keys, admin interface |
 //! | [`operations`] | none: changes that go wrong without an attacker |
 //!
-//! All pages share one rule: **read a message in one way only, refuse what has two readings, and forward what was
+//! One more page has no attack and another form: [`guarantees`] is what the operator can rely on, each sentence with its tests.
+//!
+//! All pages about attacks share one rule: **read a message in one way only, refuse what has two readings, and forward what was
 //! read.** A gateway that repairs a message guesses how the parser behind it would have read it; most known cases are wrong
 //! guesses.
 
 pub mod cache_poisoning;
+pub mod guarantees;
 pub mod header_spoofing;
 pub mod hostile_origins;
 pub mod http2_floods;

@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 /// The parts of a page, in their order.
 const PARTS: [&str; 5] = ["The attack", "Known cases", "How this code avoids it", "Left to the operator", "Tests"];
 
+/// The page that lists the others.
+const FIRST: &str = "src/manual.rs";
+
+/// The page of promises, and its parts.
+const GUARANTEES: &str = "src/manual/guarantees.rs";
+const PROMISED: [&str; 3] = ["Who may do what", "What survives what", "Which failure is told where"];
+
 /// Where a citation of a file begins.
 const FOLDERS: [&str; 5] = ["src/", "tests/", "benches/", "conf/", "deploy/"];
 
@@ -40,6 +47,28 @@ fn every_page_has_the_same_parts_and_ends_with_its_tests() {
 }
 
 #[test]
+fn every_promise_is_one_sentence_with_its_test() {
+    let text = fs::read_to_string(root().join(GUARANTEES)).expect("the page of promises");
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//! # ")).collect();
+    assert_eq!(headings, PROMISED);
+    let promises = promises(&text).unwrap_or_else(|wrong| panic!("{GUARANTEES}: {wrong}"));
+    assert!(promises > 50, "only {promises} promises were found; has their form changed?");
+}
+
+#[test]
+fn a_promise_without_a_test_is_named() {
+    let wrong = |lines: &str| promises(&format!("//! Words. More words.\n//!\n//! # Part\n//!\n{lines}")).unwrap_err();
+    let kept = "//! * A `a.b` goes\n//!   on.\n//!   `tests/it/a.rs::b`,\n//!   `src/a.rs::c`\n";
+    assert_eq!(promises(&format!("//! # Part\n{kept}{kept}")), Ok(2));
+    assert!(wrong("//! * It goes on.\n").contains("names no test"));
+    assert!(wrong("//! * It goes on.\n//!   `tests/it/a.rs`\n").contains("names no test"));
+    assert!(wrong("//! * It goes on. It ends.\n//!   `tests/it/a.rs::b`\n").contains("not one sentence"));
+    assert!(wrong("//! * It goes on\n//!   `tests/it/a.rs::b`\n").contains("not one sentence"));
+    assert!(wrong("//! * It goes on.\n//!   `tests/it/a.rs::b`, always\n").contains("not one sentence"));
+    assert!(wrong("//! It never ends.\n").contains("no part of a promise"));
+}
+
+#[test]
 fn every_flaw_is_linked_to_its_record() {
     refuse(pages().flat_map(|page| {
         let numbers: BTreeSet<String> = flaws(&page.text);
@@ -58,14 +87,15 @@ fn every_flaw_is_linked_to_its_record() {
 
 #[test]
 fn a_page_is_words_only_and_the_first_page_lists_it() {
-    let first = fs::read_to_string(root().join("src/manual.rs")).expect("src/manual.rs");
-    refuse(pages().flat_map(|page| {
+    let first = fs::read_to_string(root().join(FIRST)).expect("the first page");
+    refuse(pages().filter(|page| page.name != FIRST).flat_map(|page| {
         let words = page.text.lines().all(|line| line.starts_with("//!"));
         let stem = Path::new(&page.name).file_stem().expect("a name").to_string_lossy().into_owned();
-        let listed = first.contains(&format!("pub mod {stem};")) && first.contains(&format!("//! | [`{stem}`] |"));
+        let row = if page.is_topic() { format!("//! | [`{stem}`] |") } else { format!("[`{stem}`]") };
+        let listed = first.contains(&format!("pub mod {stem};")) && first.contains(&row);
         let wrong = |text: &str| format!("{}:1: {text}", page.name);
-        let code = (page.is_topic() && !words).then(|| wrong("holds more than `//!` lines"));
-        let lost = (page.is_topic() && !listed).then(|| wrong("src/manual.rs does not declare and list it"));
+        let code = (!words).then(|| wrong("holds more than `//!` lines"));
+        let lost = (!listed).then(|| wrong("src/manual.rs does not declare and list it"));
         [code, lost].into_iter().flatten().collect::<Vec<_>>()
     }));
 }
@@ -102,9 +132,9 @@ struct Page {
 }
 
 impl Page {
-    /// Whether this is about one kind of attack; `src/manual.rs` itself is about all.
+    /// Whether this is about one kind of attack.
     fn is_topic(&self) -> bool {
-        self.name != "src/manual.rs"
+        ![FIRST, GUARANTEES].contains(&self.name.as_str())
     }
 }
 
@@ -116,7 +146,7 @@ fn pages() -> impl Iterator<Item = Page> {
     let folder = fs::read_dir(root().join("src/manual")).expect("src/manual");
     let topics = folder.map(|entry| entry.expect("a readable folder").file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = topics.map(|name| format!("src/manual/{name}")).collect();
-    names.push("src/manual.rs".to_owned());
+    names.push(FIRST.to_owned());
     names.sort();
     names.into_iter().map(|name| {
         let text = fs::read_to_string(root().join(&name)).expect("a page");
@@ -163,6 +193,39 @@ fn citations(text: &str) -> Vec<Citation<'_>> {
         }
     }
     found
+}
+
+/// The number of promises of a page: items of a list below the first heading, each one sentence and then its tests.
+///
+/// # Errors
+/// What is no promise, and why.
+fn promises(text: &str) -> Result<usize, String> {
+    let mut items: Vec<String> = Vec::new();
+    for line in text.lines().skip_while(|line| !line.starts_with("//! # ")) {
+        let line = line.strip_prefix("//!").ok_or_else(|| format!("`{line}` is no comment"))?;
+        if line.is_empty() || line.starts_with(" # ") {
+            continue;
+        }
+        match (line.strip_prefix(" * "), line.strip_prefix("   "), items.last_mut()) {
+            (Some(begun), ..) => items.push(begun.to_owned()),
+            (None, Some(more), Some(item)) => item.extend([" ", more]),
+            _ => return Err(format!("`{line}` is no part of a promise")),
+        }
+    }
+    for item in &items {
+        let tests: Vec<String> = citations(item)
+            .iter()
+            .filter(|citation| citation.function.is_some())
+            .map(|citation| format!("`{}`", citation.written))
+            .collect();
+        let Some(first) = tests.first() else { return Err(format!("names no test: {item}")) };
+        let (sentence, shown) = item.split_at(item.find(first).expect("what was found in it"));
+        let sentence = sentence.trim_end();
+        if !sentence.ends_with('.') || sentence.contains(". ") || shown.trim_end() != tests.join(", ") {
+            return Err(format!("is not one sentence and then its tests: {item}"));
+        }
+    }
+    Ok(items.len())
 }
 
 /// Whether `function` of `source` is a test; `None` if there is no such function.
