@@ -41,6 +41,11 @@
 //! * Another process of the gateway's own user can't read its memory, and no core file is written, unless `process.core_dumps` allows
 //!   both.
 //!   `tests/it/process.rs::its_memory_is_no_ones_to_read_unless_that_is_asked_for`
+//! * The unit leaves the gateway its own folders, low ports and no other privilege, and the containers one small writable folder.
+//!   `tests/it/deploy/hardening.rs::the_unit_leaves_the_gateway_its_folders_and_its_ports`,
+//!   `tests/it/deploy/hardening.rs::containers_have_no_root_no_capability_and_one_writable_folder`
+//! * On a read-only root, a gateway serves and takes orders with one small writable folder for its sockets.
+//!   `tests/it/deploy/hardening.rs::a_read_only_root_suffices_with_one_small_folder`
 //! * The value of a secret field is in no output of the process, also when it is wrongly written.
 //!   `tests/it/config/secrets.rs::a_secret_in_the_wrong_form_is_never_printed`,
 //!   `tests/it/config/secrets.rs::a_running_gateway_never_prints_a_secret_of_a_file_that_it_refuses`,

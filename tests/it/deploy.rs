@@ -1,5 +1,6 @@
 //! The files in `deploy/`: configurations are valid, files are consistent, and what they name exists.
 
+mod hardening;
 mod metrics;
 mod promql;
 mod rotation;
