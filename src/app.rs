@@ -1,6 +1,7 @@
 //! The composition root: wires configuration, state, telemetry and proxy together, and runs until drained.
 
 mod commands;
+mod confinement;
 pub mod launch;
 mod process;
 mod reload;
@@ -17,9 +18,10 @@ use arc_swap::ArcSwap;
 use log::warn;
 use nix::unistd::{Uid, dup2_stdout, setsid};
 
-use crate::admin::api::StartInfo;
+use crate::admin::api::{SandboxStatus, StartInfo};
 use crate::admin::{Liveness, Readiness};
 use crate::app::commands::CommandExecutor;
+use crate::app::confinement::SandboxUnavailable;
 use crate::app::launch::{Launch, TakeoverRequest, start_info};
 use crate::app::process::{GatewayProcess, Takeover};
 use crate::app::runtime_sockets::RuntimeSockets;
@@ -59,6 +61,8 @@ pub enum AppError {
          is meant, name the configuration: `portcullis upgrade FILE`"
     )]
     StaysRoot,
+    #[error(transparent)]
+    Sandbox(#[from] SandboxUnavailable),
     #[error("the access log cannot be written to the standard output of the old process: {0}")]
     Stdout(nix::Error),
 }
@@ -70,6 +74,7 @@ pub struct App {
     shared: Arc<Runtime>,
     watched: bool,
     start: StartInfo,
+    sandbox: SandboxStatus,
     process: Arc<GatewayProcess>,
     runtime: Option<RuntimeSockets>,
     takeover: Option<Takeover>,
@@ -93,6 +98,7 @@ impl App {
         if launch.takeover.is_some_and(|request| !request.may_stay_root) && stays_root(owner) {
             return Err(AppError::StaysRoot);
         }
+        confinement::check(&snapshot)?;
         let folder = runtime_sockets::open(&launch, owner)?;
         let undone = folder.clone();
         let started = App::start_in(folder, source, snapshot, &launch, owner);
@@ -131,6 +137,11 @@ impl App {
             folder.give()?;
         }
         restrict(&snapshot)?;
+        let settings = match &takeover {
+            Some(takeover) => settings.or(takeover.inheritance.settings.clone()),
+            None => settings,
+        };
+        let sandbox = confinement::confine(&source, &snapshot, folder.as_deref(), settings.is_abstract())?;
         tell_lost_inputs(&source);
         let user = snapshot.process.user.clone();
         if let Some(takeover) = &takeover {
@@ -140,10 +151,6 @@ impl App {
         let shared = Runtime::new(Arc::new(snapshot), Arc::new(Metrics::new()))
             .map_err(|source| AppError::Assemble { user, source })?;
 
-        let settings = match &takeover {
-            Some(takeover) => settings.or(takeover.inheritance.settings.clone()),
-            None => settings,
-        };
         let readiness = Arc::new(Readiness::default());
         readiness.block(STARTING);
         let process = Arc::new(GatewayProcess {
@@ -156,7 +163,7 @@ impl App {
             handover: Default::default(),
             published: Default::default(),
         });
-        Ok(App { watched: false, source, sockets, shared, start, process, runtime, takeover })
+        Ok(App { watched: false, source, sockets, shared, start, sandbox, process, runtime, takeover })
     }
 
     /// With `watched`, the configuration is reloaded when it changes.
@@ -167,11 +174,11 @@ impl App {
 
     /// Serves until a signal ends the process, or until another one has taken over.
     pub fn serve(self) -> ! {
-        let App { watched, source, sockets, shared, start, process, runtime, takeover } = self;
+        let App { watched, source, sockets, shared, start, sandbox, process, runtime, takeover } = self;
         if let Err(e) = program_log::write_in_background() {
             warn!("requests may wait for whoever reads these messages: {e}");
         }
-        let commands = Arc::new(CommandExecutor::new(source.clone(), start, process.clone()));
+        let commands = Arc::new(CommandExecutor::new(source.clone(), start, sandbox, process.clone()));
         if watched {
             watch::start(source, commands.clone());
         }
@@ -243,12 +250,12 @@ fn stays_root(owner: Option<(u32, u32)>) -> bool {
 }
 
 /// Opens the file of the access log with the rights of the user that this process becomes, so that one that can't be opened ends
-/// the start before anything is changed.
+/// the start before anything is changed, and is there when the sandbox is given it.
 fn probe_access_log(snapshot: &Snapshot) -> Result<Option<File>, AppError> {
-    let Some(user) = &snapshot.process.user else { return Ok(None) };
-    let opened = privileges::attempt_as(user, || access_log::open_output(&snapshot.access_log.output))?;
-    let failed = |source| AppError::Assemble { user: Some(user.clone()), source: AssembleError::AccessLog(source) };
-    opened.map_err(failed)
+    let open = || access_log::open_output(&snapshot.access_log.output);
+    let user = snapshot.process.user.as_ref();
+    let opened = user.map_or_else(|| Ok(open()), |user| privileges::attempt_as(user, open))?;
+    opened.map_err(|source| AppError::Assemble { user: user.cloned(), source: AssembleError::AccessLog(source) })
 }
 
 /// Warns of what a reload can't read, now that the process is the user that it stays.

@@ -21,8 +21,8 @@ pub mod snapshot;
 pub mod store;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -49,6 +49,8 @@ struct SourceState {
     inputs: ArcSwap<ConfigInputs>,
     held: HeldFiles,
     was_opened: AtomicBool,
+    /// What the first attempt read, files that are watched on their own included.
+    first: OnceLock<ConfigInputs>,
 }
 
 /// A path that the start could read, and a reload can't.
@@ -78,11 +80,12 @@ impl ConfigSource {
     /// Reads and compiles it as it is now, see [`open`]. From the second time on, it can't be read from a pipe, and files that
     /// can't be read any more are as they were the first time.
     pub fn open(&self) -> (Option<snapshot::Snapshot>, Vec<Diagnostic>) {
-        let SourceState { inputs, held, was_opened } = &*self.shared;
+        let SourceState { inputs, held, was_opened, first } = &*self.shared;
         let purpose = if was_opened.swap(true, Ordering::Relaxed) { LoadPurpose::Again } else { LoadPurpose::First };
         let attempt = LoadAttempt::new(&*self.environment, held, purpose);
         let (snapshot, mut diagnostics) = compiled(&self.path, &attempt);
         let (found, told) = attempt.finish();
+        first.get_or_init(|| found.clone());
         diagnostics.extend(told);
         inputs.store(Arc::new(if snapshot.is_some() { found.served() } else { found }));
         (snapshot, diagnostics)
@@ -91,6 +94,11 @@ impl ConfigSource {
     /// What the latest attempt to open it was made of, whether it failed or not.
     pub fn inputs(&self) -> Arc<ConfigInputs> {
         self.shared.inputs.load_full()
+    }
+
+    /// What the first attempt to open it was made of.
+    pub fn first_inputs(&self) -> ConfigInputs {
+        self.shared.first.get().cloned().unwrap_or_default()
     }
 
     /// What it would be made of now.

@@ -13,6 +13,7 @@ mod unanswered;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use nix::fcntl::OFlag;
 
 use crate::decision::defaults::{NAMED_FILE_TIME, PIPE_TIME};
 use crate::faults;
+use crate::sandbox;
 pub use stamp::FileStamp;
 use unanswered::ask;
 
@@ -32,7 +34,7 @@ const LEASE_PAUSE: Duration = Duration::from_millis(20);
 /// The file system's; [`ErrorKind::InvalidInput`] for a pipe, a device or a socket, [`ErrorKind::IsADirectory`] for a folder,
 /// [`ErrorKind::FileTooLarge`], and [`ErrorKind::TimedOut`].
 pub fn read(path: &str, most: u64) -> io::Result<Vec<u8>> {
-    ask(path, NAMED_FILE_TIME, move |path| bounded(open(path)?, most))
+    ask(path, NAMED_FILE_TIME, move |path| bounded(open(path)?, most)).map_err(|error| with_reason(path, error))
 }
 
 /// The same; a pipe is waited for until its writer has closed it, for [`PIPE_TIME`] at most.
@@ -86,6 +88,15 @@ pub fn names(path: &str) -> io::Result<Vec<String>> {
         }
         Ok(names)
     })
+    .map_err(|error| with_reason(path, error))
+}
+
+/// `error`, with the reason if it is the sandbox that keeps what stands at `path` from being read.
+fn with_reason(path: &str, error: io::Error) -> io::Error {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return error;
+    }
+    sandbox::denies_reading(Path::new(path)).map_or(error, |why| io::Error::new(ErrorKind::PermissionDenied, why))
 }
 
 /// Opens a regular file. A file under a lease is tried again, since its holder is told to give it up (fcntl(2)).

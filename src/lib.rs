@@ -40,6 +40,7 @@
 //! * [`runtime_folder`]: the sockets of a running gateway, for its owner alone. [`handover`]: how one process takes over from
 //!   another without a moment in which nobody listens. [`service_manager`]: notifications to systemd.
 //! * [`files`]: the one reader of the files that a configuration names. [`privileges`]: how the process stops being root.
+//!   [`sandbox`]: how it loses the right to open what it was not given.
 //!   [`faults`]: faults that tests ask for.
 //! * [`manual`]: the attacks on what stands at an edge, what they did to others, and what keeps them out here; and
 //!   what an operator can rely on, each sentence with its tests ([`manual::guarantees`]).
@@ -82,6 +83,7 @@ pub mod manual;
 pub mod privileges;
 pub mod proxy;
 pub mod runtime_folder;
+pub mod sandbox;
 pub mod secret;
 pub mod service_manager;
 pub mod signal_mask;

@@ -29,6 +29,11 @@ pub struct NotifySettings {
 }
 
 impl NotifySettings {
+    /// Whether the service manager listens at a socket without a path.
+    pub fn is_abstract(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.starts_with('@'))
+    }
+
     /// From the environment of this process.
     pub fn of_this_process() -> NotifySettings {
         let socket = std::env::var("NOTIFY_SOCKET").ok().filter(|socket| !socket.is_empty());

@@ -97,6 +97,9 @@ pub struct GatewayStatus {
     /// `None` while the process does not drain.
     pub drain: Option<DrainStatus>,
     pub start: StartInfo,
+    /// `None`: the gateway does not say.
+    #[serde(default)]
+    pub sandbox: Option<SandboxStatus>,
 }
 
 /// The configuration in force, the ones before it, and the one that is being rolled out.
@@ -216,6 +219,29 @@ pub struct StartInfo {
     pub user: u32,
     /// Whether a service manager expects notifications from it.
     pub supervised: bool,
+}
+
+/// What of the sandbox is in force, and what the process was given (`process.sandbox`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxStatus {
+    /// As the configuration asks for it.
+    pub mode: String,
+    /// `on`, with the version, or why it is not.
+    pub landlock: String,
+    /// `on`, or why it is not.
+    pub seccomp: String,
+    /// Folders, with all beneath them, and files that the process can read.
+    pub readable: Vec<String>,
+    /// Those that it can write, or make sockets in.
+    pub writable: Vec<String>,
+}
+
+impl SandboxStatus {
+    /// No sandbox.
+    pub fn off() -> Self {
+        let off = || "off".to_owned();
+        SandboxStatus { mode: off(), landlock: off(), seccomp: off(), readable: Vec::new(), writable: Vec::new() }
+    }
 }
 
 /// The answer to `POST /reload`.

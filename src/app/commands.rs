@@ -8,7 +8,9 @@ use log::warn;
 
 use super::process::GatewayProcess;
 use super::reload::Reloader;
-use crate::admin::api::{AdminError, CommandAnswer, DrainResult, DrainStatus, ErrorCode, GatewayStatus, StartInfo};
+use crate::admin::api::{
+    AdminError, CommandAnswer, DrainResult, DrainStatus, ErrorCode, GatewayStatus, SandboxStatus, StartInfo,
+};
 use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::config::ConfigSource;
 use crate::proxy::drain::DrainReason;
@@ -17,13 +19,14 @@ use crate::proxy::drain::DrainReason;
 pub struct CommandExecutor {
     reloader: Arc<Reloader>,
     start: StartInfo,
+    sandbox: SandboxStatus,
     process: Arc<GatewayProcess>,
 }
 
 impl CommandExecutor {
-    pub fn new(source: ConfigSource, start: StartInfo, process: Arc<GatewayProcess>) -> Self {
+    pub fn new(source: ConfigSource, start: StartInfo, sandbox: SandboxStatus, process: Arc<GatewayProcess>) -> Self {
         let reloader = Reloader::new(source, process.shared.clone(), process.readiness.clone());
-        CommandExecutor { reloader, start, process }
+        CommandExecutor { reloader, start, sandbox, process }
     }
 
     fn status(&self) -> GatewayStatus {
@@ -38,6 +41,7 @@ impl CommandExecutor {
             configuration: self.reloader.status(),
             drain: self.drain_status(),
             start: self.start.clone(),
+            sandbox: Some(self.sandbox.clone()),
         }
     }
 

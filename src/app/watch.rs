@@ -16,6 +16,7 @@ use crate::admin::command::{AdminCommand, CommandHandler};
 use crate::config::ConfigSource;
 use crate::config::inputs::ConfigInputs;
 use notifier::ChangeNotifier;
+pub(super) use paths::WatchedPaths;
 
 /// Reloads by `commands` whenever the files that `source` was read from change, until the process ends.
 pub fn start(source: ConfigSource, commands: Arc<dyn CommandHandler>) {

@@ -80,8 +80,8 @@ pub fn run(args: &RunArgs, printer: &mut Printer) -> ExitStatus {
             Err(error) => {
                 printer.message(format_args!("portcullis cannot start: {error}"));
                 match error {
-                    // A retry changes nothing: this machine does not have the user, or the process is not root.
-                    AppError::Privileges(_) => ExitStatus::Configuration,
+                    // A retry changes nothing: this machine does not have the user or the sandbox, or the process is not root.
+                    AppError::Privileges(_) | AppError::Sandbox(_) => ExitStatus::Configuration,
                     AppError::Start(_)
                     | AppError::StaysRoot
                     | AppError::Assemble { .. }

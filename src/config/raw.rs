@@ -16,6 +16,7 @@ pub mod request;
 pub mod response;
 pub mod retries;
 pub mod route;
+pub mod sandbox;
 pub mod shape;
 pub mod split;
 pub mod telemetry;

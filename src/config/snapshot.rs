@@ -370,6 +370,38 @@ pub struct ProcessConfig {
     pub core_dumps: bool,
     /// Whether plain HTTP/1 requests are served by the gateway's own exchange.
     pub fast_lane: bool,
+    /// What the process may open after its start.
+    pub sandbox: SandboxConfig,
+}
+
+/// What the process may open after its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxConfig {
+    pub mode: SandboxMode,
+    /// What it may read besides what the configuration names.
+    pub readable: Vec<PathBuf>,
+}
+
+/// Whether the process gives up the right to open what it was not given. From the weakest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SandboxMode {
+    /// It does not.
+    Off,
+    /// As far as the kernel can.
+    #[default]
+    BestEffort,
+    /// It does not start otherwise.
+    Required,
+}
+
+impl std::fmt::Display for SandboxMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SandboxMode::Off => "off",
+            SandboxMode::BestEffort => "best_effort",
+            SandboxMode::Required => "required",
+        })
+    }
 }
 
 /// A user of the operating system as written: names, or numbers.

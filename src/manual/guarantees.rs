@@ -41,6 +41,21 @@
 //! * Another process of the gateway's own user can't read its memory, and no core file is written, unless `process.core_dumps` allows
 //!   both.
 //!   `tests/it/process.rs::its_memory_is_no_ones_to_read_unless_that_is_asked_for`
+//! * After its start, the process opens only files in the folders that it was given, where the kernel has Landlock.
+//!   `src/sandbox/file_access.rs::only_what_is_given_can_be_opened`,
+//!   `tests/it/sandbox.rs::a_reload_that_names_a_file_elsewhere_is_refused_and_an_upgrade_takes_it`,
+//!   `tests/it/sandbox.rs::a_log_elsewhere_is_opened_by_no_reload`
+//! * After its start, the process starts no program, also after an upgrade that it takes part in.
+//!   `src/sandbox/file_access.rs::no_file_is_executed`,
+//!   `src/sandbox/system_calls.rs::no_program_is_started_and_no_namespace_is_made`,
+//!   `tests/it/sandbox.rs::every_thread_is_in_the_sandbox`
+//! * After its start, the process binds no TCP port, opens no socket of a family but TCP/IP's and Unix's, and reaches no abstract Unix
+//!   socket, where Landlock of the kernel knows them.
+//!   `src/sandbox/file_access.rs::no_port_is_bound_and_clients_connect`,
+//!   `src/sandbox/file_access.rs::abstract_sockets_of_others_are_out_of_reach_unless_they_are_given`,
+//!   `src/sandbox/system_calls.rs::threads_start_and_sockets_of_the_gateways_families_open`
+//! * A gateway whose sandbox is `required` and can't be had does not start.
+//!   `tests/it/sandbox.rs::a_sandbox_that_is_required_and_can_not_be_had_ends_the_start_with_nothing_changed`
 //! * The unit leaves the gateway its own folders, low ports and no other privilege, and the containers one small writable folder.
 //!   `tests/it/deploy/hardening.rs::the_unit_leaves_the_gateway_its_folders_and_its_ports`,
 //!   `tests/it/deploy/hardening.rs::containers_have_no_root_no_capability_and_one_writable_folder`
@@ -75,6 +90,11 @@
 //!   `tests/it/reload.rs::what_was_in_force_can_be_put_back`
 //! * A key that root alone reads stays in use over reloads until its file changes.
 //!   `tests/it/files/rights.rs::a_reload_keeps_the_key_that_root_alone_reads_until_it_changes`
+//! * Files that are replaced, and links that lead elsewhere, are read by a reload in the sandbox, if they are in the folders of those
+//!   before.
+//!   `tests/it/sandbox.rs::files_that_links_lead_to_are_replaced_as_certbot_and_deployments_do_it`,
+//!   `tests/it/watch.rs::a_volume_of_kubernetes_that_is_swapped_is_served`,
+//!   `tests/it/watch.rs::an_edit_in_place_and_one_by_rename_are_served`
 //! * Upgrades cost no client a request, also while endpoints die.
 //!   `tests/it/unbroken.rs::ten_upgrades_and_dying_endpoints_cost_nobody_a_request`,
 //!   `tests/it/upgrade.rs::what_is_under_way_finishes_on_the_old_process_which_then_ends`
@@ -149,6 +169,11 @@
 //! * The start says in the program log what a reload will not be able to read, and that the gateway runs as root.
 //!   `tests/it/files/rights.rs::a_configuration_that_no_reload_can_read_is_told_at_the_start`,
 //!   `tests/it/process.rs::running_as_root_is_said`
+//! * The program log and `portcullis status` say what of the sandbox is in force, or why it is not.
+//!   `tests/it/sandbox.rs::status_and_log_say_what_is_in_force`,
+//!   `tests/it/sandbox.rs::a_sandbox_that_is_required_and_can_not_be_had_ends_the_start_with_nothing_changed`
+//! * A reload that names a file which the sandbox does not give says so, with what to do.
+//!   `tests/it/sandbox.rs::a_reload_that_names_a_file_elsewhere_is_refused_and_an_upgrade_takes_it`
 //! * A reload that is refused is told in the answer to the order, the program log, the metrics, and the notes of `/readyz`.
 //!   `tests/it/reload.rs::a_broken_file_changes_nothing_and_says_what_is_wrong_everywhere`,
 //!   `tests/it/control.rs::a_reload_by_command_ends_with_what_became_of_it`

@@ -28,6 +28,9 @@
 //!   stays in use until it changes (`src/config/held.rs`).
 //! * Whatever stands at the path of a file, asking for it ends soon and holds up nothing ([`files`](crate::files)): what is no
 //!   regular file is refused before it is opened, a mount that hangs is an error after a few seconds, and no lock is held meanwhile.
+//! * After the start, the process can open only what it was given: its configuration's folders, its log's, its sockets', by Landlock; and it
+//!   starts no program, binds no port, becomes nobody else and looks into no other process, by Landlock and seccomp
+//!   ([`sandbox`](crate::sandbox)). A process that takes over is started by the command, outside of it.
 //! * No core file is written, and no debugger of the gateway's own user can attach, unless `process.core_dumps` says so.
 //! * A panic ends only its request: a 500 with the declared headers, one log line, one count, its slots released, its connection
 //!   closed ([`proxy::hooks::guard`](crate::proxy::hooks::guard)). A panic outside of a request ends one connection or one stream.
@@ -69,6 +72,8 @@
 //!   upgrade for a new one.
 //! * `process.drain_notice`, as long as the load balancer in front needs to notice that `/readyz` fails; and a supervisor that
 //!   waits for the notice, `process.drain` and two seconds before it kills.
+//! * A folder of its own for the configuration and for each key: the sandbox gives the whole folder of a file, since the file may be
+//!   replaced; `portcullis status` lists what was given. `process.sandbox: required`, where the kernel is known to have Landlock.
 //! * Bounds of the machine: memory, descriptors, a restart by the supervisor.
 //! * `addresses` for routes that only some networks use, above all for administration.
 //!
@@ -78,6 +83,11 @@
 //! * `tests/it/process.rs::whoever_is_not_root_can_not_become_somebody_else`
 //! * `tests/it/process.rs::a_key_that_others_can_read_is_named_with_what_to_do`
 //! * `tests/it/process.rs::its_memory_is_no_ones_to_read_unless_that_is_asked_for`
+//! * `tests/it/sandbox.rs::a_reload_that_names_a_file_elsewhere_is_refused_and_an_upgrade_takes_it`
+//! * `tests/it/sandbox.rs::a_log_elsewhere_is_opened_by_no_reload`
+//! * `tests/it/sandbox.rs::every_thread_is_in_the_sandbox`
+//! * `src/sandbox/file_access.rs::only_what_is_given_can_be_opened`
+//! * `src/sandbox/system_calls.rs::no_program_is_started_and_no_namespace_is_made`
 //! * `tests/it/process.rs::no_signal_that_is_none_of_its_ends_ends_a_process_that_starts`
 //! * `tests/it/process.rs::a_thread_that_stands_still_is_no_life`
 //! * `src/admin.rs::a_web_page_can_not_ask_an_open_listener`

@@ -321,11 +321,13 @@ fn a_pipe_that_nobody_reads_ends_the_start_and_no_reload_hangs_on_it() {
     assert_eq!(output.status.code(), Some(69), "{words}");
     assert!(words.contains("no process reads this pipe"), "{words}");
 
-    let gateway = Setup::new(FIXED).start();
+    // In the same folder: the process was given no other.
+    let gateway = Setup::new(&format!("access_log: {{ file: \"<dir>/first\" }}\n{FIXED}")).start();
     mkfifo(&gateway.dir().join("log"), Mode::S_IRWXU).expect("a pipe");
     gateway.rewrite(&format!("access_log: {{ file: \"<dir>/log\" }}\n{FIXED}"));
     assert_eq!(gateway.hang_up(), "refused");
     assert!(gateway.stderr().contains("no process reads this pipe"), "{}", gateway.stderr());
     gateway.get("/").expect_status(200);
-    gateway.logged_path("/");
+    let line = || fs::read_to_string(gateway.dir().join("first")).is_ok_and(|text| text.contains("\"path\":\"/\""));
+    wait::until_true("the line in the log that is open", line);
 }

@@ -54,6 +54,7 @@ const LAYERS: &[Layer] = &[
             "privileges",
             "proxy",
             "runtime_folder",
+            "sandbox",
             "secret",
             "service_manager",
             "state",
@@ -89,7 +90,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "telemetry",
-        may_use: &["config::log_template", "config::snapshot", "decision"],
+        may_use: &["config::log_template", "config::snapshot", "decision", "sandbox"],
         why: "recording knows what was decided and how it is to be written, nothing else",
     },
     Layer {
@@ -124,9 +125,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "faults", may_use: &[], why: "a fault is asked for by a header or a file, and by nothing else" },
     Layer {
         name: "files",
-        may_use: &["decision::defaults", "faults"],
+        may_use: &["decision::defaults", "faults", "sandbox"],
         why: "what a path leads to is asked of the system, whoever names it",
     },
+    Layer { name: "sandbox", may_use: &[], why: "it is told what the process needs, and knows nobody who needs it" },
     Layer { name: "secret", may_use: &[], why: "everything holds it, so it knows nothing" },
     Layer { name: "manual", may_use: &[], why: "it is words about the others, and uses none of them" },
 ];

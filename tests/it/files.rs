@@ -198,8 +198,8 @@ fn a_configuration_is_read_from_a_pipe_at_the_start_and_not_again() {
     let gateway = OwnChild(command.spawn().expect("the binary starts"));
     fs::write(&pipe, text).expect("a reader");
     let told = || fs::read_to_string(&messages).unwrap_or_default();
+    wait::until_true("the gateway to say so", || told().contains("the configuration was read from a pipe"));
     wait::until_true("the gateway to listen", || TcpStream::connect(setup.address()).is_ok());
-    assert!(told().contains("the configuration was read from a pipe"), "{}", told());
     assert!(kill(gateway.0.id(), "HUP"));
     wait::until_true("the refusal", || told().contains("cannot be read: it is a pipe, not a file"));
     client::get(setup.address(), "/").expect_status(200);

@@ -43,6 +43,7 @@ mod reload;
 mod response;
 mod route;
 mod runtime_folder;
+mod sandbox;
 mod slow;
 mod split;
 mod stream;

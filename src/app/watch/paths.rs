@@ -15,7 +15,7 @@ const MAX_LINKS: usize = 40;
 /// A volume of Kubernetes shows why one folder does not do: `gateway.yaml` is a link to `..data/gateway.yaml`, and `..data`
 /// is a link that is swapped when the content changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct WatchedPaths(BTreeMap<PathBuf, WatchedNames>);
+pub struct WatchedPaths(BTreeMap<PathBuf, WatchedNames>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct WatchedNames {
@@ -38,6 +38,20 @@ impl WatchedPaths {
             }
         }
         paths
+    }
+
+    /// Where what `paths` lead to can change.
+    pub fn to(paths: &[PathBuf]) -> WatchedPaths {
+        let mut watched = WatchedPaths::default();
+        for path in paths {
+            watched.walk(path);
+        }
+        watched
+    }
+
+    /// Each folder, and the names in it that matter.
+    pub fn entries(&self) -> impl Iterator<Item = (&Path, impl Iterator<Item = PathBuf>)> {
+        self.0.iter().map(|(folder, entries)| (folder.as_path(), entries.names.iter().map(PathBuf::from)))
     }
 
     /// The folders to watch.

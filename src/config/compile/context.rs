@@ -129,6 +129,11 @@ impl<'a> CompileContext<'a> {
         self.environment.knows_group(name)
     }
 
+    /// Whether a file or a folder stands at `path`.
+    pub fn has_mode(&self, path: &str) -> bool {
+        self.environment.mode(path).is_some()
+    }
+
     /// The content of a file that the configuration names, or a diagnostic at `path`. That everyone can write to it is a warning.
     pub fn read_file(&mut self, path: &DocPath, file: &str) -> Option<Vec<u8>> {
         let content = self.environment.read(file);

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod process;
+mod sandbox;
 mod user;
 
 #[cfg(test)]

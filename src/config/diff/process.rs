@@ -8,7 +8,9 @@ use super::facts::{self, ConfigFacts};
 use super::guard::Protection;
 use super::{access, bounds};
 use crate::config::raw::units::Span;
-use crate::config::snapshot::{AccessLogConfig, AdminConfig, Dns, LogFormat, LogOutput, ProcessConfig, Snapshot};
+use crate::config::snapshot::{
+    AccessLogConfig, AdminConfig, Dns, LogFormat, LogOutput, ProcessConfig, SandboxConfig, Snapshot,
+};
 use crate::decision::request::ReadRules;
 
 /// The file's bounds, and whom it believes.
@@ -82,8 +84,18 @@ pub(super) fn dns(snapshot: &Snapshot) -> ConfigFacts {
 /// The process itself.
 pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     let mut facts = ConfigFacts::default();
-    let ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps, fast_lane } =
-        &snapshot.process;
+    let ProcessConfig {
+        threads,
+        drain,
+        drain_notice,
+        drain_idle,
+        drain_streams,
+        history,
+        user,
+        core_dumps,
+        fast_lane,
+        sandbox,
+    } = &snapshot.process;
     facts.tell(Effect::Setting, "threads", threads).needs_new_process();
     facts.tell(Effect::Setting, "drain", Span(*drain));
     facts.tell(Effect::Setting, "drain notice", Span(*drain_notice));
@@ -95,6 +107,12 @@ pub(super) fn process(snapshot: &Snapshot) -> ConfigFacts {
     }
     let dumps = if *core_dumps { ("on", Protection::Rank(0)) } else { ("off", Protection::Rank(1)) };
     facts.tell(Effect::Trust, "core dumps", dumps.0).guard(dumps.1).needs_new_process();
+    let SandboxConfig { mode, readable } = sandbox;
+    facts.tell(Effect::Trust, "sandbox", mode).guard(Protection::Rank(*mode as u8)).needs_new_process();
+    for path in readable {
+        let name = format!("sandbox: `{}`", path.display());
+        facts.tell(Effect::Trust, name, "readable").guard(Protection::Grant).needs_new_process();
+    }
     facts.tell(Effect::Setting, "fast lane", if *fast_lane { "on" } else { "off" }).needs_new_process();
     facts
 }

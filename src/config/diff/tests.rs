@@ -116,6 +116,16 @@ fn only_what_the_process_holds_from_its_start_needs_an_upgrade() {
             "process: user: web -> none (weaker) (by `portcullis upgrade`)",
         ),
         (
+            "process: {threads: 1}",
+            "process: {threads: 1, sandbox: off}",
+            "process: sandbox: best_effort -> off (weaker) (by `portcullis upgrade`)",
+        ),
+        (
+            "process: {threads: 1, sandbox: {readable: [/a]}}",
+            "process: {threads: 1, sandbox: required}",
+            "process: sandbox: best_effort -> required (stronger) (by `portcullis upgrade`)",
+        ),
+        (
             "admin: {address: 127.0.0.1:9900}",
             "admin: {address: 127.0.0.1:9901}",
             "admin: address: 127.0.0.1:9900 -> 127.0.0.1:9901 (by `portcullis upgrade`)",

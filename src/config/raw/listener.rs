@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Addresses;
 use super::key_file::KeyFile;
+use super::sandbox::Sandbox;
 use super::shape::is_default;
 use super::units::{Count, Span};
 
@@ -83,7 +84,8 @@ pub struct Certificate {
     pub key: KeyFile,
 }
 
-/// Settings of the process. A change of `threads`, `user`, `core_dumps` or `fast_lane` takes effect by `portcullis upgrade`.
+/// Settings of the process. A change of `threads`, `user`, `core_dumps`, `fast_lane` or `sandbox` takes effect by
+/// `portcullis upgrade`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -131,6 +133,16 @@ pub struct Process {
     /// by the same rules. Trailers of HTTP/1 origins pass on the gateway's own exchange alone. Default `on`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fast_lane: LaneSwitch,
+    /// Whether the process gives up, once it has started, the right to open what it was not given, by Landlock and seccomp.
+    /// `best_effort` (default): as far as the kernel can; the log and `portcullis status` say what is in force. `required`: it does not start
+    /// where the kernel lacks one of them. `off`: not at all.
+    ///
+    /// It is given the folder, with all beneath it, of each file that its configuration was read from and names, and of each link on the way
+    /// to it; the folder of the access log; the runtime folder; the files of the resolver; and the certificates of public authorities. Of
+    /// a folder such as `/etc`, only the file itself. A reload that names a file in another folder is refused; `portcullis
+    /// upgrade` starts a process that is given it. No program is started, no port is bound and no other process is looked into.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sandbox: Sandbox,
 }
 
 /// Whether the fast lane is used.

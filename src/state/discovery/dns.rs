@@ -4,6 +4,7 @@
 
 mod search_list;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use self::search_list::SearchList;
 use super::srv::SrvRecord;
 use crate::config::snapshot::{Dns, Family};
+use crate::decision::defaults::NAMED_FILE_BYTES;
 use crate::files;
 use crate::state::file_watch::FileWatch;
 
@@ -96,7 +98,8 @@ impl ReloadingResolver {
     /// replaced. Blocks on the file system; to be called about every second.
     ///
     /// # Errors
-    /// If a file of the system can't be used. The resolver then asks the name server of this machine.
+    /// If a file of the system can't be used. The resolver then asks the name server of this machine, or stays as it was if the
+    /// file may not be read any more.
     pub fn refresh(&self, settings: &Dns) -> Result<bool, String> {
         let mut inputs = self.inputs.lock();
         let inputs = &mut *inputs;
@@ -111,9 +114,26 @@ impl ReloadingResolver {
         inputs.hosts.accept(hosts);
         inputs.resolv_conf.accept(resolv_conf);
         inputs.settings = Some(settings.clone());
+        if self.current.load().is_some() && !others {
+            let used = [Some(HOSTS), settings.servers.is_empty().then_some(RESOLV_CONF)];
+            used.into_iter().flatten().try_for_each(is_readable)?;
+        }
         let (resolver, trouble) = DnsResolver::new(settings)?;
         let before = self.current.swap(Some(Arc::new(resolver)));
         trouble.map_or(Ok(before.is_some()), Err)
+    }
+}
+
+/// Whether the file that stands at `path` now may be read.
+///
+/// # Errors
+/// That it may not. What was read of the one before is better than nothing.
+fn is_readable(path: &str) -> Result<(), String> {
+    match files::read(path, NAMED_FILE_BYTES) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(format!("`{path}` has changed, and what it said before stays in use: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -356,5 +376,22 @@ mod tests {
         assert_eq!(of("."), None);
         let odd = Name::from_labels([b"a b".as_slice(), b"internal"]).unwrap();
         assert_eq!(target(&odd), None);
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_any_more_is_told() {
+        use landlock::{AccessFs, Ruleset, RulesetAttr, RulesetStatus};
+        assert_eq!(is_readable(HOSTS), Ok(()));
+        assert_eq!(is_readable("/etc/no-such-file"), Ok(()));
+        // For this thread and those that it starts.
+        let restricted = std::thread::spawn(|| {
+            let rules = Ruleset::default().handle_access(AccessFs::ReadFile).and_then(|rules| rules.create());
+            let status = rules.and_then(|rules| rules.restrict_self()).unwrap();
+            (status.ruleset != RulesetStatus::NotEnforced).then(|| is_readable(HOSTS))
+        });
+        match restricted.join().unwrap() {
+            Some(told) => assert!(told.unwrap_err().contains("stays in use")),
+            None => assert!(is_readable(HOSTS).is_ok(), "a kernel without Landlock refuses nothing"),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::support::gateway::{BINARY, kill, output_in_time};
 use crate::support::{OwnChild, Setup, client, wait};
 
 /// `SETTING=VALUE` of the unit.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "User=portcullis",
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
@@ -30,6 +30,7 @@ const SETTINGS: [&str; 18] = [
     "MemoryDenyWriteExecute=yes",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
+    "SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self",
     "SystemCallErrorNumber=EPERM",
 ];
 

@@ -62,6 +62,7 @@ impl Liar {
                 user: 0,
                 supervised: false,
             },
+            sandbox: None,
         };
         let body = serde_json::to_string(&Versioned::new(status)).expect("JSON");
         let above = tempfile::tempdir().expect("a temporary folder");

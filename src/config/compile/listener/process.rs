@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::sandbox::sandbox;
 use super::user::user;
 use crate::config::compile::{CompileContext, address, numbers, via};
 use crate::config::doc_path::DocPath;
@@ -48,7 +49,19 @@ pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> ProcessConfig {
     let history = numbers::count(ctx, &path.key("history"), raw.process.history, 0..=100, defaults::HISTORY);
     let core_dumps = raw.process.core_dumps;
     let fast_lane = raw.process.fast_lane == LaneSwitch::On;
-    ProcessConfig { threads, drain, drain_notice, drain_idle, drain_streams, history, user, core_dumps, fast_lane }
+    let sandbox = sandbox(ctx, &path.key("sandbox"), &raw.process.sandbox);
+    ProcessConfig {
+        threads,
+        drain,
+        drain_notice,
+        drain_idle,
+        drain_streams,
+        history,
+        user,
+        core_dumps,
+        fast_lane,
+        sandbox,
+    }
 }
 
 /// No time to drain is a choice that one may make.

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::config::snapshot::LogOutput;
+use crate::sandbox;
 
 /// How long a pipe may take nothing before that is an error.
 const READER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -148,6 +149,9 @@ fn open_file(path: &Path) -> io::Result<File> {
         let why = match error.raw_os_error() {
             Some(code) if code == nix::Error::ENXIO as i32 => {
                 "no process reads this pipe, or it is a socket".to_owned()
+            }
+            _ if error.kind() == ErrorKind::PermissionDenied => {
+                sandbox::denies_writing(path).map_or_else(|| error.to_string(), str::to_owned)
             }
             _ => error.to_string(),
         };
