@@ -319,8 +319,8 @@ bounds! {
         /// more than one request fails. Default 1,000.
         private_connections: count(COUNT) = 1_000, gateway, metric PrivateConnections;
 
-        /// Idle connections to origins that each worker thread keeps for further requests. Beyond: the one that was not used
-        /// for longest is closed. A change needs `portcullis upgrade`. Default 512.
+        /// Idle connections to origins that each worker thread keeps for further requests, on each lane. Beyond: the one that was
+        /// not used for longest is closed. A change needs `portcullis upgrade`. Default 512.
         upstream_pool: count(1..=100_000) = 512, process;
     }
     elsewhere {

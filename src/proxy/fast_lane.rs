@@ -10,11 +10,13 @@
 //! * [`client`]: the client's side of an exchange, whose protocol is behind [`downstream`]: [`http1`], [`http2`]
 //! * [`local`]: answers of the gateway's own, and failures
 //! * [`exchange`]: tries at endpoints, with [`upload`] and [`download`]
+//! * [`connector`]: connections to origins, whose idle ones are in the [`pool`]
 //! * [`errors`]: failures as the steps of a request know them
 //! * [`buffer`]: bytes that have come and were not used yet
 
 mod buffer;
 mod client;
+mod connector;
 mod download;
 mod downstream;
 mod errors;
@@ -22,6 +24,7 @@ mod exchange;
 mod http1;
 mod http2;
 mod local;
+mod pool;
 mod request;
 mod upload;
 
@@ -30,14 +33,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use http::Method;
 use http::request::Parts;
 use pingora::Result;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
+use pingora::services::background::BackgroundService;
 
 use self::client::FastClient;
+use self::connector::OriginConnector;
 use self::downstream::{After, Downstream};
 use self::http1::Http1Downstream;
 use self::http2::Http2Downstream;
@@ -66,7 +72,23 @@ use crate::telemetry::metrics::Bound;
 pub struct FastLane {
     runtime: Arc<Runtime>,
     /// Connections to origins. Those of the full lane are Pingora's own, and kept apart from these.
-    connector: TransportConnector,
+    connector: OriginConnector,
+}
+
+/// Closes idle connections to origins when their time has come.
+pub struct OriginPoolUpkeep(pub Arc<FastLane>);
+
+#[async_trait]
+impl BackgroundService for OriginPoolUpkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let ended = async {
+            let _ = shutdown.wait_for(|ended| *ended).await;
+        };
+        tokio::select! {
+            () = self.0.connector.sweep() => {}
+            () = ended => {}
+        }
+    }
 }
 
 /// Serves the requests that are not for the fast lane.
@@ -77,10 +99,9 @@ pub trait FullLane {
 }
 
 impl FastLane {
-    /// The lane of a process, with a pool of connections as large as `conf` says.
-    pub fn new(runtime: Arc<Runtime>, conf: &ServerConf) -> Arc<FastLane> {
-        let connector = TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)));
-        Arc::new(FastLane { runtime, connector })
+    /// The lane of a process with so many `workers`, each of which keeps as many idle connections as `conf` says.
+    pub fn new(runtime: Arc<Runtime>, conf: &ServerConf, workers: usize) -> Arc<FastLane> {
+        Arc::new(FastLane { runtime, connector: OriginConnector::new(conf, workers) })
     }
 
     /// Serves the requests of a client's HTTP/1 connection until it ends, `most` of them at most.
@@ -90,13 +111,14 @@ impl FastLane {
             let Some(head) = connection.read_head().await else { return };
             begun += 1;
             let left = most.saturating_sub(begun);
-            match self.handle(&mut connection, &head, left == 0).await {
+            // Boxed: a connection that waits for its next request does not hold the room of one.
+            match Box::pin(self.handle(&mut connection, &head, left == 0)).await {
                 After::Next => {}
                 After::Close => return connection.close().await,
                 After::Drop => return,
                 After::HandOver => {
                     connection.give_back(&head);
-                    let Some(stream) = full.serve_one(connection, left).await else { return };
+                    let Some(stream) = Box::pin(full.serve_one(connection, left)).await else { return };
                     let Ok(same) = stream.into_any().downcast() else { return };
                     connection = same;
                 }

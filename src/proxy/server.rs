@@ -29,7 +29,7 @@ use self::lanes::Lanes;
 use self::listener::{ListenerService, bind};
 use self::signals::{ShutdownHooks, Signals};
 use super::connection::client::ListenerContext;
-use super::fast_lane::FastLane;
+use super::fast_lane::{FastLane, OriginPoolUpkeep};
 use super::hooks::gateway::Gateway;
 use super::hooks::retry::MAX_TRIES;
 use super::runtime::{Runtime, descriptors};
@@ -128,7 +128,9 @@ pub fn run(
     let snapshot = runtime.store.load().snapshot.clone();
     let conf = Arc::new(server_conf(&snapshot));
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&snapshot));
-    let lane = snapshot.process.fast_lane.then(|| FastLane::new(runtime.clone(), &conf));
+    // Each listener has threads of its own.
+    let workers = snapshot.process.threads * sockets.listeners.len();
+    let lane = snapshot.process.fast_lane.then(|| FastLane::new(runtime.clone(), &conf, workers));
     let mut proxy = HttpProxy::new(Gateway::new(runtime.clone()), conf);
     proxy.handle_init_modules();
     let proxy = Arc::new(proxy);
@@ -173,6 +175,11 @@ pub fn run(
     let mut upkeep = background_service("upkeep", upkeep);
     upkeep.threads = Some(1);
     server.add_service(upkeep);
+    if let Some(lane) = lane {
+        let mut upkeep = background_service("origin pool", OriginPoolUpkeep(lane));
+        upkeep.threads = Some(1);
+        server.add_service(upkeep);
+    }
 
     scrape(&runtime);
     // Before anything accepts: until then, a signal ends the process without a drain.

@@ -8,13 +8,13 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderName, HeaderValue, Version};
-use pingora::connectors::TransportConnector;
 use pingora::protocols::Stream;
-use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::io::ReadBuf;
 
 use super::client::FastClient;
+use super::connector::OriginConnector;
 use super::download::Download;
 use super::downstream::Downstream;
 use super::errors::{invalid_head, origin_closed, read_error};
@@ -52,7 +52,7 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 pub(super) async fn forward(
     client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
-    connector: &TransportConnector,
+    connector: &OriginConnector,
 ) -> Result<()> {
     read_empty_body(client).await?;
     ctx.upstream()?.tries.own_clock = true;
@@ -79,35 +79,26 @@ async fn read_empty_body(client: &mut FastClient<'_, impl Downstream>) -> Result
 async fn one_try(
     client: &mut FastClient<'_, impl Downstream>,
     ctx: &mut Context,
-    connector: &TransportConnector,
+    connector: &OriginConnector,
 ) -> Result<()> {
     if let Some(wait) = ctx.upstream()?.tries.wait.take() {
         tokio::time::sleep(wait).await;
     }
     let peer = guarded(ctx, |ctx| upstream::choose(client, ctx.upstream()?))??;
-    let (origin, reused) = match connect(connector, &peer).await {
+    let (origin, reused) = match connector.connect(&peer).await {
         Ok(connected) => connected,
         Err(e) => return Err(retry::connect_failed(client, ctx.upstream()?, e).into_up()),
     };
     match exchange(client, ctx, origin, reused).await {
         Ok(reusable) => {
             if let Some(origin) = reusable {
-                connector.release_stream(origin, peer.reuse_hash(), peer.idle_timeout());
+                connector.release(origin, &peer);
             }
             // The connection is in the pool before the client has the end of its answer, and may send the next request.
             client.flush().await
         }
         Err(e) => Err(failed(client, ctx, &peer, e, reused)),
     }
-}
-
-/// A connection to the origin, and whether it was in the pool.
-async fn connect(connector: &TransportConnector, peer: &HttpPeer) -> Result<(Stream, bool)> {
-    if let Some(reused) = connector.reused_stream(peer).await {
-        return Ok((reused, true));
-    }
-    // Boxed: few requests need a new connection, and none of the others is to carry its room.
-    Box::pin(connector.new_stream(peer)).await.map(|new| (new, false))
 }
 
 fn failed(

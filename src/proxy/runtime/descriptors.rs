@@ -14,7 +14,10 @@ pub fn needed(snapshot: &Snapshot) -> u64 {
     let bounds = &snapshot.bounds;
     // A client's connection, and one to an origin for it; besides, those that belong to one client, and those of mirrors.
     let connections = 2 * u64::from(bounds.connections) + u64::from(bounds.private_connections);
-    let idle = u64::from(bounds.upstream_pool) * snapshot.process.threads as u64;
+    // Each listener has threads of its own, and each lane a pool.
+    let workers = snapshot.process.threads as u64 * snapshot.listeners.len() as u64;
+    let lanes = 1 + u64::from(snapshot.process.fast_lane);
+    let idle = u64::from(bounds.upstream_pool) * workers * lanes;
     connections + mirror::connections(&snapshot.rules) + idle + OTHERS
 }
 
