@@ -36,6 +36,8 @@
 //! * The declared headers are set after the origin's answer is read, and replace every value that it sent
 //!   ([`decision::response`](crate::decision::response)). `framing` is added to every `Content-Security-Policy`, the
 //!   origin's own included ([`decision::response::framing`](crate::decision::response::framing)).
+//! * A trailer neither takes back a declared header nor says what belongs to the head
+//!   ([`decision::response::trailers`](crate::decision::response::trailers)).
 //! * Hop-by-hop fields, and those that the origin names in `Connection`, are removed
 //!   ([`proxy::hooks::upstream_response`](crate::proxy::hooks::upstream_response)).
 //! * A 101 is accepted only if the client asked for the upgrade; the tunnel has a connection of its own
@@ -71,6 +73,7 @@
 //! * `tests/it/response/framing.rs::an_origins_policy_cannot_undo_the_framing`
 //! * `tests/it/response/operations.rs::set_replaces_every_value`
 //! * `tests/it/stream.rs::fields_that_the_origin_names_in_connection_end_here`
+//! * `tests/it/trailers.rs::no_trailer_says_what_belongs_to_the_head_or_to_the_owner`
 //! * `src/decision/response/framing/tests.rs::deny_leaves_one_x_frame_options_and_no_policy_that_allows` (for random
 //!   fields)
 //!

@@ -43,6 +43,9 @@
 //!   discarded, because a reset could overtake the answer (RFC 9112 §9.6).
 //! * A client that is cut because it does not read is reset: closing in order would keep for minutes what the kernel has taken
 //!   for it ([`proxy::connection::socket`](crate::proxy::connection::socket)). The log calls it `client_too_slow`.
+//! * What an answer holds while its client takes nothing is bounded: `answer_buffer` is what is queued for an HTTP/2 stream, and the
+//!   origin is read no further than one buffer. `answer_memory` bounds what all answers that wait hold together; beyond it, who begins
+//!   to wait has one second ([`proxy::connection::answer_pace`](crate::proxy::connection::answer_pace)).
 //! * Extensions and trailers of chunks are bounded apart from the body
 //!   ([`decision::request::chunked`](crate::decision::request::chunked)).
 //! * `connections` and `connections_per_address` bound the number of connections, in total and for each address (an IPv6
@@ -75,6 +78,9 @@
 //! * `tests/it/slow.rs::a_client_that_takes_nothing_is_cut_off`
 //! * `tests/it/slow.rs::a_client_that_takes_little_is_cut_off`
 //! * `tests/it/slow.rs::a_slow_origin_is_not_held_against_the_client`
+//! * `tests/it/slow/waiting.rs::a_client_that_reads_nothing_holds_no_more_than_is_counted`
+//! * `tests/it/slow/waiting.rs::a_stream_that_is_not_read_holds_no_more_than_is_counted`
+//! * `tests/it/slow/waiting.rs::beyond_the_bound_an_answer_waits_a_second_and_no_longer`
 //! * `tests/it/slow.rs::an_idle_connection_is_closed_to_the_millisecond_and_silently`
 //! * `tests/it/accept.rs::beyond_the_bound_a_connection_is_closed_at_once_and_told_once`
 //! * `tests/it/accept.rs::each_address_has_its_own_bound`
