@@ -7,10 +7,12 @@ pub fn lists<'a>(mut values: impl Iterator<Item = &'a [u8]>, option: &[u8]) -> b
     values.any(|value| value.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(option)))
 }
 
-/// The fields that `values` name: they end at this hop.
+/// The fields that `values` name: they end at this hop. `close` names none, and `Keep-Alive` does so whoever names it.
 pub fn nominated<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = HeaderName> {
     let words = values.flat_map(|value| value.split(|byte| *byte == b','));
-    words.filter_map(|word| HeaderName::from_bytes(word.trim_ascii()).ok())
+    let words = words.map(<[u8]>::trim_ascii);
+    let is_option = |word: &&[u8]| !word.eq_ignore_ascii_case(b"keep-alive") && !word.eq_ignore_ascii_case(b"close");
+    words.filter(is_option).filter_map(|word| HeaderName::from_bytes(word).ok())
 }
 
 #[cfg(test)]
@@ -23,6 +25,6 @@ mod tests {
         assert!(lists(values.into_iter(), b"close") && lists(values.into_iter(), b"x-one"));
         assert!(!lists(values.into_iter(), b"clos") && !lists(values.into_iter(), b"keep"));
         let named: Vec<_> = nominated(values.into_iter()).collect();
-        assert_eq!(named, ["keep-alive", "x-one", "close"]);
+        assert_eq!(named, ["x-one"]);
     }
 }

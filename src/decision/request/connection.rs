@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::scheme::Scheme;
 
 /// The facts of a connection that rules may ask for.
@@ -12,6 +14,8 @@ pub struct ConnectionFacts {
     pub listener: Arc<str>,
     /// The client's end: the socket's peer, or what the PROXY protocol header of a trusted peer announces.
     pub peer: SocketAddr,
+    /// The peer's address, as a value of `X-Forwarded-For`.
+    pub peer_address: HeaderValue,
     /// `None` without TLS.
     pub tls: Option<TlsFacts>,
 }
@@ -28,13 +32,20 @@ pub struct TlsFacts {
 }
 
 impl ConnectionFacts {
+    /// Of a connection of `peer` that `listener` accepted.
+    pub fn new(listener: Arc<str>, peer: SocketAddr, tls: Option<TlsFacts>) -> Self {
+        let address = peer.ip().to_canonical().to_string();
+        let peer_address = HeaderValue::try_from(address).expect("BUG: an address is visible ASCII");
+        ConnectionFacts { listener, peer, peer_address, tls }
+    }
+
     /// Of a connection that nobody made, for requests that are only supposed: from `peer`, by no listener in particular.
     pub fn supposed(peer: IpAddr, scheme: Scheme) -> Self {
         let tls = match scheme {
             Scheme::Http => None,
             Scheme::Https => Some(TlsFacts { version: "TLSv1.3", sni: None, client_certificate: None }),
         };
-        ConnectionFacts { listener: "".into(), peer: SocketAddr::new(peer, 0), tls }
+        ConnectionFacts::new("".into(), SocketAddr::new(peer, 0), tls)
     }
 
     /// The scheme of the requests on this connection, whatever a trusted proxy says of its own clients.

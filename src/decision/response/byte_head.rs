@@ -9,11 +9,16 @@ use smallvec::SmallVec;
 use super::section::HeaderSection;
 
 /// A head, taken apart into its lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ByteHead<'h> {
     start_line: &'h [u8],
-    lines: SmallVec<[HeadLine<'h>; 24]>,
+    lines: Vec<HeadLine<'h>>,
+    names: NameMarks,
 }
+
+/// A mark for each name in a head. Most names that are asked for are not there, and most of those have a mark of their own.
+#[derive(Clone, Copy, Debug, Default)]
+struct NameMarks(u64);
 
 #[derive(Clone, Debug)]
 struct HeadLine<'h> {
@@ -36,25 +41,40 @@ enum LineValue<'h> {
 impl<'h> ByteHead<'h> {
     /// The fields of a head that was taken apart before. They have no start line.
     pub fn of_fields(fields: impl Iterator<Item = (&'h [u8], &'h [u8])>) -> Self {
-        let line = |(name, value)| HeadLine { name: LineName::Received(name), value: LineValue::Received(value) };
-        ByteHead { start_line: b"", lines: fields.map(line).collect() }
+        let mut head = ByteHead::with_room(b"");
+        fields.for_each(|(name, value)| head.push_received(name, value));
+        head
+    }
+
+    /// The fields of a head that is made here.
+    pub fn new() -> Self {
+        ByteHead::with_room(b"")
+    }
+
+    fn with_room(start_line: &'h [u8]) -> Self {
+        ByteHead { start_line, lines: Vec::with_capacity(USUAL_LINES), names: NameMarks::default() }
     }
 
     /// Takes `head` apart, from its start line to the empty line that ends it. `None` where a line has no colon or does not
     /// end in CR LF, or where the head does not end: a head that was not checked before has no edited form.
     pub fn read(head: &'h [u8]) -> Option<Self> {
         let (start_line, mut rest) = line(head)?;
-        let mut lines = SmallVec::new();
+        let mut read = ByteHead::with_room(start_line);
         loop {
             let (text, after) = line(rest)?;
             if text.is_empty() {
-                return Some(ByteHead { start_line, lines });
+                return Some(read);
             }
             let colon = memchr::memchr(b':', text)?;
-            let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
-            lines.push(HeadLine { name: LineName::Received(name), value: LineValue::Received(value) });
+            read.push_received(&text[..colon], text[colon + 1..].trim_ascii());
             rest = after;
         }
+    }
+
+    /// Adds a further value of `name`, like [`HeaderSection::append`], of what is used for nothing else.
+    pub fn append_owned(&mut self, name: HeaderName, value: HeaderValue) {
+        self.names.add(name.as_str().as_bytes());
+        self.lines.push(HeadLine { name: LineName::Declared(name), value: LineValue::Declared(value) });
     }
 
     /// Whether it has no fields.
@@ -110,25 +130,59 @@ impl<'h> ByteHead<'h> {
         map
     }
 
+    fn push_received(&mut self, name: &'h [u8], value: &'h [u8]) {
+        self.names.add(name);
+        self.lines.push(HeadLine { name: LineName::Received(name), value: LineValue::Received(value) });
+    }
+
     fn push(&mut self, name: &HeaderName, value: LineValue<'h>) {
+        self.names.add(name.as_str().as_bytes());
         self.lines.push(HeadLine { name: LineName::Declared(name.clone()), value });
     }
+
+    /// The lines among which those of `name` are, if there are any.
+    fn lines_with(&self, name: &HeaderName) -> &[HeadLine<'h>] {
+        if self.names.may_have(name) { &self.lines } else { &[] }
+    }
+}
+
+impl NameMarks {
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= mark(name);
+    }
+
+    fn may_have(self, name: &HeaderName) -> bool {
+        self.0 & mark(name.as_str().as_bytes()) != 0
+    }
+}
+
+/// One of 64 bits, the same for a name in upper and lower case.
+fn mark(name: &[u8]) -> u64 {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 1 };
+    // Of a letter, this bit is its case.
+    let (first, last) = (usize::from(first | 0x20), usize::from(last | 0x20));
+    1 << ((name.len() + 5 * first + 11 * last) % 64)
 }
 
 impl HeaderSection for ByteHead<'_> {
     fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.lines.iter().filter(move |line| line.name.is(name)).map(|line| line.value.as_bytes())
+        self.lines_with(name).iter().filter(move |line| line.name.is(name)).map(|line| line.value.as_bytes())
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
-        self.lines.iter().any(|line| line.name.is(name))
+        self.lines_with(name).iter().any(|line| line.name.is(name))
     }
 
     fn remove(&mut self, name: &HeaderName) {
-        self.lines.retain(|line| !line.name.is(name));
+        if self.names.may_have(name) {
+            self.lines.retain(|line| !line.name.is(name));
+        }
     }
 
     fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
+        if !self.names.may_have(old) {
+            return;
+        }
         let mut moved: SmallVec<[LineValue<'_>; 4]> = SmallVec::new();
         self.lines.retain(|line| {
             let stays = !line.name.is(old);
@@ -141,8 +195,11 @@ impl HeaderSection for ByteHead<'_> {
     }
 
     fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if !self.names.may_have(name) {
+            return self.append(name, value);
+        }
         let mut place = Some(LineValue::Declared(value.clone()));
-        self.lines.retain(|line| {
+        self.lines.retain_mut(|line| {
             if !line.name.is(name) {
                 return true;
             }
@@ -189,6 +246,9 @@ impl LineValue<'_> {
     }
 }
 
+/// Lines for which there is room from the beginning: those of a browser's request, and what the gateway adds.
+const USUAL_LINES: usize = 32;
+
 /// The first line of `bytes` without its CR LF, and what follows.
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(b'\n', bytes)?;
@@ -197,12 +257,15 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// `x-frame-options` as `X-Frame-Options`.
 fn push_titled(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(name);
     let mut begins = true;
-    out.extend(name.iter().map(|byte| {
-        let titled = if begins { byte.to_ascii_uppercase() } else { *byte };
+    for byte in &mut out[start..] {
+        if begins {
+            byte.make_ascii_uppercase();
+        }
         begins = *byte == b'-';
-        titled
-    }));
+    }
 }
 
 #[cfg(test)]

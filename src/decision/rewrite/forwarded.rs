@@ -91,22 +91,24 @@ fn set(edits: &mut Edits, name: HeaderName, value: Option<HeaderValue>) {
 fn client(request: &RequestView<'_>, edits: &mut Edits) {
     let RequestView { normal, fields, connection, .. } = *request;
     let peer = connection.peer.ip().to_canonical();
-    let chain = match joined(fields, &fields::X_FORWARDED_FOR).filter(|_| normal.trusted_peer) {
-        Some(chain) => format!("{chain}, {peer}"),
+    let trusted = |name| if normal.trusted_peer { joined(fields, name) } else { None };
+    let chain = match trusted(&fields::X_FORWARDED_FOR) {
+        Some(chain) => HeaderValue::try_from(format!("{chain}, {peer}")).ok(),
         // A trusted peer that speaks only `Forwarded` has still told who the client is.
-        None if normal.client != peer => format!("{}, {peer}", normal.client),
-        None => peer.to_string(),
+        None if normal.client != peer => HeaderValue::try_from(format!("{}, {peer}", normal.client)).ok(),
+        None => Some(connection.peer_address.clone()),
     };
-    set(edits, FORWARDED_FOR, HeaderValue::try_from(chain).ok());
+    set(edits, FORWARDED_FOR, chain);
     set(edits, FORWARDED_PROTO, Some(scheme(normal)));
     if !(normal.trusted_peer && fields.contains(&fields::X_FORWARDED_HOST) && !follows_forwarded(fields)) {
-        let host = RewriteRules::default().host(normal).into_owned();
-        set(edits, FORWARDED_HOST, HeaderValue::try_from(host).ok().filter(|host| !host.is_empty()));
+        let received = RewriteRules::default();
+        let host = received.host(normal);
+        set(edits, FORWARDED_HOST, HeaderValue::from_str(&host).ok().filter(|host| !host.is_empty()));
     }
     if normal.conflict.is_some() {
         // An origin that reads `Forwarded` must not find another client than rules did.
         edits.push(Edit::Remove(http::header::FORWARDED));
-    } else if let Some(chain) = joined(fields, &fields::FORWARDED).filter(|_| normal.trusted_peer) {
+    } else if let Some(chain) = trusted(&fields::FORWARDED) {
         let continued = match peer {
             IpAddr::V4(peer) => format!("{chain}, for={peer}"),
             IpAddr::V6(peer) => format!("{chain}, for=\"[{peer}]\""),

@@ -74,7 +74,7 @@ impl ClientConnection {
     pub fn new(listener: Arc<ListenerContext>, addresses: ConnectionAddresses, established: Established) -> Self {
         let ConnectionAddresses { peer, via, destination } = addresses;
         let Established { tls, close } = established;
-        let facts = ConnectionFacts { listener: listener.name.clone(), peer, tls };
+        let facts = ConnectionFacts::new(listener.name.clone(), peer, tls);
         let (private, requests, open, last_ended, retire, ended, stage_changes) = Default::default();
         ClientConnection {
             listener,

@@ -8,6 +8,7 @@ use pingora::protocols::Stream;
 use super::buffer::ReadBuffer;
 use super::downstream::Downstream;
 use super::errors::{invalid_chunk, origin_closed, read_error};
+use crate::decision::response::byte_head::ByteHead;
 use crate::decision::response::origin_body::OriginBody;
 use crate::decision::response::{ResponseRules, trailers};
 
@@ -80,8 +81,9 @@ impl Download {
             }
             if self.body.is_done() {
                 if !self.ended {
-                    let mut trailers = trailers::read(&self.trailers);
+                    let mut trailers = ByteHead::default();
                     if !self.trailers.is_empty() {
+                        trailers = trailers::read(&self.trailers);
                         trailers::strip(&mut trailers, rules);
                     }
                     client.end(trailers)?;
