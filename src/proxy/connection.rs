@@ -5,7 +5,7 @@
 //! origin once the client has sent its request ([`answer_clock`]). What is wrong
 //! it refuses itself, with the declared headers, a log line and a count ([`record`]), and it replaces the answers that Pingora gives before
 //! any hook: 405 for CONNECT, 400 for a head that it can't parse. It gathers small writes, so that a head and a short body leave
-//! in one packet ([`answer_writer`]), bounds how slowly they may be taken ([`answer_pace`]), and it closes so that the client can read its answer ([`lingering_close`]),
+//! in one packet ([`answer_writer`], [`worker_buffer`]), bounds how slowly they may be taken ([`answer_pace`]), and it closes so that the client can read its answer ([`lingering_close`]),
 //! or resets the connection of one that does not read ([`socket`]). In a drain it
 //! ends what has to end ([`super::drain`]). [`http2`] says what is different there.
 //!
@@ -26,5 +26,6 @@ pub mod record;
 pub mod socket;
 mod stream;
 pub mod timer;
+pub mod worker_buffer;
 
 pub use stream::ClientStream;

@@ -4,6 +4,9 @@
 /// that it wants HTML.
 pub fn prefers_html(accept: Option<&[u8]>) -> bool {
     let Some(accept) = accept.and_then(|value| std::str::from_utf8(value).ok()) else { return false };
+    if accept == "*/*" {
+        return false;
+    }
     let json = quality(accept, "application", "problem+json").max(quality(accept, "application", "json"));
     quality(accept, "text", "html") > json
 }

@@ -194,6 +194,15 @@ pub(super) enum Escape {
 }
 
 impl Escape {
+    /// Whether a value with `byte` may have to be escaped.
+    fn is_special(self, byte: u8) -> bool {
+        match self {
+            Escape::Plain => false,
+            Escape::Markup => matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\''),
+            Escape::Json => matches!(byte, b'"' | b'\\' | 0..=0x1f),
+        }
+    }
+
     fn for_type(content_type: &HeaderValue) -> Escape {
         let essence = content_type.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
@@ -207,6 +216,9 @@ impl Escape {
     }
 
     pub(super) fn push(self, content: &mut String, value: &str) {
+        if !value.bytes().any(|byte| self.is_special(byte)) {
+            return content.push_str(value);
+        }
         for c in value.chars() {
             match (self, c) {
                 (Escape::Markup, '&') => content.push_str("&amp;"),

@@ -5,7 +5,6 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue};
-use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::accept::prefers_html;
@@ -57,25 +56,19 @@ pub fn refusal_headers(
 }
 
 /// A problem of RFC 9457, with the extension members `code` and `request_id`.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    request_id: &'a str,
-}
-
 fn problem(cause: Cause, request_id: &str) -> ResponseBody {
-    let problem = Problem {
-        r#type: "about:blank",
-        title: cause.title(),
-        status: cause.status().as_u16(),
-        code: cause.code(),
-        request_id,
-    };
-    let content = serde_json::to_vec(&problem).expect("BUG: texts and a number always serialise");
-    ResponseBody { content_type: HeaderValue::from_static("application/problem+json"), content: Bytes::from(content) }
+    let status = cause.status();
+    let mut problem = String::with_capacity(256);
+    problem.push_str("{\"type\":\"about:blank\",\"title\":\"");
+    Escape::Json.push(&mut problem, cause.title());
+    problem.push_str("\",\"status\":");
+    problem.push_str(status.as_str());
+    problem.push_str(",\"code\":\"");
+    problem.push_str(cause.code());
+    problem.push_str("\",\"request_id\":\"");
+    Escape::Json.push(&mut problem, request_id);
+    problem.push_str("\"}");
+    ResponseBody { content_type: HeaderValue::from_static("application/problem+json"), content: Bytes::from(problem) }
 }
 
 /// A page that needs nothing: no style, script or image, so that it reads the same under any policy of the owner.

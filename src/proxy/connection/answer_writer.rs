@@ -9,13 +9,14 @@ use tokio::io::AsyncWrite;
 
 use super::answer_pace::{AnswerFootprint, AnswerPace};
 use super::socket::CloseMode;
+use super::worker_buffer::WorkerBuffer;
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
 const GATHER: usize = 8 << 10;
 
 /// Bytes on their way to the client.
 pub(super) struct AnswerWriter {
-    bytes: Vec<u8>,
+    bytes: WorkerBuffer,
     /// How many of `bytes` are sent already.
     sent: usize,
     /// Whether bytes were handed down that may still wait there: TLS and the socket's writer have buffers of their own.
@@ -28,7 +29,7 @@ pub(super) struct AnswerWriter {
 impl AnswerWriter {
     /// `pace` bounds how slowly the client may take what is sent.
     pub fn new(pace: AnswerPace, close: CloseMode) -> Self {
-        AnswerWriter { bytes: Vec::new(), sent: 0, unflushed: false, pace, close }
+        AnswerWriter { bytes: WorkerBuffer::default(), sent: 0, unflushed: false, pace, close }
     }
 
     /// The answers to come are made in this way.
@@ -41,8 +42,9 @@ impl AnswerWriter {
         self.bytes.is_empty() && !self.unflushed
     }
 
-    pub fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    /// What is gathered, to add to.
+    pub fn gathered(&mut self) -> &mut Vec<u8> {
+        self.bytes.bytes_mut()
     }
 
     /// Sends everything. Fails when the client takes nothing for too long.
@@ -55,9 +57,7 @@ impl AnswerWriter {
             }
             self.sent += written;
         }
-        self.sent = 0;
-        // Given back whole, so that idle connections stay small.
-        self.bytes = Vec::new();
+        self.clear();
         Poll::Ready(Ok(()))
     }
 
@@ -80,7 +80,7 @@ impl AnswerWriter {
     /// Gathers `bytes`, or sends them, with what is gathered before them, without copying them.
     pub fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.bytes.len() - self.sent + bytes.len() <= GATHER {
-            self.extend(bytes);
+            self.gathered().extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         loop {
@@ -107,7 +107,7 @@ impl AnswerWriter {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.give_back();
         self.sent = 0;
     }
 

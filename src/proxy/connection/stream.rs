@@ -258,7 +258,7 @@ impl ClientStream {
 
     /// Nothing else than `answer` will be sent on this connection.
     fn close_with(&mut self, answer: &[u8]) {
-        self.writer.extend(answer);
+        self.writer.gathered().extend_from_slice(answer);
         self.replaced = true;
         self.control.set_phase(RequestPhase::Closing);
     }

@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use http::header::{CONNECTION, DATE, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderValue, Method, StatusCode, Version};
-use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -29,7 +28,7 @@ use crate::proxy::hooks::client_side::{RequestParts, asks_for_trailers};
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::request::drainable;
 use crate::proxy::hooks::response;
-use crate::proxy::reply::{LocalReply, http1_message, push_status_line};
+use crate::proxy::reply::{LocalReply, push_head, push_status_line};
 
 /// An HTTP/1 connection, for one request.
 pub(super) struct Http1Downstream<'c> {
@@ -76,13 +75,6 @@ impl<'c> Http1Downstream<'c> {
             ended: false,
             sent: 0,
         }
-    }
-
-    fn write_head(&mut self, status: StatusCode, fields: &ByteHead<'_>) {
-        let mut out = Vec::with_capacity(1024);
-        push_status_line(&mut out, status);
-        fields.write_fields(&mut out);
-        self.connection.gather(&out);
     }
 
     /// Reads what is left of the request's body, and drops it.
@@ -160,12 +152,9 @@ impl Downstream for Http1Downstream<'_> {
         }
     }
 
-    fn begin(&mut self, status: StatusCode, mut fields: ByteHead<'_>, _body: &OriginBody, ctx: &Context) -> Result<()> {
+    fn begin(&mut self, status: StatusCode, fields: ByteHead<'_>, _body: &OriginBody, ctx: &Context) -> Result<()> {
         self.closes |= response::is_last(ctx) || !self.is_received();
-        fields.set(&DATE, &get_cached_date());
-        let option = if self.closes { "close" } else { "keep-alive" };
-        fields.set(&CONNECTION, &HeaderValue::from_static(option));
-        self.write_head(status, &fields);
+        self.connection.gather(|out| push_head(out, status, fields, self.closes));
         Ok(())
     }
 
@@ -173,16 +162,17 @@ impl Downstream for Http1Downstream<'_> {
         self.closes |= response::is_last(ctx);
         if !self.old {
             // HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
-            self.write_head(status, &fields);
+            self.connection.gather(|out| {
+                push_status_line(out, status);
+                fields.write_fields(out);
+            });
         }
         Ok(())
     }
 
     fn poll_write(&mut self, data: &[u8], _last: bool, cx: &mut TaskContext<'_>) -> Poll<Result<usize>> {
         if self.chunked && self.chunk == 0 {
-            let mut line = Vec::with_capacity(20);
-            push_chunk_size(&mut line, data.len());
-            self.connection.gather(&line);
+            self.connection.gather(|out| push_chunk_size(out, data.len()));
             self.chunk = data.len();
         }
         let count = ready!(Pin::new(&mut *self.connection).poll_write(cx, data)).map_err(write_error)?;
@@ -193,7 +183,7 @@ impl Downstream for Http1Downstream<'_> {
         if self.chunked {
             self.chunk -= count;
             if self.chunk == 0 {
-                self.connection.gather(b"\r\n");
+                self.connection.gather(|out| out.extend_from_slice(b"\r\n"));
             }
         }
         Poll::Ready(Ok(count))
@@ -201,11 +191,12 @@ impl Downstream for Http1Downstream<'_> {
 
     fn end(&mut self, trailers: ByteHead<'_>) -> Result<()> {
         if self.chunked && self.trailers && !trailers.is_empty() {
-            let mut end = b"0\r\n".to_vec();
-            trailers.write_fields(&mut end);
-            self.connection.gather(&end);
+            self.connection.gather(|out| {
+                out.extend_from_slice(b"0\r\n");
+                trailers.write_fields(out);
+            });
         } else if self.chunked {
-            self.connection.gather(b"0\r\n\r\n");
+            self.connection.gather(|out| out.extend_from_slice(b"0\r\n\r\n"));
         }
         self.ended = true;
         Ok(())
@@ -226,9 +217,11 @@ impl Downstream for Http1Downstream<'_> {
     async fn reply(&mut self, request: RequestParts<'_>, reply: LocalReply, ctx: &Context) -> Result<()> {
         let drain = !self.closes && !self.is_received() && drainable(request);
         self.closes |= (!self.is_received() && !drain) || response::is_last(ctx);
-        let message = http1_message(reply, self.closes, *request.method != Method::HEAD);
-        self.connection.send(&message.bytes).await.map_err(write_error)?;
-        self.sent = message.body as u64;
+        let LocalReply { status, fields, body } = reply;
+        let body = if *request.method == Method::HEAD { &b""[..] } else { &body };
+        self.connection.gather(|out| push_head(out, status, fields, self.closes));
+        self.connection.send(body).await.map_err(write_error)?;
+        self.sent = body.len() as u64;
         if drain {
             let bound = ctx.serving.snapshot.bounds.body_idle;
             let drained = tokio::time::timeout(bound, poll_fn(|cx| self.poll_drain(cx))).await;

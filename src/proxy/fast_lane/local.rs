@@ -4,7 +4,6 @@ use pingora::{Error, Result};
 
 use super::client::FastClient;
 use super::downstream::{After, Downstream};
-use crate::proxy::header_editor::ResponseHeaderEditor;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::error::{denial_of, derived};
 use crate::proxy::hooks::response;
@@ -21,10 +20,10 @@ impl<D: Downstream> FastClient<'_, D> {
 
     /// Sends an answer of the gateway's own.
     async fn send(&mut self, mut reply: LocalReply, ctx: &mut Context) -> Result<()> {
-        response::seal(self.request, &mut ResponseHeaderEditor(&mut reply.header), ctx);
+        response::seal(self.request, &mut reply.fields, ctx);
         // A refused or fixed answer holds no place while the client sends what nobody reads.
         ctx.places.clear();
-        self.answered = Some(reply.header.status);
+        self.answered = Some(reply.status);
         self.downstream.reply(self.request, reply, ctx).await
     }
 

@@ -15,6 +15,7 @@ use super::errors::{send_error, send_timed_out};
 use crate::decision::request::framing::BodyLength;
 use crate::decision::upstream::retry::KEPT_BODY;
 use crate::proxy::connection::timer::Timer;
+use crate::proxy::connection::worker_buffer::WorkerBuffer;
 use crate::proxy::hooks::context::Context;
 use crate::proxy::hooks::{origin_connection, request};
 
@@ -31,7 +32,7 @@ pub(super) struct Upload {
     /// What has come of the body, for another try. `None`: too much.
     kept: Option<Vec<u8>>,
     /// On their way to the origin of this try.
-    out: Vec<u8>,
+    out: WorkerBuffer,
     sent: usize,
     /// How much of `kept` is on its way in this try.
     replayed: usize,
@@ -58,7 +59,7 @@ impl Upload {
             has_body: !matches!(body, BodyLength::None | BodyLength::Length(0)),
             chunked: body == BodyLength::Chunked,
             kept: Some(Vec::new()),
-            out: Vec::new(),
+            out: WorkerBuffer::default(),
             sent: 0,
             replayed: 0,
             progress: UploadProgress::Sending,
@@ -105,8 +106,9 @@ impl Upload {
 
     /// Begins a try with the head that `write` gives.
     pub fn begin(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.clear();
-        write(&mut self.out);
+        let out = self.out.bytes_mut();
+        out.clear();
+        write(out);
         (self.sent, self.replayed, self.stalled, self.failed) = (0, 0, None, None);
         self.progress = UploadProgress::Sending;
     }
@@ -149,7 +151,7 @@ impl Upload {
                 Err(e) => self.stop(e, ctx)?,
                 Ok(()) if self.progress == UploadProgress::Ending => self.end(ctx)?,
                 Ok(()) => {
-                    self.out.clear();
+                    self.out.bytes_mut().clear();
                     self.sent = 0;
                     ready!(self.poll_next(client, origin, ctx, cx))?;
                 }
@@ -211,12 +213,12 @@ impl Upload {
             let piece = kept[self.replayed..].to_vec();
             self.replayed += piece.len();
             request::bound_body(&mut ctx.upstream()?, piece.len())?;
-            encode(&mut self.out, self.chunked, &piece);
+            encode(self.out.bytes_mut(), self.chunked, &piece);
             return Poll::Ready(Ok(()));
         }
         if client.is_received() {
             if self.chunked {
-                self.out.extend_from_slice(b"0\r\n\r\n");
+                self.out.bytes_mut().extend_from_slice(b"0\r\n\r\n");
             }
             self.progress = UploadProgress::Ending;
             return Poll::Ready(Ok(()));
@@ -240,7 +242,7 @@ impl Upload {
             }
             kept => *kept = None,
         }
-        encode(&mut self.out, self.chunked, piece);
+        encode(self.out.bytes_mut(), self.chunked, piece);
         Poll::Ready(Ok(()))
     }
 }

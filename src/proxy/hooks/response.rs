@@ -54,7 +54,7 @@ pub fn refusal(request: RequestParts<'_>, ctx: &mut Context, denial: Denial) -> 
 
 /// Sends an answer that the gateway made itself.
 pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalReply) -> Result<()> {
-    seal(session.request(), &mut ResponseHeaderEditor(&mut reply.header), ctx);
+    seal(session.request(), &mut reply.fields, ctx);
     part(session, ctx);
     // A refused or fixed answer holds no place while the client sends what nobody reads.
     ctx.places.clear();
@@ -67,13 +67,14 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, mut reply: LocalRe
         // Pingora would close, since it does not know that the rest of the body is read below.
         session.set_close_on_response_before_downstream_finish(false);
     }
+    let header = Box::new(reply.header()?);
     let bodyless = session.req_header().method == http::Method::HEAD || reply.body.is_empty();
     if bodyless && session.request().is_http2() {
         // One frame with the end of the stream: gRPC clients look for their status in the last one.
-        session.write_response_tasks(vec![HttpTask::Header(Box::new(reply.header), true)]).await?;
+        session.write_response_tasks(vec![HttpTask::Header(header, true)]).await?;
         return Ok(());
     }
-    session.write_response_header(Box::new(reply.header), bodyless).await?;
+    session.write_response_header(header, bodyless).await?;
     // Without a body too: this is what ends an HTTP/2 stream, and what flushes an HTTP/1 head.
     session.write_response_body((!bodyless).then_some(reply.body), true).await?;
     if drain && keep && session.drain_request_body().await.is_err() {

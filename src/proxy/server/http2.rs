@@ -161,7 +161,7 @@ async fn refuse_connect(client: &ClientConnection, request: Parts, mut stream: H
     let accept = request.headers.get(ACCEPT).map(HeaderValue::as_bytes);
     let rules = &serving.snapshot.rules.response;
     let reply = reply::refusal_below_hooks(rules, &denial, accept, &record.request_id, record.scheme);
-    record.status = reply.header.status.as_u16();
+    record.status = reply.status.as_u16();
     record.bytes_sent = reply.body.len() as u64;
     if let Err(e) = stream.answer(reply).await {
         debug!("a refused CONNECT could not be answered: {e}");

@@ -202,8 +202,8 @@ impl Http2Stream {
     /// # Errors
     /// As those of [`Http2Stream::poll_send`].
     pub async fn answer(&mut self, reply: LocalReply) -> Result<()> {
-        let (head, mut body) = (http::response::Parts::from(reply.header), reply.body);
-        self.send_head(head.status, head.headers, body.is_empty())?;
+        let LocalReply { status, fields, mut body } = reply;
+        self.send_head(status, fields.to_map(), body.is_empty())?;
         poll_fn(|cx| self.poll_send(&mut body, true, cx)).await
     }
 

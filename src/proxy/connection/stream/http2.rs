@@ -91,7 +91,7 @@ impl ClientStream {
 
     /// Ends the connection, as far as the socket takes `goaway` now.
     fn cut_off_with(&mut self, cx: &mut Context<'_>, goaway: &[u8], reason: &'static str) -> Poll<io::Result<()>> {
-        self.writer.extend(goaway);
+        self.writer.gathered().extend_from_slice(goaway);
         self.cut_off = true;
         // What the client has made no room for is not worth keeping.
         self.client.close_mode().reset_if_stuck();

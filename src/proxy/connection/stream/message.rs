@@ -15,6 +15,7 @@ use super::ClientStream;
 use crate::proxy::connection::answer_pace::AnswerFootprint;
 use crate::proxy::connection::client::ClientConnection;
 use crate::proxy::connection::control::{RequestControl, RequestPhase};
+use crate::proxy::connection::worker_buffer::WorkerBuffer;
 
 /// What is read of a head at once.
 const PIECE_BYTES: usize = 16 << 10;
@@ -22,15 +23,15 @@ const PIECE_BYTES: usize = 16 << 10;
 impl ClientStream {
     /// The head of the next request, which has one reading. `None`: there is no further one, and whoever sent something else was
     /// answered.
-    pub async fn read_head(&mut self) -> Option<Vec<u8>> {
+    pub async fn read_head(&mut self) -> Option<WorkerBuffer> {
         self.writer.set_footprint(AnswerFootprint::Fast);
-        let mut head = Vec::new();
+        let mut head = WorkerBuffer::default();
         loop {
             let read: io::Result<usize> = poll_fn(|cx| {
                 let mut room = [MaybeUninit::uninit(); PIECE_BYTES];
                 let mut buf = ReadBuf::uninit(&mut room);
                 ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
-                head.extend_from_slice(buf.filled());
+                head.bytes_mut().extend_from_slice(buf.filled());
                 Poll::Ready(Ok(buf.filled().len()))
             })
             .await;
@@ -59,10 +60,10 @@ impl ClientStream {
         self.control.set_phase(RequestPhase::Idle);
     }
 
-    /// Sends `bytes` with whatever is sent next.
-    pub fn gather(&mut self, bytes: &[u8]) {
+    /// Sends what `write` appends with whatever is sent next.
+    pub fn gather(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.replaced {
-            self.writer.extend(bytes);
+            write(self.writer.gathered());
             self.answer.moved();
         }
     }
