@@ -41,6 +41,8 @@
 //!   Time in which the gateway waits for the origin is not counted.
 //! * A client can read a refusal while it still sends: for a short, bounded time the rest of its request is read and
 //!   discarded, because a reset could overtake the answer (RFC 9112 §9.6).
+//! * The kernel takes up to 4 MiB for a client, and then nothing until a third of that is sent. What it sends meanwhile counts as taken:
+//!   otherwise a client of HTTP/1 that takes a long answer at 20 KB/s, all the time, would be cut off after `write_idle`.
 //! * A client that is cut because it does not read is reset: closing in order would keep for minutes what the kernel has taken
 //!   for it ([`proxy::connection::socket`](crate::proxy::connection::socket)). The log calls it `client_too_slow`.
 //! * What an answer holds while its client takes nothing is bounded: `answer_buffer` is what is queued for an HTTP/2 stream, and the
@@ -76,6 +78,7 @@
 //! * `tests/it/slow.rs::a_body_that_stops_coming_is_cut_off`
 //! * `tests/it/slow.rs::a_trickled_body_is_cut_off`
 //! * `tests/it/slow.rs::a_client_that_takes_nothing_is_cut_off`
+//! * `tests/it/slow.rs::a_client_that_takes_its_answer_steadily_is_not_cut_off_for_what_the_kernel_holds`
 //! * `tests/it/slow.rs::a_client_that_takes_little_is_cut_off`
 //! * `tests/it/slow.rs::a_slow_origin_is_not_held_against_the_client`
 //! * `tests/it/slow/waiting.rs::a_client_that_reads_nothing_holds_no_more_than_is_counted`

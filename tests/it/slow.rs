@@ -129,6 +129,23 @@ fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
+fn a_client_that_takes_its_answer_steadily_is_not_cut_off_for_what_the_kernel_holds() {
+    let origin = Origin::always(Answer::ok(vec![b'x'; 32 << 20]));
+    let gateway = Gateway::before(&origin, &format!("bounds: {{ write_idle: 1500ms }}\n{PASS}"));
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // At this speed the kernel, which has taken 4 MiB, asks for more only after some three seconds.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(6) {
+        client.stream().read_exact(&mut [0; 8 << 10]).expect("a part of the answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(gateway.log_lines().len(), 0, "{}", gateway.stdout());
+    drop(client);
+    assert_eq!(gateway.logged(1)[0]["cause"], "client_closed");
+}
+
+#[test]
 fn a_client_that_takes_little_is_cut_off() {
     let origin = Origin::always(Answer::ok(vec![b'x'; 32 << 20]));
     let bounds = "bounds: { write_idle: 500ms, answer_rate: 1GiB/s }";

@@ -1,5 +1,8 @@
 //! How slowly a client may take an answer, and how much of it may wait meanwhile.
 //!
+//! The kernel takes bytes for a client, up to 4 MiB, and then none until a third of them is sent. A client that takes its answer all
+//! the time may need minutes for that, so that it is looked at what the kernel still holds.
+//!
 //! An answer is not read any further while its client takes nothing, so that each holds a stated amount of memory at most. What all of
 //! them hold together is counted while they wait. Beyond the bound for that, who begins to wait has [`PATIENCE`] instead of
 //! `bounds.write_idle`.
@@ -17,6 +20,10 @@ use crate::telemetry::metrics::{Bound, GaugeGuard};
 
 /// How long an answer may wait for its client beyond the bound: longer than a packet that was lost and sent again.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at what the kernel holds, within the time that an answer may wait. The time runs from the look at which
+/// something had moved last: a client that takes nothing any more is cut a quarter of it late at most.
+const LOOKS: u32 = 4;
 
 /// The most that one answer holds while its client takes nothing, beside what the kernel does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,10 @@ struct WaitingAnswer {
     _held: GaugeGuard,
     /// When its patience ends, because the bound was reached.
     ends: Option<Instant>,
+    /// What the kernel held when it was looked at last.
+    queued: u32,
+    next_look: Instant,
+    between_looks: Duration,
 }
 
 impl AnswerFootprint {
@@ -69,26 +80,45 @@ impl AnswerPace {
         self.waiting = None;
     }
 
-    /// Ready with the reason when the client, which is waited for, has taken too little for too long.
-    pub fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<Denial> {
-        let now = Instant::now();
-        let waiting = self.waiting.get_or_insert_with(|| WaitingAnswer::new(&self.runtime, self.footprint, now));
-        let Some(due) = self.rate.wait(now).into_iter().chain(waiting.ends).min() else { return Poll::Pending };
-        ready!(self.timer.poll(due, cx));
-        self.runtime.metrics.bound_hit(match self.rate.too_slow(due) {
-            None => Bound::AnswerMemory,
-            Some(TooSlow::Rate) => Bound::AnswerRate,
-            Some(TooSlow::Idle) => Bound::WriteIdle,
-        });
-        Poll::Ready(Denial::new(Cause::ClientTooSlow, "the client took too little of the answer"))
+    /// Ready with the reason when the client, which is waited for, has taken too little for too long. `queued` tells what the kernel
+    /// holds for it: what it sends of that counts as taken, but does not give an answer beyond the bound more patience.
+    pub fn poll_too_slow(&mut self, cx: &mut Context<'_>, queued: impl Fn() -> u32) -> Poll<Denial> {
+        loop {
+            let now = Instant::now();
+            let waiting =
+                self.waiting.get_or_insert_with(|| WaitingAnswer::new(&self.runtime, self.footprint, queued(), now));
+            let Some(due) = self.rate.wait(now).into_iter().chain(waiting.ends).min() else { return Poll::Pending };
+            let look = due.min(waiting.next_look);
+            ready!(self.timer.poll(look, cx));
+            waiting.next_look = look + waiting.between_looks;
+            let held = std::mem::replace(&mut waiting.queued, queued());
+            let taken = held.saturating_sub(waiting.queued);
+            if taken > 0 {
+                self.rate.moved(taken as usize, Instant::now);
+            } else if look == due {
+                self.runtime.metrics.bound_hit(match self.rate.too_slow(due) {
+                    None => Bound::AnswerMemory,
+                    Some(TooSlow::Rate) => Bound::AnswerRate,
+                    Some(TooSlow::Idle) => Bound::WriteIdle,
+                });
+                return Poll::Ready(Denial::new(Cause::ClientTooSlow, "the client took too little of the answer"));
+            }
+        }
     }
 }
 
 impl WaitingAnswer {
-    fn new(runtime: &Runtime, footprint: AnswerFootprint, now: Instant) -> Self {
-        let bound = runtime.store.load().snapshot.bounds.answer_memory;
+    fn new(runtime: &Runtime, footprint: AnswerFootprint, queued: u32, now: Instant) -> Self {
+        let bounds = &runtime.store.load().snapshot.bounds;
         let held = runtime.metrics.hold_answer(footprint.bytes());
-        let beyond = u64::try_from(runtime.metrics.answer_memory()).is_ok_and(|held| held > bound);
-        WaitingAnswer { _held: held, ends: beyond.then(|| now + PATIENCE) }
+        let beyond = u64::try_from(runtime.metrics.answer_memory()).is_ok_and(|held| held > bounds.answer_memory);
+        let between_looks = if beyond { PATIENCE } else { bounds.write_idle } / LOOKS;
+        WaitingAnswer {
+            _held: held,
+            ends: beyond.then(|| now + PATIENCE),
+            queued,
+            next_look: now + between_looks,
+            between_looks,
+        }
     }
 }

@@ -8,7 +8,7 @@ use pingora::protocols::Stream;
 use tokio::io::AsyncWrite;
 
 use super::answer_pace::{AnswerFootprint, AnswerPace};
-use super::socket::CloseMode;
+use super::socket::{CloseMode, unsent};
 use super::worker_buffer::WorkerBuffer;
 
 /// Writes below this are gathered until the next flush; an answer's head with a short body fits.
@@ -51,7 +51,7 @@ impl AnswerWriter {
     pub fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
             let poll = Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..]);
-            let written = ready!(self.in_time(cx, poll))?;
+            let written = ready!(self.in_time(stream, cx, poll))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -65,7 +65,7 @@ impl AnswerWriter {
     pub fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(stream, cx))?;
         let poll = Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0);
-        ready!(self.in_time(cx, poll))?;
+        ready!(self.in_time(stream, cx, poll))?;
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
@@ -74,7 +74,7 @@ impl AnswerWriter {
     pub fn poll_shutdown(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(stream, cx))?;
         let poll = Pin::new(&mut *stream).poll_shutdown(cx).map_ok(|()| 0);
-        self.in_time(cx, poll).map_ok(drop)
+        self.in_time(stream, cx, poll).map_ok(drop)
     }
 
     /// Gathers `bytes`, or sends them, with what is gathered before them, without copying them.
@@ -91,7 +91,7 @@ impl AnswerWriter {
                 let slices = [IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(bytes)];
                 Pin::new(&mut *stream).poll_write_vectored(cx, &slices)
             };
-            let written = ready!(self.in_time(cx, poll))?;
+            let written = ready!(self.in_time(stream, cx, poll))?;
             if written == 0 {
                 return Poll::Ready(Ok(0));
             }
@@ -111,7 +111,12 @@ impl AnswerWriter {
         self.sent = 0;
     }
 
-    fn in_time(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn in_time(
+        &mut self,
+        stream: &Stream,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match poll {
             Poll::Ready(Ok(taken)) => {
                 self.unflushed |= taken > 0;
@@ -121,7 +126,7 @@ impl AnswerWriter {
             Poll::Ready(Err(_)) => return poll,
             Poll::Pending => {}
         }
-        let denial = ready!(self.pace.poll_too_slow(cx));
+        let denial = ready!(self.pace.poll_too_slow(cx, || unsent(stream.id())));
         self.close.reset();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, denial)))
     }

@@ -288,7 +288,8 @@ impl Http2Stream {
         if let Some(end) = end_once(&self.control, DrainStage::Cut, &mut self.drained) {
             return Poll::Ready(Err(end));
         }
-        let denial = ready!(self.pace.poll_too_slow(cx));
+        // What the kernel holds is the connection's.
+        let denial = ready!(self.pace.poll_too_slow(cx, || 0));
         Poll::Ready(Err(Error::because(ErrorType::WriteTimedout, WRITING, denial).into_down()))
     }
 
