@@ -15,7 +15,7 @@ mod it {
     pub mod support;
 }
 
-use it::support::load::Report;
+use it::support::load::{Load, LoadPlan, table};
 use it::support::scene::{Scene, configuration};
 
 const USAGE: &str = "\
@@ -36,14 +36,15 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::from(2);
     };
-    let scene = Scene::start();
+    let scene = Scene::start(&configuration(0));
+    let load = Load::start(&scene.target, &LoadPlan::ordinary());
     let mut phases = vec![("calm", phase(plan.time, 0, |_| {}))];
     phases.push(("reloads", phase(plan.time, plan.reloads, |round| scene.gateway.reload(&configuration(round)))));
     phases.push(("upgrades", phase(plan.time, plan.upgrades, |_| _ = scene.gateway.upgrade())));
     let dying = || phase(plan.time, 0, |_| {});
     phases.push(("endpoints", scene.while_endpoints_die(dying)));
-    let reports = scene.load.end();
-    print(&phases, &reports);
+    let reports = load.end();
+    println!("{}", table(&phases, &reports));
     if reports.iter().all(|report| report.failures.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -74,36 +75,4 @@ fn phase(time: Duration, count: usize, mut change: impl FnMut(usize)) -> (Instan
     }
     thread::sleep(time.saturating_sub(began.elapsed()));
     (began, Instant::now())
-}
-
-fn print(phases: &[(&str, (Instant, Instant))], reports: &[Report]) {
-    println!("{:<16} {:>9} {:>8} {}", "clients", "requests", "failures", titles(phases));
-    let mut kinds: Vec<&str> = reports.iter().map(|report| report.kind).collect();
-    kinds.dedup();
-    for kind in kinds {
-        let of_kind = || reports.iter().filter(|report| report.kind == kind);
-        let requests: u64 = of_kind().map(|report| report.requests).sum();
-        let failures: Vec<&String> = of_kind().flat_map(|report| &report.failures).collect();
-        let latencies: Vec<_> = of_kind().flat_map(|report| report.latencies.iter().copied()).collect();
-        let columns: Vec<String> = phases.iter().map(|(_, phase)| column(&latencies, *phase)).collect();
-        println!("{kind:<16} {requests:>9} {:>8} {}", failures.len(), columns.join(" "));
-        for failure in failures.iter().take(5) {
-            println!("    {failure}");
-        }
-    }
-}
-
-fn titles(phases: &[(&str, (Instant, Instant))]) -> String {
-    let titles: Vec<String> = phases.iter().map(|(name, _)| format!("{:>19}", format!("{name} p50/p99 ms"))).collect();
-    titles.join(" ")
-}
-
-fn column(latencies: &[(Instant, Duration)], (began, ended): (Instant, Instant)) -> String {
-    let mut within: Vec<Duration> =
-        latencies.iter().filter(|(at, _)| (began..ended).contains(at)).map(|(_, took)| *took).collect();
-    within.sort_unstable();
-    let quantile =
-        |share: f64| within.get(((within.len() as f64 * share) as usize).min(within.len().saturating_sub(1)));
-    let millis = |share| quantile(share).map_or("-".to_owned(), |took| format!("{:.2}", took.as_secs_f64() * 1e3));
-    format!("{:>19}", format!("{}/{}", millis(0.5), millis(0.99)))
 }

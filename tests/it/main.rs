@@ -45,6 +45,7 @@ mod route;
 mod runtime_folder;
 mod sandbox;
 mod slow;
+mod soak;
 mod split;
 mod stream;
 mod support;

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod proxy_protocol;
 pub mod raw_origin;
 pub mod scene;
+pub mod soak;
 pub mod wait;
 
 pub use client::{Client, Response, get};

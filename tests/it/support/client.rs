@@ -35,6 +35,11 @@ impl Response {
         values.first().copied()
     }
 
+    /// Whether the connection may carry another request.
+    pub fn leaves_open(&self) -> bool {
+        !self.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     #[track_caller]
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("a body in UTF-8")

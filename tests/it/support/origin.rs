@@ -136,6 +136,7 @@ struct Shared {
     connections: AtomicUsize,
     open: Mutex<HashMap<usize, TcpStream>>,
     stopping: AtomicBool,
+    forgets: AtomicBool,
 }
 
 impl Origin {
@@ -177,6 +178,7 @@ impl Origin {
             connections: AtomicUsize::new(0),
             open: Mutex::default(),
             stopping: AtomicBool::new(false),
+            forgets: AtomicBool::new(false),
         });
         let address = listener.local_addr().expect("a bound listener");
         let accepting = Mutex::new(Some(accept(listener, shared.clone())));
@@ -185,6 +187,11 @@ impl Origin {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on, requests are not kept: for a load that goes on for long.
+    pub fn forget_requests(&self) {
+        self.shared.forgets.store(true, Ordering::SeqCst);
     }
 
     /// Everything received so far.
@@ -288,7 +295,9 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
 fn converse(mut stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer)? {
-        shared.requests.lock().unwrap().push(request.clone());
+        if !shared.forgets.load(Ordering::SeqCst) {
+            shared.requests.lock().unwrap().push(request.clone());
+        }
         let answer = (shared.handler)(&request);
         thread::sleep(answer.delay);
         stream.write_all(&answer.bytes(&request.method))?;

@@ -1,4 +1,4 @@
-//! A gateway under every kind of load, with an endpoint that is killed.
+//! A gateway before origins for every kind of load, one of which is killed.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,15 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use super::certs::Authority;
-use super::load::{self, Load, Target};
+use super::load::{self, KEY_HASH, Target};
 use super::ports::free_address;
 use super::raw_origin::RawOrigin;
 use super::{Gateway, Origin, Setup};
 
-/// A gateway under every kind of load.
+/// A gateway for every kind of load.
 pub struct Scene {
     pub gateway: Gateway,
-    pub load: Load,
+    pub target: Target,
     /// One of the two endpoints of `/pair`.
     pub mortal: Origin,
     _origins: (RawOrigin, Origin),
@@ -39,15 +39,21 @@ routes:
 }
 
 impl Scene {
-    pub fn start() -> Scene {
+    /// A gateway on `yaml`, for which `<app>`, `<mortal>` and `<immortal>` are origins, `<dead>` is none, `<secure>` is the address of its
+    /// TLS listener, and `<hash>` that of the clients' API key.
+    pub fn start(yaml: &str) -> Scene {
         let authority = Authority::new("test");
         let (app, mortal, immortal) = (load::origin(), Origin::saying("mortal"), Origin::saying("immortal"));
+        mortal.forget_requests();
+        immortal.forget_requests();
         let secure: SocketAddr = free_address();
-        let setup = Setup::new(&configuration(0))
+        let setup = Setup::new(yaml)
             .with("secure", secure)
             .with("app", app.address())
+            .with("dead", free_address())
             .with("mortal", mortal.address())
-            .with("immortal", immortal.address());
+            .with("immortal", immortal.address())
+            .with("hash", KEY_HASH);
         authority.issue(&["edge.test"]).write(setup.dir(), "edge");
         let gateway = setup.start();
         let target = Target {
@@ -56,25 +62,27 @@ impl Scene {
             name: "edge.test".to_owned(),
             root: authority.certificate(),
         };
-        let load = Load::start(&target);
-        Scene { gateway, load, mortal, _origins: (app, immortal) }
+        Scene { gateway, target, mortal, _origins: (app, immortal) }
     }
 
     /// Kills and revives one endpoint of `/pair`, over and over, while `work` is done.
     pub fn while_endpoints_die<T>(&self, work: impl FnOnce() -> T) -> T {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::SeqCst) {
-                    self.mortal.stop();
-                    thread::sleep(Duration::from_millis(50));
-                    self.mortal.restart();
-                    thread::sleep(Duration::from_millis(50));
-                }
-            });
+            scope.spawn(|| self.kill_endpoints(|| Duration::from_millis(50), || !over.load(Ordering::SeqCst)));
             let done = work();
             over.store(true, Ordering::SeqCst);
             done
         })
+    }
+
+    /// The same while it `goes_on`. It is dead and alive for a `pause` each, and alive in the end.
+    pub fn kill_endpoints(&self, mut pause: impl FnMut() -> Duration, goes_on: impl Fn() -> bool) {
+        while goes_on() {
+            self.mortal.stop();
+            thread::sleep(pause());
+            self.mortal.restart();
+            thread::sleep(pause());
+        }
     }
 }
