@@ -16,7 +16,11 @@ pub struct ByteHead<'h> {
     names: NameMarks,
 }
 
-/// A mark for each name in a head. Most names that are asked for are not there, and most of those have a mark of their own.
+/// One of 64 marks, the same for a name in upper and lower case. Names with another one are other names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NameMark(u8);
+
+/// The marks of the names in a head. Most names that are asked for are not there, and most of those have a mark that is not, either.
 #[derive(Clone, Copy, Debug, Default)]
 struct NameMarks(u64);
 
@@ -24,6 +28,7 @@ struct NameMarks(u64);
 struct HeadLine<'h> {
     name: LineName<'h>,
     value: LineValue<'h>,
+    mark: NameMark,
 }
 
 #[derive(Clone, Debug)]
@@ -73,8 +78,7 @@ impl<'h> ByteHead<'h> {
 
     /// Adds a further value of `name`, like [`HeaderSection::append`], of what is used for nothing else.
     pub fn append_owned(&mut self, name: HeaderName, value: HeaderValue) {
-        self.names.add(name.as_str().as_bytes());
-        self.lines.push(HeadLine { name: LineName::Declared(name), value: LineValue::Declared(value) });
+        self.push(name, LineValue::Declared(value));
     }
 
     /// Whether it has no fields.
@@ -131,76 +135,91 @@ impl<'h> ByteHead<'h> {
     }
 
     fn push_received(&mut self, name: &'h [u8], value: &'h [u8]) {
-        self.names.add(name);
-        self.lines.push(HeadLine { name: LineName::Received(name), value: LineValue::Received(value) });
+        let mark = NameMark::of(name);
+        self.names.add(mark);
+        self.lines.push(HeadLine { name: LineName::Received(name), value: LineValue::Received(value), mark });
     }
 
-    fn push(&mut self, name: &HeaderName, value: LineValue<'h>) {
-        self.names.add(name.as_str().as_bytes());
-        self.lines.push(HeadLine { name: LineName::Declared(name.clone()), value });
+    fn push(&mut self, name: HeaderName, value: LineValue<'h>) {
+        let mark = NameMark::of(name.as_str().as_bytes());
+        self.names.add(mark);
+        self.lines.push(HeadLine { name: LineName::Declared(name), value, mark });
     }
 
-    /// The lines among which those of `name` are, if there are any.
-    fn lines_with(&self, name: &HeaderName) -> &[HeadLine<'h>] {
-        if self.names.may_have(name) { &self.lines } else { &[] }
+    /// How to tell the lines of `name`. `None`: there are none.
+    fn sought<'n>(&self, name: &'n HeaderName) -> Option<SoughtName<'n>> {
+        let mark = NameMark::of(name.as_str().as_bytes());
+        self.names.have(mark).then_some(SoughtName { name, mark })
+    }
+}
+
+impl NameMark {
+    fn of(name: &[u8]) -> Self {
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return NameMark(0) };
+        // Of a letter, this bit is its case.
+        let (first, last) = (usize::from(first | 0x20), usize::from(last | 0x20));
+        NameMark(((name.len() + 5 * first + 11 * last) % 64) as u8)
     }
 }
 
 impl NameMarks {
-    fn add(&mut self, name: &[u8]) {
-        self.0 |= mark(name);
+    fn add(&mut self, mark: NameMark) {
+        self.0 |= 1 << mark.0;
     }
 
-    fn may_have(self, name: &HeaderName) -> bool {
-        self.0 & mark(name.as_str().as_bytes()) != 0
+    fn have(self, mark: NameMark) -> bool {
+        self.0 & 1 << mark.0 != 0
     }
 }
 
-/// One of 64 bits, the same for a name in upper and lower case.
-fn mark(name: &[u8]) -> u64 {
-    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 1 };
-    // Of a letter, this bit is its case.
-    let (first, last) = (usize::from(first | 0x20), usize::from(last | 0x20));
-    1 << ((name.len() + 5 * first + 11 * last) % 64)
+/// A name that lines may have.
+#[derive(Clone, Copy)]
+struct SoughtName<'n> {
+    name: &'n HeaderName,
+    mark: NameMark,
+}
+
+impl SoughtName<'_> {
+    fn is_of(self, line: &HeadLine<'_>) -> bool {
+        line.mark == self.mark && line.name.is(self.name)
+    }
 }
 
 impl HeaderSection for ByteHead<'_> {
     fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.lines_with(name).iter().filter(move |line| line.name.is(name)).map(|line| line.value.as_bytes())
+        let sought = self.sought(name);
+        let lines = sought.map_or(&[][..], |_| &self.lines);
+        lines.iter().filter(move |line| sought.is_some_and(|name| name.is_of(line))).map(|line| line.value.as_bytes())
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
-        self.lines_with(name).iter().any(|line| line.name.is(name))
+        self.sought(name).is_some_and(|name| self.lines.iter().any(|line| name.is_of(line)))
     }
 
     fn remove(&mut self, name: &HeaderName) {
-        if self.names.may_have(name) {
-            self.lines.retain(|line| !line.name.is(name));
+        if let Some(name) = self.sought(name) {
+            self.lines.retain(|line| !name.is_of(line));
         }
     }
 
     fn rename(&mut self, old: &HeaderName, new: &HeaderName) {
-        if !self.names.may_have(old) {
-            return;
-        }
+        let Some(old) = self.sought(old) else { return };
         let mut moved: SmallVec<[LineValue<'_>; 4]> = SmallVec::new();
         self.lines.retain(|line| {
-            let stays = !line.name.is(old);
+            let stays = !old.is_of(line);
             if !stays {
                 moved.push(line.value.clone());
             }
             stays
         });
-        moved.into_iter().for_each(|value| self.push(new, value));
+        moved.into_iter().for_each(|value| self.push(new.clone(), value));
     }
 
     fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-        if !self.names.may_have(name) {
-            return self.append(name, value);
-        }
+        let Some(sought) = self.sought(name) else { return self.append(name, value) };
         let mut place = Some(LineValue::Declared(value.clone()));
         self.lines.retain_mut(|line| {
-            if !line.name.is(name) {
+            if !sought.is_of(line) {
                 return true;
             }
             match place.take() {
@@ -212,12 +231,12 @@ impl HeaderSection for ByteHead<'_> {
             }
         });
         if let Some(value) = place {
-            self.push(name, value);
+            self.push(name.clone(), value);
         }
     }
 
     fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.push(name, LineValue::Declared(value.clone()));
+        self.push(name.clone(), LineValue::Declared(value.clone()));
     }
 }
 
