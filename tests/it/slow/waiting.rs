@@ -1,5 +1,7 @@
 //! What answers hold whose clients don't take them.
 
+use std::time::{Duration, Instant};
+
 use crate::support::h2_raw::{INITIAL_WINDOW_SIZE, RawH2, get, window_update};
 use crate::support::{Answer, Client, Gateway, Origin, wait};
 
@@ -102,4 +104,20 @@ fn beyond_the_bound_an_answer_waits_a_second_and_no_longer() {
     assert!(line["duration_ms"].as_f64().is_some_and(|time| time >= 1000.0), "{line}");
     drop(within);
     wait::until_true("nothing to wait", || waiting(&gateway) == 0.0);
+}
+
+#[test]
+fn a_stream_that_is_read_steadily_is_not_cut_off_for_what_the_kernel_holds() {
+    let origin = Origin::always(Answer::ok(vec![b'x'; LONG]));
+    let gateway = gateway(&origin, "bounds: { write_idle: 1500ms }\n");
+    let mut client = RawH2::connect_with(gateway.address(), &[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]);
+    client.send(&window_update(0, 0x7fff_0000));
+    client.send(&get(1, "/read"));
+    // At 400 KB/s, a kernel that takes 4 MiB for a client asks for more after some three seconds.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(6) {
+        client.next().expect("a part of the answer");
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    assert_eq!(gateway.log_lines().len(), 0, "{}", gateway.stdout());
 }
