@@ -176,8 +176,8 @@ fn descriptors(gateway: &Gateway) -> (u64, u64) {
 #[test]
 fn the_limit_on_file_descriptors_is_raised_to_what_the_bound_needs() {
     let yaml = format!("process: {{ threads: 1 }}\nbounds: {{ connections: 100 }}\n{ROUTES}");
-    let gateway = Setup::new(&yaml).ulimit("-Sn 200 && ulimit -Hn 2000").start();
-    assert_eq!(descriptors(&gateway), (2000, 2000));
+    let gateway = Setup::new(&yaml).ulimit("-Sn 200 && ulimit -Hn 3000").start();
+    assert_eq!(descriptors(&gateway), (3000, 3000));
     assert!(!gateway.stderr().contains("`bounds.connections`"), "{}", gateway.stderr());
     gateway.get("/").expect_status(200);
 }
