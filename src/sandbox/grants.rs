@@ -6,8 +6,28 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Folders of the system, of which single files are given and never the whole: what is in them belongs to others.
-const SYSTEM_FOLDERS: [&str; 12] =
-    ["/", "/dev", "/etc", "/etc/pki/tls", "/etc/ssl", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var"];
+const SYSTEM_FOLDERS: [&str; 20] = [
+    "/",
+    "/dev",
+    "/etc",
+    "/etc/pki",
+    "/etc/pki/tls",
+    "/etc/pki/tls/private",
+    "/etc/ssl",
+    "/etc/ssl/private",
+    "/home",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/srv",
+    "/sys",
+    "/usr",
+    "/usr/local",
+    "/usr/local/etc",
+    "/var",
+    "/var/lib",
+];
 
 /// What a process may open. What does not exist when it is given can't be.
 #[derive(Debug, Default)]
@@ -116,7 +136,8 @@ impl SandboxGrants {
 fn is_of_system(folder: &Path) -> bool {
     let found = fs::canonicalize(folder);
     let found = found.as_deref().unwrap_or(folder);
-    SYSTEM_FOLDERS.iter().any(|system| found == Path::new(system)) || found.starts_with("/proc")
+    let is_home = found.parent() == Some(Path::new("/home"));
+    SYSTEM_FOLDERS.iter().any(|system| found == Path::new(system)) || is_home || found.starts_with("/proc")
 }
 
 #[cfg(test)]
@@ -153,6 +174,7 @@ mod tests {
         assert_eq!(grants.read_in(Path::new("/etc"), names(&["passwd", "ssl"])), [PathBuf::from("/etc/passwd")]);
         grants.write_in(Path::new("/dev"), names(&["null", "shm"]));
         assert!(grants.may_read(Path::new("/etc/passwd")) && grants.may_write(Path::new("/dev/null")));
+        assert!(is_of_system(Path::new("/home/alice")) && !is_of_system(Path::new("/home/alice/gateway")));
         for path in ["/etc/shadow", "/etc/ssl/x", "/etc"] {
             assert!(!grants.may_read(Path::new(path)), "{path}");
         }

@@ -5,9 +5,11 @@
 
 use http::HeaderName;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST,
-    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AGE, AUTHORIZATION,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HOST,
+    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RETRY_AFTER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, VARY, VIA, WWW_AUTHENTICATE,
 };
 
 use super::byte_head::ByteHead;
@@ -16,7 +18,7 @@ use super::section::HeaderSection;
 use crate::decision::request::syntax::{is_text, is_token};
 
 /// Fields that are never trailers.
-const NEVER: [HeaderName; 21] = [
+const NEVER: [HeaderName; 34] = [
     TRANSFER_ENCODING,
     CONTENT_LENGTH,
     CONTENT_ENCODING,
@@ -38,6 +40,19 @@ const NEVER: [HeaderName; 21] = [
     CACHE_CONTROL,
     VARY,
     LOCATION,
+    DATE,
+    AGE,
+    EXPIRES,
+    RETRY_AFTER,
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("x-request-id"),
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_MAX_AGE,
 ];
 
 /// Takes the trailer section `lines` of an HTTP/1 message apart. A line that is no field is left out.

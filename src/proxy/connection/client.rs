@@ -59,8 +59,8 @@ pub struct ClientConnection {
     /// HTTP/2 requests that have arrived, and those among them that have not ended.
     requests: AtomicU32,
     open: AtomicU32,
-    /// When the last of them ended, in milliseconds from the beginning of the connection.
-    last_ended: AtomicU64,
+    /// When the last of them ended or something left of its answer, in milliseconds from the beginning of the connection.
+    last_moved: AtomicU64,
     /// Tells Pingora that the connection is to take no more requests.
     retire: watch::Sender<bool>,
     close: CloseMode,
@@ -75,7 +75,7 @@ impl ClientConnection {
         let ConnectionAddresses { peer, via, destination } = addresses;
         let Established { tls, close } = established;
         let facts = ConnectionFacts::new(listener.name.clone(), peer, tls);
-        let (private, requests, open, last_ended, retire, ended, stage_changes) = Default::default();
+        let (private, requests, open, last_moved, retire, ended, stage_changes) = Default::default();
         ClientConnection {
             listener,
             facts,
@@ -85,7 +85,7 @@ impl ClientConnection {
             began: Instant::now(),
             requests,
             open,
-            last_ended,
+            last_moved,
             retire,
             close,
             ended,
@@ -115,10 +115,16 @@ impl ClientConnection {
         OpenRequest(self.clone())
     }
 
-    /// Since when no HTTP/2 request is open.
+    /// Since when no HTTP/2 request is open, and nothing has left of an answer.
     pub fn idle_since(&self) -> Option<Instant> {
-        let last_ended = Duration::from_millis(self.last_ended.load(Ordering::Relaxed));
-        (self.open_requests() == 0).then(|| self.began + last_ended)
+        let last_moved = Duration::from_millis(self.last_moved.load(Ordering::Relaxed));
+        (self.open_requests() == 0).then(|| self.began + last_moved)
+    }
+
+    /// Something has left of an HTTP/2 answer, or it has ended.
+    pub(super) fn answer_moved(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_moved.store(now, Ordering::Relaxed);
     }
 
     /// HTTP/2 requests that have not ended.
@@ -188,8 +194,7 @@ impl ClientConnection {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        let ended = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_ended.store(ended, Ordering::Relaxed);
+        self.0.answer_moved();
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

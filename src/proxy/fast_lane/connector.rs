@@ -17,6 +17,9 @@ const LEAST_IDLE: Duration = Duration::from_millis(2);
 /// How often idle connections are looked at whose time may have passed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The least time between two looks.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
 /// Makes connections to origins, and keeps them for others.
 pub(super) struct OriginConnector {
     new: TransportConnector,
@@ -56,7 +59,9 @@ impl OriginConnector {
     pub async fn sweep(&self) {
         loop {
             let _ = tokio::time::timeout(SWEEP_INTERVAL, self.idle.readable()).await;
-            self.idle.sweep(Instant::now()).await;
+            self.idle.sweep(Instant::now());
+            // An origin that ends many connections at once costs a few sweeps, not one for each.
+            tokio::time::sleep(SWEEP_PAUSE).await;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client's side of an HTTP/2 request.
 
+use std::io;
 use std::net::SocketAddr;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -11,6 +12,7 @@ use pingora::{Error, Result};
 use tokio::io::ReadBuf;
 
 use super::downstream::{After, Downstream};
+use super::errors::write_error;
 use crate::decision::outcome::{Cause, Denial};
 use crate::decision::response::HeaderSection;
 use crate::decision::response::byte_head::ByteHead;
@@ -81,8 +83,9 @@ impl Downstream for Http2Downstream<'_> {
         }
         let before = self.piece.len();
         let last = last && before == data.len();
-        let _ = self.stream.poll_send(&mut self.piece, last, cx)?;
+        let sent = self.stream.poll_send(&mut self.piece, last, cx)?;
         match before - self.piece.len() {
+            0 if sent.is_ready() => Poll::Ready(Err(write_error(io::ErrorKind::WriteZero.into()))),
             0 => Poll::Pending,
             count => Poll::Ready(Ok(count)),
         }

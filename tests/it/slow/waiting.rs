@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::h2_raw::{INITIAL_WINDOW_SIZE, RawH2, get, window_update};
+use crate::support::h2_raw::{DATA, INITIAL_WINDOW_SIZE, RawH2, get, window_update};
 use crate::support::{Answer, Client, Gateway, Origin, wait};
 
 const RULES: &str = "process: { threads: 1, fast_lane: \"on\" }
@@ -120,4 +120,25 @@ fn a_stream_that_is_read_steadily_is_not_cut_off_for_what_the_kernel_holds() {
         std::thread::sleep(Duration::from_millis(40));
     }
     assert_eq!(gateway.log_lines().len(), 0, "{}", gateway.stdout());
+}
+
+#[test]
+fn a_connection_is_not_idle_while_an_answer_leaves_that_was_handed_over_whole() {
+    let origin = Origin::always(Answer::ok(vec![b'x'; 2 << 20]));
+    let gateway = gateway(&origin, "bounds: { keepalive: 1s, answer_buffer: 4MiB }\n");
+    let mut client = RawH2::connect_with(gateway.address(), &[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]);
+    client.send(&window_update(0, 0x7fff_0000));
+    client.send(&get(1, "/read"));
+    let mut taken = 0;
+    while taken < 2 << 20 {
+        let frame = client.next().expect("the rest of the answer");
+        if frame.kind == DATA {
+            taken += frame.payload.len();
+            std::thread::sleep(Duration::from_millis(25));
+        }
+    }
+    assert_eq!(taken, 2 << 20);
+    let idle_from = Instant::now();
+    while client.next().is_some() {}
+    assert!(idle_from.elapsed() < Duration::from_secs(8), "and it is idle from then on");
 }

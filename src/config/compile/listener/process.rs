@@ -1,6 +1,7 @@
 //! Compile: `process`, `trusted_proxies`.
 
 use std::num::NonZero;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -21,10 +22,16 @@ use crate::decision::request::fields::FieldNames;
 
 const MAX_THREADS: u64 = 1024;
 
+/// CPU cores that the process may use. Asked once: in the sandbox, the quota of a control group can't be read any more, and a reload must
+/// not see another number.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
 /// The process itself.
 pub fn process(ctx: &mut CompileContext, raw: &raw::Config) -> ProcessConfig {
     let path = DocPath::root().key("process");
-    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = match raw.process.threads {
         None => cores(),
         Some(Count(threads)) => {

@@ -134,6 +134,8 @@ pub struct FloodDetector {
     blamed: bool,
     /// Found while looking at what leaves.
     found: Option<FloodViolation>,
+    /// Some of an answer's body has left.
+    answered: bool,
     /// The error code of the GOAWAY with which the HTTP/2 library has ended the connection.
     library_error: Option<u32>,
 }
@@ -164,6 +166,7 @@ impl FloodDetector {
             blamed: false,
             found: None,
             library_error: None,
+            answered: false,
         }
     }
 
@@ -208,10 +211,16 @@ impl FloodDetector {
                 self.found = Some(FloodViolation::Resets);
             }
             if frame.head.kind == DATA {
+                self.answered = true;
                 self.control.credit(CREDIT_OF_ANSWER);
             }
         }
         violation
+    }
+
+    /// Whether some of an answer's body has left since this was asked last.
+    pub fn take_answered(&mut self) -> bool {
+        std::mem::take(&mut self.answered)
     }
 
     /// The error code of the GOAWAY with which the HTTP/2 library has ended the connection (RFC 9113 §7), if it has.

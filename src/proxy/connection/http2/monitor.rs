@@ -28,6 +28,8 @@ pub struct Http2Monitor {
     leaving: Option<Instant>,
     /// Whether anything moved since it was looked at last.
     moved: bool,
+    /// The same of answers alone: requests end when their answers are handed over, and what is left of those leaves later.
+    answering: bool,
 }
 
 /// Why an HTTP/2 connection ends.
@@ -54,7 +56,7 @@ impl Http2Monitor {
         };
         let flood = FloodDetector::new(flood_bounds, began);
         let grace = bounds.header_time;
-        Http2Monitor { flood, timer: Timer::default(), grace, leaving: None, moved: false }
+        Http2Monitor { flood, timer: Timer::default(), grace, leaving: None, moved: false, answering: false }
     }
 
     /// Takes note of what the client sent.
@@ -71,6 +73,10 @@ impl Http2Monitor {
         self.moved = true;
         if let Some(violation) = self.flood.sent(bytes, Instant::now) {
             report_violation(violation, client);
+        }
+        if self.flood.take_answered() {
+            self.answering = true;
+            client.answer_moved();
         }
         if let Some(code) = self.flood.library_error() {
             client.end_with(Denial::new(Cause::Http2ConnectionError, error_name(code)));
@@ -95,7 +101,8 @@ impl Http2Monitor {
                 break;
             }
             let moved = std::mem::take(&mut self.moved);
-            if client.open_requests() == 0 && !(drains && moved) {
+            let answering = std::mem::take(&mut self.answering);
+            if client.open_requests() == 0 && !answering && !(drains && moved) {
                 return Poll::Ready(if drains {
                     Http2End::Drained
                 } else {
