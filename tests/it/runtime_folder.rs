@@ -153,7 +153,8 @@ fn what_is_deleted_of_the_folder_is_made_again() {
             answers() && UnixStream::connect(runtime.join("upgrade.sock")).is_ok()
         });
         assert_eq!(fs::metadata(&runtime).expect("a folder").mode() & 0o777, 0o700);
-        assert!(gateway.stderr().matches("is made again").count() > number, "{}", gateway.stderr());
+        // Messages are written by a thread of their own.
+        wait::until_true("the message", || gateway.stderr().matches("is made again").count() > number);
     }
     gateway.upgrade();
     // The next one looks after it too.
