@@ -187,7 +187,7 @@ fn a_limit_on_file_descriptors_below_the_bound_is_told_and_survived() {
     let yaml = format!("process: {{ threads: 1 }}\nbounds: {{ connections: 1000 }}\n{ROUTES}");
     let gateway = Setup::new(&yaml).ulimit("-n 64").start();
     assert_eq!(descriptors(&gateway), (64, 64));
-    assert!(gateway.stderr().contains("`bounds.connections`"), "{}", gateway.stderr());
+    gateway.says("`bounds.connections`");
     // All of its threads run, which need descriptors too.
     gateway.connect().get("/").expect_status(200);
     // More than it can open: they wait in the kernel, and are served once others are gone.

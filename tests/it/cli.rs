@@ -200,6 +200,6 @@ fn an_unset_variable_is_a_problem_of_the_file() {
 #[test]
 fn the_gateway_says_where_it_listens() {
     let gateway = Gateway::start("routes: [{ name: all, access: public, respond: {} }]");
-    assert!(gateway.stderr().contains(&gateway.address().to_string()), "{}", gateway.stderr());
+    gateway.says(&gateway.address().to_string());
     assert_eq!(gateway.stdout(), "");
 }

@@ -135,7 +135,7 @@ fn a_log_that_can_not_be_made_anew_is_said() {
     set_mode(setup.dir(), 0o755);
     let gateway = setup.start();
     gateway.get("/").expect_status(200);
-    assert!(gateway.stderr().contains("WARN portcullis::app: `nobody` can't write to"), "{}", gateway.stderr());
+    gateway.says("WARN portcullis::app: `nobody` can't write to");
 }
 
 #[test]

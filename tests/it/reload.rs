@@ -81,7 +81,7 @@ fn a_broken_file_changes_nothing_and_says_what_is_wrong_everywhere() {
         Client::connect(gateway.admin()).request("GET", "/metrics", &[("Authorization", &authorization)], b"").text();
     assert!(metrics.contains("portcullis_config_last_reload_success 0"), "{metrics}");
     assert!(metrics.contains("portcullis_config_reloads_total{outcome=\"refused\"} 1"), "{metrics}");
-    assert!(gateway.stderr().contains("acess"), "{}", gateway.stderr());
+    gateway.says("acess");
 
     gateway.rewrite(&format!("{ADMIN}{}", saying("mended")));
     command(&gateway, "/reload").expect_status(200);

@@ -57,7 +57,7 @@ fn a_reload_that_names_a_file_elsewhere_is_refused_and_an_upgrade_takes_it() {
     assert!(!refused.status.success(), "{}", words(&refused));
     assert!(words(&refused).contains("the sandbox keeps this process from opening it"), "{}", words(&refused));
     assert!(words(&refused).contains("`process.sandbox.readable`"), "{}", words(&refused));
-    assert!(gateway.stderr().contains("`portcullis upgrade` starts one that is given"), "{}", gateway.stderr());
+    gateway.says("`portcullis upgrade` starts one that is given");
     gateway.get("/").expect_status(200);
 
     let upgraded = gateway.order(&["upgrade"]);
@@ -149,7 +149,7 @@ fn status_and_log_say_what_is_in_force() {
     let status = sandbox(&gateway);
     assert_eq!(status.mode, "best_effort");
     let said = format!("sandbox: Landlock: {}; seccomp: {}", status.landlock, status.seccomp);
-    assert!(gateway.stderr().contains(&said), "{}", gateway.stderr());
+    gateway.says(&said);
     let here = fs::canonicalize(gateway.dir()).expect("a folder").display().to_string();
     assert!(status.readable.contains(&here) && status.writable.contains(&here), "{status:?}");
     let off = Gateway::start(&format!("process: {{ sandbox: \"off\" }}\n{FIXED}"));

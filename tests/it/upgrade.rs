@@ -243,7 +243,7 @@ fn lines_and_messages_go_where_those_of_the_old_process_went() {
     gateway.get("/after").expect_status(200);
     gateway.logged_path("/after");
     gateway.logged_path("/before");
-    assert!(gateway.stderr().contains(&format!("process {new} has taken over")), "{}", gateway.stderr());
+    gateway.says(&format!("process {new} has taken over"));
     // The output of the new process from now on.
     assert!(crate::support::gateway::kill(new, "TERM"));
     ends(new);

@@ -49,7 +49,7 @@ fn a_reload_keeps_the_key_that_root_alone_reads_until_it_changes() {
     let gateway = served_by_nobody(&authority.issue(&["gateway.test"])).start();
     let key = gateway.dir().join("keys/edge.key");
     let told = format!("a reload can't read `{}` as this user", key.display());
-    assert!(gateway.stderr().contains(&told), "{}", gateway.stderr());
+    gateway.says(&told);
     let (code, told) = reload(&gateway);
     assert_eq!(code, Some(0), "{told}");
     assert!(!told.contains("warning"), "{told}");
@@ -83,7 +83,7 @@ fn a_configuration_that_no_reload_can_read_is_told_at_the_start() {
     set_mode(setup.dir(), 0o700);
     let gateway = setup.start();
     let told = format!("a reload can't read `{}` as this user, and will be refused", gateway.file().display());
-    assert!(gateway.stderr().contains(&told), "{}", gateway.stderr());
+    gateway.says(&told);
 }
 
 #[test]

@@ -444,6 +444,13 @@ impl Gateway {
         fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
+    /// Waits until it has said `text`: messages are written by a thread of their own, a little after what they tell.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let said = || self.stderr().contains(text).then_some(());
+        wait::until(&format!("the message `{text}`"), said);
+    }
+
     /// The first log line that `wanted` accepts; lines come a little after the answer.
     #[track_caller]
     pub fn eventually_logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {

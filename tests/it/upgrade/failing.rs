@@ -55,7 +55,7 @@ fn a_port_that_is_taken() {
     assert_eq!(output.status.code(), Some(69), "{}", words(&output));
     assert!(words(&output).contains("listener `more` cannot bind"), "{}", words(&output));
     wait::until_true("the failure to be counted", || failures(&gateway) == 1.0);
-    assert!(gateway.stderr().contains("did not take over"), "{}", gateway.stderr());
+    gateway.says("did not take over");
     fs::write(gateway.file(), text).unwrap();
     goes_on(&gateway);
 }
@@ -148,7 +148,7 @@ fn a_gateway_without_a_runtime_folder_can_not_be_followed_and_says_so() {
         .without_variable("XDG_RUNTIME_DIR")
         .variable("RUNTIME_DIRECTORY", "/nowhere/at/all")
         .start();
-    assert!(gateway.stderr().contains("there is no control socket"), "{}", gateway.stderr());
+    gateway.says("there is no control socket");
     assert_eq!(gateway.order(&["upgrade"]).status.code(), Some(69));
     gateway.get("/").expect_status(200);
 }
